@@ -1,0 +1,81 @@
+// Package policy is what a policy says, as pure data: parsing, resolving of
+// extends, validation and comparison. It reads no file it is not handed, asks
+// the machine nothing and decides nothing about how a wall is built.
+package policy
+
+import "sbx/policy/seccomp"
+
+// Policy is one policy. As parsed it holds what one file says; as resolved
+// (see Resolve) the sum of it and everything it extends, with Extends empty
+// and every list flattened.
+type Policy struct {
+	// Name is the name the policy was found under, or its file's path.
+	Name string
+	// Version is the vocabulary's version: 1. Names and groups never change
+	// their meaning under a version.
+	Version int
+	// Summary is one line for people.
+	Summary string
+	// Extends names the policies this one adds to, left to right.
+	Extends []string
+
+	Namespaces Namespaces
+	Files      Files
+	Process    Process
+	Limits     Limits
+	Seccomp    seccomp.Policy
+	Expect     Expect
+}
+
+// Namespaces says for each kind "new", "host" or the path of an nsfs file to
+// join. User may also be "auto": new exactly if the caller needs one to be
+// allowed the others. Empty means the default: "auto" for User, "host" for
+// Time, "new" for all the rest. See namespaces(7).
+type Namespaces struct {
+	User, Mount, PID, Net, IPC, UTS, Cgroup, Time string
+}
+
+// Files is the target's view of the file system: an empty root, then what is
+// named here. Paths are absolute or begin with "~/", "./" or a variable; a
+// leading "?" marks one that may be missing.
+type Files struct {
+	// Read lists what is shown read-only, Write what may be written.
+	Read, Write []string
+	// Hide lists what is covered inside what is shown: paths, or patterns
+	// (path.Match) without a slash, which are looked for at the top of each
+	// shown project directory, or behind "**/" at any depth.
+	Hide []string
+	// Tmpfs lists directories that are private, empty and writable.
+	Tmpfs []string
+	// Proc and Dev say whether /proc (masked, read-only) and a minimal /dev
+	// are there. Nil means yes.
+	Proc, Dev *bool
+}
+
+// Process says what the target's process is given.
+type Process struct {
+	// Capabilities are kept (names without "cap_", see capabilities(7));
+	// everything else goes, from all five sets. A leading "?" keeps it only
+	// if the caller has it.
+	Capabilities []string
+	// Env lists what of the environment crosses: "NAME", "PREFIX_*", or
+	// "NAME=value" to set one.
+	Env []string
+	// Nest allows user namespaces inside. Nil means no.
+	Nest *bool
+	// Landlock is "auto" (default: the rules of Files once more beneath the
+	// mounts, where the kernel has Landlock), "require" or "off".
+	Landlock string
+}
+
+// Limits bound what the target uses. Empty or zero: no bound.
+type Limits struct {
+	Processes int
+	Memory    string
+	Time      string
+}
+
+// Expect lists what must hold inside, as `sbx policy test` checks it.
+type Expect struct {
+	Allow, Deny []string
+}
