@@ -1,0 +1,237 @@
+// Package integration is the user's view of sbx: the static binary as it is
+// shipped, real programs below it, and a probe that looks around inside.
+//
+// Started by root, the whole package runs twice, as root and as a user who
+// has nothing, each time in a network namespace of its own with nothing but a
+// loopback, so that ports are free and nothing gets out. Started by a user it
+// runs once, as that user.
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// testUser is an id that no machine gives to anybody. It has no line in
+// /etc/passwd: sbx must not need one.
+const testUser = 61042
+
+// base is a directory with what the tests need, readable by everybody: a
+// checkout may lie below a home that is not.
+var base string
+
+func TestMain(m *testing.M) {
+	var err error
+	code := 0
+	switch role := os.Getenv("SBX_IT_AS"); {
+	case role != "":
+		base = os.Getenv("SBX_IT_BASE")
+		code, err = runHere(m)
+	case os.Getuid() == 0:
+		code, err = runTwice()
+	default:
+		fmt.Println("integration: started by a user, so nothing runs as root")
+		if base, err = lay(); err == nil {
+			if err = errors.Join(os.Chdir(base), os.Setenv("TMPDIR", home())); err == nil {
+				code, err = runHere(m)
+			}
+			err = errors.Join(err, os.RemoveAll(base))
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// runHere runs the tests in this process. It adopts what its descendants
+// orphan, so that nothing left behind goes unseen.
+func runHere(m *testing.M) (int, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 1, fmt.Errorf("become a subreaper: %w", err)
+	}
+	return m.Run(), nil
+}
+
+// runTwice runs this test binary as root, then as testUser, with the same
+// flags.
+func runTwice() (int, error) {
+	var err error
+	if base, err = lay(); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(base)
+	code := 0
+	for _, role := range []string{"root", "user"} {
+		fmt.Printf("integration: as %s\n", role)
+		err := reexec(role)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			code = 1
+		} else if err != nil {
+			return 1, err
+		}
+	}
+	return code, nil
+}
+
+// reexec starts this binary once more in a network namespace with a loopback.
+func reexec(role string) error {
+	// The thread is not unlocked: it ends with the goroutine, and the
+	// namespace with it.
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		result <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("new network namespace: %w", err)
+			}
+			if err := loopbackUp(); err != nil {
+				return fmt.Errorf("set lo up: %w", err)
+			}
+			cmd := exec.Command(filepath.Join(base, "tests"), childFlags()...)
+			cmd.Dir = base
+			// Projects lie below the home, as most people's do.
+			home := filepath.Join(base, role)
+			cmd.Env = append(os.Environ(), "SBX_IT_AS="+role, "SBX_IT_BASE="+base, "HOME="+home, "TMPDIR="+home)
+			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			if role == "user" {
+				cmd.SysProcAttr.Credential = &syscall.Credential{Uid: testUser, Gid: testUser}
+			}
+			return cmd.Run()
+		}()
+	}()
+	return <-result
+}
+
+// childFlags are this process's flags less those naming files of go test's.
+func childFlags() []string {
+	var flags []string
+	for _, f := range os.Args[1:] {
+		if !strings.HasPrefix(f, "-test.testlogfile") {
+			flags = append(flags, f)
+		}
+	}
+	return flags
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+}
+
+// lay makes the base directory: bin/sbx, bin/probe, the tests and their data.
+func lay() (string, error) {
+	dir, err := os.MkdirTemp("/var/tmp", "sbx-it-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		return "", err
+	}
+	sbx := os.Getenv("SBX_BIN")
+	if sbx == "" {
+		sbx = "../bin/sbx"
+		if out, err := exec.Command("make", "-s", "-C", "..", "build").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("make build: %w\n%s", err, out)
+		}
+	}
+	probe := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "bin", "probe"), "./probe")
+	probe.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := probe.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the probe: %w\n%s", err, out)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	for from, to := range map[string]string{sbx: "bin/sbx", exe: "tests"} {
+		if err := copyFile(from, filepath.Join(dir, to), 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := copyTree("testdata", filepath.Join(dir, "testdata")); err != nil {
+		return "", err
+	}
+	for role, uid := range map[string]int{"root": 0, "user": testUser} {
+		work := filepath.Join(dir, role)
+		if err := os.Mkdir(work, 0o755); err != nil {
+			return "", err
+		}
+		if os.Getuid() == 0 {
+			if err := os.Chown(work, uid, uid); err != nil {
+				return "", err
+			}
+		}
+	}
+	return dir, nil
+}
+
+func copyFile(from, to string, mode fs.FileMode) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return errors.Join(out.Chmod(mode), out.Close())
+}
+
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		return copyFile(path, filepath.Join(to, rel), 0o644)
+	})
+}
+
+func asRoot() bool { return os.Getuid() == 0 }
+
+// home is the caller's home in this run; projects lie below it.
+func home() string {
+	if asRoot() {
+		return filepath.Join(base, "root")
+	}
+	return filepath.Join(base, "user")
+}
+
+func binary(name string) string { return filepath.Join(base, "bin", name) }

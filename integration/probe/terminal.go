@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// tty tries what a program at a terminal should be able to do, and what it
+// should not: type for the user.
+func tty([]string) error {
+	size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ)
+	if err != nil {
+		say("window size", err)
+	} else {
+		fmt.Printf("window size: %dx%d\n", size.Col, size.Row)
+	}
+	termios, err := unix.IoctlGetTermios(0, unix.TCGETS)
+	say("tcgetattr", err)
+	if err == nil {
+		say("tcsetattr", unix.IoctlSetTermios(0, unix.TCSETS, termios))
+	}
+	char := []byte("x")
+	say("TIOCSTI", ioctl(unix.TIOCSTI, unsafe.Pointer(&char[0])))
+	say("TIOCSTI high", ioctl(1<<32|unix.TIOCSTI, unsafe.Pointer(&char[0])))
+	say("TIOCLINUX", ioctl(unix.TIOCLINUX, unsafe.Pointer(&char[0])))
+	say("TIOCLINUX high", ioctl(1<<40|unix.TIOCLINUX, unsafe.Pointer(&char[0])))
+	say("steal", unix.IoctlSetInt(0, unix.TIOCSCTTY, 1))
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	say("open /dev/tty", err)
+	pgrp, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	if err == nil {
+		fmt.Printf("foreground: %v\n", pgrp == unix.Getpgrp())
+	} else {
+		say("foreground", err)
+	}
+	entries, err := os.ReadDir("/dev/pts")
+	if err != nil {
+		say("other terminals", err)
+		return nil
+	}
+	numbered := 0
+	for _, e := range entries {
+		if e.Name() != "ptmx" {
+			numbered++
+		}
+	}
+	fmt.Printf("other terminals: %d\n", numbered)
+	return nil
+}
+
+func ioctl(request uintptr, arg unsafe.Pointer) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, 0, request, uintptr(arg))
+	return errnoOrNil(errno)
+}
+
+// ttyWait reports what the terminal sends, for a test that types and resizes.
+// INT ends it with status 42, so that the test sees who handled the Ctrl-C.
+func ttyWait([]string) error {
+	c := make(chan os.Signal, 16)
+	signal.Notify(c, unix.SIGINT, unix.SIGWINCH, unix.SIGCONT, unix.SIGHUP)
+	fmt.Println("ready")
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case s := <-c:
+			number, ok := s.(syscall.Signal)
+			if !ok {
+				continue
+			}
+			fmt.Printf("got %s\n", unix.SignalName(number))
+			switch number {
+			case unix.SIGINT:
+				os.Exit(42)
+			case unix.SIGWINCH:
+				if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+					fmt.Printf("size %dx%d\n", size.Col, size.Row)
+				}
+			}
+		case <-deadline:
+			return fmt.Errorf("nothing happened for half a minute")
+		}
+	}
+}
