@@ -1,0 +1,84 @@
+package seccomp
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// group is a set of calls and further groups, named "@..."; members are
+// separated by spaces.
+type group struct{ name, help, members string }
+
+// Group is a named set of system calls. The zero value is none.
+type Group struct{ g *group }
+
+// Name begins with "@".
+func (g Group) Name() string { return g.g.name }
+
+// Help is one line on what its calls do.
+func (g Group) Help() string { return g.g.help }
+
+// Members lists what the group is made of: calls and other groups.
+func (g Group) Members() []string { return strings.Fields(g.g.members) }
+
+// Syscalls lists the calls in it and in the groups it contains, sorted.
+func (g Group) Syscalls() []string {
+	var out []string
+	for _, m := range g.Members() {
+		if strings.HasPrefix(m, "@") {
+			sub, err := LookupGroup(m)
+			if err != nil {
+				panic(err) // a test holds the table free of such members
+			}
+			out = append(out, sub.Syscalls()...)
+		} else {
+			out = append(out, m)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Groups lists every group, by name.
+func Groups() []Group {
+	out := make([]Group, len(groupTable))
+	for i := range groupTable {
+		out[i] = Group{&groupTable[i]}
+	}
+	return out
+}
+
+// LookupGroup finds a group by its name with the "@". An error is a
+// *NameError.
+func LookupGroup(name string) (Group, error) {
+	i, ok := slices.BinarySearchFunc(groupTable[:], name, func(g group, name string) int { return cmp.Compare(g.name, name) })
+	if !ok {
+		return Group{}, unknown("group", name, func(yield func(string) bool) {
+			for i := range groupTable {
+				if !yield(groupTable[i].name) {
+					return
+				}
+			}
+		})
+	}
+	return Group{&groupTable[i]}, nil
+}
+
+// Expand lists the system calls that an entry of Allow, Deny or
+// Rule.Syscalls stands for: itself, or those of a @group. An error is a
+// *NameError.
+func Expand(entry string) ([]string, error) {
+	if strings.HasPrefix(entry, "@") {
+		g, err := LookupGroup(entry)
+		if err != nil {
+			return nil, err
+		}
+		return g.Syscalls(), nil
+	}
+	s, err := LookupSyscall(entry)
+	if err != nil {
+		return nil, err
+	}
+	return []string{s.Name()}, nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// group is a named set of calls and other groups.
+type group struct {
+	name, help string
+	members    []string
+}
+
+func readGroups(dir string, calls []*call) ([]*group, error) {
+	ls, err := lines(filepath.Join(dir, "groups.txt"))
+	if err != nil {
+		return nil, err
+	}
+	known := &group{name: "@known", help: "All known system calls"}
+	for _, c := range calls {
+		known.members = append(known.members, c.name)
+	}
+	groups := []*group{known}
+	for _, l := range ls {
+		if strings.HasPrefix(l, "@") {
+			name, help, ok := strings.Cut(l, ": ")
+			if !ok {
+				return nil, fmt.Errorf("groups.txt: no description in %q", l)
+			}
+			groups = append(groups, &group{name: name, help: help})
+			continue
+		}
+		g := groups[len(groups)-1]
+		g.members = append(g.members, strings.Fields(l)...)
+	}
+	sort.Slice(groups, func(i, j int) bool { return groups[i].name < groups[j].name })
+	for _, g := range groups {
+		for _, m := range g.members {
+			isGroup := slices.ContainsFunc(groups, func(g *group) bool { return g.name == m })
+			isCall := slices.ContainsFunc(calls, func(c *call) bool { return c.name == m })
+			if !isGroup && !isCall {
+				return nil, fmt.Errorf("groups.txt: %s: unknown member %q", g.name, m)
+			}
+		}
+	}
+	return groups, nil
+}
+
+func printGroups(groups []*group) string {
+	var b strings.Builder
+	b.WriteString("// groupTable lists every group, sorted by name; see group.\nvar groupTable = [...]group{\n")
+	for _, g := range groups {
+		fmt.Fprintf(&b, "\t{%q, %q, %q},\n", g.name, g.help, strings.Join(g.members, " "))
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
