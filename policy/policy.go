@@ -25,6 +25,9 @@ type Policy struct {
 	Limits     Limits
 	Seccomp    seccomp.Policy
 	Expect     Expect
+
+	// origins says where each entry was written; see Origin.
+	origins map[string]Origin
 }
 
 // Namespaces says for each kind "new", "host" or the path of an nsfs file to

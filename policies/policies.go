@@ -1,0 +1,208 @@
+// Package policies has the policies that come with sbx and finds those of the
+// machine and its users.
+package policies
+
+import (
+	"embed"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sbx/policy"
+)
+
+//go:embed *.toml
+var files embed.FS
+
+// Source is where a policy comes from.
+type Source string
+
+// The sources, in the order in which a name is looked up. File is a policy
+// given by its path.
+const (
+	User     Source = "user"
+	System   Source = "system"
+	Embedded Source = "embedded"
+	File     Source = "file"
+)
+
+// systemDir has the machine's policies.
+const systemDir = "/etc/sbx/policies"
+
+// Find gives the policy of that name, resolved: the user's, else the
+// machine's, else the embedded one. A name with a slash is a path and used as
+// such. What extends names is looked up the same way, except that an embedded
+// policy extends embedded ones only, and that a policy that extends its own
+// name means the next one of that name.
+func Find(name string) (*policy.Policy, error) {
+	f, err := Load(name)
+	if err != nil {
+		return nil, err
+	}
+	if f.Source == Embedded {
+		if p := resolved(f.Base); p != nil {
+			return p, nil
+		}
+	}
+	return f.Resolve()
+}
+
+// Loaded is one policy file as it was read.
+type Loaded struct {
+	// Base is the policy's name: the file's without ".toml".
+	Base   string
+	Source Source
+	// Path is the file's; of an embedded policy its name.
+	Path string
+	Data []byte
+}
+
+// Load reads the file of the policy that Find would give.
+func Load(name string) (*Loaded, error) { return load(name, "", 0) }
+
+// Parse parses the file. The policy's Name is its path; an embedded one's
+// "embedded:" and its name, which is no path.
+func (l *Loaded) Parse() (*policy.Policy, error) {
+	p, err := policy.Parse(l.label(), l.Data)
+	if err != nil {
+		return nil, err
+	}
+	p.Name = l.label()
+	return p, nil
+}
+
+func (l *Loaded) label() string {
+	if l.Source == Embedded {
+		return "embedded:" + l.Base
+	}
+	return l.Path
+}
+
+// Resolve parses the file and sums up what it extends. The result's Name is
+// the policy's name, or its path if it was given by path.
+func (l *Loaded) Resolve() (*policy.Policy, error) {
+	p, err := l.Parse()
+	if err != nil {
+		return nil, err
+	}
+	from := map[string]*Loaded{p.Name: l}
+	p, err = policy.Resolve(p, func(name string, by *policy.Policy) (*policy.Policy, error) {
+		next, err := from[by.Name].extended(name)
+		if err != nil {
+			return nil, err
+		}
+		q, err := next.Parse()
+		if err != nil {
+			return nil, err
+		}
+		from[q.Name] = next
+		return q, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.Name = l.Base; l.Source == File {
+		p.Name = l.Path
+	}
+	return p, nil
+}
+
+// extended loads what l extends by name.
+func (l *Loaded) extended(name string) (*Loaded, error) {
+	below := 0
+	switch {
+	case l.Source == Embedded:
+		if strings.Contains(name, "/") {
+			return nil, errors.New("an embedded policy extends no file")
+		}
+		below = 2
+	case name == l.Base && l.Source == User:
+		below = 1
+	case name == l.Base && l.Source == System:
+		below = 2
+	}
+	return load(name, filepath.Dir(l.Path), below)
+}
+
+// load finds name, leaving out the first so many places. A path that is not
+// absolute is relative to dir.
+func load(name, dir string, leaveOut int) (*Loaded, error) {
+	if strings.Contains(name, "/") {
+		if !path.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		data, err := readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		return &Loaded{Base: strings.TrimSuffix(path.Base(name), ".toml"), Source: File, Path: name, Data: data}, nil
+	}
+	if !policy.ValidName(name) {
+		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Hint: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
+	}
+	for i, place := range places() {
+		if i < leaveOut || place.dir == "" {
+			continue
+		}
+		file := place.dir + "/" + name + ".toml"
+		data, err := readTrusted(file)
+		if errors.Is(err, fs.ErrNotExist) || place.source == User && errors.Is(err, errUnsearchable) {
+			// A configuration that the caller may not even look into is not
+			// the caller's: $HOME is often another user's after su.
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &Loaded{Base: name, Source: place.source, Path: file, Data: data}, nil
+	}
+	data, err := files.ReadFile(name + ".toml")
+	if err != nil {
+		return nil, unknown(name)
+	}
+	return &Loaded{Base: name, Source: Embedded, Path: name, Data: data}, nil
+}
+
+type place struct {
+	source Source
+	dir    string
+}
+
+// places are the directories that a name is looked up in before the embedded
+// policies.
+func places() []place {
+	config := os.Getenv("XDG_CONFIG_HOME")
+	if !path.IsAbs(config) {
+		config = ""
+		if home := os.Getenv("HOME"); path.IsAbs(home) {
+			config = path.Join(home, ".config")
+		}
+	}
+	if config != "" {
+		config = path.Join(config, "sbx/policies")
+	}
+	return []place{{User, config}, {System, systemDir}}
+}
+
+// Names are the names of the embedded policies, in order.
+func Names() []string {
+	entries, err := files.ReadDir(".")
+	if err != nil { // the root of an embed.FS is always there
+		panic(err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".toml"))
+	}
+	slices.Sort(names)
+	return names
+}
+
+func unknown(name string) error {
+	return &policy.Error{Msg: "no policy " + strconv.Quote(name), Hint: policy.Suggest(name, Names())}
+}

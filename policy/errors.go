@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Error says where in a policy file something is wrong, and what.
+type Error struct {
+	// File is the policy's file or name; Line and Col count from 1, Col in
+	// characters. Line 0: no single place is meant.
+	File      string
+	Line, Col int
+	// Msg names the offending text. Hint, if not empty, is the mend.
+	Msg, Hint string
+
+	err error // what Unwrap gives
+}
+
+// Unwrap is the cause, or nil.
+func (e *Error) Unwrap() error { return e.err }
+
+// Error is file:line:col: and the message, without the hint.
+func (e *Error) Error() string {
+	switch {
+	case e.Line > 0:
+		return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Msg)
+	case e.File != "":
+		return e.File + ": " + e.Msg
+	}
+	return e.Msg
+}
+
+// fault is what a check of one value finds wrong; Parse adds the place.
+type fault struct{ msg, hint string }
+
+func faultf(format string, args ...any) *fault {
+	return &fault{msg: fmt.Sprintf(format, args...)}
+}
+
+// like adds "did you mean" with the candidate nearest to got, if one is near.
+func (f *fault) like(got string, candidates []string) *fault {
+	if n := nearest(got, candidates); n != "" {
+		f.hint = fmt.Sprintf("did you mean %q?", n)
+	} else if len(candidates) <= 12 {
+		f.hint = "one of " + strings.Join(candidates, ", ")
+	}
+	return f
+}
+
+// or sets the hint.
+func (f *fault) or(format string, args ...any) *fault {
+	f.hint = fmt.Sprintf(format, args...)
+	return f
+}
+
+// nearest is the candidate that the fewest edits turn got into, or "" if none
+// is near enough to be what was meant. Case is no difference.
+func nearest(got string, candidates []string) string {
+	got = strings.ToLower(got)
+	if len(got) > 64 {
+		return ""
+	}
+	best, cost := "", len(got)/3+2
+	for _, c := range candidates {
+		if d := edits(got, strings.ToLower(c), cost); d < cost {
+			best, cost = c, d
+		}
+	}
+	return best
+}
+
+// edits is the number of insertions, deletions, replacements and exchanges of
+// neighbours between a and b (optimal string alignment), or limit if it is
+// not below limit.
+func edits(a, b string, limit int) int {
+	if d := len(a) - len(b); d >= limit || -d >= limit {
+		return limit
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return min(last[len(b)], limit)
+}
+
+// Suggest is the hint "did you mean ...?" with the candidate nearest to got;
+// if none is near, it lists a few candidates, and of many it says nothing.
+func Suggest(got string, candidates []string) string {
+	return (&fault{}).like(got, candidates).hint
+}

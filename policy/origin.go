@@ -1,0 +1,46 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"sbx/policy/seccomp"
+)
+
+// Origin is where an entry of a policy was written.
+type Origin struct {
+	Policy    string
+	Line, Col int
+}
+
+// String is policy:line.
+func (o Origin) String() string { return fmt.Sprintf("%s:%d", o.Policy, o.Line) }
+
+// Origin says where an entry of the list named key ("files.read") was
+// written, as far as that is known: embedded policies are kept resolved,
+// without it.
+func (p *Policy) Origin(key, entry string) (Origin, bool) {
+	o, ok := p.origins[key+"\x00"+entry]
+	return o, ok
+}
+
+// RuleOrigin is Origin for a [[seccomp.rule]].
+func (p *Policy) RuleOrigin(r seccomp.Rule) (Origin, bool) {
+	return p.Origin("seccomp.rule", ruleText(r))
+}
+
+func (p *Policy) note(f *field, entry string, o Origin) {
+	if p.origins == nil {
+		p.origins = map[string]Origin{}
+	}
+	p.origins[f.key+"\x00"+entry] = o
+}
+
+func (p *Policy) noteRule(r seccomp.Rule, o Origin) {
+	p.note(&field{key: "seccomp.rule"}, ruleText(r), o)
+}
+
+// ruleText is the rule in one line: two rules with the same text are one.
+func ruleText(r seccomp.Rule) string {
+	return strings.Join(r.Syscalls, " ") + "\x01" + strings.Join(r.When, "\x02") + "\x01" + formatAction(r.Action)
+}

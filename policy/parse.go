@@ -1,0 +1,281 @@
+package policy
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Parse reads one policy file. file is what errors call it. Nothing is
+// ignored: an unknown key, a wrong type, a name that is not in the vocabulary
+// and a second value for a key are each an *Error with the place and, where
+// one is near, the name that was meant.
+//
+// A policy ends with its [expect] table. That makes a file that was cut short
+// an error instead of a policy that lacks what the lost part took away.
+//
+// The result is what the one file says: Extends is not followed, "!x" entries
+// stand in their lists, what is not said is empty. Resolve does the rest.
+func Parse(file string, data []byte) (*Policy, error) {
+	if len(data) > MaxSize {
+		return nil, &Error{File: file, Msg: "more than 1 MiB, the most a policy may have"}
+	}
+	r := &reader{file: file, data: data, pol: &Policy{Name: file}, fields: fields()}
+	r.toml.Reset(data)
+	if err := r.run(); err != nil {
+		return nil, err
+	}
+	return r.pol, nil
+}
+
+// How a table came to be, for TOML allows each to be opened once.
+const (
+	byHeader = iota + 1
+	byDots
+	inline
+)
+
+// reader turns TOML expressions into a policy.
+type reader struct {
+	file   string
+	data   []byte
+	toml   unstable.Parser
+	pol    *Policy
+	fields []field
+
+	table string         // the header in force
+	open  map[string]int // tables, and how they came to be
+	said  map[string]int // keys that have a value, and the line
+
+	rules    int             // how rules came to be: byHeader or inline
+	ruleAt   int             // where the rule being read begins
+	ruleSaid map[string]bool // its keys; nil: no rule is being read
+}
+
+func (r *reader) run() error {
+	r.open, r.said = map[string]int{}, map[string]int{}
+	for r.toml.NextExpression() {
+		e := r.toml.Expression()
+		var err error
+		switch e.Kind {
+		case unstable.Table:
+			err = r.header(e)
+		case unstable.ArrayTable:
+			err = r.arrayHeader(e)
+		case unstable.KeyValue:
+			err = r.keyValue(r.table, e)
+		default:
+			err = r.fail(0, faultf("unexpected %v", e.Kind))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.toml.Error(); err != nil {
+		var pe *unstable.ParserError
+		if errors.As(err, &pe) {
+			return r.fail(len(r.data)-restLen(r.data, pe.Highlight), faultf("not TOML: %s", pe.Message))
+		}
+		return r.fail(len(r.data), faultf("not TOML: %v", err))
+	}
+	return r.finish()
+}
+
+// restLen is how many bytes of data stand from the start of part, which
+// shares data's array, to data's end.
+func restLen(data, part []byte) int {
+	return min(max(cap(part)-(cap(data)-len(data)), 0), len(data))
+}
+
+// finish checks what only the whole file shows.
+func (r *reader) finish() error {
+	if _, ok := r.said["version"]; !ok {
+		return r.fail(0, faultf("no version").or("begin the file with: version = 1"))
+	}
+	if err := r.finishRule(); err != nil {
+		return err
+	}
+	if r.open["expect"] != 0 && r.table != "expect" {
+		return r.fail(len(r.data), faultf("[expect] is not the last table").or("put it last, under a header of its own"))
+	}
+	if r.table != "expect" {
+		return r.fail(len(r.data), faultf("the file does not end with its [expect] table, so it may have been cut short").
+			or("put [expect] last; it may be empty"))
+	}
+	return nil
+}
+
+func (r *reader) header(e *unstable.Node) error {
+	name, at := r.keys("", e.Key())
+	if name == "seccomp.rule" {
+		return r.fail(at, faultf("[seccomp.rule] is one of several").or("write [[seccomp.rule]]"))
+	}
+	if r.field(name) != nil {
+		return r.fail(at, faultf("%q is no table", name).or("write %s = ... above the first table, or below its own", name))
+	}
+	if !has(tables(), name) {
+		return r.fail(at, faultf("unknown table %q", name).like(name, tables()))
+	}
+	if r.open[name] != 0 {
+		return r.fail(at, faultf("table %q is there already", name))
+	}
+	if err := r.finishRule(); err != nil {
+		return err
+	}
+	r.open[name], r.table = byHeader, name
+	return nil
+}
+
+func (r *reader) arrayHeader(e *unstable.Node) error {
+	name, at := r.keys("", e.Key())
+	switch {
+	case name != "seccomp.rule":
+		return r.fail(at, faultf("unknown list of tables %q", name).or("the only one is [[seccomp.rule]]"))
+	case r.rules == inline || r.open["seccomp"] == inline || r.open["seccomp"] == byDots:
+		return r.fail(at, faultf("seccomp.rule is there already"))
+	}
+	if err := r.finishRule(); err != nil {
+		return err
+	}
+	r.rules = byHeader
+	r.beginRule(at)
+	r.table = name
+	return nil
+}
+
+// keyValue reads one key = value inside table, which is "" at the top.
+func (r *reader) keyValue(table string, e *unstable.Node) error {
+	first := e.Key()
+	first.Next()
+	top := string(first.Node().Data)
+	key, at := r.keys(table, e.Key())
+	v := e.Value()
+
+	if table == "" && key != top && has(tables(), top) { // files.read = [...]
+		if how := r.open[top]; how != 0 && how != byDots {
+			return r.fail(at, faultf("table %q is there already", top))
+		}
+		r.open[top] = byDots
+	}
+	if has(tables(), key) {
+		if v.Kind != unstable.InlineTable {
+			return r.fail(at, faultf("%q is a table", key).or("write [%s]", key))
+		}
+		if r.open[key] != 0 {
+			return r.fail(at, faultf("table %q is there already", key))
+		}
+		r.open[key] = inline
+		return r.inlineTable(key, v)
+	}
+	if key == "seccomp.rule" {
+		return r.inlineRules(at, v)
+	}
+	if table == "seccomp.rule" {
+		return r.ruleKey(strings.TrimPrefix(key, "seccomp.rule."), at, v)
+	}
+	f := r.field(key)
+	if f == nil {
+		return r.fail(at, r.unknownKey(table, key))
+	}
+	if line := r.said[key]; line != 0 {
+		return r.fail(at, faultf("%q has a value already, in line %d", key, line))
+	}
+	r.said[key], _ = r.place(at)
+	return r.assign(f, at, v)
+}
+
+func (r *reader) inlineTable(table string, v *unstable.Node) error {
+	for it := v.Children(); it.Next(); {
+		if err := r.keyValue(table, it.Node()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keys joins a dotted key behind table and says where in the file it begins.
+func (r *reader) keys(table string, it unstable.Iterator) (string, int) {
+	var b strings.Builder
+	b.WriteString(table)
+	at := -1
+	for it.Next() {
+		k := it.Node()
+		if at < 0 {
+			at = int(k.Raw.Offset)
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		if part := string(k.Data); strings.Trim(part, "abcdefghijklmnopqrstuvwxyz_") == "" {
+			b.WriteString(part)
+		} else {
+			b.WriteString(strconv.Quote(part)) // so that "files.read" is not files.read
+		}
+	}
+	return b.String(), max(at, 0)
+}
+
+func (r *reader) field(key string) *field {
+	for i := range r.fields {
+		if r.fields[i].key == key {
+			return &r.fields[i]
+		}
+	}
+	return nil
+}
+
+// unknownKey names the key's nearest neighbour in its table, or else the
+// table that has such a key.
+func (r *reader) unknownKey(table, key string) *fault {
+	var here, last []string
+	base := key[strings.LastIndexByte(key, '.')+1:]
+	prefix := key[:len(key)-len(base)]
+	for _, f := range r.fields {
+		name := f.key[strings.LastIndexByte(f.key, '.')+1:]
+		if f.key == prefix+name {
+			here = append(here, name)
+		}
+		if name == base {
+			last = append(last, f.key)
+		}
+	}
+	if prefix == "" {
+		here = append(here, tables()...)
+	}
+	if prefix == "seccomp." {
+		here = append(here, "rule")
+	}
+	f := faultf("unknown key %q", key)
+	if n := nearest(base, here); n != "" {
+		return f.or("did you mean %q?", prefix+n)
+	}
+	if len(last) > 0 {
+		return f.or("did you mean %q?", last[0])
+	}
+	return f.like(base, here)
+}
+
+// fail is an *Error at a byte of the file.
+func (r *reader) fail(at int, f *fault) error {
+	line, col := r.place(at)
+	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Hint: f.hint}
+}
+
+// place is the line and column of a byte of the file.
+func (r *reader) place(at int) (line, col int) {
+	before := string(r.data[:min(at, len(r.data))])
+	start := strings.LastIndexByte(before, '\n') + 1
+	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[start:]) + 1
+}
+
+func has(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}

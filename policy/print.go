@@ -1,0 +1,118 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"sbx/policy/seccomp"
+)
+
+// Print writes the policy as a file that Parse reads back as the same policy:
+// keys in a fixed order, one entry a line. Of a resolved policy this is the
+// canonical form, and the same on every machine.
+func (p *Policy) Print() []byte { return p.PrintWith(nil) }
+
+// PrintWith is Print with a comment behind each entry for which note has one.
+// The key of a rule is "seccomp.rule", its entry the first system call.
+func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) string) []byte {
+	if note == nil {
+		note = func(string, string, *seccomp.Rule) string { return "" }
+	}
+	w := printer{note: note}
+	table := ""
+	expect := false
+	for _, f := range fields() {
+		var value string
+		switch {
+		case f.list != nil:
+			value = w.list(&f, *f.list(p))
+		case f.str != nil && *f.str(p) != "":
+			value = quote(*f.str(p))
+		case f.num != nil && *f.num(p) == Unlimited:
+			value = quote(none)
+		case f.num != nil && *f.num(p) != 0:
+			value = strconv.Itoa(*f.num(p))
+		case f.truth != nil && *f.truth(p) != nil:
+			value = strconv.FormatBool(**f.truth(p))
+		case f.action != nil && f.action(p).Kind != seccomp.Unset:
+			value = quote(formatAction(*f.action(p)))
+		}
+		in, key := "", f.key
+		if i := strings.IndexByte(f.key, '.'); i >= 0 {
+			in, key = f.key[:i], f.key[i+1:]
+		}
+		if in == "expect" && !expect {
+			w.rules(p.Seccomp.Rules)
+			w.WriteString("\n[expect]\n") // always: it ends the file
+			table, expect = in, true
+		}
+		if value == "" {
+			continue
+		}
+		if in != table {
+			w.WriteString("\n[" + in + "]\n")
+			table = in
+		}
+		w.WriteString(key + " = " + value + "\n")
+	}
+	return []byte(w.String())
+}
+
+// Digest names what a resolved policy says: SHA-256 of its canonical form.
+func (p *Policy) Digest() string {
+	sum := sha256.Sum256(p.Print())
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+type printer struct {
+	strings.Builder
+	note func(key, entry string, rule *seccomp.Rule) string
+}
+
+func (w *printer) list(f *field, list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("[\n")
+	for _, e := range list {
+		b.WriteString("  " + quote(e) + "," + comment(w.note(f.key, e, nil)) + "\n")
+	}
+	b.WriteString("]")
+	return b.String()
+}
+
+func (w *printer) rules(rules []seccomp.Rule) {
+	for _, r := range rules {
+		w.WriteString("\n[[seccomp.rule]]" + comment(w.note("seccomp.rule", r.Syscalls[0], &r)) + "\n")
+		w.WriteString("syscalls = " + quoteList(r.Syscalls) + "\n")
+		if len(r.When) > 0 {
+			w.WriteString("when = " + quoteList(r.When) + "\n")
+		}
+		if r.Action.Kind != seccomp.Unset {
+			w.WriteString("action = " + quote(formatAction(r.Action)) + "\n")
+		}
+	}
+}
+
+func comment(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "  # " + s
+}
+
+func quoteList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// quote writes a TOML basic string. Policies hold no control characters.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}

@@ -1,0 +1,266 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"sbx/policy/seccomp"
+)
+
+// A Finder gives the policy that from extends under name, parsed but not
+// resolved. Its Name must differ for different policies and tell from where
+// it is, for that is what cycles are seen by.
+type Finder func(name string, from *Policy) (*Policy, error)
+
+// Resolve gives the sum of p and all that it extends: lists add up, what is
+// said later overrides single values, "!x" takes out what was inherited. The
+// result extends nothing, says everything that was left unsaid, has each list
+// in order without duplicates, and depends on nothing but the policies.
+//
+// Where two policies name the same path or capability and only one marks it
+// "?", it is required. Where one reads what another writes, it is written.
+func Resolve(p *Policy, find Finder) (*Policy, error) {
+	r := resolver{find: find}
+	sum, err := r.sum(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := finish(sum); err != nil {
+		return nil, err
+	}
+	return sum, nil
+}
+
+type resolver struct {
+	find    Finder
+	path    []string // the policies being resolved, outermost first
+	visited int
+}
+
+// sum is p on top of the sum of all it extends.
+func (r *resolver) sum(p *Policy) (*Policy, error) {
+	if r.visited++; r.visited > MaxPolicies {
+		return nil, &Error{File: p.Name, Msg: fmt.Sprintf("more than %d policies are drawn in", MaxPolicies)}
+	}
+	for _, name := range r.path {
+		if name == p.Name {
+			return nil, &Error{File: p.Name, Msg: "extends itself: " + strings.Join(append(r.path, p.Name), " extends ")}
+		}
+	}
+	if len(r.path) == MaxDepth {
+		return nil, &Error{File: p.Name, Msg: fmt.Sprintf("extends goes deeper than %d", MaxDepth)}
+	}
+	r.path = append(r.path, p.Name)
+	defer func() { r.path = r.path[:len(r.path)-1] }()
+
+	sum := &Policy{}
+	for _, name := range p.Extends {
+		parent, err := r.find(name, p)
+		if err != nil {
+			var placed *Error
+			if errors.As(err, &placed) && placed.Line > 0 {
+				return nil, err // inside the file that was found
+			}
+			return nil, p.at("extends", name, err)
+		}
+		inherited, err := r.sum(parent)
+		if err != nil {
+			return nil, err
+		}
+		if err := merge(sum, inherited); err != nil {
+			return nil, err
+		}
+	}
+	if err := merge(sum, p); err != nil {
+		return nil, err
+	}
+	sum.Name, sum.Version, sum.Summary, sum.Extends = p.Name, p.Version, p.Summary, nil
+	return sum, nil
+}
+
+// at places an error at an entry. What it wraps stays visible to errors.Is.
+func (p *Policy) at(key, entry string, err error) error {
+	o, ok := p.Origin(key, entry)
+	if !ok {
+		o.Policy = p.Name
+	}
+	e := &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%s %q: %v", key, entry, err), err: err}
+	var cause *Error
+	if errors.As(err, &cause) {
+		e.Hint = cause.Hint
+	}
+	return e
+}
+
+// merge puts what p says on top of sum.
+func merge(sum, p *Policy) error {
+	entries := 0
+	for _, f := range fields() {
+		switch {
+		case f.list != nil && f.key != "extends":
+			list, err := mergeList(&f, sum, p)
+			if err != nil {
+				return err
+			}
+			*f.list(sum) = list
+			entries += len(list)
+		case f.str != nil:
+			if s := *f.str(p); s != "" {
+				*f.str(sum) = s
+			}
+		case f.num != nil:
+			if n := *f.num(p); n != 0 {
+				*f.num(sum) = n
+			}
+		case f.truth != nil:
+			if b := *f.truth(p); b != nil {
+				*f.truth(sum) = b
+			}
+		case f.action != nil:
+			if a := *f.action(p); a.Kind != seccomp.Unset {
+				*f.action(sum) = a
+			}
+		}
+	}
+	if err := mergeRules(sum, p); err != nil {
+		return err
+	}
+	for _, r := range sum.Seccomp.Rules {
+		entries += len(r.Syscalls) + len(r.When)
+	}
+	if entries > MaxEntries {
+		return &Error{File: p.Name, Msg: fmt.Sprintf("more than %d entries together with what it extends", MaxEntries)}
+	}
+	return nil
+}
+
+// mergeList takes p's "!x" entries out of sum's list and adds the others.
+func mergeList(f *field, sum, p *Policy) ([]string, error) {
+	have, add := *f.list(sum), *f.list(p)
+	at := make(map[string]int, len(have)+len(add))
+	list := make([]string, 0, len(have)+len(add))
+	for _, e := range have {
+		at[f.identity(e)] = len(list)
+		list = append(list, e)
+	}
+	for _, e := range add {
+		bare, out := strings.CutPrefix(e, "!")
+		if !out {
+			continue
+		}
+		i, ok := at[f.identity(bare)]
+		if !ok || list[i] == "" || strings.Contains(bare, "=") && list[i] != bare {
+			err := &fault{msg: fmt.Sprintf("%q takes out what %s does not inherit", e, f.key)}
+			err.like(bare, have)
+			o, _ := p.Origin(f.key, e)
+			return nil, &Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: err.msg, Hint: err.hint}
+		}
+		list[i] = ""
+	}
+	for _, e := range add {
+		if strings.HasPrefix(e, "!") {
+			continue
+		}
+		o, known := p.Origin(f.key, e)
+		id := f.identity(e)
+		if i, ok := at[id]; ok && list[i] != "" {
+			if f.key == "process.env" { // said later: another value
+				list[i] = e
+			} else if !strings.HasPrefix(e, "?") && list[i] != e {
+				list[i] = e // required by one is required
+			} else {
+				continue
+			}
+		} else {
+			at[id] = len(list)
+			list = append(list, e)
+		}
+		if known {
+			sum.note(f, e, o)
+		}
+	}
+	kept := list[:0]
+	for _, e := range list {
+		if e != "" {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
+// mergeRules adds p's rules to sum's, and takes out of them the system calls
+// that p's "!" rules name.
+func mergeRules(sum, p *Policy) error {
+	rules := append([]seccomp.Rule(nil), sum.Seccomp.Rules...)
+	for _, r := range p.Seccomp.Rules {
+		o, _ := p.RuleOrigin(r)
+		for _, s := range r.Syscalls {
+			name, out := strings.CutPrefix(s, "!")
+			if !out {
+				break // of such a rule, all or none begin with "!"
+			}
+			left, found := withoutSyscall(rules, name)
+			if !found {
+				return &Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%q takes out what no inherited rule names", s)}
+			}
+			rules = left
+		}
+	}
+	for _, r := range rules {
+		// A rule with fewer system calls is written where the whole one was.
+		for _, old := range sum.Seccomp.Rules {
+			if o, ok := sum.RuleOrigin(old); ok && sameBut(old, r) {
+				sum.noteRule(r, o)
+				break
+			}
+		}
+	}
+	for _, r := range p.Seccomp.Rules {
+		if strings.HasPrefix(r.Syscalls[0], "!") || hasRule(rules, r) {
+			continue
+		}
+		rules = append(rules, r)
+		if o, ok := p.RuleOrigin(r); ok {
+			sum.noteRule(r, o)
+		}
+	}
+	sum.Seccomp.Rules = rules
+	return nil
+}
+
+func hasRule(rules []seccomp.Rule, r seccomp.Rule) bool {
+	for _, have := range rules {
+		if ruleText(have) == ruleText(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameBut says whether part is whole with none or some system calls fewer.
+func sameBut(whole, part seccomp.Rule) bool {
+	for _, s := range part.Syscalls {
+		if !has(whole.Syscalls, s) {
+			return false
+		}
+	}
+	part.Syscalls = whole.Syscalls
+	return ruleText(whole) == ruleText(part)
+}
+
+func withoutSyscall(rules []seccomp.Rule, name string) (left []seccomp.Rule, found bool) {
+	for _, r := range rules {
+		var calls []string
+		for _, s := range r.Syscalls {
+			if s != name {
+				calls = append(calls, s)
+			}
+		}
+		found = found || len(calls) < len(r.Syscalls)
+		if r.Syscalls = calls; len(calls) > 0 {
+			left = append(left, r)
+		}
+	}
+	return left, found
+}

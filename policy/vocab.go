@@ -1,0 +1,71 @@
+package policy
+
+import "strings"
+
+// capabilityNames are those of Linux 6.18 without "cap_", in the order of
+// their numbers: capabilities(7).
+func capabilityNames() []string {
+	return strings.Fields("chown dac_override dac_read_search fowner fsetid kill setgid setuid " +
+		"setpcap linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner " +
+		"sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource " +
+		"sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin " +
+		"syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore")
+}
+
+// expectVerbs are the things a line of [expect] can try.
+func expectVerbs() []string {
+	return []string{"read", "write", "exec", "connect", "bind", "syscall", "env", "capability"}
+}
+
+// checkExpect takes "VERB OBJECT".
+func checkExpect(s string) (string, *fault) {
+	verb, object, _ := strings.Cut(s, " ")
+	if object == "" || strings.TrimSpace(object) != object {
+		return "", faultf("%q is no expectation", s).or(`as "read /etc/shadow" or "syscall keyctl"`)
+	}
+	var f *fault
+	switch verb {
+	case "read", "write", "exec":
+		object, f = canonicalPath(object)
+	case "connect", "bind":
+		f = checkAddress(object)
+	case "syscall":
+		if strings.HasPrefix(object, "@") {
+			return "", faultf("%q: an expectation names one system call", s)
+		}
+		object, f = checkSyscall(object)
+	case "env":
+		if strings.ContainsAny(object, "=*") {
+			return "", faultf("%q: an expectation names one variable", s)
+		}
+		object, f = checkEnv(object)
+	case "capability":
+		object, f = checkCapability(object)
+	default:
+		return "", faultf("unknown expectation %q", verb).like(verb, expectVerbs())
+	}
+	if f != nil {
+		return "", f
+	}
+	return verb + " " + object, nil
+}
+
+// checkAddress takes HOST:PORT and [IPv6]:PORT.
+func checkAddress(s string) *fault {
+	i := strings.LastIndexByte(s, ':')
+	if i <= 0 || strings.ContainsAny(s, " /") {
+		return faultf("%q is no address", s).or(`as "127.0.0.1:22" or "[::1]:22"`)
+	}
+	port := 0
+	for _, c := range []byte(s[i+1:]) {
+		if c < '0' || c > '9' || port > 65535 {
+			port = 1 << 20
+			break
+		}
+		port = port*10 + int(c-'0')
+	}
+	if port < 1 || port > 65535 || s[i+1] == '0' {
+		return faultf("%q has no port from 1 to 65535", s)
+	}
+	return nil
+}
