@@ -32,6 +32,10 @@ const testUser = 61042
 var base string
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv("SBX_IT_FILTER"); spec != "" {
+		fmt.Fprintln(os.Stderr, "integration: filter:", underFilter(spec))
+		os.Exit(99)
+	}
 	var err error
 	code := 0
 	switch role := os.Getenv("SBX_IT_AS"); {

@@ -367,4 +367,3 @@ func (before host) compare(t testing.TB, after host) {
 		}
 	}
 }
-

@@ -1,0 +1,202 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a program at a pseudo-terminal of its own session.
+type terminal struct {
+	t    *testing.T
+	pty  *os.File
+	cmd  *exec.Cmd
+	out  lockedBuffer
+	done chan error
+}
+
+func atTerminal(t *testing.T, args ...string) *terminal {
+	t.Helper()
+	term := &terminal{t: t, cmd: exec.Command(args[0], args[1:]...), done: make(chan error, 1)}
+	term.cmd.Dir, term.cmd.Env = t.TempDir(), userEnv()
+	file, err := pty.StartWithSize(term.cmd, &pty.Winsize{Cols: 80, Rows: 24})
+	if err != nil {
+		t.Fatal(err)
+	}
+	term.pty = file
+	go func() {
+		// A pty whose other side is closed reads EIO.
+		if _, err := io.Copy(&term.out, file); err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, os.ErrClosed) {
+			t.Log(err)
+		}
+	}()
+	go func() { term.done <- term.cmd.Wait() }()
+	t.Cleanup(func() {
+		if err := term.cmd.Process.Kill(); err == nil {
+			<-term.done
+		}
+		if err := file.Close(); err != nil {
+			t.Log(err)
+		}
+		noStrays(t)
+	})
+	return term
+}
+
+func (term *terminal) types(s string) {
+	term.t.Helper()
+	if _, err := term.pty.Write([]byte(s)); err != nil {
+		term.t.Fatal(err)
+	}
+}
+
+// shows waits until the text has appeared n times.
+func (term *terminal) shows(text string, n int) {
+	term.t.Helper()
+	for range 1000 {
+		if strings.Count(term.out.String(), text) >= n {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	term.t.Fatalf("the terminal does not show %q %d times:\n%s", text, n, &term.out)
+}
+
+func (term *terminal) ends(want int) {
+	term.t.Helper()
+	select {
+	case err := <-term.done:
+		term.done <- nil
+		got, err := exitStatus(err)
+		if err != nil || got != want {
+			term.t.Errorf("status %d (%v), want %d\n%s", got, err, want, &term.out)
+		}
+	case <-time.After(10 * time.Second):
+		term.t.Fatalf("did not end\n%s", &term.out)
+	}
+}
+
+func probeAt(t *testing.T, question string) *terminal {
+	t.Helper()
+	return atTerminal(t, binary("sbx"), "--read", binary("probe"), "--", binary("probe"), question)
+}
+
+// TestTerminal: a program below sbx has a working terminal but cannot type
+// for the user, nor see other terminals.
+func TestTerminal(t *testing.T) {
+	term := probeAt(t, "tty")
+	term.shows("other terminals", 1)
+	term.ends(0)
+	out := strings.ReplaceAll(term.out.String(), "\r\n", "\n")
+	answers := result{stdout: out}.answers()
+	for what, want := range map[string]string{
+		"window size": "80x24", "tcgetattr": "ok", "tcsetattr": "ok", "foreground": "true", "other terminals": "0",
+	} {
+		if answers[what] != want {
+			t.Errorf("%s: %q, want %q\n%s", what, answers[what], want, out)
+		}
+	}
+	for _, what := range []string{"TIOCSTI", "TIOCSTI high", "TIOCLINUX", "TIOCLINUX high"} {
+		if answers[what] != "EPERM" {
+			t.Errorf("%s: %q, want EPERM from the filter", what, answers[what])
+		}
+	}
+}
+
+// TestTerminalCtrlC: the key reaches the target, once, and what the target
+// makes of it is the result.
+func TestTerminalCtrlC(t *testing.T) {
+	term := probeAt(t, "tty-wait")
+	term.shows("ready", 1)
+	term.types("\x03")
+	term.ends(42)
+	if n := strings.Count(term.out.String(), "got SIGINT"); n != 1 {
+		t.Errorf("SIGINT came %d times\n%s", n, &term.out)
+	}
+	// One that leaves it alone dies of it.
+	term = atTerminal(t, binary("sbx"), "--", "sh", "-c", "echo ready; exec sleep 60")
+	term.shows("ready", 1)
+	time.Sleep(100 * time.Millisecond) // until sleep is there
+	term.types("\x03")
+	term.ends(130)
+}
+
+// TestTerminalResize: the target hears of a new size and sees it.
+func TestTerminalResize(t *testing.T) {
+	term := probeAt(t, "tty-wait")
+	term.shows("ready", 1)
+	if err := pty.Setsize(term.pty, &pty.Winsize{Cols: 132, Rows: 43}); err != nil {
+		t.Fatal(err)
+	}
+	term.shows("size 132x43", 1)
+	term.types("\x03")
+	term.ends(42)
+}
+
+// TestTerminalHangup: a closed terminal ends it all.
+func TestTerminalHangup(t *testing.T) {
+	term := atTerminal(t, binary("sbx"), "--", "sh", "-c", "echo ready; sleep 60; sleep 60")
+	term.shows("ready", 1)
+	if err := term.cmd.Process.Signal(unix.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	term.ends(129)
+}
+
+// TestJobControl: bash runs sbx as a job: Ctrl-Z stops it, fg brings it back,
+// and Ctrl-C then ends it.
+func TestJobControl(t *testing.T) {
+	term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-i")
+	term.types("PS1='prompt> '\n")
+	term.shows("prompt> ", 2)
+	term.types(binary("sbx") + " --read " + binary("probe") + " -- " + binary("probe") + " tty-wait\n")
+	term.shows("ready", 1)
+	term.types("\x1a")
+	term.shows("Stopped", 1)
+	term.types("echo back in $((40+2))\n")
+	term.shows("back in 42", 1)
+	stopped := 0
+	for _, p := range descendants(t, term.cmd.Process.Pid) {
+		if p.name == "probe" && p.state == "T" {
+			stopped++
+		}
+	}
+	if stopped == 0 {
+		t.Errorf("the target was not stopped with its launcher: %v", descendants(t, term.cmd.Process.Pid))
+	}
+	term.types("fg\n")
+	term.shows("got SIGCONT", 1)
+	term.types("\x03")
+	term.shows("got SIGINT", 1)
+	term.types("echo status $?\n")
+	term.shows("status 42", 1)
+	term.types("exit 0\n")
+	term.ends(0)
+}
+
+// TestInteractiveShell: a shell inside has job control of its own.
+func TestInteractiveShell(t *testing.T) {
+	term := atTerminal(t, binary("sbx"), "--policy", "shell", "--", "/bin/bash", "--norc", "--noprofile", "-i")
+	term.types("PS1='inside> '\n")
+	term.shows("inside> ", 2)
+	if bytes.Contains([]byte(term.out.String()), []byte("no job control")) {
+		t.Errorf("no job control\n%s", &term.out)
+	}
+	term.types("sleep 100\n")
+	time.Sleep(300 * time.Millisecond)
+	term.types("\x1a")
+	term.shows("Stopped", 1)
+	term.types("kill %1; wait; echo after $((1+1))\n")
+	term.shows("after 2", 1)
+	term.types("exit 5\n")
+	term.ends(5)
+}
