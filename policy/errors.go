@@ -2,7 +2,10 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"sbx/policy/seccomp"
 )
 
 // Error says where in a policy file something is wrong, and what.
@@ -57,45 +60,12 @@ func (f *fault) or(format string, args ...any) *fault {
 // nearest is the candidate that the fewest edits turn got into, or "" if none
 // is near enough to be what was meant. Case is no difference.
 func nearest(got string, candidates []string) string {
-	got = strings.ToLower(got)
-	if len(got) > 64 {
-		return ""
-	}
-	best, cost := "", len(got)/3+2
-	for _, c := range candidates {
-		if d := edits(got, strings.ToLower(c), cost); d < cost {
-			best, cost = c, d
+	for _, g := range []string{got, strings.ToLower(got), strings.ToUpper(got)} {
+		if n := seccomp.Nearest(g, slices.Values(candidates)); n != "" {
+			return n
 		}
 	}
-	return best
-}
-
-// edits is the number of insertions, deletions, replacements and exchanges of
-// neighbours between a and b (optimal string alignment), or limit if it is
-// not below limit.
-func edits(a, b string, limit int) int {
-	if d := len(a) - len(b); d >= limit || -d >= limit {
-		return limit
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return min(last[len(b)], limit)
+	return ""
 }
 
 // Suggest is the hint "did you mean ...?" with the candidate nearest to got;

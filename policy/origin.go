@@ -42,5 +42,5 @@ func (p *Policy) noteRule(r seccomp.Rule, o Origin) {
 
 // ruleText is the rule in one line: two rules with the same text are one.
 func ruleText(r seccomp.Rule) string {
-	return strings.Join(r.Syscalls, " ") + "\x01" + strings.Join(r.When, "\x02") + "\x01" + formatAction(r.Action)
+	return strings.Join(r.Syscalls, " ") + "\x01" + strings.Join(r.When, "\x02") + "\x01" + r.Action.String()
 }

@@ -37,7 +37,7 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 		case f.truth != nil && *f.truth(p) != nil:
 			value = strconv.FormatBool(**f.truth(p))
 		case f.action != nil && f.action(p).Kind != seccomp.Unset:
-			value = quote(formatAction(*f.action(p)))
+			value = quote(f.action(p).String())
 		}
 		in, key := "", f.key
 		if i := strings.IndexByte(f.key, '.'); i >= 0 {
@@ -92,7 +92,7 @@ func (w *printer) rules(rules []seccomp.Rule) {
 			w.WriteString("when = " + quoteList(r.When) + "\n")
 		}
 		if r.Action.Kind != seccomp.Unset {
-			w.WriteString("action = " + quote(formatAction(r.Action)) + "\n")
+			w.WriteString("action = " + quote(r.Action.String()) + "\n")
 		}
 	}
 }

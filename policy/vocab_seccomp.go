@@ -1,28 +1,61 @@
 package policy
 
 import (
-	"strconv"
+	"errors"
 	"strings"
 
 	"sbx/policy/seccomp"
 )
 
+// checkSyscall takes a system call or a @group.
 func checkSyscall(s string) (string, *fault) {
-	name := strings.TrimPrefix(s, "@")
-	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
-		return "", faultf("unknown system call %q", s)
+	if strings.HasPrefix(s, "@") {
+		if _, err := seccomp.LookupGroup(s); err != nil {
+			return "", nameFault(err)
+		}
+		return s, nil
+	}
+	if _, err := seccomp.LookupSyscall(s); err != nil {
+		if _, miss := seccomp.LookupGroup("@" + s); miss == nil {
+			return "", faultf("unknown system call %q", s).or("did you mean %q?", "@"+s)
+		}
+		return "", nameFault(err)
 	}
 	return s, nil
 }
 
+// checkCondition takes what stands in a rule's when; blanks make no
+// difference.
 func checkCondition(s string) (string, *fault) {
-	if !strings.HasPrefix(s, "arg") {
-		return "", faultf("%q is no condition", s).or(`as "arg0 == AF_UNIX"`)
+	s = strings.Join(strings.Fields(s), " ")
+	if _, err := seccomp.ParseCondition(s); err != nil {
+		return "", nameFault(err)
 	}
 	return s, nil
 }
 
-func checkArchitecture(s string) (string, *fault) { return s, nil }
+// checkArchitecture takes an ABI under any of its names and gives Go's.
+func checkArchitecture(s string) (string, *fault) {
+	a, err := seccomp.ParseArch(s)
+	if err != nil {
+		return "", nameFault(err)
+	}
+	if !a.Compiles() {
+		return "", faultf("no filters can be made for architecture %q", s).or("one of %s", strings.Join(architectureNames(), ", "))
+	}
+	return a.String(), nil
+}
+
+// architectureNames are those that filters can be made for.
+func architectureNames() []string {
+	var names []string
+	for _, a := range seccomp.Arches() {
+		if a.Compiles() {
+			names = append(names, a.String())
+		}
+	}
+	return names
+}
 
 // actionNames are the answers a policy can give, as it writes them.
 func actionNames() []string {
@@ -30,59 +63,24 @@ func actionNames() []string {
 }
 
 func parseAction(s string) (seccomp.Action, *fault) {
-	switch s {
-	case "allow":
-		return seccomp.Action{Kind: seccomp.Allow}, nil
-	case "kill-process":
-		return seccomp.Action{Kind: seccomp.KillProcess}, nil
-	case "kill-thread":
-		return seccomp.Action{Kind: seccomp.KillThread}, nil
-	case "trap":
-		return seccomp.Action{Kind: seccomp.Trap}, nil
-	case "log":
-		return seccomp.Action{Kind: seccomp.Log}, nil
-	case "notify":
-		return seccomp.Action{Kind: seccomp.Notify}, nil
+	a, err := seccomp.ParseAction(s)
+	if err != nil {
+		return seccomp.Action{}, nameFault(err)
 	}
-	switch s {
-	case "errno:EPERM":
-		return seccomp.Action{Kind: seccomp.Errno, Errno: 1}, nil
-	case "errno:EACCES":
-		return seccomp.Action{Kind: seccomp.Errno, Errno: 13}, nil
-	case "errno:ENOSYS":
-		return seccomp.Action{Kind: seccomp.Errno, Errno: 38}, nil
-	case "errno:EAFNOSUPPORT":
-		return seccomp.Action{Kind: seccomp.Errno, Errno: 97}, nil
-	}
-	return seccomp.Action{}, faultf("unknown action %q", s).like(s, actionNames())
+	return a, nil
 }
 
-func formatAction(a seccomp.Action) string {
-	switch a.Kind {
-	case seccomp.Allow:
-		return "allow"
-	case seccomp.KillProcess:
-		return "kill-process"
-	case seccomp.KillThread:
-		return "kill-thread"
-	case seccomp.Trap:
-		return "trap"
-	case seccomp.Log:
-		return "log"
-	case seccomp.Notify:
-		return "notify"
-	case seccomp.Errno:
-		switch a.Errno {
-		case 1:
-			return "errno:EPERM"
-		case 13:
-			return "errno:EACCES"
-		case 38:
-			return "errno:ENOSYS"
-		case 97:
-			return "errno:EAFNOSUPPORT"
-		}
-		return "errno:" + strconv.Itoa(int(a.Errno))
+// nameFault makes a fault of an error of package seccomp.
+func nameFault(err error) *fault {
+	var name *seccomp.NameError
+	if !errors.As(err, &name) {
+		return &fault{msg: err.Error()}
 	}
-	return ""
+	f := faultf("%s", err)
+	if name.Near != "" {
+		// The suggestion is the hint's, not the message's.
+		f.msg = strings.Replace(f.msg, name.Error(), (&seccomp.NameError{Kind: name.Kind, Name: name.Name}).Error(), 1)
+		f.or("did you mean %q?", name.Near)
+	}
+	return f
 }
