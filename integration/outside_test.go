@@ -6,8 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -173,29 +173,23 @@ func TestChroot(t *testing.T) {
 	if !asRoot() {
 		return // only root can chroot
 	}
-	dir := t.TempDir()
-	// A view of the same root that is not the root of the mount namespace.
-	if err := unix.Mount("/", mkdir(t, dir, "root"), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(filepath.Join(dir, "root"), unix.MNT_DETACH); err != nil {
-			t.Error(err)
+	for _, uid := range []int{0, testUser} {
+		dir := t.TempDir()
+		for parent := dir; parent != base; parent = filepath.Dir(parent) {
+			if err := os.Chmod(parent, 0o755); err != nil {
+				t.Fatal(err)
+			}
 		}
-	})
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	for _, uid := range []uint32{0, testUser} {
-		work := mkdir(t, dir, fmt.Sprintf("work%d", uid))
-		if err := os.Chown(work, int(uid), int(uid)); err != nil {
+		if err := os.Chown(dir, uid, uid); err != nil {
 			t.Fatal(err)
 		}
-		r := run(t, call{
-			args: append([]string{binary("sbx")}, markTarget()...), dir: work,
-			attr: &syscall.SysProcAttr{Chroot: filepath.Join(dir, "root"), Credential: &syscall.Credential{Uid: uid, Gid: uid}},
-		})
-		refused := fullOrRefused(t, work, r, "")
+		// A view of the same root that is not the mount namespace's root, in
+		// a namespace of its own, so that nothing of it reaches the host.
+		script := `root=$1 dir=$2 uid=$3; shift 3
+mount --rbind / "$root" && exec chroot --userspec=$uid:$uid "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$dir" "$@"`
+		args := []string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh", mkdir(t, t.TempDir(), "root"), dir, strconv.Itoa(uid), binary("sbx")}
+		r := run(t, call{args: append(args, markTarget()...), dir: dir})
+		refused := fullOrRefused(t, dir, r, "")
 		if uid != 0 && (!refused || !strings.Contains(r.stderr, "chroot")) {
 			t.Errorf("uid %d: want a refusal whose hint names the chroot: %v", uid, r)
 		}

@@ -34,6 +34,7 @@ func commands() []command {
 		{"secrets", "what of the kernel's and the host's is readable", secrets},
 		{"trace", "attempts to look into or signal every process seen", trace},
 		{"canary", "STRING: where it is to be found in /proc", canary},
+		{"facts", "all that makes the strength of a sandbox", facts},
 		{"nest", "attempts to make or join namespaces, in every ABI", nest},
 		{"nest-one", "KIND: one attempt of nest", nestOne},
 		{"abi", "whether foreign ABIs answer", abi},
