@@ -1,0 +1,80 @@
+// Package caps is about capabilities(7): sets of them, their names, and the
+// steps that leave a process exactly one set.
+package caps
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"github.com/syndtr/gocapability/capability"
+	"golang.org/x/sys/unix"
+)
+
+// Set is a set of capabilities, bit n standing for capability number n.
+type Set uint64
+
+// Kill lets init signal a target that has changed its user.
+const Kill = Set(1) << unix.CAP_KILL
+
+// Admin is what making namespaces, other than a user namespace, takes.
+const Admin = Set(1) << unix.CAP_SYS_ADMIN
+
+// Parse is the set of the capability with that name, with or without "cap_",
+// in any case. An unknown name is an error.
+func Parse(name string) (Set, error) {
+	want := strings.TrimPrefix(strings.ToLower(name), "cap_")
+	for _, c := range capability.List() {
+		if c.String() == want {
+			return 1 << uint(c), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown capability %q", name)
+}
+
+// Names lists the set's capabilities in the kernel's order.
+func (s Set) Names() []string {
+	names := make([]string, 0, bits.OnesCount64(uint64(s)))
+	for n := 0; n < 64; n++ {
+		if s&(1<<uint(n)) != 0 {
+			names = append(names, capability.Cap(n).String())
+		}
+	}
+	return names
+}
+
+// String is the names with commas between, or "none".
+func (s Set) String() string {
+	if s == 0 {
+		return "none"
+	}
+	return strings.Join(s.Names(), ",")
+}
+
+// Last is the number of the running kernel's last capability. It asks the
+// kernel itself rather than /proc, because a number that is too low would
+// leave a capability in the bounding set.
+func Last() (int, error) {
+	for n := unix.CAP_LAST_CAP; n < 64; n++ {
+		if _, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_READ, uintptr(n+1), 0); e == unix.EINVAL {
+			// An older kernel has fewer.
+			for n > 0 {
+				if _, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_READ, uintptr(n), 0); e == 0 {
+					return n, nil
+				}
+				n--
+			}
+		}
+	}
+	return 0, fmt.Errorf("find the last capability: the kernel knows none, or more than 64")
+}
+
+// Effective is the calling thread's effective set.
+func Effective() (Set, error) {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return 0, fmt.Errorf("read own capabilities: %w", err)
+	}
+	return Set(data[0].Effective) | Set(data[1].Effective)<<32, nil
+}

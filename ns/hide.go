@@ -1,0 +1,64 @@
+package ns
+
+import (
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// What is hidden is covered by an empty file or directory without any mode
+// bit, on a read-only mount: there is nothing to read, list, write, chmod or
+// rename, whoever the user is. The two covers lie on our own tmpfs and lose
+// their names again once all is hidden.
+const (
+	coverFile = "/.cover-file"
+	coverDir  = "/.cover-dir"
+)
+
+// Covers makes the empty file and directory that Hide uses.
+type Covers struct{}
+
+func (Covers) String() string { return "make covers for hidden paths" }
+
+// Compile makes both.
+func (Covers) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_MKNODAT, step.SlotRoot.Arg(), a.Str(rel(coverFile)), step.Int(unix.S_IFREG), step.Int(0))
+	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(coverDir)), step.Int(0))
+}
+
+// Hide covers one path of the inside.
+type Hide struct {
+	Path string
+	// Dir says that it is a directory.
+	Dir bool
+	// Below is as in Bind.
+	Below bool
+	// Cover is the slot of the file system with the covers.
+	Cover step.Slot
+}
+
+func (h Hide) String() string { return "hide " + step.Quote(h.Path) }
+
+// Compile puts a clone of the cover over the path.
+func (h Hide) Compile(a *step.Asm) {
+	cover := coverFile
+	if h.Dir {
+		cover = coverDir
+	}
+	tree := a.Temp()
+	a.Sys(unix.SYS_OPEN_TREE, h.Cover.Arg(), a.Str(rel(cover)),
+		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
+	setattr(a, tree.Arg(), "", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, 0)
+	attach(a, tree, h.Path, h.Below)
+}
+
+// Uncover takes the covers' names away; what they cover stays covered.
+type Uncover struct{ Cover step.Slot }
+
+func (Uncover) String() string { return "remove the covers' names" }
+
+// Compile unlinks both.
+func (u Uncover) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_UNLINKAT, u.Cover.Arg(), a.Str(rel(coverFile)), step.Int(0))
+	a.Sys(unix.SYS_UNLINKAT, u.Cover.Arg(), a.Str(rel(coverDir)), step.Int(unix.AT_REMOVEDIR))
+}

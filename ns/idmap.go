@@ -1,0 +1,53 @@
+package ns
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// OpenProc opens the /proc of the outside and makes sure that it is one, so
+// that what is written below it goes to the kernel and not to a file that
+// somebody mounted there (runc's CVE-2025-52881).
+type OpenProc struct{}
+
+func (OpenProc) String() string { return "open /proc and verify it" }
+
+// Compile leaves the descriptor in step.SlotProc.
+func (OpenProc) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_OPENAT, step.Fd(unix.AT_FDCWD), a.Str("/proc"),
+		step.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)).To(step.SlotProc)
+	buf := a.Space(int(unsafe.Sizeof(unix.Statfs_t{})))
+	a.Sys(unix.SYS_FSTATFS, step.SlotProc.Arg(), buf)
+	a.Compare(buf, binary.NativeEndian.AppendUint64(nil, unix.PROC_SUPER_MAGIC)[:8])
+}
+
+// IDMap maps one user and one group id of the new user namespace to the
+// caller's own. See user_namespaces(7): a process may write such a map of
+// itself without privilege once it has given up setgroups(2).
+type IDMap struct {
+	UID, GID               int // inside
+	OutsideUID, OutsideGID int
+}
+
+func (m IDMap) String() string {
+	return fmt.Sprintf("map user %d to %d and group %d to %d, setgroups denied", m.UID, m.OutsideUID, m.GID, m.OutsideGID)
+}
+
+// Compile writes the three files below step.SlotProc.
+func (m IDMap) Compile(a *step.Asm) {
+	write := func(file, text string) {
+		fd := a.Temp()
+		a.Sys(unix.SYS_OPENAT, step.SlotProc.Arg(), a.Str("self/"+file),
+			step.Int(unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)).To(fd)
+		a.Sys(unix.SYS_WRITE, fd.Arg(), a.Str(text), step.Int(len(text))).Expect(len(text))
+		a.Sys(unix.SYS_CLOSE, fd.Arg())
+	}
+	write("setgroups", "deny")
+	write("uid_map", fmt.Sprintf("%d %d 1", m.UID, m.OutsideUID))
+	write("gid_map", fmt.Sprintf("%d %d 1", m.GID, m.OutsideGID))
+}

@@ -1,0 +1,319 @@
+package ns
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// All mounts are made by the mount API of Linux 5.2 (fsopen(2), open_tree(2),
+// move_mount(2)) and mount_setattr(2) of 5.12: a mount gets its flags before
+// it is attached, so there is no moment at which it is there and too weak.
+//
+// Paths inside are given without their leading slash and resolved from
+// step.SlotRoot. Build only lets a path through that it knows to consist of
+// directories made by our own steps, on a tmpfs that nobody else can see;
+// anything below a directory of the outside goes through openat2(2).
+
+// Private cuts the tie of all mounts to the outside, recursively, so that
+// what is done here is not done there.
+type Private struct{}
+
+func (Private) String() string { return "make every mount private" }
+
+// Compile is one mount_setattr(2) on the root.
+func (Private) Compile(a *step.Asm) {
+	setattr(a, step.Fd(unix.AT_FDCWD), "/", 0, unix.MS_PRIVATE)
+}
+
+// Root makes the new root, an empty tmpfs, and attaches it over the old one,
+// where nothing looks for it: path walks begin beneath it until Pivot.
+type Root struct{}
+
+func (Root) String() string { return "make an empty root" }
+
+// Compile leaves the descriptor in step.SlotRoot.
+func (Root) Compile(a *step.Asm) {
+	fsmount(a, step.SlotRoot, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")
+	a.Sys(unix.SYS_MOVE_MOUNT, step.SlotRoot.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
+		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+}
+
+// Dir makes a directory on our own tmpfs.
+type Dir struct {
+	Path string
+	Mode uint32
+}
+
+func (d Dir) String() string { return fmt.Sprintf("make directory %s", step.Quote(d.Path)) }
+
+// Compile is one mkdirat(2); the umask is cleared by then.
+func (d Dir) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
+}
+
+// File makes an empty file on our own tmpfs, for something to be mounted on.
+type File struct{ Path string }
+
+func (f File) String() string { return fmt.Sprintf("make empty file %s", step.Quote(f.Path)) }
+
+// Compile is one mknodat(2), which needs no descriptor.
+func (f File) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_MKNODAT, step.SlotRoot.Arg(), a.Str(rel(f.Path)), step.Int(unix.S_IFREG|0o444), step.Int(0))
+}
+
+// Symlink makes a symbolic link on our own tmpfs.
+type Symlink struct{ Target, Path string }
+
+func (l Symlink) String() string {
+	return fmt.Sprintf("make symlink %s to %s", step.Quote(l.Path), step.Quote(l.Target))
+}
+
+// Compile is one symlinkat(2).
+func (l Symlink) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_SYMLINKAT, a.Str(l.Target), step.SlotRoot.Arg(), a.Str(rel(l.Path)))
+}
+
+// Bind shows a file or directory of the outside, with all that is mounted
+// below it.
+type Bind struct {
+	Source, Dest string
+	// Major, Minor and Ino are what Source was when the plan was made; the
+	// child refuses anything else in its place.
+	Major, Minor uint32
+	Ino          uint64
+	// Write allows writing; otherwise the bind and all below is read-only.
+	Write bool
+	// Device keeps device files usable. Only our own /dev has it.
+	Device bool
+	// NoExec forbids execution and Below says that Dest lies in a directory
+	// of the outside, where others may be at work.
+	NoExec, Below bool
+}
+
+func (b Bind) String() string {
+	s := "bind " + step.Quote(b.Source)
+	if b.Dest != b.Source {
+		s += " at " + step.Quote(b.Dest)
+	}
+	switch {
+	case b.Device:
+		s += " as a device"
+	case b.Write:
+		s += " writable"
+	default:
+		s += " read-only"
+	}
+	if b.NoExec && !b.Device {
+		s += ", no exec"
+	}
+	return s
+}
+
+// attrs are the mount flags: never set-id programs, never devices but ours.
+func (b Bind) attrs() uint64 {
+	at := uint64(unix.MOUNT_ATTR_NOSUID)
+	if !b.Device {
+		at |= unix.MOUNT_ATTR_NODEV
+	}
+	if !b.Write && !b.Device {
+		at |= unix.MOUNT_ATTR_RDONLY
+	}
+	if b.NoExec || b.Device {
+		at |= unix.MOUNT_ATTR_NOEXEC
+	}
+	return at
+}
+
+// Compile clones the tree detached, checks that it is the one planned, gives
+// it its flags, and only then attaches it.
+func (b Bind) Compile(a *step.Asm) {
+	tree := a.Temp()
+	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str(b.Source),
+		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
+	same(a, tree, b.Major, b.Minor, b.Ino)
+	setattr(a, tree.Arg(), "", b.attrs(), 0)
+	attach(a, tree, b.Dest, b.Below)
+}
+
+// Tmpfs mounts an empty writable directory that dies with the sandbox.
+type Tmpfs struct {
+	Path string
+	Mode uint32
+	// Size is tmpfs(5)'s size option; empty means the kernel's default, half
+	// of the memory.
+	Size  string
+	Below bool
+}
+
+func (t Tmpfs) String() string {
+	s := fmt.Sprintf("mount a private tmpfs at %s, mode %04o", step.Quote(t.Path), t.Mode)
+	if t.Size != "" {
+		s += ", size " + t.Size
+	}
+	return s
+}
+
+// Compile makes the file system and attaches it.
+func (t Tmpfs) Compile(a *step.Asm) {
+	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}
+	if t.Size != "" {
+		opts = append(opts, "size", t.Size)
+	}
+	fd := a.Temp()
+	fsmount(a, fd, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, opts...)
+	attach(a, fd, t.Path, t.Below)
+}
+
+// Proc mounts the new pid namespace's own /proc, read-only as a whole: what
+// container runtimes protect path by path.
+type Proc struct{ Write bool }
+
+func (p Proc) String() string {
+	if p.Write {
+		return "mount /proc"
+	}
+	return "mount /proc read-only"
+}
+
+// Compile makes the file system and attaches it.
+func (p Proc) Compile(a *step.Asm) {
+	at := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
+	if !p.Write {
+		at |= unix.MOUNT_ATTR_RDONLY
+	}
+	fd := a.Temp()
+	fsmount(a, fd, "proc", at)
+	attach(a, fd, "/proc", false)
+}
+
+// Devpts mounts a pseudo-terminal file system of the sandbox's own, so that
+// the terminals of others are neither seen nor reached.
+type Devpts struct{}
+
+func (Devpts) String() string { return "mount own /dev/pts" }
+
+// Compile makes the file system and attaches it.
+func (Devpts) Compile(a *step.Asm) {
+	fd := a.Temp()
+	fsmount(a, fd, "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "mode", "0620", "ptmxmode", "0666")
+	attach(a, fd, "/dev/pts", false)
+}
+
+// Seal makes one mount of ours read-only once all is in it; what is mounted
+// below stays as it is.
+type Seal struct{ Path string }
+
+func (s Seal) String() string { return "make " + step.Quote(s.Path) + " read-only" }
+
+// Compile is one mount_setattr(2).
+func (s Seal) Compile(a *step.Asm) {
+	attr := attrBytes(unix.MOUNT_ATTR_RDONLY, 0)
+	a.Sys(unix.SYS_MOUNT_SETATTR, step.SlotRoot.Arg(), a.Str(rel(s.Path)), step.Int(unix.AT_SYMLINK_NOFOLLOW),
+		a.Bytes(attr), step.Int(len(attr)))
+}
+
+// Pivot makes the new root the root and takes the old one away: pivot_root(2)
+// rather than chroot(2), which a descriptor of the outside would undo.
+type Pivot struct{}
+
+func (Pivot) String() string { return "change to the new root and unmount the old" }
+
+// Compile stacks the old root on the new and detaches it.
+func (Pivot) Compile(a *step.Asm) {
+	dot := a.Str(".")
+	a.Sys(unix.SYS_FCHDIR, step.SlotRoot.Arg())
+	a.Sys(unix.SYS_PIVOT_ROOT, dot, dot)
+	a.Sys(unix.SYS_UMOUNT2, dot, step.Int(unix.MNT_DETACH))
+	a.Sys(unix.SYS_CHDIR, a.Str("/"))
+}
+
+func rel(path string) string {
+	if path == "/" {
+		return "."
+	}
+	return strings.TrimPrefix(path, "/")
+}
+
+func attrBytes(set, propagation uint64) []byte {
+	b := binary.NativeEndian.AppendUint64(nil, set)
+	b = binary.NativeEndian.AppendUint64(b, 0)
+	b = binary.NativeEndian.AppendUint64(b, propagation)
+	return binary.NativeEndian.AppendUint64(b, 0)
+}
+
+func setattr(a *step.Asm, fd step.Arg, path string, set, propagation uint64) {
+	attr := attrBytes(set, propagation)
+	a.Sys(unix.SYS_MOUNT_SETATTR, fd, a.Str(path), step.Int(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE),
+		a.Bytes(attr), step.Int(len(attr)))
+}
+
+// same makes sure that fd is the planned file.
+func same(a *step.Asm, fd step.Slot, major, minor uint32, ino uint64) {
+	const inoAt, devAt = 32, 136 // struct statx
+	buf := a.Scratch()
+	a.Sys(unix.SYS_STATX, fd.Arg(), a.Str(""), step.Int(unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT),
+		step.Int(unix.STATX_INO), buf)
+	dev := binary.NativeEndian.AppendUint32(nil, major)
+	a.Compare(buf.At(inoAt), binary.NativeEndian.AppendUint64(nil, ino))
+	a.Compare(buf.At(devAt), binary.NativeEndian.AppendUint32(dev, minor))
+}
+
+// fsmount makes a detached file system with options in pairs.
+func fsmount(a *step.Asm, to step.Slot, kind string, attrs uint64, opts ...string) {
+	const setString, create = 1, 6 // FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE
+	fs := a.Temp()
+	a.Sys(unix.SYS_FSOPEN, a.Str(kind), step.Int(unix.FSOPEN_CLOEXEC)).To(fs)
+	for i := 0; i+1 < len(opts); i += 2 {
+		a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(setString), a.Str(opts[i]), a.Str(opts[i+1]), step.Int(0))
+	}
+	a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(create), step.Int(0), step.Int(0), step.Int(0))
+	a.Sys(unix.SYS_FSMOUNT, fs.Arg(), step.Int(unix.FSMOUNT_CLOEXEC), step.Int(attrs)).To(to)
+	a.Sys(unix.SYS_CLOSE, fs.Arg())
+}
+
+// attach moves the detached tree to its place and lets go of the descriptor.
+// A place below a directory of the outside is resolved without following any
+// link, below the new root: bubblewrap's CVE-2026-87766 was a link there.
+func attach(a *step.Asm, tree step.Slot, dest string, below bool) {
+	if !below {
+		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), step.SlotRoot.Arg(), a.Str(rel(dest)),
+			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+	} else {
+		to := a.Temp()
+		resolve(a, to, dest)
+		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), to.Arg(), a.Str(""),
+			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+		a.Sys(unix.SYS_CLOSE, to.Arg())
+	}
+	a.Sys(unix.SYS_CLOSE, tree.Arg())
+}
+
+// resolve opens a path of the inside from the new root, following no link.
+func resolve(a *step.Asm, to step.Slot, path string) {
+	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+	how = binary.NativeEndian.AppendUint64(how, 0)
+	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS)
+	a.Sys(unix.SYS_OPENAT2, step.SlotRoot.Arg(), a.Str(rel(path)), a.Bytes(how), step.Int(len(how))).To(to)
+}
+
+// RootBind makes the outside's root the inside's, for policies that show
+// everything; the empty root stays for the covers of what is hidden.
+type RootBind struct{ Bind }
+
+// Compile moves the empty root to step.SlotCover and attaches the tree over
+// it, in its slot.
+func (r RootBind) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_FCNTL, step.SlotRoot.Arg(), step.Int(unix.F_DUPFD_CLOEXEC), step.Int(3)).To(step.SlotCover)
+	a.Sys(unix.SYS_CLOSE, step.SlotRoot.Arg())
+	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str("/"),
+		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(step.SlotRoot)
+	same(a, step.SlotRoot, r.Major, r.Minor, r.Ino)
+	setattr(a, step.SlotRoot.Arg(), "", r.attrs(), 0)
+	a.Sys(unix.SYS_MOVE_MOUNT, step.SlotRoot.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
+		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+}

@@ -1,0 +1,392 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/caps"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/sandbox/landlock"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// Target is what is to run.
+type Target struct {
+	// Path is the program, looked for in Env's PATH if it has no slash.
+	Path string
+	// Args are all arguments, the program's name first.
+	Args []string
+	// Env is the caller's whole environment; the policy says what crosses.
+	Env []string
+	// Dir is the directory to start in.
+	Dir string
+	// KeepFDs are descriptors above 2 that cross under their own numbers.
+	KeepFDs []int
+	// PID is the launcher's own pid, to know what systemd meant for it.
+	PID int
+}
+
+// devices are bound one by one; all else in /dev is ours.
+var devices = [...]string{"null", "zero", "full", "random", "urandom", "tty"}
+
+// Build makes the plan. It is pure: what it knows of the machine is h, and
+// the same input gives the same plan. The policy is resolved and expanded;
+// filters are its seccomp programs in load order.
+//
+// The order of the steps is all here, and every position has its reason.
+func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Plan, error) {
+	set, err := namespaces(p, h)
+	if err != nil {
+		return nil, err
+	}
+	keep, err := kept(p, h, set)
+	if err != nil {
+		return nil, err
+	}
+	env, listen := environment(p, t)
+	exec, err := execStep(t, env)
+	if err != nil {
+		return nil, err
+	}
+	fds, err := descriptors(t, listen)
+	if err != nil {
+		return nil, err
+	}
+	view := &view{host: h}
+	mounts, rules, err := mounts(p, view, t, h)
+	if err != nil {
+		return nil, err
+	}
+	if err := permitted(filters, p.Name); err != nil {
+		return nil, err
+	}
+	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal}
+	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
+
+	// ---- Set-up, by the child that becomes the sandbox's init.
+	setup := &plan.Setup
+	if set&ns.User != 0 {
+		// First of all: until the ids are mapped the child owns nothing,
+		// and a process that is not dumpable may not write its own maps.
+		add(setup, ns.OpenProc{}, ns.IDMap{UID: h.UID, GID: h.GID, OutsideUID: h.UID, OutsideGID: h.GID})
+	}
+	// Before anything can be left behind by a launcher that is killed.
+	add(setup, process.DieWithLauncher{})
+	// Before there is anybody inside who could look (runc's CVE-2016-9962).
+	add(setup, process.Undumpable{})
+	if !h.Terminal {
+		add(setup, process.OwnGroup{})
+	}
+	// Before the first file is made, so that modes are as planned.
+	add(setup, process.ClearUmask{})
+	// Before the first mount, or it would show up outside.
+	add(setup, ns.Private{})
+	// The view: root, mounts by depth, masks; see mounts.
+	add(setup, mounts...)
+	if set&ns.Net != 0 {
+		add(setup, ns.Loopback{}) // takes CAP_NET_ADMIN, so before it goes
+	}
+	if view.root {
+		add(setup, ns.Seal{Path: "/dev"})
+	} else {
+		add(setup, ns.Seal{Path: "/"}) // after the last mount point is made
+	}
+	// After all mounts, which need the sources of the outside; before any
+	// capability goes, as it needs CAP_SYS_ADMIN.
+	add(setup, ns.Pivot{})
+	if set&ns.User == 0 {
+		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
+	}
+	// Init and target alike, so before the fork, and while CAP_SETPCAP is
+	// there: the permitted set comes last of the five.
+	add(setup, caps.Ambient{}, caps.Bounding{Keep: keep, Last: h.LastCap},
+		caps.Securebits{RootKeeps: keep != 0 && h.UID == 0})
+	add(setup, process.Fork{})
+
+	// ---- The init, while the target waits for it.
+	in := &plan.Init
+	// It keeps CAP_KILL, where it has it, to signal a target that changes
+	// its user. It can be asked for nothing else.
+	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: initCaps(set, h), Who: "init"})
+	// What the launcher was told is nobody's business inside: /proc/1/environ
+	// of bwrap --clearenv still shows it all.
+	add(in, process.Forget{}, process.CloseAll{}, process.Ready{})
+
+	// ---- The target.
+	to := &plan.Target
+	add(to, process.Chdir{Dir: t.Dir}) // resolved inside, no magic links: runc's CVE-2024-21626
+	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
+	add(to, process.NoNewPrivs{Who: "target"})
+	switch p.Process.Landlock {
+	case "", "auto", "require":
+		if h.Landlock > 0 {
+			// After the mounts: rules name what is inside. Landlock forbids
+			// mounting from here on.
+			add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: p.Namespaces.Net == "host"})
+			add(to, rules...)
+			add(to, landlock.Restrict{})
+		} else if p.Process.Landlock == "require" {
+			return nil, &NeedError{What: "Landlock", Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+		} else {
+			plan.Notes = append(plan.Notes, "this kernel has no Landlock: the file rules hold by the mounts alone")
+		}
+	}
+	if h.HideCut {
+		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(t.Dir)))
+	}
+	add(to, caps.Reduce{Keep: keep, Who: "target"})
+	// Descriptors last of what opens any (flatpak leaked its own O_PATH ones).
+	add(to, process.Descriptors{Keep: fds})
+	add(to, process.RestoreUmask{}, process.OpenFiles{Soft: h.OpenFiles[0], Hard: h.OpenFiles[1]})
+	// The init must have shed its powers before the target's first
+	// instruction; by now it has.
+	add(to, process.Await{})
+	add(to, caps.Verify{Keep: keep, Last: h.LastCap})
+	// As late as can be: from here a signal may end the process.
+	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
+	// Nothing after the filter but its own check and the exec.
+	for i, f := range filters {
+		name := p.Name
+		if len(filters) > 1 {
+			name = fmt.Sprintf("%s/%d", p.Name, i+1)
+		}
+		add(to, process.Seccomp{Name: name, Program: string(f), Flags: filterFlags(p)})
+	}
+	if allows(filters, call{nr: unix.SYS_PRCTL, args: [6]uint64{unix.PR_GET_SECCOMP}}) {
+		add(to, process.VerifySeccomp{})
+	}
+	add(to, exec)
+	return plan, nil
+}
+
+// mounts is the view: an empty root, what the policy shows by depth of path,
+// /proc and /dev, and covers over what is hidden, after all that could cover
+// them again.
+func mounts(p *policy.Policy, v *view, t Target, h *Host) (steps, rules []step.Step, err error) {
+	v.steps = []step.Step{ns.Root{}}
+	if err := v.collect(p); err != nil {
+		return nil, nil, err
+	}
+	if s := notifySocket(t.Env); strings.HasPrefix(s, "/") {
+		f := h.Files[s]
+		if f.Mode != unix.S_IFSOCK {
+			return nil, nil, fmt.Errorf("show the notify socket %s: no such socket", step.Quote(s))
+		}
+		v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f})
+	}
+	if on(p.Files.Dev) {
+		if v.names("/") || v.names("/dev") {
+			v.entries = slices.DeleteFunc(v.entries, func(e entry) bool { return e.path == "/dev" })
+			v.entries = append(v.entries, entry{path: "/dev", kind: tmpfsKind, mode: 0o755})
+		}
+		for _, d := range devices {
+			f := h.Files["/dev/"+d]
+			if f.Mode != unix.S_IFCHR {
+				if d == "tty" && f.Mode == 0 {
+					continue // a build machine without terminals
+				}
+				return nil, nil, fmt.Errorf("show /dev/%s: no such character device", d)
+			}
+			v.entries = append(v.entries, entry{path: "/dev/" + d, kind: writeKind, src: f, device: true})
+		}
+		v.entries = append(v.entries, entry{path: "/dev/shm", kind: tmpfsKind, mode: 0o1777})
+	}
+	if err := v.build(); err != nil {
+		return nil, nil, err
+	}
+	if v.root {
+		// Covers lie on the empty root under the outside's.
+		i := slices.IndexFunc(v.steps, func(s step.Step) bool { _, ok := s.(ns.RootBind); return ok })
+		v.steps = slices.Insert(v.steps, i, step.Step(ns.Covers{}))
+	} else {
+		v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{}))
+	}
+	if on(p.Files.Dev) {
+		if err := v.dir("/dev/pts"); err != nil {
+			return nil, nil, err
+		}
+		v.steps = append(v.steps, ns.Devpts{})
+		for _, l := range [...][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+			{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}} {
+			v.steps = append(v.steps, ns.Symlink{Target: l[0], Path: "/dev/" + l[1]})
+		}
+	}
+	cover := step.SlotRoot
+	if v.root {
+		cover = step.SlotCover
+	}
+	if on(p.Files.Proc) {
+		if err := v.dir("/proc"); err != nil {
+			return nil, nil, err
+		}
+		v.steps = append(v.steps, ns.Proc{Write: on2(p.Process.Nest)})
+		for _, m := range h.Masks {
+			v.steps = append(v.steps, ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: cover})
+		}
+	}
+	hidden := slices.Clone(h.Hidden)
+	for _, s := range p.Files.Hide {
+		name := strings.TrimPrefix(s, "?")
+		if f := h.Files[name]; strings.HasPrefix(name, "/") && f.Mode != 0 {
+			hidden = append(hidden, Hidden{f.Real, f.Dir()})
+		}
+	}
+	for _, x := range hidden {
+		if v.outside(path.Dir(x.Path)) || v.isBind(x.Path) {
+			v.steps = append(v.steps, ns.Hide{Path: x.Path, Dir: x.Dir, Below: true, Cover: cover})
+		}
+	}
+	v.steps = append(v.steps, ns.Uncover{Cover: cover})
+	if err := v.cwd(t.Dir); err != nil {
+		return nil, nil, err
+	}
+	rules = v.rules(h.Landlock)
+	if on(p.Files.Dev) {
+		rules = append(rules, landlock.Rule{ABI: h.Landlock, Path: "/dev", Allow: landlock.Devices})
+	}
+	return v.steps, rules, nil
+}
+
+// namespaces decides which are new.
+func namespaces(p *policy.Policy, h *Host) (ns.Set, error) {
+	n := p.Namespaces
+	set := ns.Mount | ns.PID
+	for _, k := range [...]struct {
+		say  string
+		set  ns.Set
+		name string
+		must bool
+	}{{n.Mount, ns.Mount, "mount", true}, {n.PID, ns.PID, "pid", true}, {n.Net, ns.Net, "net", false},
+		{n.IPC, ns.IPC, "ipc", false}, {n.UTS, ns.UTS, "uts", false}, {n.Cgroup, ns.Cgroup, "cgroup", false}} {
+		switch {
+		case k.say == "" || k.say == "new":
+			set |= k.set
+		case k.say == "host" && !k.must:
+		case k.say == "host":
+			return 0, fmt.Errorf("use the host's %s namespace: not possible, the view and the init need a new one", k.name)
+		default:
+			return 0, fmt.Errorf("use %s namespace %s: joining a namespace is not possible yet", k.name, step.Quote(k.say))
+		}
+	}
+	if n.Time != "" && n.Time != "host" {
+		return 0, fmt.Errorf("use time namespace %s: only \"host\" is possible yet", step.Quote(n.Time))
+	}
+	switch n.User {
+	case "", "auto":
+		if h.Caps&caps.Admin == 0 {
+			set |= ns.User
+		}
+	case "new":
+		set |= ns.User
+	case "host":
+		if h.Caps&caps.Admin == 0 {
+			return 0, &NeedError{What: "user namespace \"host\" without CAP_SYS_ADMIN",
+				Hint: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
+		}
+	default:
+		return 0, fmt.Errorf("use user namespace %s: joining a namespace is not possible yet", step.Quote(n.User))
+	}
+	return set, nil
+}
+
+// kept is the set of capabilities that the target keeps: never more than the
+// caller has outside, so none in a user namespace of its own.
+func kept(p *policy.Policy, h *Host, set ns.Set) (caps.Set, error) {
+	have := h.Caps
+	if set&ns.User != 0 || h.UID != 0 {
+		have = 0
+	}
+	var keep caps.Set
+	for _, name := range p.Process.Capabilities {
+		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
+		if err != nil {
+			return 0, err
+		}
+		if have&c == 0 {
+			if strings.HasPrefix(name, "?") {
+				continue
+			}
+			return 0, &NeedError{What: "keep capability " + c.String() + ", which the caller does not have",
+				Hint: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
+		}
+		keep |= c
+	}
+	return keep, nil
+}
+
+func initCaps(set ns.Set, h *Host) caps.Set {
+	if set&ns.User != 0 {
+		return caps.Kill
+	}
+	return h.Caps & caps.Kill
+}
+
+// execStep lists the paths to try, as execvp(3) would, but never the current
+// directory or another relative one.
+func execStep(t Target, env []string) (process.Exec, error) {
+	if len(t.Args) == 0 || t.Path == "" {
+		return process.Exec{}, errors.New("run the target: its name is empty")
+	}
+	for _, list := range [...][]string{{t.Path, t.Dir}, t.Args, env} {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return process.Exec{}, fmt.Errorf("run the target: a zero byte in %s", step.Quote(s))
+			}
+		}
+	}
+	e := process.Exec{Args: t.Args, Env: env}
+	if strings.Contains(t.Path, "/") {
+		e.Paths = []string{t.Path}
+		return e, nil
+	}
+	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, v := range env {
+		if s, ok := strings.CutPrefix(v, "PATH="); ok {
+			search = s
+		}
+	}
+	for _, dir := range strings.Split(search, ":") {
+		if strings.HasPrefix(dir, "/") {
+			e.Paths = append(e.Paths, path.Join(dir, t.Path))
+		}
+	}
+	if len(e.Paths) == 0 {
+		return e, fmt.Errorf("run %s: PATH has no absolute directory", step.Quote(t.Path))
+	}
+	return e, nil
+}
+
+// descriptors is what crosses: systemd's, then the caller's own list.
+func descriptors(t Target, listen int) ([]int, error) {
+	fds := slices.Clone(t.KeepFDs)
+	for n := 3; n < 3+listen; n++ {
+		fds = append(fds, n)
+	}
+	slices.Sort(fds)
+	fds = slices.Compact(fds)
+	if len(fds) > 0 && fds[0] < 3 {
+		return nil, fmt.Errorf("keep descriptor %d: 0, 1 and 2 always cross, others begin at 3", fds[0])
+	}
+	return fds, nil
+}
+
+func filterFlags(p *policy.Policy) int {
+	f := 0
+	if on2(p.Seccomp.Log) {
+		f |= unix.SECCOMP_FILTER_FLAG_LOG
+	}
+	if on2(p.Seccomp.SpecAllow) {
+		f |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+	}
+	return f
+}
+
+func on2(b *bool) bool { return b != nil && *b }

@@ -1,0 +1,317 @@
+// Package child is the only code that runs between the fork and the target's
+// first instruction, and in the sandbox's init after that.
+//
+// The rules, because a forked child of a Go program has one thread, a frozen
+// scheduler and whatever locks the other threads held:
+//
+//  1. Every function here that the child can reach is go:nosplit (the stack
+//     cannot grow) and go:norace (the detector's memory is not to be touched).
+//  2. No allocation, no map, no interface, no defer, no panic, no string
+//     building, no bounds-checked index with an unproven index.
+//  3. System calls only through syscall.RawSyscall6, which tells the
+//     scheduler nothing.
+//  4. Memory is the table's mapping, the shared Status and the frame's own
+//     variables; nothing the garbage collector owns.
+//  5. The child never returns: it execs, or it exits.
+//
+// The child shares no memory with its parent but the Status page, so nothing
+// that goes wrong here can reach back.
+package child
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// Status is the page that launcher, init and child share until the exec. Only
+// our own code ever writes to it: the target's memory does not have it.
+type Status struct {
+	// Failed is the index, plus one, of the table's call that failed.
+	Failed uint32
+	// Errno is that call's errno, or zero when it succeeded with Got where
+	// another answer was wanted.
+	Errno uint32
+	Got   uint64
+	// Ended is 1 once the target has ended and WaitStatus, as wait4(2)
+	// reports it, is there.
+	Ended      uint32
+	WaitStatus uint32
+	// ready is the futex that holds the target back until init has shed its
+	// own powers.
+	ready uint32
+	// Forked is 1 once the target's process is there, and with it somebody
+	// who gets the terminal's signals by himself.
+	Forked uint32
+	slot   [step.NumSlots]uintptr
+}
+
+// Config is what the child needs beside its table.
+type Config struct {
+	// Flags are the clone3(2) flags: the new namespaces.
+	Flags uint64
+	// Notify is init's end of the socket on which it tells the launcher that
+	// the target stopped, or -1.
+	Notify int
+	// Cookie is the si_value by which init knows the launcher's signals.
+	Cookie uint64
+	// InitAt is the index of the table's first call that is for init alone;
+	// those from there to the end are walked by init after its fork.
+	InitAt int
+}
+
+// NewStatus maps a Status that a forked child shares.
+func NewStatus() (*Status, error) {
+	m, err := unix.MmapPtr(-1, 0, nil, unsafe.Sizeof(Status{}), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	return (*Status)(m), err
+}
+
+// Free unmaps the page.
+func (s *Status) Free() error {
+	return unix.MunmapPtr(unsafe.Pointer(s), unsafe.Sizeof(*s))
+}
+
+// cloneArgs is struct clone_args of clone3(2), in its first version.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+}
+
+const cloneClearSighand = 0x100000000 // CLONE_CLEAR_SIGHAND, Linux 5.5
+
+// Start forks a child that walks the table. The calling thread must stay
+// alive as long as the child: its death is the child's (PR_SET_PDEATHSIG).
+// The descriptor is a pidfd. Errors are clone3(2)'s.
+//
+//go:noinline
+//go:norace
+func Start(t *step.Table, st *Status, cfg Config) (pid, pidfd int, err error) {
+	fd := int32(-1)
+	args := cloneArgs{
+		flags:      cfg.Flags | unix.CLONE_PIDFD | cloneClearSighand,
+		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),
+		exitSignal: uint64(unix.SIGCHLD),
+	}
+	r, errno := fork(&args, unsafe.Pointer(&t.Calls[0]), uintptr(len(t.Calls)), st, &cfg)
+	if errno != 0 {
+		return 0, -1, errno
+	}
+	return int(r), int(fd), nil
+}
+
+//go:linkname beforeFork syscall.runtime_BeforeFork
+func beforeFork()
+
+//go:linkname afterFork syscall.runtime_AfterFork
+func afterFork()
+
+// fork makes the child with every signal blocked: the child keeps the mask
+// until the step that sets the target's, and handlers are gone by
+// CLONE_CLEAR_SIGHAND, so none of the launcher's ever runs in it.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+func fork(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *Config) (uintptr, syscall.Errno) {
+	beforeFork()
+	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	if errno != 0 || r != 0 {
+		afterFork()
+		return r, errno
+	}
+	walk(calls, 0, n, st, cfg)
+	exit(125)
+	return 0, 0
+}
+
+// walk executes calls i to end-1 in order and returns after the last. A call
+// that fails is written down and ends the process.
+//
+//go:nosplit
+//go:norace
+func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
+	execErrno := uintptr(0)
+	for ; i < end; i++ {
+		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
+		switch c.Op {
+		case step.OpCompare:
+			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
+				fail(st, i, 0, 0)
+			}
+			continue
+		case step.OpZero:
+			zero(c.Arg[0], c.Arg[1])
+			continue
+		case step.OpStore:
+			*(*uint32)(at(c.Arg[0])) = uint32(value(c, 1, st))
+			continue
+		case step.OpAwait:
+			await(st)
+			continue
+		case step.OpFail:
+			fail(st, i, c.Arg[0], 0)
+		}
+		r, errno := do(c, st)
+		if c.Op == step.OpExec {
+			// Here only when it failed. A file that may not be executed is
+			// the better news than the directories that do not have it.
+			if execErrno == 0 || execErrno == uintptr(unix.ENOENT) {
+				execErrno = errno
+			}
+			next := (*step.Call)(unsafe.Add(unsafe.Pointer(c), unsafe.Sizeof(*c)))
+			missing := errno == uintptr(unix.ENOENT) || errno == uintptr(unix.ENOTDIR) || errno == uintptr(unix.EACCES)
+			if missing && i+1 < end && next.Op == step.OpExec {
+				continue
+			}
+			if !missing {
+				execErrno = errno
+			}
+			fail(st, i, execErrno, 0)
+		}
+		if errno != 0 && !passes(c, errno) {
+			fail(st, i, errno, 0)
+		}
+		if c.HasWant && r != c.Want {
+			fail(st, i, 0, r)
+		}
+		if c.Save != 0 {
+			st.slot[(c.Save-1)%step.NumSlots] = r
+		}
+		if c.Op == step.OpFork && r != 0 {
+			st.Forked = 1
+			walk2(calls, uintptr(cfg.InitAt), st, cfg)
+			initLoop(r, st, cfg)
+		}
+	}
+}
+
+// walk2 is init's part of the table: plain calls only. It is a function of
+// its own because a nosplit function cannot call itself.
+//
+//go:nosplit
+//go:norace
+func walk2(calls unsafe.Pointer, i uintptr, st *Status, cfg *Config) {
+	for ; ; i++ {
+		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
+		switch c.Op {
+		case step.OpZero:
+			zero(c.Arg[0], c.Arg[1])
+			continue
+		case step.OpCompare:
+			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
+				fail(st, i, 0, 0)
+			}
+			continue
+		case step.OpFail:
+			fail(st, i, c.Arg[0], 0)
+		case step.OpEnd:
+			release(st)
+			return
+		}
+		r, errno := do(c, st)
+		if errno != 0 && !passes(c, errno) {
+			fail(st, i, errno, 0)
+		}
+		if c.HasWant && r != c.Want {
+			fail(st, i, 0, r)
+		}
+	}
+}
+
+//go:nosplit
+//go:norace
+func do(c *step.Call, st *Status) (r, errno uintptr) {
+	r, _, e := syscall.RawSyscall6(c.Nr, value(c, 0, st), value(c, 1, st), value(c, 2, st),
+		value(c, 3, st), value(c, 4, st), value(c, 5, st))
+	return r, uintptr(e)
+}
+
+// value is argument j, which may be what a slot holds.
+//
+//go:nosplit
+//go:norace
+func value(c *step.Call, j uint, st *Status) uintptr {
+	v := c.Arg[j%6]
+	if c.Slots&(1<<j) != 0 {
+		v = st.slot[v%step.NumSlots]
+	}
+	return v
+}
+
+//go:nosplit
+//go:norace
+func passes(c *step.Call, errno uintptr) bool {
+	for j := 0; j < len(c.Pass); j++ {
+		if c.Pass[j] != 0 && uintptr(c.Pass[j]) == errno {
+			return true
+		}
+	}
+	return false
+}
+
+//go:nosplit
+//go:norace
+func fail(st *Status, i, errno, got uintptr) {
+	st.Errno = uint32(errno)
+	st.Got = uint64(got)
+	st.Failed = uint32(i) + 1
+	exit(125)
+}
+
+//go:nosplit
+//go:norace
+func exit(code uintptr) {
+	for {
+		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, code, 0, 0, 0, 0, 0)
+	}
+}
+
+// The addresses below are numbers in the table, not Go pointers: they lie in
+// the table's own mapping or in the process's argument area.
+
+//go:nosplit
+//go:norace
+func equal(p, q, n uintptr) bool {
+	for k := uintptr(0); k < n; k++ {
+		if *(*byte)(at(p + k)) != *(*byte)(at(q + k)) {
+			return false
+		}
+	}
+	return true
+}
+
+//go:nosplit
+//go:norace
+func zero(p, n uintptr) {
+	for k := uintptr(0); k < n; k++ {
+		*(*byte)(at(p + k)) = 0
+	}
+}
+
+// at is the pointer with that address. It goes round unsafe.Pointer(uintptr)
+// because checkptr and vet rightly distrust that, and the memory is not Go's.
+//
+//go:nosplit
+//go:norace
+func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
+
+// await holds the target until init is ready. Init's death is the target's,
+// so this ends.
+//
+//go:nosplit
+//go:norace
+func await(st *Status) {
+	for *(*uint32)(&st.ready) == 0 {
+		syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&st.ready)), 0 /* FUTEX_WAIT */, 0, 0, 0, 0)
+	}
+}
+
+//go:nosplit
+//go:norace
+func release(st *Status) {
+	st.ready = 1
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&st.ready)), 1 /* FUTEX_WAKE */, 1, 0, 0, 0)
+}

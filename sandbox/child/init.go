@@ -1,0 +1,79 @@
+package child
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// siginfo is the head of siginfo_t for signals sent by kill(2) and
+// rt_sigqueueinfo(2) on 64-bit machines.
+type siginfo struct {
+	signo, errno, code int32
+	_                  int32
+	pid, uid           int32
+	value              uint64
+	_                  [96]byte
+}
+
+const siQueue = -1 // SI_QUEUE
+
+// initLoop is the sandbox's pid 1: it reaps whatever ends, passes the
+// launcher's signals on to the target, tells the launcher when the target
+// stops, and ends as the target does; the kernel then kills the rest.
+//
+// All signals are blocked, so those of the terminal, which reach the target
+// by themselves, and those of processes inside (si_pid is not 0) are taken
+// and dropped: only the launcher's, queued from outside with the cookie, are
+// forwarded.
+//
+//go:nosplit
+//go:norace
+func initLoop(target uintptr, st *Status, cfg *Config) {
+	all := ^uint64(0)
+	var info siginfo
+	for {
+		reap(target, st, cfg)
+		sig, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&all)),
+			uintptr(unsafe.Pointer(&info)), 0, 8, 0, 0)
+		if errno != 0 {
+			continue
+		}
+		if info.code == siQueue && info.pid == 0 && info.value == cfg.Cookie {
+			syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
+		}
+	}
+}
+
+//go:nosplit
+//go:norace
+func reap(target uintptr, st *Status, cfg *Config) {
+	for {
+		var ws uint32
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&ws)),
+			unix.WNOHANG|unix.WUNTRACED, 0, 0, 0)
+		if errno != 0 || pid == 0 {
+			return
+		}
+		if pid != target {
+			continue
+		}
+		switch {
+		case ws&0xff == 0x7f:
+			// Never block on the launcher, never die of its death: that is
+			// what PR_SET_PDEATHSIG is for.
+			if cfg.Notify >= 0 {
+				b := byte(ws >> 8)
+				syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&b)), 1,
+					unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+			}
+		case ws&0x7f == 0:
+			st.WaitStatus, st.Ended = ws, 1
+			exit(uintptr(ws>>8) & 0xff)
+		default:
+			st.WaitStatus, st.Ended = ws, 1
+			exit(128 + uintptr(ws&0x7f))
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/caps"
+	"sbx/policy"
+	"sbx/sandbox/inherit"
+	"sbx/sandbox/landlock"
+)
+
+// Host is everything that Build is told of the machine and the caller: Probe
+// reads it, tests write it down.
+type Host struct {
+	UID, GID int
+	// Caps is the caller's effective set, LastCap the number of the kernel's
+	// last capability.
+	Caps    caps.Set
+	LastCap int
+	// Landlock is the kernel's Landlock ABI, 0 without.
+	Landlock int
+	// Terminal says that the caller has a controlling terminal.
+	Terminal bool
+	// Signals are the dispositions and the mask that sbx was started with,
+	// OpenFiles its RLIMIT_NOFILE, soft and hard.
+	Ignored, Mask uint64
+	OpenFiles     [2]uint64
+	// Files describes each path that the policy names and its "?"-less form.
+	Files map[string]File
+	// Hidden is what the policy's patterns match below the project.
+	Hidden []Hidden
+	// HideCut says that the search for them was given up half-way.
+	HideCut bool
+	// Masks are the files and directories of /proc that the target could
+	// read and should not.
+	Masks []Hidden
+
+	fds []int // keep what Files describes from being replaced and reused
+}
+
+// Hidden is a path that a pattern matched.
+type Hidden struct {
+	Path string
+	Dir  bool
+}
+
+// File is what a path of the outside was while planning.
+type File struct {
+	// Real is the path without symbolic links in it.
+	Real string
+	// Link is the text of the link, if the path's last part is one.
+	Link string
+	// Mode is st_mode's file type, S_IFDIR for example; 0 when missing.
+	Mode uint32
+	// Major, Minor and Ino identify the file that Real is.
+	Major, Minor uint32
+	Ino          uint64
+	// Err is why the path could not be looked at, if not for being missing.
+	Err error
+}
+
+// Dir says that the file is a directory.
+func (f File) Dir() bool { return f.Mode == unix.S_IFDIR }
+
+// Close lets go of the files that Probe holds open; after the start.
+func (h *Host) Close() {
+	for _, fd := range h.fds {
+		unix.Close(fd)
+	}
+	h.fds = nil
+}
+
+// Probe reads the machine as far as p and t need it. The host keeps the files
+// that p names open until Close, so that what the child finds in their place
+// can be told apart from them. Kernel 5.12 or newer is assumed; on an older
+// one the first step that needs more fails and says so.
+func Probe(p *policy.Policy, t Target) (*Host, error) {
+	h := &Host{UID: unix.Geteuid(), GID: unix.Getegid(), Landlock: landlock.ABI()}
+	var err error
+	if h.Caps, err = caps.Effective(); err != nil {
+		return nil, err
+	}
+	if h.LastCap, err = caps.Last(); err != nil {
+		return nil, err
+	}
+	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
+		h.Terminal = true
+		unix.Close(fd)
+	}
+	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
+	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
+	paths := make([]string, 0, 64)
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide} {
+		for _, s := range list {
+			if s = strings.TrimPrefix(s, "?"); strings.HasPrefix(s, "/") {
+				paths = append(paths, s)
+			}
+		}
+	}
+	if on(p.Files.Dev) {
+		for _, d := range devices {
+			paths = append(paths, "/dev/"+d)
+		}
+	}
+	if s := notifySocket(t.Env); strings.HasPrefix(s, "/") {
+		paths = append(paths, s)
+	}
+	h.Files = make(map[string]File, len(paths))
+	for _, s := range paths {
+		if _, have := h.Files[s]; !have {
+			h.Files[s] = h.look(s)
+		}
+	}
+	if on(p.Files.Proc) {
+		h.masks()
+	}
+	if err := h.findHidden(p, t.Dir); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// look opens a path and describes what it is. Mostly the path is already
+// real, which the first call finds out.
+func (h *Host) look(s string) File {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, s, &how)
+	f := File{Real: s}
+	var st unix.Stat_t
+	if err == nil {
+		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			unix.Close(fd)
+			if f.Link, err = os.Readlink(s); err == nil {
+				err = unix.ELOOP
+			}
+		}
+	}
+	if err == unix.ELOOP { // a link at the end or on the way
+		if fd, err = unix.Open(s, unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
+			err = unix.Fstat(fd, &st)
+			if real, e := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil {
+				f.Real, err = real, e
+			}
+		}
+	}
+	switch {
+	case err == unix.ENOENT || err == unix.ENOTDIR:
+		return File{}
+	case err != nil:
+		return File{Err: err}
+	}
+	h.fds = append(h.fds, fd)
+	f.Mode = st.Mode & unix.S_IFMT
+	f.Major, f.Minor, f.Ino = unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
+	return f
+}
+
+// procMasks are what container runtimes mask in /proc, and what else shows
+// the kernel's memory, keys or other users to those who may read it.
+var procMasks = [...]string{"acpi", "asound", "bus", "fs", "irq", "scsi", "kcore", "keys", "key-users", "kmsg",
+	"kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "sched_debug", "slabinfo", "sysrq-trigger",
+	"timer_list", "timer_stats", "vmallocinfo"}
+
+func (h *Host) masks() {
+	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_CLOEXEC|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return // OpenProc or Proc will say so
+	}
+	defer unix.Close(proc)
+	for _, name := range procMasks {
+		var st unix.Stat_t
+		if unix.Fstatat(proc, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+			continue
+		}
+		// What the target's user cannot open needs no mask; root needs all.
+		if h.UID == 0 || st.Mode&0o007 != 0 {
+			h.Masks = append(h.Masks, Hidden{"/proc/" + name, st.Mode&unix.S_IFMT == unix.S_IFDIR})
+		}
+	}
+}
+
+// hideLimit bounds how many directory entries are looked at for patterns.
+const hideLimit = 20000
+
+// findHidden looks for the policy's patterns in the project directory, and
+// below it for those that begin with "**/".
+func (h *Host) findHidden(p *policy.Policy, dir string) error {
+	var top, deep []string
+	optional := true
+	for _, s := range p.Files.Hide {
+		pat := strings.TrimPrefix(s, "?")
+		switch {
+		case strings.HasPrefix(pat, "/"):
+		case strings.HasPrefix(pat, "**/"):
+			deep = append(deep, strings.TrimPrefix(pat, "**/"))
+			optional = optional && pat != s
+		default:
+			top = append(top, pat)
+		}
+	}
+	if len(top)+len(deep) == 0 || dir == "" || !shown(p, dir) {
+		return nil
+	}
+	seen := 0
+	return filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil {
+			if name == dir {
+				return fmt.Errorf("look for secrets to hide in %s: %w", dir, err)
+			}
+			return nil // not readable here, not readable inside
+		}
+		if name == dir {
+			return nil
+		}
+		if seen++; seen > hideLimit {
+			if !optional {
+				return fmt.Errorf("look for secrets to hide in %s: more than %d files", dir, hideLimit)
+			}
+			h.HideCut = true
+			return filepath.SkipAll
+		}
+		rel := name[len(dir):]
+		rel = strings.TrimPrefix(rel, "/")
+		pats := deep
+		if !strings.Contains(rel, "/") {
+			if matches(top, rel) {
+				pats = top
+			}
+		}
+		if matches(pats, rel) {
+			if d.Type()&os.ModeSymlink == 0 { // a link's target is hidden where it lies
+				h.Hidden = append(h.Hidden, Hidden{name, d.IsDir()})
+			}
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+		}
+		if d.IsDir() && len(deep) == 0 && !deeper(top, rel) {
+			return filepath.SkipDir
+		}
+		return nil
+	})
+}
+
+// matches says whether a pattern fits the path below the project, or, having
+// no slash, its last part.
+func matches(patterns []string, rel string) bool {
+	for _, p := range patterns {
+		name := rel
+		if !strings.Contains(p, "/") {
+			name = path.Base(rel)
+		}
+		if ok, err := path.Match(p, name); ok || err != nil {
+			return true // a bad pattern hides too much rather than too little
+		}
+	}
+	return false
+}
+
+// deeper says whether a pattern with slashes could match below rel.
+func deeper(patterns []string, rel string) bool {
+	for _, p := range patterns {
+		if strings.Count(p, "/") > strings.Count(rel, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+// shown says whether the target will see dir's own content.
+func shown(p *policy.Policy, dir string) bool {
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
+		for _, s := range list {
+			if within(dir, strings.TrimPrefix(s, "?")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// within says whether path is dir or lies below it.
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && len(path) > len(dir) && path[len(dir)] == '/'
+}
+
+func on(b *bool) bool { return b == nil || *b }

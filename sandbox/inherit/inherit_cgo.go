@@ -1,0 +1,31 @@
+//go:build cgo
+
+package inherit
+
+/*
+#include <signal.h>
+#include <sys/resource.h>
+
+static unsigned long long ignored;
+static struct rlimit files;
+
+// Before main, and so before the Go runtime, which overwrites both.
+__attribute__((constructor)) static void look(void) {
+	struct sigaction sa;
+	for (int n = 1; n <= 64; n++)
+		if (sigaction(n, 0, &sa) == 0 && sa.sa_handler == SIG_IGN)
+			ignored |= 1ULL << (n - 1);
+	getrlimit(RLIMIT_NOFILE, &files);
+}
+
+static unsigned long long get_ignored(void) { return ignored; }
+static unsigned long long get_soft(void) { return files.rlim_cur; }
+static unsigned long long get_hard(void) { return files.rlim_max; }
+*/
+import "C"
+
+// Ignored is the set of signals that were ignored; bit n-1 is signal n.
+func Ignored() uint64 { return uint64(C.get_ignored()) }
+
+// OpenFiles is RLIMIT_NOFILE, soft and hard.
+func OpenFiles() (soft, hard uint64) { return uint64(C.get_soft()), uint64(C.get_hard()) }

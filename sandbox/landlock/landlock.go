@@ -1,0 +1,144 @@
+// Package landlock draws the policy's [files] a second time, beneath the
+// mounts, as a Landlock domain: see landlock(7).
+package landlock
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// Access is a set of LANDLOCK_ACCESS_FS_* rights.
+type Access uint64
+
+// The rights in groups, as policies use them. Making device files is in none.
+const (
+	Read  Access = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	files Access = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | truncate | ioctlDev
+	Write Access = Read | files | refer | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
+	// Devices is for /dev: use what is there.
+	Devices Access = Read | files
+
+	refer    = unix.LANDLOCK_ACCESS_FS_REFER
+	truncate = unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	ioctlDev = unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	// fileOnly are the rights that a rule on a file may name.
+	fileOnly = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | files
+)
+
+// handled are the rights that an ABI knows: what a domain does not grant of
+// these is denied.
+func handled(abi int) Access {
+	h := Access(1<<13 - 1) // ABI 1, Linux 5.13
+	if abi >= 2 {          // 5.19
+		h |= refer
+	}
+	if abi >= 3 { // 6.2
+		h |= truncate
+	}
+	if abi >= 5 { // 6.10
+		h |= ioctlDev
+	}
+	return h
+}
+
+// Ruleset makes an empty domain.
+type Ruleset struct {
+	ABI int
+	// ScopeAbstract keeps the target from abstract Unix sockets outside
+	// (ABI 6, Linux 6.12). Older kernels: no such wall; the network
+	// namespace is.
+	ScopeAbstract bool
+}
+
+func (r Ruleset) String() string {
+	s := fmt.Sprintf("make a Landlock domain, ABI %d", r.ABI)
+	if r.scoped() != 0 {
+		s += ", no abstract sockets of the outside"
+	}
+	return s
+}
+
+func (r Ruleset) scoped() uint64 {
+	if r.ScopeAbstract && r.ABI >= 6 {
+		return unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+	}
+	return 0
+}
+
+// Compile leaves the ruleset in step.SlotRuleset.
+func (r Ruleset) Compile(a *step.Asm) {
+	attr := binary.NativeEndian.AppendUint64(nil, uint64(handled(r.ABI)))
+	attr = binary.NativeEndian.AppendUint64(attr, 0)
+	attr = binary.NativeEndian.AppendUint64(attr, r.scoped())
+	size := 8
+	if r.ABI >= 4 { // 6.7
+		size = 16
+	}
+	if r.ABI >= 6 {
+		size = 24
+	}
+	a.Sys(unix.SYS_LANDLOCK_CREATE_RULESET, a.Bytes(attr[:size]), step.Int(size), step.Int(0)).To(step.SlotRuleset)
+}
+
+// Rule grants rights on a path of the inside and all below it.
+type Rule struct {
+	ABI  int
+	Path string
+	// Allow is what is granted; rights that the ABI does not know are left
+	// out, and on a File those that only directories have.
+	Allow Access
+	File  bool
+}
+
+func (r Rule) String() string {
+	what := "read"
+	switch r.Allow {
+	case Write:
+		what = "write"
+	case Devices:
+		what = "use devices"
+	}
+	return fmt.Sprintf("allow Landlock %s at %s", what, step.Quote(r.Path))
+}
+
+// Compile opens the path and adds the rule. Links are not followed: the path
+// is one that Build made or a place that the target has not yet touched.
+func (r Rule) Compile(a *step.Asm) {
+	allow := r.Allow & handled(r.ABI)
+	if r.File {
+		allow &= fileOnly
+	}
+	fd := a.Temp()
+	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
+	p := a.Bytes(append(attr, 0, 0, 0, 0))
+	a.Sys(unix.SYS_OPENAT, step.Fd(unix.AT_FDCWD), a.Str(r.Path),
+		step.Int(unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)).To(fd)
+	a.Store(p.At(8), fd.Arg())
+	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), p, step.Int(0))
+	a.Sys(unix.SYS_CLOSE, fd.Arg())
+}
+
+// Restrict enters the domain for good.
+type Restrict struct{}
+
+func (Restrict) String() string { return "enter the Landlock domain" }
+
+// Compile is one landlock_restrict_self(2); no_new_privs is set by then.
+func (Restrict) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_LANDLOCK_RESTRICT_SELF, step.SlotRuleset.Arg(), step.Int(0))
+}
+
+// ABI is the kernel's Landlock version, 0 where there is none.
+func ABI() int {
+	n, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}

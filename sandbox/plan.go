@@ -1,0 +1,112 @@
+// Package sandbox turns a policy into one plan and the plan into a running
+// process: Build is pure, the plan prints, Start executes what was printed.
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"sbx/ns"
+	"sbx/sandbox/step"
+)
+
+// Plan is everything that happens between the launcher's fork and the
+// target's first instruction, in order.
+type Plan struct {
+	// Name is the policy's.
+	Name string
+	// New are the namespaces that the child is made in.
+	New ns.Set
+	// Setup is done by the child that then becomes the init, Target by the
+	// process that becomes the target, Init by the init while the target
+	// waits.
+	Setup, Target, Init []step.Step
+	// Notes say which optional protections are missing.
+	Notes []string
+	// Terminal says that sbx shares its process group with the target, as a
+	// terminal's job control needs.
+	Terminal bool
+}
+
+// steps calls f for each step in order of the printed plan.
+func (p *Plan) steps(f func(in string, s step.Step)) {
+	f("launcher", namespacesStep{p.New})
+	for _, s := range p.Setup {
+		f("setup", s)
+	}
+	for _, s := range p.Init {
+		f("init", s)
+	}
+	for _, s := range p.Target {
+		f("target", s)
+	}
+}
+
+// namespacesStep is the clone3(2) of the launcher as the plan shows it.
+type namespacesStep struct{ set ns.Set }
+
+func (n namespacesStep) String() string { return "make new namespaces: " + n.set.String() }
+
+func (namespacesStep) Compile(*step.Asm) {}
+
+// String is the plan for people, a step a line: what --dry-run prints.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan of policy %s\n", step.Quote(p.Name))
+	n := 0
+	p.steps(func(in string, s step.Step) {
+		n++
+		fmt.Fprintf(&b, "%3d %-8s %s\n", n, in, s)
+	})
+	for _, s := range p.Notes {
+		fmt.Fprintf(&b, "note: %s\n", s)
+	}
+	return b.String()
+}
+
+// MarshalJSON is the same plan for programs.
+func (p *Plan) MarshalJSON() ([]byte, error) {
+	type line struct {
+		Number int    `json:"number"`
+		In     string `json:"in"`
+		Step   string `json:"step"`
+		Kind   string `json:"kind"`
+	}
+	out := struct {
+		Policy     string   `json:"policy"`
+		Namespaces []string `json:"namespaces"`
+		Steps      []line   `json:"steps"`
+		Notes      []string `json:"notes,omitempty"`
+	}{Policy: p.Name, Namespaces: p.New.Names(), Notes: p.Notes}
+	p.steps(func(in string, s step.Step) {
+		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
+		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind})
+	})
+	return json.Marshal(out)
+}
+
+// NeedError is a protection or right that cannot be had.
+type NeedError struct{ What, Hint string }
+
+func (e *NeedError) Error() string { return e.What }
+
+// StepError is a step that failed. Nothing of the target has run.
+type StepError struct {
+	Step step.Step
+	// Err is the errno, or a *MismatchError.
+	Err error
+}
+
+func (e *StepError) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
+
+// Unwrap gives the errno.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// MismatchError is a step whose call succeeded with another result than the
+// only right one, or a check that found something else.
+type MismatchError struct{ Got uint64 }
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("found something else than planned (%#x)", e.Got)
+}

@@ -1,0 +1,74 @@
+// Package signals hands the process's signals to a descriptor with all that
+// the kernel says of them. os/signal leaves out si_code, and with it whether
+// a terminal sent the signal to the whole group or somebody to us alone.
+package signals
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Info is the part of siginfo_t that counts here; see sigaction(2).
+type Info struct {
+	Signal unix.Signal
+	// Code is si_code: above zero when the kernel sent the signal, a
+	// terminal's among them.
+	Code int32
+}
+
+// pipe is the descriptor that the handler writes to.
+var pipe int64
+
+// handlers gives the addresses of the signal handler, which writes its
+// siginfo_t to pipe, and of its return trampoline (0 where the kernel has
+// its own).
+func handlers() (handler, restorer uintptr)
+
+type sigaction struct {
+	handler, flags, restorer uintptr
+	mask                     uint64
+}
+
+// Flags of sigaction(2), from asm-generic/signal-defs.h.
+const (
+	saSiginfo  = 0x4
+	saRestorer = 0x04000000
+	saOnstack  = 0x08000000
+	saRestart  = 0x10000000
+)
+
+// Catch replaces the Go runtime's handlers of the given signals and returns
+// the descriptor to read from with Read. Once per process: the old handlers
+// do not come back.
+func Catch(list ...unix.Signal) (int, error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, fmt.Errorf("make a pipe for signals: %w", err)
+	}
+	pipe = int64(p[1])
+	handler, restorer := handlers()
+	// The handler may interrupt any thread, so on the alternate stack.
+	act := sigaction{handler: handler, flags: saSiginfo | saOnstack | saRestart, restorer: restorer, mask: ^uint64(0)}
+	if restorer != 0 {
+		act.flags |= saRestorer
+	}
+	for _, s := range list {
+		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0); e != 0 {
+			return -1, fmt.Errorf("catch signal %d: %w", s, e)
+		}
+	}
+	return p[0], nil
+}
+
+// Read takes one signal from the descriptor, if there is one.
+func Read(fd int) (Info, bool) {
+	var b [128]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil || n < 16 {
+		return Info{}, false
+	}
+	return Info{unix.Signal(binary.NativeEndian.Uint32(b[0:])), int32(binary.NativeEndian.Uint32(b[8:]))}, true
+}

@@ -1,0 +1,193 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/child"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// Process is a started plan.
+type Process struct {
+	plan   *Plan
+	pid    int // of the init, outside
+	pidfd  int
+	notify int // the launcher's end of the socket
+	cookie uint64
+	table  *step.Table
+	status *child.Status
+}
+
+// Exit is how a target ended.
+type Exit struct {
+	// Status is the target's wait status; see wait(2).
+	Status unix.WaitStatus
+}
+
+// Code is the target's exit status, or 128+n when signal n killed it.
+func (e Exit) Code() int {
+	if e.Status.Signaled() {
+		return 128 + int(e.Status.Signal())
+	}
+	return e.Status.ExitStatus()
+}
+
+// Start executes the plan's steps in a forked child. The calling thread must
+// live as long as the sandbox, whose processes die with it. It may be called
+// from several goroutines at once. An error here or from Wait is a *StepError
+// where a step is to blame, and means that the target has not run.
+func (p *Plan) Start() (*Process, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make a socket to the init: %w", err)
+	}
+	defer unix.Close(pair[1])
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1}
+	var cookie [8]byte
+	rand.Read(cookie[:]) // never fails
+	ps.cookie = binary.NativeEndian.Uint64(cookie[:])
+	asm, initAt := p.compile(pair[0], pair[1])
+	if ps.table, err = asm.Link(); err != nil {
+		ps.free()
+		return nil, fmt.Errorf("lay out the plan: %w", err)
+	}
+	if ps.status, err = child.NewStatus(); err != nil {
+		ps.free()
+		return nil, fmt.Errorf("lay out the status page: %w", err)
+	}
+	ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, child.Config{
+		Flags: uint64(p.New), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt})
+	if err != nil {
+		ps.free()
+		return nil, &StepError{namespacesStep{p.New}, err}
+	}
+	return ps, nil
+}
+
+// compile is the table: set-up, target, then init's part from initAt on.
+func (p *Plan) compile(launcher, notify int) (asm *step.Asm, initAt int) {
+	asm = &step.Asm{Launcher: launcher, Notify: notify}
+	asm.Grow(len(p.Setup) + len(p.Target) + len(p.Init))
+	n := 0
+	add := func(list []step.Step) {
+		for _, s := range list {
+			asm.Begin(n)
+			n++
+			if _, ok := s.(process.Forget); ok {
+				s = process.Forget{Regions: ownMemory()}
+			}
+			s.Compile(asm)
+		}
+	}
+	add(p.Setup)
+	add(p.Target)
+	initAt = asm.Len()
+	add(p.Init)
+	return asm, initAt
+}
+
+// stepAt is the step that compile numbered n.
+func (p *Plan) stepAt(n int) step.Step {
+	for _, list := range [...][]step.Step{p.Setup, p.Target, p.Init} {
+		if n < len(list) {
+			return list[n]
+		}
+		n -= len(list)
+	}
+	return nil
+}
+
+// Wait waits until the sandbox has ended and everything in it is gone.
+func (ps *Process) Wait() (Exit, error) {
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(ps.pid, &ws, 0, nil)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
+		}
+	}
+	defer ps.free()
+	st := ps.status
+	switch {
+	case st.Failed != 0:
+		e := &StepError{Step: ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)), Err: unix.Errno(st.Errno)}
+		if st.Errno == 0 {
+			e.Err = &MismatchError{st.Got}
+		}
+		return Exit{}, e
+	case st.Ended != 0:
+		return Exit{unix.WaitStatus(st.WaitStatus)}, nil
+	case ws.Signaled():
+		return Exit{ws}, nil // somebody killed the init, and so all
+	}
+	return Exit{}, errors.New("run the target: the init ended without a word")
+}
+
+// Signal sends a signal to the target, by way of its init.
+func (ps *Process) Signal(sig unix.Signal) error {
+	// siginfo_t with SI_QUEUE and the cookie by which the init knows us.
+	var info [128]byte
+	binary.NativeEndian.PutUint32(info[0:], uint32(sig))
+	binary.NativeEndian.PutUint32(info[8:], ^uint32(0))
+	binary.NativeEndian.PutUint64(info[24:], ps.cookie)
+	_, _, errno := unix.Syscall6(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(ps.pidfd), uintptr(sig), uintptr(unsafe.Pointer(&info)), 0, 0, 0)
+	if errno != 0 && errno != unix.ESRCH {
+		return fmt.Errorf("send signal %d to the sandbox: %w", sig, errno)
+	}
+	return nil
+}
+
+func (ps *Process) free() {
+	unix.Close(ps.notify)
+	if ps.pidfd >= 0 {
+		unix.Close(ps.pidfd)
+	}
+	if ps.table != nil {
+		ps.table.Free()
+	}
+	if ps.status != nil {
+		ps.status.Free()
+	}
+}
+
+// ownMemory is where this process keeps its arguments and environment: the
+// area that the kernel filled at exec, up to the file name that ends it, and
+// the runtime's copies of the variables.
+func ownMemory() []process.Region {
+	var regions []process.Region
+	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
+	if end := execName(); start < end && end-start < 1<<24 {
+		regions = append(regions, process.Region{Addr: start, Len: end - start})
+	}
+	for _, v := range os.Environ() {
+		regions = append(regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
+	}
+	return regions
+}
+
+// execName is the address of AT_EXECFN, which stands behind the environment;
+// see getauxval(3).
+func execName() uintptr {
+	const atExecFn = 31
+	aux, err := unix.Auxv()
+	if err != nil {
+		return 0
+	}
+	for _, v := range aux {
+		if v[0] == atExecFn {
+			return v[1]
+		}
+	}
+	return 0
+}
