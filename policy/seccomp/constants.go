@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -35,12 +36,22 @@ func LookupConstant(name string, a Arch) (uint64, error) {
 		return 0, unknown("constant", name, constantNames)
 	}
 	if _, ok := findOdd(absentConstants[:], name, a); ok {
-		return 0, &NameError{Kind: "constant on " + a.String(), Name: name}
+		return 0, &absentError{name, a}
 	}
 	if j, ok := findOdd(oddConstants[:], name, a); ok {
 		return oddConstants[j].value, nil
 	}
 	return constants[i].value, nil
+}
+
+// absentError says that an architecture lacks a constant that others have.
+type absentError struct {
+	name string
+	arch Arch
+}
+
+func (e *absentError) Error() string {
+	return fmt.Sprintf("constant %s does not exist on %s", e.name, e.arch)
 }
 
 func findOdd(list []oddConstant, name string, a Arch) (int, bool) {

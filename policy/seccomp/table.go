@@ -62,6 +62,9 @@ func (s Syscall) Young() bool { return s.e.since >= youngSince }
 
 // width is how many bits of an argument the kernel reads: 64, 32 or 16.
 func (s Syscall) width(a Arch, arg int) int {
+	if !a.Wide() && s.oldIDs() {
+		return 16
+	}
 	if arg < len(s.e.args) {
 		switch s.e.args[arg] {
 		case 'h':
@@ -74,6 +77,17 @@ func (s Syscall) width(a Arch, arg int) int {
 		return 64
 	}
 	return 32
+}
+
+// oldIDs reports whether the call, on architectures of 32 bits, has ids of 16
+// bits as in Linux 1.0; what other architectures call by its name is called
+// "...32" there.
+func (s Syscall) oldIDs() bool {
+	switch s.e.name {
+	case "chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid":
+		return true
+	}
+	return false
 }
 
 // LookupSyscall finds a system call by its name, which any architecture may

@@ -1,0 +1,253 @@
+package seccomp
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// resolver works out the clauses of each call for one policy and architecture.
+type resolver struct {
+	p    *Policy
+	arch Arch
+	// allow and deny give for a call the entry that lists it.
+	allow, deny map[string]string
+	rules       []resolvedRule
+	// lifted holds the built-in rules that the policy takes out.
+	lifted map[string]bool
+}
+
+// resolvedRule is a rule with its calls and conditions understood.
+type resolvedRule struct {
+	calls  map[string]bool
+	when   []*Condition
+	action Action
+	why    string
+}
+
+// whyDefault is the reason of a clause that nothing in the policy names.
+const whyDefault = "default"
+
+func newResolver(p *Policy, a Arch) (*resolver, error) {
+	r := &resolver{p: p, arch: a, lifted: map[string]bool{}}
+	for _, k := range []Action{p.Default, p.Unknown} {
+		if k.Kind != Unset && k.Kind.strictness() == 0 || k.Kind == Errno && (k.Errno < 1 || k.Errno > MaxErrno) {
+			return nil, fmt.Errorf("no such action: %v", k)
+		}
+	}
+	var err error
+	if r.allow, err = listed("allow", p.Allow); err != nil {
+		return nil, err
+	}
+	if r.deny, err = listed("deny", p.Deny); err != nil {
+		return nil, err
+	}
+	for i, rule := range p.Rules {
+		rr, err := rule.resolve(i)
+		if err != nil {
+			return nil, err
+		}
+		r.rules = append(r.rules, rr)
+	}
+	for _, b := range Builtins() {
+		for _, name := range b.LiftedBy {
+			r.lifted[b.Syscall] = r.lifted[b.Syscall] || slices.Contains(p.Allow, name)
+		}
+	}
+	return r, nil
+}
+
+// listed expands a list; of several entries with the same call the first
+// counts for messages.
+func listed(list string, entries []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, e := range entries {
+		calls, err := Expand(e)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", list, err)
+		}
+		for _, c := range calls {
+			if out[c] == "" {
+				out[c] = list + " " + e
+			}
+		}
+	}
+	return out, nil
+}
+
+func (rule Rule) resolve(i int) (resolvedRule, error) {
+	out := resolvedRule{calls: map[string]bool{}, action: rule.Action, why: fmt.Sprintf("rule %d", i+1)}
+	fail := func(err error) (resolvedRule, error) {
+		return resolvedRule{}, fmt.Errorf("rule %d: %w", i+1, err)
+	}
+	if rule.Action.Kind.strictness() == 0 {
+		return fail(fmt.Errorf("no action"))
+	}
+	if rule.Action.Kind == Errno && (rule.Action.Errno < 1 || rule.Action.Errno > MaxErrno) {
+		return fail(fmt.Errorf("errno %d is not from 1 to %d", rule.Action.Errno, MaxErrno))
+	}
+	if len(rule.Syscalls) == 0 {
+		return fail(fmt.Errorf("no system calls"))
+	}
+	for _, e := range rule.Syscalls {
+		calls, err := Expand(e)
+		if err != nil {
+			return fail(err)
+		}
+		for _, c := range calls {
+			out.calls[c] = true
+		}
+	}
+	for _, w := range rule.When {
+		c, err := ParseCondition(w)
+		if err != nil {
+			return fail(err)
+		}
+		out.when = append(out.when, c)
+	}
+	return out, nil
+}
+
+// Check reports what is wrong with a rule: names, conditions, values that do
+// not fit their argument.
+func (rule Rule) Check() error {
+	rr, err := rule.resolve(0)
+	if err != nil {
+		return err
+	}
+	for name := range rr.calls {
+		s, err := LookupSyscall(name)
+		if err != nil {
+			return err
+		}
+		var absent error
+		fits := false
+		for a := range numArches {
+			if _, has := s.Number(a); !has || !a.Compiles() {
+				continue
+			}
+			_, _, err := alternatives(rr.when, a, s)
+			if missing := (*absentError)(nil); errors.As(err, &missing) {
+				absent = err // an error only if it is so everywhere
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			fits = true
+		}
+		if absent != nil && !fits {
+			return absent
+		}
+	}
+	return nil
+}
+
+// clauses answers for one call by number.
+func (r *resolver) clauses(s Syscall) ([]Clause, error) {
+	if subs := multiplexed(r.arch, s.Name()); subs != nil {
+		return r.multiplexer(s, subs)
+	}
+	out, err := r.direct(s)
+	if err != nil {
+		return nil, err
+	}
+	if behindPointer(r.arch, s.Name()) {
+		return []Clause{strictest(out)}, nil
+	}
+	return out, nil
+}
+
+// direct answers for one call by name, as if it were called directly.
+func (r *resolver) direct(s Syscall) ([]Clause, error) {
+	var out []Clause
+	if why, ok := r.deny[s.Name()]; ok {
+		out = append(out, Clause{Action: r.p.refusal(), Why: why})
+	}
+	ruled := false
+	for _, rule := range r.rules {
+		if !rule.calls[s.Name()] {
+			continue
+		}
+		ruled = ruled || rule.action.Kind == Allow
+		any, ok, err := alternatives(rule.when, r.arch, s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", rule.why, err)
+		}
+		if ok {
+			out = append(out, Clause{Action: rule.action, Any: any, Why: rule.why, rule: true})
+		}
+	}
+	if why, ok := r.allow[s.Name()]; ok && !ruled {
+		out = append(out, Clause{Action: Action{Kind: Allow}, Why: why})
+	}
+	last := Clause{Action: r.p.otherwise(), Why: whyDefault}
+	if s.Young() {
+		last = Clause{Action: r.p.unknown(), Why: "unknown (since Linux " + s.Since().String() + ")"}
+	}
+	// Later goes before earlier among the equally strict: the last clause
+	// stays last, whatever its action is.
+	slices.Reverse(out)
+	strictestFirst(out)
+	out = cut(append(out, last))
+	return r.builtins(s, out)
+}
+
+// alternatives are the normal forms of the conditions that can hold; none and
+// ok if one always does or there is none, not ok if all never hold.
+func alternatives(when []*Condition, a Arch, s Syscall) (any [][]Check, ok bool, err error) {
+	always := len(when) == 0
+	for _, c := range when {
+		checks, can, err := c.normal(a, s)
+		if err != nil {
+			return nil, false, err
+		}
+		if can && len(checks) == 0 {
+			always = true
+		} else if can {
+			any = append(any, checks)
+		}
+	}
+	if always {
+		return nil, true, nil
+	}
+	return any, len(any) > 0, nil
+}
+
+// cut drops what follows the first clause that always holds, and before it
+// what says the same.
+func cut(in []Clause) []Clause {
+	for i, c := range in {
+		if len(c.Any) > 0 {
+			continue
+		}
+		for i > 0 && in[i-1].Action == c.Action {
+			i--
+		}
+		return append(in[:i:i], c)
+	}
+	return in
+}
+
+func strictestFirst(in []Clause) {
+	slices.SortStableFunc(in, func(x, y Clause) int {
+		return cmp.Compare(y.Action.Kind.strictness(), x.Action.Kind.strictness())
+	})
+}
+
+// strictest is the strictest of the answers a call could get, for where its
+// arguments cannot be seen.
+func strictest(in []Clause) Clause {
+	out := Clause{Action: in[0].Action, Why: in[0].Why}
+	for _, c := range in[1:] {
+		if c.Action.Stricter(out.Action) {
+			out = Clause{Action: c.Action, Why: c.Why}
+		}
+	}
+	if len(in) > 1 {
+		out.Why = strings.TrimSpace(out.Why + " (arguments out of sight)")
+	}
+	return out
+}
