@@ -180,3 +180,10 @@ func complement(in []Range, top uint64) []Range {
 	}
 	return append(out, Range{next, top})
 }
+
+// Or is the check that holds where either of two on the same bits of the same
+// argument does.
+func (t Check) Or(u Check) Check {
+	t.In = tidy(append(slices.Clone(t.In), u.In...), t.Mask)
+	return t
+}
