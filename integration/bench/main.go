@@ -1,0 +1,125 @@
+// Bench starts a program that does nothing, below sbx and below bubblewrap
+// (and other sandboxes, where installed) with the same namespaces, mounts,
+// dropped capabilities and seccomp filter, in turn, and compares the times.
+// It prints a table and, with -write, makes docs/bench.md of it.
+//
+// Milliseconds on a shared machine say little; ratios of runs that alternate
+// say much. Run by root it measures as a user without rights, since that is
+// who needs every step.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// benchUser is who starts the programs when root measures.
+const benchUser = 61042
+
+func main() {
+	sbx := flag.String("sbx", "bin/sbx", "the binary to measure")
+	write := flag.String("write", "", "file to write the report to")
+	rounds := flag.Int("rounds", 200, "runs of each contender; a fifth of it for 800 binds")
+	flag.Parse()
+	if err := bench(*sbx, *write, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(sbx, write string, rounds int) error {
+	work, err := os.MkdirTemp("/var/tmp", "sbx-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	b := &runner{dir: work, sbx: filepath.Join(work, "sbx"), target: filepath.Join(work, "nothing")}
+	if err := b.lay(sbx); err != nil {
+		return err
+	}
+	var results []outcome
+	for _, c := range b.cases() {
+		n := rounds
+		if c.heavy {
+			n = max(rounds/5, 10)
+		}
+		o, err := b.measure(c, n)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.title, err)
+		}
+		results = append(results, o)
+		fmt.Print(o.table())
+	}
+	if write == "" {
+		return nil
+	}
+	return report(write, results, b)
+}
+
+// runner knows where things are and who starts them.
+type runner struct {
+	dir, sbx, target string
+	cred             *syscall.Credential
+	env              []string
+}
+
+// lay puts the binary and the target where the user can reach them.
+func (b *runner) lay(sbx string) error {
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(sbx)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(b.sbx, data, 0o755); err != nil {
+		return err
+	}
+	source := filepath.Join(b.dir, "nothing.c")
+	if err := os.WriteFile(source, []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
+		return err
+	}
+	if out, err := exec.Command("musl-gcc", "-static", "-Os", "-s", "-o", b.target, source).CombinedOutput(); err != nil {
+		return fmt.Errorf("build the target: %w\n%s", err, out)
+	}
+	home := filepath.Join(b.dir, "home")
+	if err := os.Mkdir(home, 0o755); err != nil {
+		return err
+	}
+	for i := range 800 {
+		if err := os.Mkdir(filepath.Join(b.dir, fmt.Sprintf("d%03d", i)), 0o755); err != nil {
+			return err
+		}
+	}
+	b.env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + home, "LANG=C.UTF-8", "TERM=xterm"}
+	if os.Getuid() == 0 {
+		b.cred = &syscall.Credential{Uid: benchUser, Gid: benchUser}
+		return os.Chown(home, benchUser, benchUser)
+	}
+	return nil
+}
+
+// command is a program started as the user in question, in an empty place.
+func (b *runner) command(args []string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env = filepath.Join(b.dir, "home"), b.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.cred}
+	return cmd
+}
+
+// output is what a program prints, or its complaint as an error.
+func (b *runner) output(args ...string) (string, error) {
+	cmd := b.command(args)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out), nil
+}

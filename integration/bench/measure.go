@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// benchCase is one comparison.
+type benchCase struct {
+	title string
+	// flags are sbx's; what others get is derived from sbx's plan.
+	flags []string
+	heavy bool
+	// others also measures the tools that have no exact equivalent.
+	others bool
+}
+
+func (b *runner) cases() []benchCase {
+	binds := func(n int) []string {
+		var flags []string
+		for i := range n {
+			flags = append(flags, "--read", fmt.Sprintf("%s/d%03d", b.dir, i))
+		}
+		return flags
+	}
+	return []benchCase{
+		{title: "All namespaces, the view of policy pure", flags: []string{"--policy", "pure"}, others: true},
+		{title: "Read-only root, no new network namespace", flags: []string{"--policy", "pure", "--read", "/", "--net", "host"}},
+		{title: "100 binds", flags: append([]string{"--policy", "pure"}, binds(100)...)},
+		{title: "800 binds", flags: append([]string{"--policy", "pure"}, binds(800)...), heavy: true},
+	}
+}
+
+// contender is one way to start the target.
+type contender struct {
+	name  string
+	args  []string
+	files [][]byte // handed on as descriptors 3 and up, rewound each time
+	note  string
+}
+
+// outcome is what a case gave.
+type outcome struct {
+	benchCase
+	rounds int
+	rows   []row
+}
+
+type row struct {
+	contender
+	min, median time.Duration
+}
+
+// measure runs the contenders in turn, in an order that rotates, so that
+// whatever the machine does besides meets them all.
+func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
+	contenders, err := b.contenders(c)
+	if err != nil {
+		return outcome{}, err
+	}
+	files := make([][]*os.File, len(contenders))
+	for i, con := range contenders {
+		for _, data := range con.files {
+			f, err := os.CreateTemp(b.dir, "filter-")
+			if err != nil {
+				return outcome{}, err
+			}
+			defer f.Close()
+			if _, err := f.Write(data); err != nil {
+				return outcome{}, err
+			}
+			files[i] = append(files[i], f)
+		}
+	}
+	times := make([][]time.Duration, len(contenders))
+	for round := range rounds + 3 {
+		for i := range contenders {
+			i = (i + round) % len(contenders)
+			for _, f := range files[i] {
+				if _, err := f.Seek(0, 0); err != nil {
+					return outcome{}, err
+				}
+			}
+			cmd := b.command(contenders[i].args)
+			cmd.ExtraFiles = files[i]
+			var stderr strings.Builder
+			if round == 0 {
+				cmd.Stderr = &stderr
+			}
+			start := time.Now()
+			err := cmd.Run()
+			took := time.Since(start)
+			if err != nil {
+				return outcome{}, fmt.Errorf("%s: %w\n%s", contenders[i].name, err, stderr.String())
+			}
+			if round >= 3 { // the first ones fill caches
+				times[i] = append(times[i], took)
+			}
+		}
+	}
+	o := outcome{benchCase: c, rounds: rounds}
+	for i, con := range contenders {
+		slices.Sort(times[i])
+		o.rows = append(o.rows, row{con, times[i][0], times[i][len(times[i])/2]})
+	}
+	return o, nil
+}
+
+// table is the outcome in Markdown; ratios are to bubblewrap.
+func (o outcome) table() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "\n### %s (%d runs each)\n\n", o.title, o.rounds)
+	s.WriteString("| | minimum ms | median ms | minimum / bwrap | median / bwrap | |\n|---|---:|---:|---:|---:|---|\n")
+	var base row
+	for _, r := range o.rows {
+		if r.name == "bwrap" {
+			base = r
+		}
+	}
+	for _, r := range o.rows {
+		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %.2f | %s |\n", r.name, ms(r.min), ms(r.median),
+			float64(r.min)/float64(base.min), float64(r.median)/float64(base.median), r.note)
+	}
+	return s.String()
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
