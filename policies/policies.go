@@ -16,6 +16,8 @@ import (
 	"sbx/policy"
 )
 
+//go:generate go run ./internal/gen
+
 //go:embed *.toml
 var files embed.FS
 

@@ -1,6 +1,10 @@
 package policy
 
-import "sbx/policy/seccomp"
+import (
+	"strings"
+
+	"sbx/policy/seccomp"
+)
 
 // field is one key of the language: where it is kept, what it may hold and
 // what it means. Parsing, merging, printing, comparing and the JSON Schema
@@ -130,4 +134,12 @@ func (f *field) identity(entry string) string {
 		return entry
 	}
 	return f.id(entry)
+}
+
+// place is the table the key is in, "" for the top, and its name there.
+func (f *field) place() (table, key string) {
+	if table, key, ok := strings.Cut(f.key, "."); ok {
+		return table, key
+	}
+	return "", f.key
 }

@@ -36,8 +36,7 @@ func finish(p *Policy) error {
 			p.noteRule(*r, o)
 		}
 	}
-	slices.SortFunc(p.Seccomp.Rules, func(a, b seccomp.Rule) int { return strings.Compare(ruleText(a), ruleText(b)) })
-	p.Seccomp.Rules = slices.CompactFunc(p.Seccomp.Rules, func(a, b seccomp.Rule) bool { return ruleText(a) == ruleText(b) })
+	// The rules stay in order: of two errnos the later rule's is answered.
 	if p.Limits.Processes == Unlimited {
 		p.Limits.Processes = 0
 	}

@@ -24,6 +24,12 @@ func Parse(file string, data []byte) (*Policy, error) {
 		return nil, &Error{File: file, Msg: "more than 1 MiB, the most a policy may have"}
 	}
 	r := &reader{file: file, data: data, pol: &Policy{Name: file}, fields: fields()}
+	// Comments too: they are printed, and must not seem to say what they don't.
+	for at, c := range string(data) {
+		if isDeceptive(c) && c != '\n' && c != '\t' && c != '\r' {
+			return nil, r.fail(at, faultf("the control character %U", c))
+		}
+	}
 	r.toml.Reset(data)
 	if err := r.run(); err != nil {
 		return nil, err

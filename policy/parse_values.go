@@ -186,6 +186,8 @@ func (r *reader) finishRule() error {
 		}
 	} else if !said["action"] {
 		return r.fail(r.ruleAt, faultf("a rule without an action").like("", actionNames()))
+	} else if err := rule.Check(); err != nil {
+		return r.fail(r.ruleAt, nameFault(err))
 	}
 	r.pol.noteRule(*rule, origin)
 	return nil

@@ -39,10 +39,7 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 		case f.action != nil && f.action(p).Kind != seccomp.Unset:
 			value = quote(f.action(p).String())
 		}
-		in, key := "", f.key
-		if i := strings.IndexByte(f.key, '.'); i >= 0 {
-			in, key = f.key[:i], f.key[i+1:]
-		}
+		in, key := f.place()
 		if in == "expect" && !expect {
 			w.rules(p.Seccomp.Rules)
 			w.WriteString("\n[expect]\n") // always: it ends the file

@@ -28,15 +28,19 @@ const Unlimited = -1
 
 const none = "none"
 
-// checkText refuses what no string of a policy may have: control characters,
-// which forge lines in messages, and characters that change the direction of
-// the text around them.
+// isDeceptive says of a character that it can make text look like another:
+// control characters, and formats such as those that reverse its direction.
+func isDeceptive(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}
+
+// checkText refuses what no string of a policy may have.
 func checkText(s string) *fault {
 	if len(s) > MaxString {
 		return faultf("a string of %d bytes; the most is %d", len(s), MaxString)
 	}
 	for _, r := range s {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+		if isDeceptive(r) {
 			return faultf("%q has the control character %U", s, r)
 		}
 	}

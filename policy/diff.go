@@ -1,0 +1,340 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sbx/policy/seccomp"
+)
+
+// Difference says how a policy b differs from a policy a in what it allows.
+type Difference struct {
+	// Wider lists what b allows and a does not, Narrower what a allows and b
+	// does not. Other lists what is neither, such as another errno.
+	Wider, Narrower, Other []string
+}
+
+// Verdict is "equal", "wider", "narrower" or "neither", said of b.
+func (d *Difference) Verdict() string {
+	switch {
+	case len(d.Other) > 0 || len(d.Wider) > 0 && len(d.Narrower) > 0:
+		return "neither"
+	case len(d.Wider) > 0:
+		return "wider"
+	case len(d.Narrower) > 0:
+		return "narrower"
+	}
+	return "equal"
+}
+
+// Compare says how the resolved policy b differs from the resolved policy a.
+// It compares what they mean, not how they are written: a directory listed
+// below one that is listed already makes no difference. Names, summaries,
+// [expect] and whether a path may be missing do not count.
+func Compare(a, b *Policy) (*Difference, error) {
+	d := &Difference{}
+	d.namespaces(&a.Namespaces, &b.Namespaces)
+	d.files(&a.Files, &b.Files)
+	d.process(&a.Process, &b.Process)
+	if err := d.limits(&a.Limits, &b.Limits); err != nil {
+		return nil, err
+	}
+	if err := d.seccomp(&a.Seccomp, &b.Seccomp); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// step adds a line to Wider or Narrower, by the sign of by.
+func (d *Difference) step(by int, format string, args ...any) {
+	switch line := fmt.Sprintf(format, args...); {
+	case by > 0:
+		d.Wider = append(d.Wider, line)
+	case by < 0:
+		d.Narrower = append(d.Narrower, line)
+	}
+}
+
+func (d *Difference) other(format string, args ...any) {
+	d.Other = append(d.Other, fmt.Sprintf(format, args...))
+}
+
+// namespaces: the machine's own allows more than a new one; what a joined one
+// allows cannot be known.
+func (d *Difference) namespaces(a, b *Namespaces) {
+	for _, n := range []struct{ name, a, b string }{
+		{"user", a.User, b.User},
+		{"mount", a.Mount, b.Mount}, {"pid", a.PID, b.PID}, {"net", a.Net, b.Net}, {"ipc", a.IPC, b.IPC},
+		{"uts", a.UTS, b.UTS}, {"cgroup", a.Cgroup, b.Cgroup}, {"time", a.Time, b.Time},
+	} {
+		switch {
+		case n.a == n.b:
+		case n.name == "user":
+			d.other("user namespace: %s instead of %s", n.b, n.a)
+		case n.a == "new" && n.b == "host":
+			d.step(1, "the machine's %s namespace", n.name)
+		case n.a == "host" && n.b == "new":
+			d.step(-1, "the machine's %s namespace", n.name)
+		default:
+			d.other("%s namespace: %s instead of %s", n.name, n.b, n.a)
+		}
+	}
+}
+
+// access is what a path gives: the machine's content to read, to write, or
+// private space to write.
+type access struct{ read, write, scratch bool }
+
+// at is the access that the deepest entry around p gives.
+func (f *Files) at(p string) access {
+	best, is := "", access{}
+	for _, l := range []struct {
+		list []string
+		is   access
+	}{
+		{f.Read, access{read: true}},
+		{f.Write, access{read: true, write: true, scratch: true}},
+		{f.Tmpfs, access{scratch: true}},
+	} {
+		for _, e := range l.list {
+			if e = withoutMark(e); isWithin(p, e) && len(e) >= len(best) {
+				best, is = e, l.is
+			}
+		}
+	}
+	return is
+}
+
+// beyond says what is allowed by x and not by y, or "".
+func (x access) beyond(y access) string {
+	read, write := x.read && !y.read, x.write && !y.write
+	switch {
+	case read && write:
+		return "read and write"
+	case write:
+		return "write"
+	case read:
+		return "read"
+	case x.scratch && !y.scratch:
+		return "private space at"
+	}
+	return ""
+}
+
+// around is the nearest of the paths that lies above p, or "".
+func around(p string, paths []string) string {
+	best := ""
+	for _, q := range paths {
+		if q != p && isWithin(p, q) && len(q) > len(best) {
+			best = q
+		}
+	}
+	return best
+}
+
+func sides(by int) string {
+	if by > 0 {
+		return "+"
+	}
+	return "-"
+}
+
+// files compares the view path by path. It changes only at the entries of
+// either policy, so that looking there is looking everywhere.
+func (d *Difference) files(a, b *Files) {
+	var paths []string
+	for _, list := range [][]string{a.Read, a.Write, a.Tmpfs, b.Read, b.Write, b.Tmpfs} {
+		for _, e := range list {
+			paths = append(paths, withoutMark(e))
+		}
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	changed := map[string]string{}
+	for _, p := range paths {
+		was, is := a.at(p), b.at(p)
+		for _, by := range []int{1, -1} {
+			more, less := was, is
+			if by > 0 {
+				more, less = is, was
+			}
+			what := more.beyond(less)
+			changed[sides(by)+p] = what
+			// Below a directory with the same change there is nothing to add.
+			if what != changed[sides(by)+around(p, paths)] || around(p, paths) == "" {
+				if what != "" {
+					d.step(by, "%s %s", what, p)
+				}
+			}
+		}
+	}
+	for _, e := range minus(b.Hide, a.Hide) {
+		d.step(-1, "what is hidden by %s", e)
+	}
+	for _, e := range minus(a.Hide, b.Hide) {
+		d.step(1, "what was hidden by %s", e)
+	}
+	for _, x := range []struct {
+		what   string
+		a, b   *bool
+		unsaid bool
+	}{{"/proc", a.Proc, b.Proc, true}, {"a minimal /dev", a.Dev, b.Dev, true}} {
+		d.truth(x.what, x.a, x.b, x.unsaid)
+	}
+}
+
+func (d *Difference) truth(what string, a, b *bool, unsaid bool) {
+	was, is := unsaid, unsaid
+	if a != nil {
+		was = *a
+	}
+	if b != nil {
+		is = *b
+	}
+	if was != is {
+		d.step(sign(is), "%s", what)
+	}
+}
+
+func (d *Difference) process(a, b *Process) {
+	for _, c := range minus(b.Capabilities, a.Capabilities) {
+		d.step(1, "capability %s", c)
+	}
+	for _, c := range minus(a.Capabilities, b.Capabilities) {
+		d.step(-1, "capability %s", c)
+	}
+	d.env(a.Env, b.Env)
+	d.truth("user namespaces inside", a.Nest, b.Nest, false)
+	rank := func(s string) int { return slices.Index([]string{"require", "auto", "off"}, s) }
+	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)", b.Landlock, a.Landlock)
+}
+
+// env: what crosses is allowed; another fixed value is just another one.
+func (d *Difference) env(a, b []string) {
+	crosses := func(list []string, e string) bool {
+		return slices.ContainsFunc(list, func(by string) bool {
+			prefix, ok := strings.CutSuffix(by, "*")
+			return by == e || ok && strings.HasPrefix(strings.TrimSuffix(e, "*"), prefix)
+		})
+	}
+	fixed := func(list []string, name string) string {
+		for _, e := range list {
+			if envName(e) == name && len(e) > len(name) {
+				return e
+			}
+		}
+		return ""
+	}
+	for _, x := range []struct {
+		by       int
+		from, to []string
+	}{{1, b, a}, {-1, a, b}} {
+		for _, e := range x.from {
+			switch {
+			case !strings.Contains(e, "="):
+				if !crosses(x.to, e) {
+					d.step(x.by, "the caller's environment %s", e)
+				}
+			case fixed(x.to, envName(e)) != e:
+				if x.by > 0 {
+					d.other("environment %s", e)
+				} else if fixed(x.to, envName(e)) == "" {
+					d.other("no environment %s", e)
+				}
+			}
+		}
+	}
+}
+
+func (d *Difference) limits(a, b *Limits) error {
+	more := func(a, b int64) int { // 0 is no bound
+		switch {
+		case a == b || a < 0 && b < 0:
+			return 0
+		case b <= 0 || a > 0 && b > a:
+			return 1
+		}
+		return -1
+	}
+	d.step(more(int64(a.Processes), int64(b.Processes)), "processes: %s instead of %s", bound(b.Processes), bound(a.Processes))
+	var size [2]int64
+	var span [2]int64
+	for i, l := range []*Limits{a, b} {
+		if l.Memory != "" {
+			n, err := ParseSize(l.Memory)
+			if err != nil {
+				return err
+			}
+			size[i] = int64(min(n, 1<<62))
+		}
+		if l.Time != "" {
+			t, err := ParseTime(l.Time)
+			if err != nil {
+				return err
+			}
+			span[i] = int64(t / time.Second)
+		}
+	}
+	d.step(more(size[0], size[1]), "memory: %s instead of %s", bound(b.Memory), bound(a.Memory))
+	d.step(more(span[0], span[1]), "time: %s instead of %s", bound(b.Time), bound(a.Time))
+	return nil
+}
+
+func bound(v any) string {
+	if s := fmt.Sprint(v); s != "" && s != "0" {
+		return s
+	}
+	return "no bound"
+}
+
+func sign(b bool) int {
+	if b {
+		return 1
+	}
+	return -1
+}
+
+// minus lists what of a is not in b; "?" makes no difference.
+func minus(a, b []string) []string {
+	var out []string
+	for _, e := range a {
+		if !slices.ContainsFunc(b, func(o string) bool { return withoutMark(o) == withoutMark(e) }) {
+			out = append(out, withoutMark(e))
+		}
+	}
+	return out
+}
+
+// seccomp compares the answers on both of the architectures that sbx runs on.
+func (d *Difference) seccomp(a, b *seccomp.Policy) error {
+	calls, err := compareCalls(a, b)
+	if err != nil {
+		return err
+	}
+	for _, c := range calls {
+		line := "system calls, " + c.what + ": " + strings.Join(grouped(c.names), " ")
+		switch {
+		case c.by == 0:
+			d.other("%s", line)
+		default:
+			d.step(c.by, "%s", line)
+		}
+	}
+	for _, arch := range minus(b.Architectures, a.Architectures) {
+		d.step(1, "programs of architecture %s", arch)
+	}
+	for _, arch := range minus(a.Architectures, b.Architectures) {
+		d.step(-1, "programs of architecture %s", arch)
+	}
+	for _, f := range []struct {
+		what string
+		a, b *bool
+	}{{"log", a.Log, b.Log}, {"spec_allow", a.SpecAllow, b.SpecAllow}, {"wait_killable", a.WaitKillable, b.WaitKillable}} {
+		if was, is := f.a != nil && *f.a, f.b != nil && *f.b; was != is {
+			d.other("seccomp.%s: %v instead of %v", f.what, is, was)
+		}
+	}
+	return nil
+}
