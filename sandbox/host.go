@@ -204,7 +204,7 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 			top = append(top, pat)
 		}
 	}
-	if len(top)+len(deep) == 0 || dir == "" || !shown(p, dir) {
+	if len(top)+len(deep) == 0 || dir == "" || !Shows(p, dir) {
 		return nil
 	}
 	seen := 0
@@ -273,8 +273,8 @@ func deeper(patterns []string, rel string) bool {
 	return false
 }
 
-// shown says whether the target will see dir's own content.
-func shown(p *policy.Policy, dir string) bool {
+// Shows says whether the target will see dir's own content.
+func Shows(p *policy.Policy, dir string) bool {
 	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
 		for _, s := range list {
 			if within(dir, strings.TrimPrefix(s, "?")) {

@@ -110,3 +110,9 @@ type MismatchError struct{ Got uint64 }
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("found something else than planned (%#x)", e.Got)
 }
+
+// IsNamespaces says whether the step is the one that makes the namespaces.
+func IsNamespaces(s step.Step) bool {
+	_, ok := s.(namespacesStep)
+	return ok
+}

@@ -82,7 +82,7 @@ func (p *Plan) compile(launcher, notify int) (asm *step.Asm, initAt int) {
 			asm.Begin(n)
 			n++
 			if _, ok := s.(process.Forget); ok {
-				s = process.Forget{Regions: ownMemory()}
+				s = ownMemory()
 			}
 			s.Compile(asm)
 		}
@@ -164,16 +164,19 @@ func (ps *Process) free() {
 // ownMemory is where this process keeps its arguments and environment: the
 // area that the kernel filled at exec, up to the file name that ends it, and
 // the runtime's copies of the variables.
-func ownMemory() []process.Region {
-	var regions []process.Region
+func ownMemory() process.Forget {
+	var f process.Forget
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	if end := execName(); start < end && end-start < 1<<24 {
-		regions = append(regions, process.Region{Addr: start, Len: end - start})
+		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
+		if end-start > 8 {
+			f.Title = start
+		}
 	}
 	for _, v := range os.Environ() {
-		regions = append(regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
+		f.Regions = append(f.Regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
 	}
-	return regions
+	return f
 }
 
 // execName is the address of AT_EXECFN, which stands behind the environment;

@@ -197,6 +197,9 @@ func walk2(calls unsafe.Pointer, i uintptr, st *Status, cfg *Config) {
 	for ; ; i++ {
 		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
 		switch c.Op {
+		case step.OpStore:
+			*(*uint32)(at(c.Arg[0])) = uint32(value(c, 1, st))
+			continue
 		case step.OpZero:
 			zero(c.Arg[0], c.Arg[1])
 			continue

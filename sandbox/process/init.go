@@ -1,6 +1,8 @@
 package process
 
 import (
+	"encoding/binary"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/sandbox/step"
@@ -13,7 +15,7 @@ type Region struct{ Addr, Len uintptr }
 // and shows a name instead. Regions are known only when the plan is started.
 type Forget struct {
 	Regions []Region
-	// Title is where the arguments begin, or 0.
+	// Title is where the arguments begin, if there is room for the name.
 	Title uintptr
 }
 
@@ -23,6 +25,10 @@ func (Forget) String() string { return "clear arguments and environment from the
 func (f Forget) Compile(a *step.Asm) {
 	for _, r := range f.Regions {
 		a.Zero(r.Addr, r.Len)
+	}
+	if f.Title != 0 { // what ps(1) shows
+		a.Store(step.Int(f.Title), step.Int(binary.NativeEndian.Uint32([]byte("sbx-"))))
+		a.Store(step.Int(f.Title+4), step.Int(binary.NativeEndian.Uint32([]byte("init"))))
 	}
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_NAME), a.Str("sbx-init"))
 }

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/ns"
+	"sbx/sandbox"
+	"sbx/sandbox/landlock"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// execFailed is the exit status and message of a target that did not start.
+func execFailed(x process.Exec, err error) (int, string) {
+	name := step.Quote(x.Args[0])
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return exitNotFound, fmt.Sprintf("run %s: not found in the sandbox", name)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return exitNotExecutable, fmt.Sprintf("run %s: permission denied", name)
+	}
+	return exitNotExecutable, fmt.Sprintf("run %s: %v", name, err)
+}
+
+// execHint looks at the target from outside.
+func execHint(x process.Exec, errno error) string {
+	for _, p := range x.Paths {
+		st, err := os.Stat(p)
+		if err != nil {
+			continue
+		}
+		switch {
+		case errors.Is(errno, unix.ENOEXEC):
+			return "a script needs a first line such as #!/bin/sh"
+		case errors.Is(errno, unix.E2BIG):
+			return "arguments and environment together are larger than the kernel takes; see execve(2)"
+		case st.IsDir():
+			return step.Quote(p) + " is a directory"
+		case st.Mode()&0o111 == 0:
+			return "make it executable: chmod +x " + step.Quote(p)
+		case errors.Is(errno, unix.ENOENT):
+			if line := interpreter(p); line != "" {
+				return fmt.Sprintf("its interpreter %s is not in the sandbox; show it with --read", step.Quote(line))
+			}
+			return fmt.Sprintf("the policy does not show %s; show it with --read %s", step.Quote(p), step.Quote(filepath.Dir(p)))
+		}
+		return ""
+	}
+	return ""
+}
+
+// interpreter is the program that a script's first line names.
+func interpreter(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, _ := f.Read(head) // a file that cannot be read has no first line
+	line, ok := strings.CutPrefix(string(head[:n]), "#!")
+	if !ok {
+		return ""
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	if f := strings.Fields(line); len(f) > 0 {
+		return f[0]
+	}
+	return ""
+}
+
+// stepHint chooses by the step that failed and its errno.
+func stepHint(e *sandbox.StepError) string {
+	var mismatch *sandbox.MismatchError
+	if errors.As(e.Err, &mismatch) {
+		switch e.Step.(type) {
+		case ns.Bind, ns.RootBind:
+			return "the file was replaced while sbx was starting; try again"
+		case ns.OpenProc:
+			return "something else is mounted at /proc: mount -t proc proc /proc"
+		}
+		return "this kernel does not do what it says; see sbx --dry-run for the steps"
+	}
+	is := func(list ...unix.Errno) bool {
+		for _, errno := range list {
+			if errors.Is(e.Err, errno) {
+				return true
+			}
+		}
+		return false
+	}
+	switch s := e.Step.(type) {
+	case process.Exec:
+		return execHint(s, e.Err)
+	case ns.OpenProc, ns.IDMap:
+		if is(unix.ENOENT) {
+			return "/proc is not mounted here: mount -t proc proc /proc"
+		}
+		if is(unix.EROFS) {
+			return "/proc is read-only here, as in a container; give it a writable one (docker: --security-opt systempaths=unconfined)"
+		}
+		if _, ok := s.(ns.IDMap); ok && is(unix.EPERM, unix.EACCES) {
+			return userNamespaceHint(unix.EPERM)
+		}
+	case ns.Private, ns.Root:
+		if is(unix.EPERM, unix.EACCES) {
+			return appArmorHint()
+		}
+		if is(unix.EINVAL) {
+			return "inside a chroot the mount tree has no root of its own; start sbx outside, or use pivot_root instead of chroot"
+		}
+	case ns.Pivot:
+		if is(unix.EINVAL, unix.EPERM) {
+			return "the root is an initramfs or a chroot here, which pivot_root cannot change; switch to a real root first"
+		}
+	case ns.Proc:
+		if is(unix.EPERM) {
+			return "this container's /proc is masked, so the kernel allows no new one (docker: --security-opt systempaths=unconfined)"
+		}
+	case ns.Bind:
+		if is(unix.ELOOP) {
+			return "a part of " + step.Quote(s.Dest) + " is a symbolic link inside; name the path that it leads to"
+		}
+		if is(unix.ENOENT) && s.Below {
+			return fmt.Sprintf("%s has no place in the sandbox to be shown at; make it outside first", step.Quote(s.Dest))
+		}
+	case ns.Hide:
+		if is(unix.ELOOP) {
+			return "a part of " + step.Quote(s.Path) + " is a symbolic link; hide the path that it leads to"
+		}
+	case ns.Loopback:
+		if is(unix.EPERM) {
+			return "an outer sandbox forbids new networks; use --net host if that is acceptable"
+		}
+	case process.Chdir:
+		return "start elsewhere with --dir, or show the directory with --read"
+	case landlock.Ruleset, landlock.Rule, landlock.Restrict:
+		return "say landlock = \"off\" in the policy's [process] to do without this wall"
+	case process.DropGroups:
+		return "the caller lacks CAP_SETGID"
+	}
+	return errnoHint(e)
+}
+
+// errnoHint is for errnos that mean the same at every step.
+func errnoHint(e *sandbox.StepError) string {
+	for _, errno := range [...]unix.Errno{unix.ENOSYS, unix.ENOSPC, unix.EMFILE, unix.ENFILE, unix.EAGAIN, unix.ENOMEM, unix.EPERM, unix.EINVAL} {
+		if !errors.Is(e.Err, errno) {
+			continue
+		}
+		switch errno {
+		case unix.ENOSYS:
+			return "Linux 5.12 or newer is needed, or an outer sandbox hides the system call (docker: --security-opt seccomp=unconfined)"
+		case unix.ENOSPC:
+			if sandbox.IsNamespaces(e.Step) {
+				return userNamespaceHint(errno)
+			}
+			return "no more mounts are allowed: raise sysctl fs.mount-max"
+		case unix.EMFILE, unix.ENFILE:
+			return "raise the limit on open files: ulimit -n"
+		case unix.EAGAIN:
+			return "raise the limit on processes (ulimit -u) or the cgroup's pids.max"
+		case unix.ENOMEM:
+			return "the machine or its cgroup is out of memory, or too many seccomp filters are stacked"
+		case unix.EPERM, unix.EINVAL:
+			if sandbox.IsNamespaces(e.Step) {
+				return userNamespaceHint(errno)
+			}
+			if errno == unix.EPERM {
+				return "an outer sandbox forbids it (docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined)"
+			}
+		}
+	}
+	return ""
+}
+
+// userNamespaceHint finds out what forbids new namespaces: there are many
+// ways, and only the files below tell them apart.
+func userNamespaceHint(errno unix.Errno) string {
+	number := func(file string) string {
+		b, err := os.ReadFile("/proc/sys/" + file)
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(b))
+	}
+	switch {
+	case number("user/max_user_namespaces") == "0":
+		return "user namespaces are switched off: sysctl user.max_user_namespaces=15000"
+	case number("kernel/unprivileged_userns_clone") == "0":
+		return "Debian forbids users to make namespaces here: sysctl kernel.unprivileged_userns_clone=1"
+	case number("kernel/apparmor_restrict_unprivileged_userns") == "1":
+		return appArmorHint()
+	case errno == unix.ENOSPC:
+		return "namespaces are nested too deep, or their number is used up: sysctl user.max_user_namespaces and the other user.max_*"
+	case chrooted():
+		return "inside a chroot the kernel allows no user namespaces; start sbx outside, or use pivot_root instead of chroot"
+	case seccompOn():
+		return "an outer seccomp filter forbids namespaces (docker: --security-opt seccomp=unconfined)"
+	}
+	return "an outer sandbox or security module forbids namespaces"
+}
+
+func appArmorHint() string {
+	b, err := os.ReadFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+	if err == nil && strings.TrimSpace(string(b)) == "1" {
+		return "AppArmor keeps user namespaces from users: give sbx a profile with \"userns,\" or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+	}
+	return "an outer sandbox or security module forbids mounting (docker: --security-opt apparmor=unconfined --security-opt seccomp=unconfined)"
+}
+
+// chrooted says whether the root directory is not the mount namespace's: the
+// root's own mount is then not in the list of mounts.
+func chrooted() bool {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
+			return false
+		}
+	}
+	return true
+}
+
+func seccompOn() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return err == nil && mode == unix.SECCOMP_MODE_FILTER
+}

@@ -1,0 +1,81 @@
+// Sbx runs a program in a sandbox that a named policy describes:
+//
+//	sbx --policy web -- nginx -g 'daemon off;'
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/alecthomas/kong"
+)
+
+// version and commit are set by the linker; see the Makefile.
+var version, commit = "development", "unknown"
+
+func init() {
+	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
+	// that has to be the one thread that lives as long as the process.
+	runtime.LockOSThread()
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run is main with its exit status. Everything behind "--" is the target's.
+// The first word chooses one of two grammars, since every flag that kong
+// knows costs each launch some microseconds.
+func run(args []string) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "policy", "seccomp":
+			return runCommand(args)
+		}
+	}
+	own, target := args, []string(nil)
+	split := slices.Index(args, "--")
+	if split >= 0 {
+		own, target = args[:split], args[split+1:]
+	}
+	var cli launch
+	if code, done := parse(&cli, "sbx", launchHelp, own); done {
+		return code
+	}
+	if cli.Version {
+		fmt.Printf("sbx %s, commit %s\n", version, commit)
+		return 0
+	}
+	if split < 0 || len(target) == 0 {
+		return report(&usageError{"find the target: there is nothing behind --", "sbx [flags] -- PROGRAM [ARGUMENT ...]"})
+	}
+	code, err := cli.run(target)
+	if err != nil {
+		return report(err)
+	}
+	return code
+}
+
+// parse reads args into cli. It says whether that is all there is to do,
+// after an error or --help, and the exit status then.
+func parse(cli any, name, help string, args []string) (code int, done bool) {
+	parser, err := kong.New(cli, kong.Name(name), kong.Description(help), kong.Exit(func(c int) { code, done = c, true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return report(err), true
+	}
+	if _, err := parser.Parse(args); err != nil && !done {
+		return report(&usageError{"read the command line: " + err.Error(), usageHint(args)}), true
+	}
+	return code, done
+}
+
+// usageHint guesses the commonest slip: a program without "--" before it.
+func usageHint(args []string) string {
+	for i, a := range args {
+		if a != "" && a[0] != '-' && (i == 0 || args[i-1] == "" || args[i-1][0] != '-') {
+			return "the target follows --, as in: sbx -- " + a
+		}
+	}
+	return "sbx --help lists the flags"
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"sbx/policy"
+	"sbx/sandbox"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// How sbx speaks: one line "sbx: error:", with what was being done, to what,
+// and why; then, if we know the mend, one line "sbx: hint:". Never more,
+// never anything that a file name or a program could use to drive a terminal.
+
+// Exit statuses of sbx itself; see the help text.
+const (
+	exitSandbox       = 125
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ what, hint string }
+
+func (e *usageError) Error() string { return e.what }
+
+// report prints the error and returns the exit status that it means.
+func report(err error) int {
+	code, hint := exitSandbox, hintFor(err)
+	message := err.Error()
+	var se *sandbox.StepError
+	if errors.As(err, &se) {
+		if x, ok := se.Step.(process.Exec); ok {
+			code, message = execFailed(x, se.Err)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", oneLine(message))
+	if hint != "" {
+		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", oneLine(hint))
+	}
+	return code
+}
+
+// oneLine keeps control characters off the terminal. What comes from others
+// is quoted already; this is for what slipped through.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// hintFor is the mend of an error, or "".
+func hintFor(err error) string {
+	var (
+		usage *usageError
+		need  *sandbox.NeedError
+		miss  *sandbox.MissingError
+		perr  *policy.Error
+		se    *sandbox.StepError
+	)
+	switch {
+	case errors.As(err, &usage):
+		return usage.hint
+	case errors.As(err, &need):
+		return need.Hint
+	case errors.As(err, &miss):
+		return "put a ? in front of a path that may be missing: \"?" + step.Quote(miss.Path) + "\""
+	case errors.As(err, &perr):
+		return perr.Hint
+	case errors.As(err, &se):
+		return stepHint(se)
+	}
+	return ""
+}

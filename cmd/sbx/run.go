@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policies"
+	"sbx/policy"
+	"sbx/sandbox"
+	"sbx/sandbox/signals"
+	"sbx/sandbox/step"
+)
+
+const launchHelp = `Run a program in a sandbox.
+
+  sbx [flags] -- PROGRAM [ARGUMENT ...]
+
+What the policy does not name is not there. The program keeps its exit status; 128+n when signal n killed it,
+127 not found, 126 not executable, 125 could not sandbox (nothing ran).
+"sbx policy list" shows the policies, "sbx policy --help" and "sbx seccomp --help" what else can be asked.`
+
+// launch is the grammar of a launch.
+type launch struct {
+	Policy  string   `short:"p" default:"default" placeholder:"NAME" help:"The policy: a name, or a file's path with a slash in it."`
+	Read    []string `short:"r" sep:"none" placeholder:"PATH" help:"Also show PATH, read-only."`
+	Write   []string `short:"w" sep:"none" placeholder:"PATH" help:"Also show PATH, writable."`
+	Hide    []string `sep:"none" placeholder:"PATH" help:"Cover PATH, or what matches the pattern."`
+	Env     []string `short:"e" sep:"none" placeholder:"NAME[=VALUE]" help:"Also hand over the variable, or set it."`
+	Net     string   `enum:",host,none" default:"" placeholder:"host|none" help:"Use the host's network, or none."`
+	KeepFD  []int    `name:"keep-fd" placeholder:"N" help:"Also hand over descriptor N."`
+	Dir     string   `short:"C" placeholder:"PATH" help:"Start in PATH."`
+	DryRun  bool     `short:"n" help:"Print the plan and run nothing."`
+	JSON    bool     `name:"json" help:"Print the plan as JSON; with --dry-run."`
+	Version bool     `help:"Print the version."`
+}
+
+// run launches the target and returns its exit status. An error means that
+// nothing has run.
+func (l *launch) run(target []string) (int, error) {
+	p, err := policies.Find(l.Policy)
+	if err != nil {
+		return 0, err
+	}
+	filters, err := programs(p)
+	if err != nil {
+		return 0, err
+	}
+	cwd, home, err := l.where()
+	if err != nil {
+		return 0, err
+	}
+	p, err = p.Expand(policy.Vars{Home: home, CWD: policy.ProjectDir(cwd, home), User: os.Getenv("USER"), UID: os.Geteuid(),
+		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
+		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
+	if err != nil {
+		return 0, err
+	}
+	if err := l.override(p, cwd, home); err != nil {
+		return 0, err
+	}
+	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), KeepFDs: l.KeepFD, PID: os.Getpid()}
+	t.Dir = l.start(p, cwd, home)
+	for _, fd := range l.KeepFD {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return 0, fmt.Errorf("keep descriptor %d: %w", fd, err)
+		}
+	}
+	host, err := sandbox.Probe(p, t)
+	if err != nil {
+		return 0, err
+	}
+	plan, err := sandbox.Build(p, filters, t, host)
+	if err != nil {
+		return 0, err
+	}
+	if l.DryRun {
+		return 0, l.print(plan)
+	}
+	for _, n := range plan.Notes {
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", n)
+	}
+	return supervise(plan, host)
+}
+
+// supervise starts the plan and stays until the sandbox has ended.
+func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
+	// What was ignored stays ignored, by the target too: nohup(1).
+	catch := slices.DeleteFunc(sandbox.Forwarded[:], func(s unix.Signal) bool { return host.Ignored&(1<<(s-1)) != 0 })
+	caught, err := signals.Catch(catch...)
+	if err != nil {
+		return 0, err
+	}
+	ps, err := plan.Start()
+	host.Close()
+	if err != nil {
+		return 0, err
+	}
+	// Nobody reads from a pipe that the target has closed while we hold it,
+	// and our memory is not the target's to read, wherever it runs.
+	unix.Close(0)
+	unix.Close(1)
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return 0, fmt.Errorf("make the launcher untraceable: %w", err)
+	}
+	exit, err := ps.Supervise(caught)
+	if err != nil {
+		return 0, err
+	}
+	return exit.Code(), nil
+}
+
+// where is the directory that the caller stands in and the caller's home,
+// both without links in them.
+func (l *launch) where() (cwd, home string, err error) {
+	buf := make([]byte, unix.PathMax+1)
+	n, err := unix.Getcwd(buf)
+	if err != nil {
+		return "", "", fmt.Errorf("find the current directory: %w", err)
+	}
+	cwd = string(buf[:n-1])
+	if !strings.HasPrefix(cwd, "/") {
+		return "", "", fmt.Errorf("find the current directory: %s is not below the root", step.Quote(cwd))
+	}
+	if l.Dir != "" {
+		cwd = absolute(l.Dir, cwd)
+		if real, err := filepath.EvalSymlinks(cwd); err == nil {
+			cwd = real
+		}
+	}
+	home = os.Getenv("HOME")
+	if !filepath.IsAbs(home) {
+		home = passwdHome(os.Geteuid())
+	}
+	home = filepath.Clean(home)
+	if real, err := filepath.EvalSymlinks(home); err == nil {
+		home = real
+	}
+	return cwd, home, nil
+}
+
+// passwdHome is the user's home by /etc/passwd, or "/": systemd sets no HOME
+// for its services.
+func passwdHome(uid int) string {
+	data, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return "/"
+	}
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == strconv.Itoa(uid) && filepath.IsAbs(f[5]) {
+			return f[5]
+		}
+	}
+	return "/"
+}
+
+// override adds what the flags say to the policy.
+func (l *launch) override(p *policy.Policy, cwd, home string) error {
+	for _, f := range [...]struct {
+		flag string
+		from []string
+		to   *[]string
+	}{{"--read", l.Read, &p.Files.Read}, {"--write", l.Write, &p.Files.Write}} {
+		for _, s := range f.from {
+			if s == "" {
+				return &usageError{f.flag + ": the path is empty", f.flag + " PATH"}
+			}
+			*f.to = append(*f.to, absolute(s, cwd))
+		}
+	}
+	for _, s := range l.Hide {
+		if s == "" {
+			return &usageError{"--hide: the path is empty", "--hide PATH"}
+		}
+		// A pattern has no slash, or "**/" before it; all else is a path.
+		if strings.Contains(s, "/") && !strings.HasPrefix(s, "**/") {
+			s = absolute(s, cwd)
+		}
+		p.Files.Hide = append(p.Files.Hide, s)
+	}
+	for _, s := range l.Env {
+		if s == "" || s[0] == '=' {
+			return &usageError{"--env: " + strconv.Quote(s) + " names no variable", "--env NAME or --env NAME=VALUE"}
+		}
+		p.Process.Env = append(p.Process.Env, s)
+	}
+	switch l.Net {
+	case "host":
+		p.Namespaces.Net = "host"
+	case "none":
+		p.Namespaces.Net = "new"
+	}
+	// The home's real path is the one that is there inside.
+	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {
+		p.Process.Env = append(p.Process.Env, "HOME="+home)
+	}
+	return nil
+}
+
+// start is the directory to start in: the caller's own where the policy
+// shows it, else the private home, else the root.
+func (l *launch) start(p *policy.Policy, cwd, home string) string {
+	if l.Dir != "" || sandbox.Shows(p, cwd) {
+		return cwd
+	}
+	dir := "/"
+	if slices.Contains(p.Files.Tmpfs, home) {
+		dir = home
+	}
+	if isTerminal(2) {
+		where := "the root"
+		if dir == home {
+			where = "a private home"
+		}
+		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", step.Quote(p.Name), step.Quote(cwd), where)
+	}
+	return dir
+}
+
+func (l *launch) print(plan *sandbox.Plan) error {
+	if !l.JSON {
+		_, err := fmt.Print(plan)
+		return err
+	}
+	b, err := plan.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Printf("%s\n", b)
+	return err
+}
+
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}
+
+// absolute is path as seen from dir, clean.
+func absolute(path, dir string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}
