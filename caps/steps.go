@@ -44,13 +44,15 @@ func (s Securebits) String() string {
 // Bits is the value that prctl(PR_SET_SECUREBITS) is given.
 func (s Securebits) Bits() int {
 	const (
-		noroot, norootLocked        = 1 << 0, 1 << 1
-		fixupLocked, keepLocked     = 1 << 3, 1 << 5
-		noRaise, noRaiseLocked, all = 1 << 6, 1 << 7, 0
+		noroot, norootLocked   = 1 << 0, 1 << 1
+		noFixup, noFixupLocked = 1 << 2, 1 << 3 // of the sets when the user changes
+		keepCapsLocked         = 1 << 5
+		noRaise, noRaiseLocked = 1 << 6, 1 << 7 // of ambient capabilities
 	)
-	b := all | norootLocked | fixupLocked | keepLocked | noRaise | noRaiseLocked
+	b := norootLocked | noFixupLocked | keepCapsLocked | noRaise | noRaiseLocked
 	if !s.RootKeeps {
-		b |= noroot
+		// Without the fixup root's workers would keep root's powers.
+		b |= noroot | noFixup
 	}
 	return b
 }

@@ -40,6 +40,10 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
+// fault changes the table before it is used; only the tests' fault sweep
+// sets it.
+var fault func(*step.Table)
+
 // Start executes the plan's steps in a forked child. The calling thread must
 // live as long as the sandbox, whose processes die with it. It may be called
 // from several goroutines at once. An error here or from Wait is a *StepError
@@ -58,6 +62,9 @@ func (p *Plan) Start() (*Process, error) {
 	if ps.table, err = asm.Link(); err != nil {
 		ps.free()
 		return nil, fmt.Errorf("lay out the plan: %w", err)
+	}
+	if fault != nil {
+		fault(ps.table)
 	}
 	if ps.status, err = child.NewStatus(); err != nil {
 		ps.free()

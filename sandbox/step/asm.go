@@ -115,6 +115,9 @@ func (a *Asm) Grow(n int) {
 // Len is the number of calls so far.
 func (a *Asm) Len() int { return len(a.calls) }
 
+// StepOf is the index of the step that call i belongs to.
+func (a *Asm) StepOf(i int) uint32 { return a.calls[i].Step }
+
 // Begin starts the step with that index; its temporary slots are free again.
 func (a *Asm) Begin(index int) { a.step, a.temp = uint32(index), firstTemp }
 

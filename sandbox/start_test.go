@@ -1,0 +1,176 @@
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policies"
+	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// allowAll is BPF's "return SECCOMP_RET_ALLOW".
+var allowAll = []seccomp.Program{{6, 0, 0, 0, 0, 0, 0xff, 0x7f}}
+
+// planFor is the plan of the machine's own for a shipped policy.
+func planFor(t testing.TB, name string, args ...string) *Plan {
+	t.Helper()
+	p, err := policies.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	if p, err = p.Expand(policy.Vars{Home: home, User: "u", UID: os.Getuid()}); err != nil {
+		t.Fatal(err)
+	}
+	p.Files.Write = append(p.Files.Write, home)
+	p.Files.Tmpfs = nil
+	target := Target{Path: args[0], Args: args, Env: os.Environ(), Dir: home, PID: os.Getpid()}
+	h, err := Probe(p, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	h.Terminal = false
+	plan, err := Build(p, allowAll, target, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// TestStress starts sandboxes from many goroutines while the collector runs
+// all the time: the table must not be Go's to move or free, and one child
+// must not see another's.
+func TestStress(t *testing.T) {
+	launches, workers := 2000, 8
+	if testing.Short() {
+		launches = 100
+	}
+	plan := planFor(t, "default", "/bin/sh", "-c", "exit 42")
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	defer close(done)
+	before := openFDs(t)
+	work := make(chan struct{}, launches)
+	for range launches {
+		work <- struct{}{}
+	}
+	close(work)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			garbage := make([][]byte, 0, 64)
+			for range work {
+				garbage = append(garbage[:0], make([]byte, 1<<14))
+				ps, err := plan.Start()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				exit, err := ps.Wait()
+				if err != nil || exit.Code() != 42 {
+					t.Errorf("exit %d, %v, want 42", exit.Code(), err)
+					return
+				}
+			}
+			runtime.KeepAlive(garbage)
+		})
+	}
+	wg.Wait()
+	if after := openFDs(t); after > before+2 { // the poller's own
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+func openFDs(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// TestFaults makes every single call of the table fail in turn. Each time the
+// step is named, nothing of the target runs, and nothing is left.
+func TestFaults(t *testing.T) {
+	errnos := []unix.Errno{unix.EPERM, unix.ENOSYS, unix.EINVAL, unix.EAGAIN, unix.ENOSPC}
+	plan := planFor(t, "default", "/bin/touch", "ran")
+	asm, _ := plan.compile(998, 999) // any two descriptors above 2
+	calls := asm.Len()
+	marker := filepath.Join(workDir(plan), "ran")
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	for i := 0; i < calls; i += stride {
+		for _, errno := range errnos[:1+i%len(errnos)] {
+			fault = func(tab *step.Table) {
+				c := &tab.Calls[i]
+				switch c.Op {
+				case step.OpAwait, step.OpEnd, step.OpZero, step.OpStore:
+					return // memory and order, no call that could fail
+				}
+				for _, e := range c.Pass {
+					if unix.Errno(e) == errno {
+						return
+					}
+				}
+				c.Op, c.Arg[0], c.Slots = step.OpFail, uintptr(errno), 0
+			}
+			ps, err := plan.Start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			op := ps.table.Calls[i].Op
+			_, err = ps.Wait()
+			_, statErr := os.Stat(marker)
+			ran := statErr == nil
+			os.Remove(marker)
+			if op != step.OpFail {
+				if err != nil || !ran {
+					t.Fatalf("call %d left alone: %v, ran %v", i, err, ran)
+				}
+				continue
+			}
+			var se *StepError
+			if !errors.As(err, &se) || !errors.Is(err, errno) {
+				t.Fatalf("call %d made to fail with %v: %v", i, errno, err)
+			}
+			if want := plan.stepAt(int(asm.StepOf(i))); se.Step.String() != want.String() {
+				t.Fatalf("call %d blamed on %q, want %q", i, se.Step, want)
+			}
+			if ran {
+				t.Fatalf("call %d (%v) failed with %v and the target ran", i, se.Step, errno)
+			}
+		}
+	}
+	fault = nil
+}
+
+func workDir(p *Plan) string {
+	for _, s := range p.Target {
+		if c, ok := s.(process.Chdir); ok {
+			return c.Dir
+		}
+	}
+	return ""
+}
