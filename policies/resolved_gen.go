@@ -1182,6 +1182,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 				"@obsolete",
 				"@raw-io",
 				"@swap",
+				"open_by_handle_at",
 			},
 			Rules: []seccomp.Rule{
 				{

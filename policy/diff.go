@@ -12,8 +12,11 @@ import (
 // Difference says how a policy b differs from a policy a in what it allows.
 type Difference struct {
 	// Wider lists what b allows and a does not, Narrower what a allows and b
-	// does not. Other lists what is neither, such as another errno.
+	// does not, Other what cannot be compared, such as another namespace to
+	// join.
 	Wider, Narrower, Other []string
+	// Notes lists what differs but allows nothing, such as another errno.
+	Notes []string
 }
 
 // Verdict is "equal", "wider", "narrower" or "neither", said of b.
@@ -57,6 +60,10 @@ func (d *Difference) step(by int, format string, args ...any) {
 	}
 }
 
+func (d *Difference) note(format string, args ...any) {
+	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
+}
+
 func (d *Difference) other(format string, args ...any) {
 	d.Other = append(d.Other, fmt.Sprintf(format, args...))
 }
@@ -83,21 +90,24 @@ func (d *Difference) namespaces(a, b *Namespaces) {
 	}
 }
 
-// access is what a path gives: the machine's content to read, to write, or
-// private space to write.
-type access struct{ read, write, scratch bool }
+// access is what a path gives. Each level counts as more than the one before:
+// private space holds nothing of the machine's.
+type access int
+
+const (
+	nothing access = iota
+	private
+	readable
+	writable
+)
 
 // at is the access that the deepest entry around p gives.
 func (f *Files) at(p string) access {
-	best, is := "", access{}
+	best, is := "", nothing
 	for _, l := range []struct {
 		list []string
 		is   access
-	}{
-		{f.Read, access{read: true}},
-		{f.Write, access{read: true, write: true, scratch: true}},
-		{f.Tmpfs, access{scratch: true}},
-	} {
+	}{{f.Read, readable}, {f.Write, writable}, {f.Tmpfs, private}} {
 		for _, e := range l.list {
 			if e = withoutMark(e); isWithin(p, e) && len(e) >= len(best) {
 				best, is = e, l.is
@@ -107,20 +117,19 @@ func (f *Files) at(p string) access {
 	return is
 }
 
-// beyond says what is allowed by x and not by y, or "".
+// beyond says what x allows and y does not, or "".
 func (x access) beyond(y access) string {
-	read, write := x.read && !y.read, x.write && !y.write
 	switch {
-	case read && write:
-		return "read and write"
-	case write:
-		return "write"
-	case read:
-		return "read"
-	case x.scratch && !y.scratch:
+	case x <= y:
+		return ""
+	case x == private:
 		return "private space at"
+	case x == readable:
+		return "read"
+	case y == readable:
+		return "write"
 	}
-	return ""
+	return "read and write"
 }
 
 // around is the nearest of the paths that lies above p, or "".
@@ -134,13 +143,6 @@ func around(p string, paths []string) string {
 	return best
 }
 
-func sides(by int) string {
-	if by > 0 {
-		return "+"
-	}
-	return "-"
-}
-
 // files compares the view path by path. It changes only at the entries of
 // either policy, so that looking there is looking everywhere.
 func (d *Difference) files(a, b *Files) {
@@ -152,21 +154,19 @@ func (d *Difference) files(a, b *Files) {
 	}
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
-	changed := map[string]string{}
-	for _, p := range paths {
-		was, is := a.at(p), b.at(p)
-		for _, by := range []int{1, -1} {
-			more, less := was, is
-			if by > 0 {
-				more, less = is, was
+	for _, by := range []int{1, -1} {
+		more, less := b, a
+		if by < 0 {
+			more, less = a, b
+		}
+		for _, p := range paths {
+			what := more.at(p).beyond(less.at(p))
+			if above := around(p, paths); above != "" && more.at(p) == more.at(above) &&
+				strings.Contains(more.at(above).beyond(less.at(above)), what) {
+				continue // said with the directory above
 			}
-			what := more.beyond(less)
-			changed[sides(by)+p] = what
-			// Below a directory with the same change there is nothing to add.
-			if what != changed[sides(by)+around(p, paths)] || around(p, paths) == "" {
-				if what != "" {
-					d.step(by, "%s %s", what, p)
-				}
+			if what != "" {
+				d.step(by, "%s %s", what, p)
 			}
 		}
 	}
@@ -239,9 +239,9 @@ func (d *Difference) env(a, b []string) {
 				}
 			case fixed(x.to, envName(e)) != e:
 				if x.by > 0 {
-					d.other("environment %s", e)
+					d.note("environment %s", e)
 				} else if fixed(x.to, envName(e)) == "" {
-					d.other("no environment %s", e)
+					d.note("no environment %s", e)
 				}
 			}
 		}
@@ -316,8 +316,10 @@ func (d *Difference) seccomp(a, b *seccomp.Policy) error {
 	for _, c := range calls {
 		line := "system calls, " + c.what + ": " + strings.Join(grouped(c.names), " ")
 		switch {
-		case c.by == 0:
+		case c.unclear:
 			d.other("%s", line)
+		case c.by == 0: // refused either way
+			d.note("%s", line)
 		default:
 			d.step(c.by, "%s", line)
 		}
@@ -333,7 +335,7 @@ func (d *Difference) seccomp(a, b *seccomp.Policy) error {
 		a, b *bool
 	}{{"log", a.Log, b.Log}, {"spec_allow", a.SpecAllow, b.SpecAllow}, {"wait_killable", a.WaitKillable, b.WaitKillable}} {
 		if was, is := f.a != nil && *f.a, f.b != nil && *f.b; was != is {
-			d.other("seccomp.%s: %v instead of %v", f.what, is, was)
+			d.note("seccomp.%s: %v instead of %v", f.what, is, was)
 		}
 	}
 	return nil

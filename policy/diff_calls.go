@@ -11,10 +11,14 @@ import (
 
 // callChange is how the answer to some system calls differs.
 type callChange struct {
-	by    int // above 0: b allows more; below: less; 0: neither
-	what  string
-	names []string
+	by      int // above 0: b allows more; below: less; 0: neither
+	unclear bool
+	what    string
+	names   []string
 }
+
+// unclear stands for rules that are too many to compare.
+const unclear = "other rules about arguments"
 
 // compareCalls compares two policies' answers to all system calls, on every
 // architecture that filters can be made for, and sums up by kind of change.
@@ -47,7 +51,7 @@ func compareCalls(a, b *seccomp.Policy) ([]callChange, error) {
 	var out []callChange
 	for what, by := range kinds {
 		slices.Sort(names[what])
-		out = append(out, callChange{by, what, slices.Compact(names[what])})
+		out = append(out, callChange{by, what == unclear, what, slices.Compact(names[what])})
 	}
 	slices.SortFunc(out, func(x, y callChange) int { return cmp.Compare(x.what, y.what) })
 	return out, nil
@@ -83,7 +87,7 @@ func compareClauses(was, is []seccomp.Clause) (what [3]string) {
 		}
 	}
 	if !all && what == [3]string{} && clauseText(was) != clauseText(is) {
-		what[1] = "other rules about arguments"
+		what[1] = unclear
 	}
 	return what
 }

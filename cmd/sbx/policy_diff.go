@@ -39,8 +39,9 @@ func (c *policyDiffCmd) run(w io.Writer) error {
 			Verdict  string   `json:"verdict"`
 			Wider    []string `json:"additionally_allows"`
 			Narrower []string `json:"no_longer_allows"`
-			Other    []string `json:"changes"`
-		}{a.Name, b.Name, d.Verdict(), orEmpty(d.Wider), orEmpty(d.Narrower), orEmpty(d.Other)})
+			Other    []string `json:"not_comparable"`
+			Notes    []string `json:"other"`
+		}{a.Name, b.Name, d.Verdict(), orEmpty(d.Wider), orEmpty(d.Narrower), orEmpty(d.Other), orEmpty(d.Notes)})
 	}
 	for _, part := range []struct {
 		head  string
@@ -48,7 +49,8 @@ func (c *policyDiffCmd) run(w io.Writer) error {
 	}{
 		{b.Name + " additionally allows", d.Wider},
 		{b.Name + " no longer allows", d.Narrower},
-		{b.Name + " changes", d.Other},
+		{"not comparable", d.Other},
+		{"different, but allows nothing", d.Notes},
 	} {
 		if len(part.lines) == 0 {
 			continue
