@@ -1,9 +1,31 @@
 package main
 
+import (
+	"errors"
+
+	"github.com/alecthomas/kong"
+)
+
+const commandHelp = `Ask about policies and filters. To run a program: sbx [flags] -- PROGRAM [ARGUMENT ...]`
+
 // commands is the grammar of everything that is not a launch.
 type commands struct {
+	Policy policyCmd `cmd:"" help:"List, show, check and compare policies."`
 }
 
 func runCommand(args []string) int {
-	return report(&usageError{"no such command: " + args[0], ""})
+	var cli commands
+	var ctx *kong.Context
+	code, done := parse(&cli, "sbx", commandHelp, args, func(c *kong.Context) { ctx = c })
+	if done {
+		return code
+	}
+	err := ctx.Run()
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFindings):
+		return 1
+	}
+	return report(err)
 }

@@ -39,7 +39,7 @@ func run(args []string) int {
 		own, target = args[:split], args[split+1:]
 	}
 	var cli launch
-	if code, done := parse(&cli, "sbx", launchHelp, own); done {
+	if code, done := parse(&cli, "sbx", launchHelp, own, nil); done {
 		return code
 	}
 	if cli.Version {
@@ -58,14 +58,23 @@ func run(args []string) int {
 
 // parse reads args into cli. It says whether that is all there is to do,
 // after an error or --help, and the exit status then.
-func parse(cli any, name, help string, args []string) (code int, done bool) {
+//
+// found, unless nil, is given what was parsed.
+func parse(cli any, name, help string, args []string, found func(*kong.Context)) (code int, done bool) {
 	parser, err := kong.New(cli, kong.Name(name), kong.Description(help), kong.Exit(func(c int) { code, done = c, true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return report(err), true
 	}
-	if _, err := parser.Parse(args); err != nil && !done {
+	ctx, err := parser.Parse(args)
+	if done {
+		return code, true
+	}
+	if err != nil {
 		return report(&usageError{"read the command line: " + err.Error(), usageHint(args)}), true
+	}
+	if found != nil {
+		found(ctx)
 	}
 	return code, done
 }
