@@ -58,7 +58,7 @@ func generate(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{"filters_gen.go": index(shipped)}
 	for _, p := range shipped {
 		for _, a := range arches {
-			programs, err := compile.Compile(&p.Seccomp, a)
+			programs, err := compile.Compile(&p.Seccomp, a, nil)
 			if err != nil {
 				return nil, fmt.Errorf("policy %s on %s: %w", p.Name, a, err)
 			}

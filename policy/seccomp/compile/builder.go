@@ -50,9 +50,10 @@ type builder struct {
 	// order has the nodes as they were made: where a jump leads was always
 	// made before it.
 	order []*node
+	store Store
 }
 
-func newBuilder() *builder { return &builder{made: map[node]*node{}} }
+func newBuilder(s Store) *builder { return &builder{made: map[node]*node{}, store: s} }
 
 func (b *builder) add(n node) *node {
 	if old := b.made[n]; old != nil {

@@ -34,12 +34,17 @@ const MaxInstructions = 4096
 // every call that the kernel cannot answer from its cache.
 //
 // Architectures that the policy does not list are killed, x32 among them.
-func Compile(p *seccomp.Policy, native seccomp.Arch) ([]seccomp.Program, error) {
+//
+// What libseccomp makes is looked for in the store first; store may be nil.
+func Compile(p *seccomp.Policy, native seccomp.Arch, store Store) ([]seccomp.Program, error) {
 	abis, err := p.ABIs(native)
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder()
+	if store == nil {
+		store = noStore{}
+	}
+	b := newBuilder(store)
 	trees := make(map[seccomp.Arch]*node, len(abis))
 	for i := len(abis) - 1; i >= 0; i-- { // built from the end: see builder
 		answers, err := p.Answers(abis[i])
@@ -59,6 +64,21 @@ func Compile(p *seccomp.Policy, native seccomp.Arch) ([]seccomp.Program, error) 
 	}
 	return []seccomp.Program{encode(code)}, nil
 }
+
+// Store keeps what libseccomp makes, which takes it a few times as long as
+// everything else here. What comes out of a store is checked as what comes out
+// of libseccomp is, so it need not be trusted.
+type Store interface {
+	// Get returns what was kept under the key, or nil.
+	Get(key [32]byte) []byte
+	// Put keeps data, if it can.
+	Put(key [32]byte, data []byte)
+}
+
+type noStore struct{}
+
+func (noStore) Get([32]byte) []byte  { return nil }
+func (noStore) Put([32]byte, []byte) {}
 
 // encode lays instructions out as struct sock_filter. The architectures that
 // are compiled for are all little-endian.

@@ -55,7 +55,7 @@ func TestQuick(t *testing.T) {
 			{Syscalls: []string{"socket"}, When: []string{"arg0 in {AF_UNIX, AF_INET..12} && arg1 & SOCK_TYPE_MASK == SOCK_STREAM"}, Action: seccomp.Action{Kind: seccomp.Allow}}}},
 		{Allow: []string{"@system-service"}, Architectures: []string{"386", "x32"}},
 	} {
-		progs, err := Compile(p, seccomp.AMD64)
+		progs, err := Compile(p, seccomp.AMD64, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestQuick(t *testing.T) {
 func BenchmarkCompile(b *testing.B) {
 	p := &seccomp.Policy{Allow: []string{"@system-service"}}
 	for b.Loop() {
-		if _, err := Compile(p, seccomp.AMD64); err != nil {
+		if _, err := Compile(p, seccomp.AMD64, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

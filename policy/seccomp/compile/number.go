@@ -1,9 +1,7 @@
 package compile
 
 import (
-	"cmp"
-	"encoding/binary"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -19,37 +17,100 @@ import (
 // call's number is loaded when it starts.
 func (b *builder) calls(a *seccomp.Answers) (*node, error) {
 	// Each outcome gets a mark; libseccomp is asked for the mark of a number.
-	marks := []*node{b.clauses([]seccomp.Clause{a.Unknown})}
-	marked := map[uint32]uint16{}
-	for _, c := range a.Calls {
+	var outcomes []*node
+	var count []int
+	marks := make([]uint16, len(a.Calls))
+	most := 0
+	for i, c := range a.Calls {
 		n := b.clauses(c.Clauses)
-		m := slices.Index(marks, n)
+		m := slices.Index(outcomes, n)
 		if m < 0 {
-			m = len(marks)
-			marks = append(marks, n)
+			m = len(outcomes)
+			outcomes, count = append(outcomes, n), append(count, 0)
 		}
-		if m != 0 {
-			marked[c.Number&^x32Bit(a.Arch)] = uint16(m)
+		marks[i] = uint16(m)
+		if count[m]++; count[m] > count[most] {
+			most = m
 		}
 	}
-	code, err := numbers(marked)
+	told, err := b.ask(a, marks, uint16(most))
 	if err != nil {
 		return nil, err
 	}
-	found, err := trace(code)
-	if err != nil {
-		return nil, err
-	}
-	var parts []part
-	for _, f := range found {
-		if int(f.mark) >= len(marks) {
-			return nil, fmt.Errorf("libseccomp answered with the mark %d, which it was not given", f.mark)
+	// Numbers that no call has are between and behind those that one has.
+	other := b.clauses([]seccomp.Clause{a.Unknown})
+	parts := []part{{x32Bit(a.Arch), other}}
+	add := func(lo uint32, to *node) {
+		if last := &parts[len(parts)-1]; last.lo == lo {
+			last.to = to
+		} else {
+			parts = append(parts, part{lo, to})
 		}
-		parts = append(parts, part{f.lo | x32Bit(a.Arch), marks[f.mark]})
 	}
-	// No call has a number above: the trace ends at 2^30.
-	parts = append(parts, part{1<<30 + x32Bit(a.Arch), marks[0]})
+	for i, c := range a.Calls {
+		add(c.Number, outcomes[told[i]])
+		add(c.Number+1, other)
+	}
 	return b.divide(slices.CompactFunc(parts, func(x, y part) bool { return x.to == y.to }), a), nil
+}
+
+// ask has libseccomp tell the mark of every call's number, and makes sure that
+// it tells the right one: neither libseccomp nor whoever may have written to
+// the cache decides what a policy allows. Most calls have the mark most.
+func (b *builder) ask(a *seccomp.Answers, marks []uint16, most uint16) ([]uint16, error) {
+	request := make([]rule, 0, len(marks))
+	for i, c := range a.Calls {
+		if marks[i] != most {
+			request = append(request, rule{c.Number &^ x32Bit(a.Arch), marks[i]})
+		}
+	}
+	check := func(code []byte) ([]uint16, error) {
+		found, err := trace(code)
+		if err != nil {
+			return nil, err
+		}
+		told := make([]uint16, len(marks))
+		for i, c := range a.Calls {
+			if told[i] = found.find(c.Number &^ x32Bit(a.Arch)); told[i] != marks[i] {
+				return nil, fmt.Errorf("it answers %s with the mark %d, not %d", c.Syscall.Name(), told[i], marks[i])
+			}
+		}
+		return told, nil
+	}
+	key := requestKey(request, most)
+	if code := b.store.Get(key); code != nil {
+		if told, err := check(code); err == nil {
+			return told, nil
+		}
+		// What is not right is as good as not there.
+	}
+	code, err := numbers(request, most)
+	if err != nil {
+		return nil, err
+	}
+	told, err := check(code)
+	if err != nil {
+		return nil, fmt.Errorf("libseccomp's program: %w", err)
+	}
+	b.store.Put(key, code)
+	return told, nil
+}
+
+// rule asks for the mark of a number.
+type rule struct {
+	nr   uint32
+	mark uint16
+}
+
+// requestKey names what is asked of libseccomp, for the store.
+func requestKey(request []rule, most uint16) [sha256.Size]byte {
+	h := sha256.New()
+	major, minor, micro := libseccomp.GetLibraryVersion()
+	fmt.Fprintf(h, "sbx %d, libseccomp %d.%d.%d, %s, %d\n", Version, major, minor, micro, seccomp.Native(), most)
+	for _, r := range request {
+		fmt.Fprintln(h, r.nr, r.mark)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 func x32Bit(a seccomp.Arch) uint32 {
@@ -60,14 +121,15 @@ func x32Bit(a seccomp.Arch) uint32 {
 }
 
 // numbers has libseccomp make a program that answers SECCOMP_RET_TRACE with
-// the mark of a system call's number, and with 0 for all that have none. TRACE
-// is what no policy can ask for, so that a mark cannot be taken for an answer.
+// the mark of a system call's number, and with most for all that the request
+// has not. TRACE is what no policy can ask for, so that a mark cannot be taken
+// for an answer.
 //
 // The numbers are given to libseccomp as if they were of the machine's own
 // architecture, whichever they are of: only then does it take numbers that it
 // has no name for, those of all calls younger than itself.
-func numbers(marked map[uint32]uint16) ([]byte, error) {
-	filter, err := libseccomp.NewFilter(mark(0))
+func numbers(request []rule, most uint16) ([]byte, error) {
+	filter, err := libseccomp.NewFilter(mark(most))
 	if err != nil {
 		return nil, fmt.Errorf("libseccomp: new filter: %w", err)
 	}
@@ -75,15 +137,9 @@ func numbers(marked map[uint32]uint16) ([]byte, error) {
 	if err := filter.SetOptimize(2); err != nil { // a binary tree
 		return nil, fmt.Errorf("libseccomp: binary tree: %w", err)
 	}
-	// Its output depends on the order of additions no more than it must.
-	sorted := make([]uint32, 0, len(marked))
-	for nr := range marked {
-		sorted = append(sorted, nr)
-	}
-	slices.Sort(sorted)
-	for _, nr := range sorted {
-		if err := filter.AddRuleExact(libseccomp.ScmpSyscall(nr), mark(marked[nr])); err != nil {
-			return nil, fmt.Errorf("libseccomp: add call %d: %w", nr, err)
+	for _, r := range request {
+		if err := filter.AddRuleExact(libseccomp.ScmpSyscall(r.nr), mark(r.mark)); err != nil {
+			return nil, fmt.Errorf("libseccomp: add call %d: %w", r.nr, err)
 		}
 	}
 	code, err := export(filter)
@@ -109,132 +165,3 @@ func export(filter *libseccomp.ScmpFilter) ([]byte, error) {
 }
 
 func mark(m uint16) libseccomp.ScmpAction { return libseccomp.ActTrace.SetReturnCode(int16(m)) }
-
-// interval is the call numbers from lo to hi, all of which have one mark.
-type interval struct {
-	lo, hi uint32
-	mark   uint16
-}
-
-// trace finds what libseccomp's program answers to every number from 0 to
-// 2^30-1 of the machine's own architecture, in order: it follows the program
-// with a range of numbers, parting it at every comparison. That leaves out
-// checks of architecture and of x32, which are made elsewhere, and allows the
-// tree to be built anew over ranges: libseccomp has one leaf for each number,
-// and its trees are five times as large.
-func trace(code []byte) ([]interval, error) {
-	audit := seccomp.Native().Audit()
-	t := &tracer{code: code}
-	if err := t.walk(0, value{lo: 0, hi: 1<<30 - 1}, audit, false); err != nil {
-		return nil, fmt.Errorf("libseccomp's program: %w", err)
-	}
-	slices.SortFunc(t.found, func(x, y interval) int { return cmp.Compare(x.lo, y.lo) })
-	next := uint32(0)
-	for _, f := range t.found {
-		if f.lo != next {
-			return nil, fmt.Errorf("libseccomp's program leaves out or repeats number %d", next)
-		}
-		next = f.hi + 1
-	}
-	if next != 1<<30 {
-		return nil, errors.New("libseccomp's program ends early")
-	}
-	return t.found, nil
-}
-
-// value is the range that a number lies in.
-type value struct{ lo, hi uint32 }
-
-type tracer struct {
-	code  []byte
-	found []interval
-}
-
-// walk follows the program from instruction pc for numbers in nr. The
-// accumulator holds the number if isNumber, else acc.
-func (t *tracer) walk(pc int, nr value, acc uint32, isNumber bool) error {
-	for nr.lo <= nr.hi {
-		if pc < 0 || 8*pc+8 > len(t.code) {
-			return errors.New("it runs off its end")
-		}
-		i := t.code[8*pc:]
-		code, jt, jf, k := binary.LittleEndian.Uint16(i), int(i[2]), int(i[3]), binary.LittleEndian.Uint32(i[4:])
-		pc++
-		switch code {
-		case opLoad:
-			isNumber = k == offNumber
-			if k == offArch {
-				acc = seccomp.Native().Audit()
-			} else if k != offNumber {
-				return fmt.Errorf("it loads from offset %d", k)
-			}
-		case opJa:
-			pc += int(k)
-		case opRet:
-			const traceAction = 0x7ff00000
-			if k&0xffff0000 != traceAction {
-				return fmt.Errorf("it returns %#x", k)
-			}
-			t.found = append(t.found, interval{nr.lo, nr.hi, uint16(k)})
-			return nil
-		case opJeq, opJgt, opJge:
-			known := value{acc, acc}
-			if isNumber {
-				known = nr
-			}
-			for _, s := range split(code, k, known) {
-				to := pc + jf
-				if s.yes {
-					to = pc + jt
-				}
-				if !isNumber {
-					s.value = nr
-				}
-				if err := t.walk(to, s.value, acc, isNumber); err != nil {
-					return err
-				}
-			}
-			return nil
-		default:
-			return fmt.Errorf("it has an instruction %#x", code)
-		}
-	}
-	return nil
-}
-
-// outcome is a range of numbers for which a comparison is true, or not.
-type outcome struct {
-	value
-	yes bool
-}
-
-// split parts a range by a comparison with k. Parts may be empty only by being
-// left out.
-func split(code uint16, k uint32, v value) []outcome {
-	var out []outcome
-	add := func(lo, hi uint64, yes bool) {
-		lo, hi = max(lo, uint64(v.lo)), min(hi, uint64(v.hi))
-		if lo <= hi {
-			out = append(out, outcome{value{uint32(lo), uint32(hi)}, yes})
-		}
-	}
-	const top = 1<<32 - 1
-	n := uint64(k)
-	switch code {
-	case opJeq:
-		if n > 0 {
-			add(0, n-1, false)
-		}
-		add(n, n, true)
-		add(n+1, top, false)
-	case opJgt:
-		add(0, n, false)
-		add(n+1, top, true)
-	case opJge:
-		if n > 0 {
-			add(0, n-1, false)
-		}
-		add(n, top, true)
-	}
-	return out
-}
