@@ -143,7 +143,7 @@ func stepHint(e *sandbox.StepError) string {
 	case landlock.Ruleset, landlock.Rule, landlock.Restrict:
 		return "say landlock = \"off\" in the policy's [process] to do without this wall"
 	case process.DropGroups:
-		return "the caller lacks CAP_SETGID"
+		return "the caller lacks CAP_SETGID, or its user namespace denies setgroups; run sbx as a plain user"
 	}
 	return errnoHint(e)
 }
@@ -204,7 +204,7 @@ func userNamespaceHint(errno unix.Errno) string {
 	case seccompOn():
 		return "an outer seccomp filter forbids namespaces (docker: --security-opt seccomp=unconfined)"
 	}
-	return "an outer sandbox or security module forbids namespaces"
+	return "an outer sandbox, a chroot or a security module forbids namespaces"
 }
 
 func appArmorHint() string {

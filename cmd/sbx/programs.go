@@ -6,6 +6,7 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
+	"sbx/policy/seccomp/cache"
 	"sbx/policy/seccomp/compile"
 )
 
@@ -14,8 +15,10 @@ import (
 func programs(p *policy.Policy) ([]seccomp.Program, error) {
 	list := policies.Filters(&p.Seccomp, seccomp.Native())
 	if list == nil {
+		kept := cache.User()
+		defer kept.Close()
 		var err error
-		if list, err = compile.Compile(&p.Seccomp, seccomp.Native()); err != nil {
+		if list, err = compile.Compile(&p.Seccomp, seccomp.Native(), kept); err != nil {
 			return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
 		}
 	}

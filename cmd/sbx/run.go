@@ -170,7 +170,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 			if s == "" {
 				return &usageError{f.flag + ": the path is empty", f.flag + " PATH"}
 			}
-			*f.to = append(*f.to, absolute(s, cwd))
+			*f.to = append(*f.to, shownPath(s, cwd, home))
 		}
 	}
 	for _, s := range l.Hide {
@@ -179,7 +179,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 		}
 		// A pattern has no slash, or "**/" before it; all else is a path.
 		if strings.Contains(s, "/") && !strings.HasPrefix(s, "**/") {
-			s = absolute(s, cwd)
+			s = shownPath(s, cwd, home)
 		}
 		p.Files.Hide = append(p.Files.Hide, s)
 	}
@@ -238,6 +238,19 @@ func (l *launch) print(plan *sandbox.Plan) error {
 func isTerminal(fd int) bool {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	return err == nil
+}
+
+// shownPath reads a path as a policy would: "?" before one that may be
+// missing, "~/" for the home, where no shell has seen to it.
+func shownPath(s, cwd, home string) string {
+	bare, optional := strings.CutPrefix(s, "?")
+	if bare == "~" || strings.HasPrefix(bare, "~/") {
+		bare = home + bare[1:]
+	}
+	if bare = absolute(bare, cwd); optional {
+		return "?" + bare
+	}
+	return bare
 }
 
 // absolute is path as seen from dir, clean.
