@@ -52,6 +52,10 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 		return nil, err
 	}
 	env, listen := environment(p, t)
+	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && set&ns.Net != 0 {
+		return nil, &NeedError{What: "reach the notify socket " + step.Quote(s) + ": an abstract socket belongs to the host's network",
+			Hint: "use --net host, or take NOTIFY_SOCKET out of the environment"}
+	}
 	exec, err := execStep(t, env)
 	if err != nil {
 		return nil, err
@@ -102,7 +106,7 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 	// After all mounts, which need the sources of the outside; before any
 	// capability goes, as it needs CAP_SYS_ADMIN.
 	add(setup, ns.Pivot{})
-	if set&ns.User == 0 {
+	if set&ns.User == 0 && !h.GroupsFixed {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
 	}
 	// Init and target alike, so before the fork, and while CAP_SETPCAP is
@@ -130,9 +134,10 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 		if h.Landlock > 0 {
 			// After the mounts: rules name what is inside. Landlock forbids
 			// mounting from here on.
-			add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: p.Namespaces.Net == "host"})
+			add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: p.Namespaces.Net == "host" && !strings.HasPrefix(notifySocket(t.Env), "@")})
 			add(to, rules...)
 			add(to, landlock.Restrict{})
+			plan.Landlock = true
 		} else if p.Process.Landlock == "require" {
 			return nil, &NeedError{What: "Landlock", Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
 		} else {

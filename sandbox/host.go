@@ -25,6 +25,9 @@ type Host struct {
 	LastCap int
 	// Landlock is the kernel's Landlock ABI, 0 without.
 	Landlock int
+	// GroupsFixed says that the caller's user namespace denies setgroups(2),
+	// as that of a rootless container does.
+	GroupsFixed bool
 	// Terminal says that the caller has a controlling terminal.
 	Terminal bool
 	// Signals are the dispositions and the mask that sbx was started with,
@@ -89,6 +92,12 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if h.LastCap, err = caps.Last(); err != nil {
 		return nil, err
 	}
+	if h.Caps&caps.Admin != 0 {
+		// Not readable means that there is no such file before Linux 3.19,
+		// or no /proc, which others report.
+		b, err := readSmall("/proc/self/setgroups")
+		h.GroupsFixed = err == nil && strings.HasPrefix(b, "deny")
+	}
 	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
 		h.Terminal = true
 		unix.Close(fd)
@@ -124,6 +133,18 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// readSmall reads a file of a few bytes without what os.Open brings along.
+func readSmall(name string) (string, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var b [64]byte
+	n, err := unix.Read(fd, b[:])
+	return string(b[:max(n, 0)]), err
 }
 
 // look opens a path and describes what it is. Mostly the path is already

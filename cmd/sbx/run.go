@@ -82,6 +82,9 @@ func (l *launch) run(target []string) (int, error) {
 	if l.DryRun {
 		return 0, l.print(plan)
 	}
+	if err := guardBinary(plan); err != nil {
+		return 0, err
+	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", n)
 	}

@@ -47,6 +47,10 @@ type Status struct {
 	// who gets the terminal's signals by himself.
 	Forked uint32
 	slot   [step.NumSlots]uintptr
+	// What init's system calls write to is here because its stack is short.
+	mask uint64
+	info [128]byte // siginfo_t
+	wait uint32
 }
 
 // Config is what the child needs beside its table.

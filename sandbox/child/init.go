@@ -14,7 +14,6 @@ type siginfo struct {
 	_                  int32
 	pid, uid           int32
 	value              uint64
-	_                  [96]byte
 }
 
 const siQueue = -1 // SI_QUEUE
@@ -31,12 +30,12 @@ const siQueue = -1 // SI_QUEUE
 //go:nosplit
 //go:norace
 func initLoop(target uintptr, st *Status, cfg *Config) {
-	all := ^uint64(0)
-	var info siginfo
+	st.mask = ^uint64(0)
+	info := (*siginfo)(unsafe.Pointer(&st.info))
 	for {
 		reap(target, st, cfg)
-		sig, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&all)),
-			uintptr(unsafe.Pointer(&info)), 0, 8, 0, 0)
+		sig, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&st.mask)),
+			uintptr(unsafe.Pointer(&st.info)), 0, 8, 0, 0)
 		if errno != 0 {
 			continue
 		}
@@ -50,12 +49,12 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 //go:norace
 func reap(target uintptr, st *Status, cfg *Config) {
 	for {
-		var ws uint32
-		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&ws)),
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)),
 			unix.WNOHANG|unix.WUNTRACED, 0, 0, 0)
 		if errno != 0 || pid == 0 {
 			return
 		}
+		ws := st.wait
 		if pid != target {
 			continue
 		}
@@ -64,8 +63,7 @@ func reap(target uintptr, st *Status, cfg *Config) {
 			// Never block on the launcher, never die of its death: that is
 			// what PR_SET_PDEATHSIG is for.
 			if cfg.Notify >= 0 {
-				b := byte(ws >> 8)
-				syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&b)), 1,
+				syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.wait)), 1,
 					unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 			}
 		case ws&0x7f == 0:

@@ -1,0 +1,331 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/caps"
+	"sbx/ns"
+	"sbx/policies"
+	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/sandbox/landlock"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// debian is a machine on paper: a merged /usr, all else as the policy wants
+// it, and a project in /home/u/p.
+func debian(p *policy.Policy, uid int) *Host {
+	h := &Host{UID: uid, GID: uid, LastCap: 40, Landlock: 7, OpenFiles: [2]uint64{1024, 4096}, Files: map[string]File{},
+		Masks: []Hidden{{"/proc/keys", false}, {"/proc/acpi", true}}}
+	if uid == 0 {
+		h.Caps = 1<<41 - 1
+	}
+	ino := uint64(100)
+	add := func(name string) {
+		ino++
+		f := File{Real: name, Mode: unix.S_IFDIR, Major: 8, Minor: 1, Ino: ino}
+		base := path.Base(name)
+		switch {
+		case slices.Contains([]string{"/bin", "/sbin", "/lib", "/lib64"}, name):
+			f.Link, f.Real = "usr"+name, "/usr"+name
+		case path.Dir(name) == "/dev":
+			f.Mode = unix.S_IFCHR
+		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), base == "passwd", base == "group":
+			f.Mode = unix.S_IFREG
+		case name == "/lib32" || name == "/libx32" || strings.Contains(name, "/etc/pki"):
+			return
+		case strings.HasPrefix(base, ".") || base == "Makefile":
+			f.Mode = unix.S_IFREG
+		}
+		h.Files[name] = f
+	}
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide} {
+		for _, s := range list {
+			if s = strings.TrimPrefix(s, "?"); s[0] == '/' {
+				add(s)
+			}
+		}
+	}
+	for _, d := range devices {
+		add("/dev/" + d)
+	}
+	if Shows(p, "/home/u/p") {
+		h.Hidden = []Hidden{{"/home/u/p/.env", false}, {"/home/u/p/.ssh", true}}
+	}
+	return h
+}
+
+// shipped is an embedded policy as a user with a project has it.
+func shipped(t testing.TB, name string) *policy.Policy {
+	t.Helper()
+	p, err := policies.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err = p.Expand(policy.Vars{Home: "/home/u", CWD: "/home/u/p", User: "u", UID: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestGolden holds the plan of every shipped policy, for a user and for root.
+// The filter's length is left to the filter's own golden files.
+func TestGolden(t *testing.T) {
+	for _, name := range policies.Names() {
+		for _, who := range []struct {
+			name string
+			uid  int
+		}{{"user", 1000}, {"root", 0}} {
+			t.Run(name+"/"+who.name, func(t *testing.T) {
+				p := shipped(t, name)
+				dir := "/"
+				if Shows(p, "/home/u/p") {
+					dir = "/home/u/p"
+				}
+				target := Target{Path: "tool", Args: []string{"tool", "-x"}, Env: []string{"PATH=/usr/bin:/bin", "SECRET=1"}, Dir: dir, PID: 77}
+				plan, err := Build(p, allowAll, target, debian(p, who.uid))
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden := filepath.Join("testdata", name+"."+who.name+".plan")
+				got := plan.String()
+				if *update {
+					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got != string(want) {
+					t.Errorf("plan differs from %s (go test ./sandbox -run Golden -update rewrites it):\n%s", golden, got)
+				}
+				again, err := Build(p, allowAll, target, debian(p, who.uid))
+				if err != nil || again.String() != got {
+					t.Errorf("built again the plan is another: %v", err)
+				}
+				if err := sound(plan, p); err != "" {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestJSON holds the plan as JSON to the plan as text, step by step.
+func TestJSON(t *testing.T) {
+	p := shipped(t, "default")
+	plan, err := Build(p, allowAll, Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, debian(p, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Policy     string
+		Namespaces []string
+		Steps      []struct{ Step, In, Kind string }
+	}
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(plan.String()), "\n")[1:]
+	if len(lines) != len(got.Steps) || got.Policy != "default" || !slices.Contains(got.Namespaces, "user") {
+		t.Fatalf("%d lines and %d steps of %s in %v", len(lines), len(got.Steps), got.Policy, got.Namespaces)
+	}
+	for i, l := range lines {
+		if !strings.HasSuffix(l, got.Steps[i].Step) || !strings.Contains(l, got.Steps[i].In) || got.Steps[i].Kind == "" {
+			t.Errorf("line %q is step %+v", l, got.Steps[i])
+		}
+	}
+}
+
+// sound says what is wrong with a plan, whatever the policy: the order that
+// no policy may change, and that nothing is shown which is not named.
+func sound(plan *Plan, p *policy.Policy) string {
+	var nnp, reduced, filter, execs, private, pivot int
+	var seq []step.Step
+	plan.steps(func(in string, s step.Step) {
+		if in != "init" {
+			seq = append(seq, s)
+		}
+	})
+	for i, s := range seq {
+		if filter > 0 {
+			switch s.(type) {
+			case process.Seccomp, process.VerifySeccomp, process.Exec:
+			default:
+				return "after the filter comes " + s.String()
+			}
+		}
+		switch s := s.(type) {
+		case ns.Private:
+			private = i
+		case ns.Pivot:
+			pivot = i
+		case process.NoNewPrivs:
+			nnp = i
+		case caps.Reduce:
+			reduced = i
+		case process.Seccomp:
+			filter = i
+		case process.Exec:
+			execs++
+			if i != len(seq)-1 {
+				return "exec is not last"
+			}
+		case landlock.Restrict:
+			if nnp == 0 {
+				return "Landlock before no_new_privs"
+			}
+		case ns.Bind:
+			if private == 0 || pivot != 0 {
+				return "a bind outside of its time: " + s.String()
+			}
+			if !named(p, s) {
+				return "a source that the policy does not name: " + s.Source
+			}
+			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool { return strings.TrimPrefix(w, "?") == s.Dest || real(w) == s.Source }) {
+				return "writable without being named so: " + s.Source
+			}
+		}
+	}
+	switch {
+	case execs != 1:
+		return "not one exec"
+	case nnp == 0 || filter == 0 || reduced == 0 || pivot == 0:
+		return "no no_new_privs, filter, reduced capabilities or pivot"
+	case nnp > filter || reduced > filter:
+		return "the filter is loaded before no_new_privs or before the capabilities go"
+	}
+	return ""
+}
+
+func real(s string) string { return strings.TrimPrefix(s, "?") }
+
+func named(p *policy.Policy, b ns.Bind) bool {
+	if b.Device {
+		return path.Dir(b.Source) == "/dev"
+	}
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
+		for _, s := range list {
+			if s = real(s); s == b.Source || s == b.Dest {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// FuzzBuild draws policies from bytes: whatever they list, the plan is sound,
+// and what the last of its mounts over a path says is what the lists say.
+func FuzzBuild(f *testing.F) {
+	f.Add([]byte("r/a w/a/b t/tmp r/a/b/c"), true)
+	f.Add([]byte("r/ w/a t/a h/a/b"), false)
+	f.Add([]byte("w/a r/a/b w/a/b/c t/a/b/c/d r/dev"), true)
+	f.Fuzz(func(t *testing.T, spec []byte, root bool) {
+		p := &policy.Policy{Name: "fuzz"}
+		for _, w := range strings.Fields(string(spec)) {
+			s := path.Clean("/" + strings.Trim(strings.ToLower(w[1:]), "?"))
+			if strings.ContainsRune(s, 0) || strings.HasPrefix(s, "/dev/") || strings.HasPrefix(s, "/proc") || len(s) > 200 {
+				continue
+			}
+			switch w[0] {
+			case 'r':
+				p.Files.Read = append(p.Files.Read, s)
+			case 'w':
+				p.Files.Write = append(p.Files.Write, s)
+			case 't':
+				p.Files.Tmpfs = append(p.Files.Tmpfs, s)
+			case 'h':
+				p.Files.Hide = append(p.Files.Hide, s)
+			}
+		}
+		uid := 1000
+		if root {
+			uid = 0
+		}
+		h := debian(p, uid)
+		for k, f := range h.Files { // directories all, so that anything may nest
+			if path.Dir(k) != "/dev" {
+				f.Mode, f.Link, f.Real = unix.S_IFDIR, "", k
+				h.Files[k] = f
+			}
+		}
+		plan, err := Build(p, []seccomp.Program{allowAll[0]}, Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
+		if err != nil {
+			return
+		}
+		if bad := sound(plan, p); bad != "" {
+			t.Fatalf("%s\n%+v\n%s", bad, p.Files, plan)
+		}
+		for _, probe := range append(append(slices.Clone(p.Files.Read), p.Files.Write...), p.Files.Tmpfs...) {
+			if probe == "/dev" || probe == "/" {
+				continue
+			}
+			if got, want := covering(plan, probe), meant(p, probe); got != want {
+				t.Fatalf("%s is %q, meant %q\n%+v\n%s", probe, got, want, p.Files, plan)
+			}
+		}
+	})
+}
+
+// covering is what the plan's last mount over a path makes of it.
+func covering(plan *Plan, probe string) string {
+	is := ""
+	for _, s := range plan.Setup {
+		switch s := s.(type) {
+		case ns.RootBind:
+			is = mode(s.Write)
+		case ns.Bind:
+			if within(probe, s.Dest) {
+				is = mode(s.Write)
+			}
+		case ns.Tmpfs:
+			if within(probe, s.Path) {
+				is = "tmpfs"
+			}
+		}
+	}
+	return is
+}
+
+// meant is what the nearest entry over a path says, the naive way.
+func meant(p *policy.Policy, probe string) string {
+	for {
+		switch {
+		case slices.Contains(p.Files.Write, probe):
+			return mode(true)
+		case slices.Contains(p.Files.Read, probe):
+			return mode(false)
+		case slices.Contains(p.Files.Tmpfs, probe) || probe == "/dev/shm":
+			return "tmpfs"
+		case probe == "/":
+			return ""
+		}
+		probe = path.Dir(probe)
+	}
+}
+
+func mode(write bool) string {
+	if write {
+		return "write"
+	}
+	return "read"
+}
