@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -51,6 +50,8 @@ type reader struct {
 	toml   unstable.Parser
 	pol    *Policy
 	fields []field
+
+	last struct{ at, line, col int } // see place
 
 	table string         // the header in force
 	open  map[string]int // tables, and how they came to be
@@ -270,11 +271,22 @@ func (r *reader) fail(at int, f *fault) error {
 	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Hint: f.hint}
 }
 
-// place is the line and column of a byte of the file.
+// place is the line and column of a byte of the file. It goes on counting
+// from the place asked for last, since they come mostly in order.
 func (r *reader) place(at int) (line, col int) {
-	before := string(r.data[:min(at, len(r.data))])
-	start := strings.LastIndexByte(before, '\n') + 1
-	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[start:]) + 1
+	at = min(at, len(r.data))
+	if at < r.last.at || r.last.line == 0 {
+		r.last.at, r.last.line, r.last.col = 0, 1, 1
+	}
+	for _, c := range string(r.data[r.last.at:at]) {
+		if c == '\n' {
+			r.last.line, r.last.col = r.last.line+1, 1
+		} else {
+			r.last.col++
+		}
+	}
+	r.last.at = at
+	return r.last.line, r.last.col
 }
 
 func has(list []string, s string) bool {

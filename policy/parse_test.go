@@ -1,0 +1,215 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// head and tail make a policy of a few lines.
+const (
+	head = "version = 1\n"
+	tail = "\n[expect]\n"
+)
+
+func TestParseErrors(t *testing.T) {
+	for _, c := range []struct{ in, want, hint string }{
+		// the file as a whole
+		{"", "f:1:1: no version", "begin the file with: version = 1"},
+		{"version = 1\n", "f:2:1: the file does not end with its [expect] table, so it may have been cut short", "put [expect] last; it may be empty"},
+		{"version = 1\n[expect]\n[files]\n", "f:4:1: [expect] is not the last table", "put it last, under a header of its own"},
+		{"version = 1\nexpect.deny = []\n", "f:3:1: [expect] is not the last table", "put it last, under a header of its own"},
+		{"version = 2" + tail, "f:1:11: version 2 is not known; this sbx knows 1", ""},
+		{"version = 0x1" + tail, `f:1:11: version: "0x1" is not a plain decimal number in range`, ""},
+		{"version = +1" + tail, `f:1:11: version: "+1" is not a plain decimal number in range`, ""},
+		{"version = 1.0" + tail, `f:1:1: version is a whole number, not float 1.0`, ""},
+		{"version = \"1\"" + tail, `f:1:1: version is a whole number, not the string "1"`, ""},
+		{"version = 1\nversion = 1" + tail, `f:2:1: "version" has a value already, in line 1`, ""},
+		{head + "# \u202e\n" + tail, "f:2:3: the control character U+202E", ""},
+		{head + "# \a\n" + tail, "f:2:3: the control character U+0007", ""},
+		{"\ufeff" + head + tail, "f:1:1: the control character U+FEFF", ""},
+		{head + "x = [" + tail, "f:3:2: not TOML: unexpected character U+0065 'e' at start of value", ""},
+		{head + "summary = \"a", "f:2:12: not TOML: unterminated basic string", ""},
+
+		// tables and keys
+		{head + "[fiels]" + tail, `f:2:2: unknown table "fiels"`, `did you mean "files"?`},
+		{head + "[files]\n[files]" + tail, `f:3:2: table "files" is there already`, ""},
+		{head + "files.read = []\n[files]" + tail, `f:3:2: table "files" is there already`, ""},
+		{head + "files = {}\n[files]" + tail, `f:3:2: table "files" is there already`, ""},
+		{head + "files = {}\nfiles.read = []" + tail, `f:3:1: table "files" is there already`, ""},
+		{head + "files = 1" + tail, `f:2:1: "files" is a table`, "write [files]"},
+		{head + "[files.read]" + tail, `f:2:2: "files.read" is no table`, "write files.read = ... above the first table, or below its own"},
+		{head + "[[files]]" + tail, `f:2:3: unknown list of tables "files"`, "the only one is [[seccomp.rule]]"},
+		{head + "[seccomp.rule]" + tail, `f:2:2: [seccomp.rule] is one of several`, "write [[seccomp.rule]]"},
+		{head + "[files]\nraed = []" + tail, `f:3:1: unknown key "files.raed"`, `did you mean "files.read"?`},
+		{head + "[files]\n  env = []" + tail, `f:3:3: unknown key "files.env"`, `did you mean "process.env"?`},
+		{head + "sumary = ''" + tail, `f:2:1: unknown key "sumary"`, `did you mean "summary"?`},
+		{head + "\"files.read\" = []" + tail, `f:2:1: unknown key "\"files.read\""`, ""},
+		{head + "[files]\nread = []\nwrite = []\nread = []" + tail, `f:5:1: "files.read" has a value already, in line 3`, ""},
+		{head + "[files]\nread.x = 1" + tail, `f:3:1: unknown key "files.read.x"`, ""},
+
+		// types
+		{head + "[files]\nread = '/usr'" + tail, `f:3:1: files.read is a list of strings, as ["a", "b"], not the string "/usr"`, ""},
+		{head + "[files]\nread = [1]" + tail, `f:3:1: files.read is a string, not integer 1`, ""},
+		{head + "[files]\nread = [['/usr']]" + tail, `f:3:1: files.read is a string, not a list`, ""},
+		{head + "[files]\nproc = 1" + tail, `f:3:1: files.proc is true or false, not integer 1`, ""},
+		{head + "[files]\nproc = 'no'" + tail, `f:3:1: files.proc is true or false, not the string "no"`, ""},
+		{head + "summary = []" + tail, `f:2:1: summary is a string, not a list`, ""},
+
+		// strings
+		{head + `summary = "a\nb"` + tail, `f:2:11: "a\nb" has the control character U+000A`, ""},
+		{head + `summary = "a\u202eb"` + tail, `f:2:11: "a\u202eb" has the control character U+202E`, ""},
+		{head + "[files]\nread = ['" + strings.Repeat("/x", 2049) + "']" + tail, `f:3:9: a string of 4098 bytes; the most is 4096`, ""},
+
+		// paths
+		{head + "[files]\nread = [\n  '/usr',\n  'etc/x'\n]" + tail, `f:5:3: path "etc/x" is neither absolute nor below ~/, ./ or a variable`, `"/etc/x" or "./etc/x"`},
+		{head + "[files]\nread = ['']" + tail, `f:3:9: an empty string in files.read`, ""},
+		{head + "[files]\nread = ['?']" + tail, `f:3:9: an empty path`, ""},
+		{head + "[files]\nread = ['/a/../b']" + tail, `f:3:9: path "/a/../b" has a ..`, "write where it leads to"},
+		{head + "[files]\nread = ['/a/*']" + tail, `f:3:9: "/a/*": "*" is for patterns, and only hide takes those`, ""},
+		{head + "[files]\nread = ['~bob/x']" + tail, `f:3:9: path "~bob/x" is neither absolute nor below ~/, ./ or a variable`, `"/bob/x" or "./~bob/x"`},
+		{head + "[files]\nread = ['$HOME/x']" + tail, `f:3:9: "$HOME/x": a $ that begins no variable`, "variables are written ${HOME}"},
+		{head + "[files]\nread = ['${HOEM}/x']" + tail, `f:3:9: "${HOEM}/x": unknown variable "HOEM"`, `did you mean "HOME"?`},
+		{head + "[files]\nread = ['${PATH}/x']" + tail, `f:3:9: "${PATH}/x": unknown variable "PATH"`, "one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
+		{head + "[files]\nread = ['/x/${HOME}']" + tail, `f:3:9: "/x/${HOME}": ${HOME} is a path and stands only in front`, ""},
+		{head + "[files]\nread = ['${HOME}x']" + tail, `f:3:9: "${HOME}x": a slash must follow ${HOME}`, ""},
+		{head + "[files]\nread = ['${USER}/x']" + tail, `f:3:9: path "${USER}/x" is neither absolute nor below ~/, ./ or a variable that is a path`, ""},
+		{head + "[files]\nread = ['/usr', '?/usr/']" + tail, `f:3:17: "?/usr" is in files.read already`, ""},
+		{head + "[files]\nread = ['!?/usr']" + tail, `f:3:9: "!?/usr": what is taken out has no ?`, `write "!/usr"; it takes out "?/usr" as well`},
+		{head + "[files]\nread = ['/usr', '!/usr']" + tail, `f:3:17: "/usr" is taken out of files.read twice, or taken out and put in`, ""},
+		{head + "[files]\nhide = ['a/b']" + tail, `f:3:9: path "a/b" is neither absolute nor below ~/, ./ or a variable`, `"/a/b" or "./a/b"`},
+		{head + "[files]\nhide = ['**/a/b']" + tail, `f:3:9: "**/a/b" is no pattern`, `as "*.pem", "**/*.pem" at any depth, or a path from / or ./`},
+		{head + "[files]\nhide = ['/a/*.pem']" + tail, `f:3:9: "/a/*.pem": a pattern has no slash, but for **/ in front`, ""},
+		{head + "[files]\nhide = ['[']" + tail, `f:3:9: "[" is no pattern: syntax error in pattern`, ""},
+
+		// names
+		{head + "[process]\ncapabilities = ['CAP_NET_RWA']" + tail, `f:3:17: unknown capability "CAP_NET_RWA"`, `did you mean "net_raw"?`},
+		{head + "[process]\ncapabilities = ['net_raw', '?net_raw']" + tail, `f:3:28: "?net_raw" is in process.capabilities already`, ""},
+		{head + "[process]\nenv = ['1A']" + tail, `f:3:8: "1A" is no environment entry`, "NAME, PREFIX_* or NAME=value"},
+		{head + "[process]\nenv = ['A*B']" + tail, `f:3:8: "A*B" is no environment entry`, "NAME, PREFIX_* or NAME=value"},
+		{head + "[process]\nenv = ['=x']" + tail, `f:3:8: "=x" is no environment entry`, "NAME, PREFIX_* or NAME=value"},
+		{head + "[process]\nlandlock = 'requir'" + tail, `f:3:12: "requir" is no value of landlock`, `did you mean "require"?`},
+		{head + "[namespaces]\nnet = 'hots'" + tail, `f:3:7: "hots" is no kind of namespace`, `did you mean "host"?`},
+		{head + "[namespaces]\nnet = 'auto'" + tail, `f:3:7: "auto" is no kind of namespace`, `one of new, host, /path/to/join`},
+		{head + "[namespaces]\nnet = '/a/../b'" + tail, `f:3:7: "/a/../b" is no plain path of a namespace`, ""},
+		{head + "extends = ['web.toml']" + tail, `f:2:12: "web.toml" is no policy name`, "names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./web.toml"},
+		{head + "extends = ['!web']" + tail, `f:2:12: "!web": nothing can be taken out of extends`, ""},
+		{head + "[limits]\nprocesses = 0" + tail, `f:3:13: limits.processes: 0 is below 1`, `write "none" for no limit`},
+		{head + "[limits]\nprocesses = 010" + tail, `f:3:13: not TOML: integers cannot have leading zeroes`, ""},
+		{head + "[limits]\nmemory = '0G'" + tail, `f:3:10: size "0G" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
+		{head + "[limits]\nmemory = '99999999T'" + tail, `f:3:10: size "99999999T" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
+		{head + "[limits]\ntime = '-5m'" + tail, `f:3:8: time "-5m" is not a span of at least 1s`, `as "90s" or "1h30m"`},
+		{head + "[limits]\ntime = '5ms'" + tail, `f:3:8: time "5ms" is not a span of at least 1s`, `as "90s" or "1h30m"`},
+
+		// seccomp
+		{head + "[seccomp]\nallow = ['opnat']" + tail, `f:3:10: unknown system call "opnat"`, `did you mean "openat"?`},
+		{head + "[seccomp]\nallow = ['@system-servce']" + tail, `f:3:10: unknown group "@system-servce"`, `did you mean "@system-service"?`},
+		{head + "[seccomp]\nallow = ['system-service']" + tail, `f:3:10: unknown system call "system-service"`, `did you mean "@system-service"?`},
+		{head + "[seccomp]\ndefault = 'errno:EPREM'" + tail, `f:3:11: unknown errno "EPREM"`, `did you mean "EPERM"?`},
+		{head + "[seccomp]\ndefault = 'errno:0'" + tail, `f:3:11: errno "0" is not a number from 1 to 4095`, ""},
+		{head + "[seccomp]\ndefault = 'kill'" + tail, `f:3:11: unknown action "kill"`, ""},
+		{head + "[seccomp]\narchitectures = ['i387']" + tail, `f:3:18: unknown architecture "i387"`, ""},
+		{head + "[[seccomp.rule]]\naction = 'allow'" + tail, `f:2:3: a rule without syscalls`, ""},
+		{head + "[[seccomp.rule]]\nsyscalls = ['read']" + tail, `f:2:3: a rule without an action`, "one of allow, errno:NAME, kill-process, kill-thread, trap, log, notify"},
+		{head + "[[seccomp.rule]]\nsyscalls = ['read']\nwhen = []\naction = 'allow'" + tail, `f:4:1: seccomp.rule.when is empty`, ""},
+		{head + "[[seccomp.rule]]\nsyscalls = ['socket']\nwhen = ['arg0 == AF_UNIXX']\naction = 'allow'" + tail, `f:4:9: condition "arg0 == AF_UNIXX": unknown constant "AF_UNIXX"`, `did you mean "AF_UNIX"?`},
+		{head + "[[seccomp.rule]]\nsyscalls = ['socket']\nwen = []" + tail, `f:4:1: unknown key "seccomp.rule.wen"`, `did you mean "when"?`},
+		{head + "[[seccomp.rule]]\nsyscalls = ['!socket']\naction = 'allow'" + tail, `f:2:3: a rule that takes out "!socket" does nothing else`, "write another [[seccomp.rule]] for the rest"},
+		{head + "seccomp.rule = [{ syscalls = ['read'], action = 'allow' }]\n[[seccomp.rule]]" + tail, `f:3:3: seccomp.rule is there already`, ""},
+
+		// expectations
+		{head + "[expect]\ndeny = ['raed /x']", `f:3:9: unknown expectation "raed"`, `did you mean "read"?`},
+		{head + "[expect]\ndeny = ['read']", `f:3:9: "read" is no expectation`, `as "read /etc/shadow" or "syscall keyctl"`},
+		{head + "[expect]\ndeny = ['syscall @debug']", `f:3:9: "syscall @debug": an expectation names one system call`, ""},
+		{head + "[expect]\ndeny = ['connect 127.0.0.1']", `f:3:9: "127.0.0.1" is no address`, `as "127.0.0.1:22" or "[::1]:22"`},
+		{head + "[expect]\ndeny = ['connect 127.0.0.1:99999']", `f:3:9: "127.0.0.1:99999" has no port from 1 to 65535`, ""},
+	} {
+		_, err := Parse("f", []byte(c.in))
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%q: got %v, want %s", c.in, err, c.want)
+			continue
+		}
+		if e.Error() != c.want || e.Hint != c.hint {
+			t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", c.in, e, c.want, e.Hint, c.hint)
+		}
+	}
+}
+
+// The same policy in the ways TOML has to write it.
+func TestParseSpellings(t *testing.T) {
+	want := ""
+	for i, in := range []string{
+		head + "[files]\nread = ['/usr/', '?~/x', '.']\n[seccomp]\ndefault = 'trap'\n[[seccomp.rule]]\nsyscalls = ['read']\nwhen = ['arg0   == 1']\naction = 'allow'" + tail,
+		head + "[[seccomp.rule]]\nsyscalls = ['read']\nwhen = ['arg0 == 1']\naction = 'allow'\n[seccomp]\ndefault = 'trap'\n[files]\nread = ['/usr', '?${HOME}/x/', './']" + tail,
+		head + "files.read = ['//usr/.', '?~//x', '${CWD}']\nseccomp = { default = 'trap', rule = [{ syscalls = ['read'], when = ['arg0 == 1'], action = 'allow' }] }" + tail,
+		head + "files = { read = [\"/\\u0075sr\", '?~/x', './.'] }\nseccomp.default = 'trap'\nseccomp.rule = [{ syscalls = ['read'], when = ['arg0 == 1'], action = 'allow' }]" + tail,
+	} {
+		p, err := Parse("f", []byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(p.Print())
+		if i == 0 {
+			want = got
+		} else if got != want {
+			t.Errorf("%q prints\n%swant\n%s", in, got, want)
+		}
+		if !isTOML([]byte(in)) {
+			t.Errorf("%q is not TOML to another decoder", in)
+		}
+	}
+}
+
+// isTOML asks go-toml's decoder, which knows more of TOML's rules than the
+// parser below it.
+func isTOML(data []byte) bool {
+	var v map[string]any
+	return toml.Unmarshal(data, &v) == nil
+}
+
+func TestParseBounds(t *testing.T) {
+	var e *Error
+	if _, err := Parse("f", make([]byte, MaxSize+1)); !errors.As(err, &e) || !strings.Contains(e.Msg, "1 MiB") {
+		t.Errorf("a byte too many: %v", err)
+	}
+	var b strings.Builder
+	b.WriteString(head + "[files]\nread = [\n")
+	for i := range MaxEntries + 1 {
+		fmt.Fprintf(&b, "'/%d',\n", i)
+	}
+	b.WriteString("]" + tail)
+	if _, err := Parse("f", []byte(b.String())); !errors.As(err, &e) || e.Line != MaxEntries+4 {
+		t.Errorf("an entry too many: %v", err)
+	}
+	deep := head + "x = " + strings.Repeat("[", 500000)
+	if _, err := Parse("f", []byte(deep)); err == nil {
+		t.Error("deep nesting passed")
+	}
+}
+
+func TestParseSizesAndTimes(t *testing.T) {
+	for s, want := range map[string]uint64{"1": 1, "4096": 4096, "1K": 1 << 10, "512M": 512 << 20, "2G": 2 << 30, "3T": 3 << 40} {
+		if n, err := ParseSize(s); err != nil || n != want {
+			t.Errorf("ParseSize(%q) = %d, %v", s, n, err)
+		}
+	}
+	for _, s := range []string{"", "G", "0", "00", "01", "0x1", "+1", "-1", " 1", "1 ", "1k", "1KB", "1.5G", "1e3", "18446744073709551616", "9007199254740992T", "1_0"} {
+		if n, err := ParseSize(s); err == nil {
+			t.Errorf("ParseSize(%q) = %d", s, n)
+		}
+	}
+	for _, s := range []string{"1s", "90s", "1h30m", "24h"} {
+		if _, err := ParseTime(s); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, s := range []string{"", "0s", "0", "5", "-5s", "+5s", "1.5h", "5ms", "5us", "1d", " 5s", "9999999999h"} {
+		if d, err := ParseTime(s); err == nil {
+			t.Errorf("ParseTime(%q) = %v", s, d)
+		}
+	}
+}
