@@ -13,8 +13,8 @@ type Builtin struct {
 	Why string
 }
 
-// Builtins lists the built-in rules. They apply to calls that the policy would
-// grant in some case; clone3's also to one that it refuses by an errno.
+// Builtins lists the built-in rules. They apply where the policy would grant
+// the call; clone3's also where it refuses by another errno, but not in a rule.
 func Builtins() []Builtin {
 	// CLONE_NEWTIME is among the low eight bits, which clone takes for the
 	// signal to send; only unshare and clone3 can ask for it.
@@ -39,7 +39,18 @@ func (r *resolver) builtins(s Syscall, in []Clause) ([]Clause, error) {
 		return in, nil
 	}
 	for _, b := range Builtins() {
-		if b.Syscall != s.Name() || !applies(b, in) {
+		if b.Syscall != s.Name() {
+			continue
+		}
+		if s.Name() == "clone3" {
+			for i, c := range in {
+				if c.Action.Kind == Errno && !c.rule {
+					in[i] = Clause{Action: b.Action, Any: c.Any, Why: b.Why}
+				}
+			}
+		}
+		first := slices.IndexFunc(in, Clause.grants)
+		if first < 0 {
 			continue
 		}
 		var when []*Condition
@@ -57,24 +68,41 @@ func (r *resolver) builtins(s Syscall, in []Clause) ([]Clause, error) {
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(in, func(c Clause) bool {
-			return b.Action.Stricter(c.Action) || !c.rule && !c.Action.Stricter(b.Action) || len(c.Any) == 0
-		})
-		// What is as strict and from a rule, or stricter, and always holds
-		// leaves nothing to add.
-		if c := in[at]; len(c.Any) == 0 && (c.Action.Stricter(b.Action) || c.rule && !b.Action.Stricter(c.Action)) {
-			continue
+		if !in[len(in)-1].grants() {
+			any = both(any, granting(in))
 		}
-		in = cut(slices.Insert(in, at, Clause{Action: b.Action, Any: any, Why: b.Why}))
+		in = cut(slices.Insert(in, first, Clause{Action: b.Action, Any: any, Why: b.Why}))
 	}
 	return in, nil
 }
 
-// applies reports whether a built-in rule has something to take away from a
-// call's answers.
-func applies(b Builtin, in []Clause) bool {
-	return slices.ContainsFunc(in, func(c Clause) bool {
-		return c.Action.Kind == Allow || c.Action.Kind == Log || c.Action.Kind == Notify ||
-			b.Syscall == "clone3" && c.Action.Kind == Errno
-	})
+// granting lists when the clauses that grant a call hold; none of them always
+// does.
+func granting(in []Clause) (any [][]Check) {
+	for _, c := range in {
+		if c.grants() {
+			any = append(any, c.Any...)
+		}
+	}
+	return any
+}
+
+// both lists when an alternative of a and one of b hold; no alternatives in a
+// mean that it always holds.
+func both(a, b [][]Check) (any [][]Check) {
+	if len(a) == 0 {
+		return b
+	}
+	for _, x := range a {
+		for _, y := range b {
+			any = append(any, slices.Concat(x, y))
+		}
+	}
+	return any
+}
+
+// grants reports whether the clause lets a call through, if perhaps noted or
+// after asking.
+func (c Clause) grants() bool {
+	return c.Action.Kind == Allow || c.Action.Kind == Log || c.Action.Kind == Notify
 }

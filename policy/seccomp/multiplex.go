@@ -72,5 +72,5 @@ func (r *resolver) multiplexer(s Syscall, subs []sub) ([]Clause, error) {
 		out = append(out, c)
 	}
 	strictestFirst(out)
-	return cut(append(out, Clause{Action: r.p.otherwise(), Why: whyDefault})), nil
+	return trim(cut(append(out, Clause{Action: r.p.otherwise(), Why: whyDefault}))), nil
 }

@@ -157,7 +157,7 @@ func (r *resolver) clauses(s Syscall) ([]Clause, error) {
 	if behindPointer(r.arch, s.Name()) {
 		return []Clause{strictest(out)}, nil
 	}
-	return out, nil
+	return trim(out), nil
 }
 
 // direct answers for one call by name, as if it were called directly.
@@ -216,19 +216,24 @@ func alternatives(when []*Condition, a Arch, s Syscall) (any [][]Check, ok bool,
 	return any, len(any) > 0, nil
 }
 
-// cut drops what follows the first clause that always holds, and before it
-// what says the same.
+// cut drops what follows the first clause that always holds.
 func cut(in []Clause) []Clause {
 	for i, c := range in {
-		if len(c.Any) > 0 {
-			continue
+		if len(c.Any) == 0 {
+			return in[:i+1]
 		}
-		for i > 0 && in[i-1].Action == c.Action {
-			i--
-		}
-		return append(in[:i:i], c)
 	}
 	return in
+}
+
+// trim drops clauses right before the last that say the same as it does.
+func trim(in []Clause) []Clause {
+	last := len(in) - 1
+	i := last
+	for i > 0 && in[i-1].Action == in[last].Action {
+		i--
+	}
+	return append(in[:i:i], in[last])
 }
 
 func strictestFirst(in []Clause) {

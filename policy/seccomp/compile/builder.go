@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"sbx/policy/seccomp"
@@ -68,10 +69,16 @@ func (b *builder) add(n node) *node {
 func (b *builder) ret(a seccomp.Action) *node { return b.add(node{code: opRet, k: a.Return()}) }
 
 func (b *builder) load(offset uint32, next *node) *node {
+	if next.code == opRet || next.code == opLoad {
+		return next // what is loaded would not be used
+	}
 	return b.add(node{code: opLoad, k: offset, t: next})
 }
 
 func (b *builder) and(mask uint32, next *node) *node {
+	if next.code == opRet || next.code == opLoad {
+		return next
+	}
 	return b.add(node{code: opAnd, k: mask, t: next})
 }
 
@@ -106,6 +113,9 @@ func (b *builder) assemble(start *node) ([]instruction, error) {
 	if len(order) == 0 || order[0] != start {
 		return nil, fmt.Errorf("the program does not begin at its start")
 	}
+	if start.code == opRet {
+		return []instruction{{code: opRet, k: start.k}}, nil
+	}
 	l := &layout{at: map[*node]int{}, stones: map[*node]*node{}}
 	for _, n := range slices.Backward(order) {
 		l.place(n)
@@ -120,7 +130,8 @@ type layout struct {
 	code []instruction
 	// at is where in code a node begins.
 	at map[*node]int
-	// stones has the last stepping stone to a node.
+	// stones has the last stepping stone to a node. Returns are placed as
+	// such only: a return takes no more room than a jump to one.
 	stones map[*node]*node
 	err    error
 }
@@ -128,7 +139,7 @@ type layout struct {
 func (l *layout) place(n *node) {
 	switch n.code {
 	case opRet:
-		l.code = append(l.code, instruction{code: opRet, k: n.k})
+		return // where it is jumped from: see stone
 	case opLoad, opAnd:
 		l.follow(n.t)
 		l.code = append(l.code, instruction{code: n.code, k: n.k})
@@ -156,7 +167,15 @@ func (l *layout) place(n *node) {
 }
 
 // distance is how many instructions a jump placed now skips to get to n.
-func (l *layout) distance(n *node) int { return len(l.code) - 1 - l.at[n] }
+func (l *layout) distance(n *node) int {
+	if s := l.stones[n]; n.code == opRet && s != nil {
+		n = s
+	}
+	if at, ok := l.at[n]; ok {
+		return len(l.code) - 1 - at
+	}
+	return math.MaxInt32
+}
 
 // follow makes n come next.
 func (l *layout) follow(n *node) {

@@ -49,42 +49,6 @@ func (m vm) run(t testing.TB, audit, nr uint32, args [6]uint64) uint32 {
 	return uint32(ret)
 }
 
-func TestQuick(t *testing.T) {
-	for _, p := range []*seccomp.Policy{
-		{Allow: []string{"@system-service"}, Deny: []string{"@debug", "io_uring_setup"}, Rules: []seccomp.Rule{{Syscalls: []string{"personality"}, When: []string{"arg0 == 0", "arg0 == ADDR_NO_RANDOMIZE"}, Action: seccomp.Action{Kind: seccomp.Allow}},
-			{Syscalls: []string{"socket"}, When: []string{"arg0 in {AF_UNIX, AF_INET..12} && arg1 & SOCK_TYPE_MASK == SOCK_STREAM"}, Action: seccomp.Action{Kind: seccomp.Allow}}}},
-		{Allow: []string{"@system-service"}, Architectures: []string{"386", "x32"}},
-	} {
-		progs, err := Compile(p, seccomp.AMD64, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Log(len(progs), len(progs[0])/8)
-		m := newVM(t, progs[0])
-		abis, _ := p.ABIs(seccomp.AMD64)
-		for _, a := range abis {
-			ans, err := p.Answers(a)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for nr := uint32(0); nr < 600; nr++ {
-				n := nr
-				if a == seccomp.X32 {
-					n |= 1 << 30
-				}
-				for _, x := range []uint64{0, 1, 2, 12, 13, 0x40000, 0x10000000, 0x5412, 0x5412 | 1<<40} {
-					args := [6]uint64{x, x, x, x, x, x}
-					got := m.run(t, a.Audit(), n, args)
-					want := ans.Decide(n, args).Action.Return()
-					if got != want {
-						t.Fatalf("%v %d %v: %#x, want %#x", a, n, args, got, want)
-					}
-				}
-			}
-		}
-	}
-}
-
 func BenchmarkCompile(b *testing.B) {
 	p := &seccomp.Policy{Allow: []string{"@system-service"}}
 	for b.Loop() {
