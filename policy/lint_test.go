@@ -1,0 +1,80 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestLint(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"", ""},
+		{"[files]\nread = ['/usr', '/usr/lib']", `p:3:17: "/usr/lib" is shown already by "/usr" (shadowed)`},
+		{"[files]\nread = ['/usr', '/usr/lib/x']\ntmpfs = ['/usr/lib']", ""},
+		{"[files]\nread = ['/x/y']\nwrite = ['/x']", ""},
+		{"[files]\nwrite = ['/x', '/x/y']", `p:3:16: "/x/y" is writable already by "/x" (shadowed)`},
+		{"[files]\nwrite = ['/x', '/x/y']\nread = ['/x/y/z']", ""},
+		{"[files]\nhide = ['/x/y']", `p:3:9: "/x/y" is hidden, but nothing there is shown (hides-nothing)`},
+		{"[files]\nread = ['/x']\nhide = ['/x/y', '*.pem', './z']", ""},
+		{"[files]\nwrite = ['~/.local']", `p:3:10: "${HOME}/.local" makes ${HOME}/.local/bin writable, which is in PATH: what is left there runs outside (path-writable)`},
+		{"[files]\nwrite = ['/usr/local/bin/x']", `p:3:10: "/usr/local/bin/x" makes /usr/local/bin writable, which is in PATH: what is left there runs outside (path-writable)`},
+		{"[files]\nwrite = ['/etc/cron.d']", `p:3:10: "/etc/cron.d" makes /etc writable, which other programs obey (startup-writable)`},
+		{"[files]\nread = ['/proc']", `p:3:9: "/proc" shows the machine's processes (host-proc)`},
+		{"[files]\nread = ['/dev/kvm']", `p:3:9: "/dev/kvm" shows a device of the machine (host-device)`},
+		{"[namespaces]\npid = 'host'", `p: namespaces.pid is "host": /proc shows the machine's processes, and the target can signal them (host-proc)`},
+		{"[files]\nread = ['?/run']", `p:3:9: "?/run" shows /run/docker.sock: the service behind it acts without this policy (socket)`},
+		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']", `p:3:9: "${XDG_RUNTIME_DIR}/bus" shows ${XDG_RUNTIME_DIR}/bus: the service behind it acts without this policy (socket)`},
+		{"[process]\ncapabilities = ['?sys_admin']", `p:3:17: "?sys_admin" is near to all of root's power (capability)`},
+		{"[process]\nnest = true", `p: process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise (nest)`},
+		{"[process]\nenv = ['SSH_*']", `p:3:8: "SSH_*" lets secrets such as SSH_AUTH_SOCK cross (env-secret)`},
+		{"[process]\nenv = ['LD_PRELOAD']", `p:3:8: "LD_PRELOAD" lets the caller's environment choose code that runs inside (env-code)`},
+		{"[process]\nenv = ['A*', 'AB']", `p:3:8: "A*" lets secrets such as AWS_SECRET_ACCESS_KEY cross (env-secret)` + "\n" + `p:3:14: "AB" crosses already by "A*" (shadowed)`},
+		{"[process]\nlandlock = 'off'", `p: process.landlock is "off": mounts are the only wall around files (landlock-off)`},
+		{"[seccomp]\ndefault = 'allow'", `p: seccomp.default is "allow": every system call that deny does not name is allowed (default-allow)`},
+		{"[seccomp]\nunknown = 'log'", `p: action "log" lets the call happen (default-allow)`},
+		{"[seccomp]\nallow = ['@terminal-input', '@nest']", `p:3:10: "@terminal-input" lets the target type into the caller's terminal (terminal-input)` + "\n" + `p:3:29: "@nest" lets the target make namespaces (nest)`},
+		{"[seccomp]\nallow = ['@debug']", `p:3:10: "@debug" allows ptrace (kernel-surface)`},
+		{"[seccomp]\nallow = ['@debug']\ndeny = ['ptrace', 'perf_event_open']", ""},
+		{"[seccomp]\nallow = ['ptrace']\n[[seccomp.rule]]\nsyscalls = ['ptrace']\naction = 'trap'", ""},
+		{"[seccomp]\nallow = ['read']\ndeny = ['@basic-io']", `p:3:10: all of "read" is denied, and deny beats allow (shadowed)`},
+		{"[seccomp]\nallow = ['@basic-io', 'read']", `p:3:23: "read" is part of "@basic-io" (shadowed)`},
+	} {
+		file, err := Parse("p", []byte(head+c.text+tail+"deny = ['read /x']\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := Resolve(file, findNone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range Lint(file, nil, whole) {
+			got = append(got, f.String())
+		}
+		if g := strings.Join(got, "\n"); g != c.want {
+			t.Errorf("%q:\n got %s\nwant %s", c.text, g, c.want)
+		}
+	}
+}
+
+func TestLintInherited(t *testing.T) {
+	find := func(name string, _ *Policy) (*Policy, error) {
+		return Parse(name, []byte(head+"[files]\nread = ['/usr', '?/opt']"+tail))
+	}
+	file, err := Parse("p", []byte(head+"extends = ['a']\n[files]\nread = ['/usr', '/opt']"+tail))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := find("a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := Resolve(file, find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(Lint(file, []*Policy{a}, whole))
+	if want := `[p: expect.deny is empty: nothing is tested to fail (no-expectation) p:4:9: files.read has "/usr" already, from a (inherited)]`; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
