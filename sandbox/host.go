@@ -1,10 +1,7 @@
 package sandbox
 
 import (
-	"fmt"
-	"os"
-	"path"
-	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -157,7 +154,7 @@ func (h *Host) look(s string) File {
 	if err == nil {
 		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
 			unix.Close(fd)
-			if f.Link, err = os.Readlink(s); err == nil {
+			if f.Link, err = readlink(s); err == nil {
 				err = unix.ELOOP
 			}
 		}
@@ -165,7 +162,7 @@ func (h *Host) look(s string) File {
 	if err == unix.ELOOP { // a link at the end or on the way
 		if fd, err = unix.Open(s, unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
 			err = unix.Fstat(fd, &st)
-			if real, e := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil {
+			if real, e := readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil {
 				f.Real, err = real, e
 			}
 		}
@@ -180,6 +177,12 @@ func (h *Host) look(s string) File {
 	f.Mode = st.Mode & unix.S_IFMT
 	f.Major, f.Minor, f.Ino = unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
 	return f
+}
+
+func readlink(name string) (string, error) {
+	var b [unix.PathMax]byte
+	n, err := unix.Readlink(name, b[:])
+	return string(b[:max(n, 0)]), err
 }
 
 // procMasks are what container runtimes mask in /proc, and what else shows
@@ -204,94 +207,6 @@ func (h *Host) masks() {
 			h.Masks = append(h.Masks, Hidden{"/proc/" + name, st.Mode&unix.S_IFMT == unix.S_IFDIR})
 		}
 	}
-}
-
-// hideLimit bounds how many directory entries are looked at for patterns.
-const hideLimit = 20000
-
-// findHidden looks for the policy's patterns in the project directory, and
-// below it for those that begin with "**/".
-func (h *Host) findHidden(p *policy.Policy, dir string) error {
-	var top, deep []string
-	optional := true
-	for _, s := range p.Files.Hide {
-		pat := strings.TrimPrefix(s, "?")
-		switch {
-		case strings.HasPrefix(pat, "/"):
-		case strings.HasPrefix(pat, "**/"):
-			deep = append(deep, strings.TrimPrefix(pat, "**/"))
-			optional = optional && pat != s
-		default:
-			top = append(top, pat)
-		}
-	}
-	if len(top)+len(deep) == 0 || dir == "" || !Shows(p, dir) {
-		return nil
-	}
-	seen := 0
-	return filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
-		if err != nil {
-			if name == dir {
-				return fmt.Errorf("look for secrets to hide in %s: %w", dir, err)
-			}
-			return nil // not readable here, not readable inside
-		}
-		if name == dir {
-			return nil
-		}
-		if seen++; seen > hideLimit {
-			if !optional {
-				return fmt.Errorf("look for secrets to hide in %s: more than %d files", dir, hideLimit)
-			}
-			h.HideCut = true
-			return filepath.SkipAll
-		}
-		rel := name[len(dir):]
-		rel = strings.TrimPrefix(rel, "/")
-		pats := deep
-		if !strings.Contains(rel, "/") {
-			if matches(top, rel) {
-				pats = top
-			}
-		}
-		if matches(pats, rel) {
-			if d.Type()&os.ModeSymlink == 0 { // a link's target is hidden where it lies
-				h.Hidden = append(h.Hidden, Hidden{name, d.IsDir()})
-			}
-			if d.IsDir() {
-				return filepath.SkipDir
-			}
-		}
-		if d.IsDir() && len(deep) == 0 && !deeper(top, rel) {
-			return filepath.SkipDir
-		}
-		return nil
-	})
-}
-
-// matches says whether a pattern fits the path below the project, or, having
-// no slash, its last part.
-func matches(patterns []string, rel string) bool {
-	for _, p := range patterns {
-		name := rel
-		if !strings.Contains(p, "/") {
-			name = path.Base(rel)
-		}
-		if ok, err := path.Match(p, name); ok || err != nil {
-			return true // a bad pattern hides too much rather than too little
-		}
-	}
-	return false
-}
-
-// deeper says whether a pattern with slashes could match below rel.
-func deeper(patterns []string, rel string) bool {
-	for _, p := range patterns {
-		if strings.Count(p, "/") > strings.Count(rel, "/") {
-			return true
-		}
-	}
-	return false
 }
 
 // Shows says whether the target will see dir's own content.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,7 +55,10 @@ func (p *Plan) Start() (*Process, error) {
 	defer unix.Close(pair[1])
 	ps := &Process{plan: p, notify: pair[0], pidfd: -1}
 	var cookie [8]byte
-	rand.Read(cookie[:]) // never fails
+	if _, err := unix.Getrandom(cookie[:], 0); err != nil {
+		ps.free()
+		return nil, fmt.Errorf("draw a random number: %w", err)
+	}
 	ps.cookie = binary.NativeEndian.Uint64(cookie[:])
 	asm, initAt := p.compile(pair[0], pair[1])
 	if ps.table, err = asm.Link(); err != nil {

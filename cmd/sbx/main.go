@@ -1,3 +1,11 @@
+// At its start the Go runtime would read cgroup files and all mounts to size
+// itself for long work, ask for that again and again, and name its memory:
+// none of it is worth a system call to a program that is about to wait.
+
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+//go:debug decoratemappings=0
+
 // Sbx runs a program in a sandbox that a named policy describes:
 //
 //	sbx --policy web -- nginx -g 'daemon off;'
@@ -38,9 +46,11 @@ func run(args []string) int {
 	if split >= 0 {
 		own, target = args[:split], args[split+1:]
 	}
-	var cli launch
-	if code, done := parse(&cli, "sbx", launchHelp, own, nil); done {
-		return code
+	cli, plain := plainLaunch(own)
+	if !plain {
+		if code, done := parse(&cli, "sbx", launchHelp, own, nil); done {
+			return code
+		}
 	}
 	if cli.Version {
 		fmt.Printf("sbx %s, commit %s\n", version, commit)
@@ -54,6 +64,19 @@ func run(args []string) int {
 		return report(err)
 	}
 	return code
+}
+
+// plainLaunch reads the commonest launches without kong, whose model of the
+// flags takes longer to build than the whole plan: no flag, or a policy's
+// name. A test holds it to what kong makes of the same words.
+func plainLaunch(own []string) (launch, bool) {
+	switch {
+	case len(own) == 0:
+		return launch{Policy: "default"}, true
+	case len(own) == 2 && (own[0] == "--policy" || own[0] == "-p") && own[1] != "" && own[1][0] != '-':
+		return launch{Policy: own[1]}, true
+	}
+	return launch{}, false
 }
 
 // parse reads args into cli. It says whether that is all there is to do,
