@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sbx/policy"
+)
+
+// ownPolicies writes policies of the user's and makes them the ones found.
+func ownPolicies(t *testing.T, texts map[string]string) string {
+	t.Helper()
+	config := t.TempDir()
+	dir := filepath.Join(config, "sbx", "policies")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_CONFIG_HOME", config)
+	for name, text := range texts {
+		if err := os.WriteFile(filepath.Join(dir, name+".toml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const (
+	parentText = `version = 1
+summary = "The parent"
+
+[files]
+read = ["/usr", "?/opt"] # programs
+
+[[seccomp.rule]]
+syscalls = ["read"]
+action = "trap"
+
+[expect]
+deny = ["read /etc/shadow"]
+`
+	childText = `version = 1
+summary = "The child"
+extends = ["parent"]
+
+[namespaces]
+net = "host"
+
+[files]
+read = ["!/opt", "/srv"]
+
+[expect]
+`
+)
+
+// got runs a command and gives what it prints, with dir written as DIR.
+func got(t *testing.T, dir string, run func(io.Writer) error) string {
+	t.Helper()
+	var w bytes.Buffer
+	if err := run(&w); err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(w.String(), dir, "DIR")
+}
+
+func TestPolicyResolve(t *testing.T) {
+	dir := ownPolicies(t, map[string]string{"parent": parentText, "child": childText})
+	text := got(t, dir, (&policyResolveCmd{Policy: "child"}).run)
+	want := `# policy child, resolved
+# sha256:DIGEST
+version = 1
+summary = "The child"
+
+[namespaces]
+user = "auto"
+mount = "new"
+pid = "new"
+net = "host"
+ipc = "new"
+uts = "new"
+cgroup = "new"
+time = "host"
+
+[files]
+read = [
+  "/srv",  # DIR/child.toml:9
+  "/usr",  # DIR/parent.toml:5
+]
+proc = true
+dev = true
+
+[process]
+nest = false
+landlock = "auto"
+
+[seccomp]
+default = "errno:EPERM"
+unknown = "errno:ENOSYS"
+log = false
+spec_allow = false
+wait_killable = false
+
+[[seccomp.rule]]  # DIR/parent.toml:7
+syscalls = ["read"]
+action = "trap"
+
+[expect]
+deny = [
+  "read /etc/shadow",  # DIR/parent.toml:12
+]
+`
+	plain := got(t, dir, (&policyResolveCmd{Policy: "child", Plain: true}).run)
+	p, err := policy.Parse("p", []byte(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = strings.Replace(want, "sha256:DIGEST", p.Digest(), 1)
+	if text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	// What was printed with comments is the same policy.
+	if q, err := policy.Parse("q", []byte(text)); err != nil || q.Digest() != p.Digest() {
+		t.Errorf("the commented form differs: %v", err)
+	}
+	var j struct {
+		Name, Digest string
+		Policy       map[string]any
+	}
+	if err := json.Unmarshal([]byte(got(t, dir, (&policyResolveCmd{Policy: "child", JSON: true}).run)), &j); err != nil {
+		t.Fatal(err)
+	}
+	if j.Name != "child" || j.Digest != p.Digest() || j.Policy["files"].(map[string]any)["read"].([]any)[0] != "/srv" {
+		t.Errorf("JSON: %+v", j)
+	}
+}
+
+func TestPolicyShow(t *testing.T) {
+	dir := ownPolicies(t, map[string]string{"parent": parentText, "broken": "version = 1\n# \x1b[2J\n"})
+	if text := got(t, dir, (&policyShowCmd{Policy: "parent"}).run); text != parentText {
+		t.Errorf("got\n%s", text)
+	}
+	text := got(t, dir, (&policyShowCmd{Policy: "parent", JSON: true}).run)
+	var j struct{ Name, Source, Path, Text string }
+	if err := json.Unmarshal([]byte(text), &j); err != nil || j.Name != "parent" || j.Source != "user" || j.Path != "DIR/parent.toml" || j.Text != parentText {
+		t.Errorf("JSON: %+v, %v", j, err)
+	}
+	// Nothing that is not a policy reaches the terminal.
+	var w bytes.Buffer
+	if err := (&policyShowCmd{Policy: "broken"}).run(&w); err == nil || w.Len() > 0 || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("%v, printed %q", err, w.String())
+	}
+}
+
+func TestPolicyList(t *testing.T) {
+	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 1\n"})
+	text := got(t, dir, (&policyListCmd{}).run)
+	for _, want := range []string{
+		"web      The parent ",
+		"DIR/web.toml\n",
+		"embedded (not used: the policy above has its name)\n",
+		"wrong    error: DIR/wrong.toml:2:1: the file does not end with its [expect] table",
+		"default  Unknown commands: no network, the current directory read-only ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	var all []struct {
+		Name, Source, Path, Summary, Error string
+		Shadowed                           bool
+	}
+	if err := json.Unmarshal([]byte(got(t, dir, (&policyListCmd{JSON: true}).run)), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.Name == "web" && e.Shadowed != (e.Source == "embedded") || e.Name == "wrong" && e.Error == "" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+func TestPolicyCheck(t *testing.T) {
+	dir := ownPolicies(t, map[string]string{
+		"parent": parentText,
+		"child":  strings.Replace(childText, `"/srv"`, `"/usr", "/run"`, 1),
+		"wrong":  "version = 1\n[files]\nraed = []\n[expect]\n",
+	})
+	for _, c := range []struct{ policy, want string }{
+		{"parent", ""},
+		{"child", `DIR/child.toml:9:18: files.read has "/usr" already, from parent (inherited)
+DIR/child.toml:9:26: "/run" shows /run/docker.sock: the service behind it acts without this policy (socket)
+`},
+		{"wrong", "DIR/wrong.toml:3:1: unknown key \"files.raed\" (error)\n\tdid you mean \"files.read\"?\n"},
+	} {
+		var w bytes.Buffer
+		err := (&policyCheckCmd{Policies: []string{c.policy}}).run(&w)
+		if out := strings.ReplaceAll(w.String(), dir, "DIR"); out != c.want || (c.want == "") != (err == nil) || err != nil && !errors.Is(err, errFindings) {
+			t.Errorf("%s: %v, got\n%s\nwant\n%s", c.policy, err, out, c.want)
+		}
+	}
+	var w bytes.Buffer
+	if err := (&policyCheckCmd{Policies: []string{"parent", "wrong"}, JSON: true}).run(&w); !errors.Is(err, errFindings) {
+		t.Error(err)
+	}
+	var found []finding
+	if err := json.Unmarshal(w.Bytes(), &found); err != nil || len(found) != 1 || found[0].Line != 3 || found[0].Hint != `did you mean "files.read"?` {
+		t.Errorf("JSON: %+v, %v", found, err)
+	}
+	if err := (&policyCheckCmd{Policies: []string{"nobody"}}).run(&w); err == nil || errors.Is(err, errFindings) {
+		t.Errorf("a policy that is not there: %v", err)
+	}
+}
+
+func TestPolicyDiff(t *testing.T) {
+	dir := ownPolicies(t, map[string]string{"parent": parentText, "child": childText})
+	want := `child additionally allows:
+  the machine's net namespace
+  read /srv
+child no longer allows:
+  read /opt
+child is neither wider nor narrower than parent
+`
+	if text := got(t, dir, (&policyDiffCmd{A: "parent", B: "child"}).run); text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	if text := got(t, dir, (&policyDiffCmd{A: "child", B: "child"}).run); text != "child allows what child does\n" {
+		t.Errorf("got\n%s", text)
+	}
+	text := got(t, dir, (&policyDiffCmd{A: "parent", B: "child", JSON: true}).run)
+	var j map[string]any
+	if err := json.Unmarshal([]byte(text), &j); err != nil || j["verdict"] != "neither" || len(j["additionally_allows"].([]any)) != 2 || len(j["not_comparable"].([]any)) != 0 {
+		t.Errorf("JSON: %s, %v", text, err)
+	}
+}
+
+func TestPolicySchema(t *testing.T) {
+	var j map[string]any
+	if err := json.Unmarshal([]byte(got(t, "\x00", (&policySchemaCmd{}).run)), &j); err != nil || j["title"] != "sbx policy, version 1" {
+		t.Errorf("%v, %v", j["title"], err)
+	}
+}
