@@ -135,7 +135,7 @@ func (l *Loaded) extended(name string) (*Loaded, error) {
 // absolute is relative to dir.
 func load(name, dir string, leaveOut int) (*Loaded, error) {
 	if strings.Contains(name, "/") {
-		if !path.IsAbs(name) {
+		if dir != "" && !path.IsAbs(name) {
 			name = filepath.Join(dir, name)
 		}
 		data, err := readFile(name)

@@ -8,7 +8,9 @@ import (
 
 // Vars are the values of the variables that a policy may use.
 type Vars struct {
-	// Home is the caller's home directory, absolute and clean.
+	// Home is the caller's home directory, absolute and clean. Where it is
+	// none that can be made private (see PrivateHome), an entry of tmpfs that
+	// is the home itself vanishes; where it is "/", one of read and write.
 	Home string
 	// CWD is the project the caller stands in (see ProjectDir). Empty: there
 	// is none, and every entry that uses ${CWD} or ./ vanishes.
@@ -84,6 +86,9 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 	} {
 		list := make([]string, 0, len(*l.list))
 		for _, e := range *l.list {
+			if withoutMark(e) == "${HOME}" && (v.Home == "/" && l.key != "hide" || l.key == "tmpfs" && PrivateHome(v.Home) == "") {
+				continue
+			}
 			s, missing, err := v.expandPath(e)
 			if err != nil {
 				return nil, &Error{File: p.Name, Msg: "files." + l.key + ": " + err.Error()}
@@ -171,6 +176,9 @@ func (v *Vars) expand(s string) (out, missing string, err error) {
 func (v *Vars) value(name string) (string, error) {
 	switch name {
 	case "HOME":
+		if v.Home == "/" {
+			return v.Home, nil // "~/x" is /x; "~" itself is seen to by Expand
+		}
 		return absolute("HOME", v.Home)
 	case "CWD":
 		return absolute("CWD", v.CWD)
@@ -202,14 +210,15 @@ func (v *Vars) base(dir, below string) (string, error) {
 	if path.IsAbs(dir) {
 		return absolute("XDG base directory", dir)
 	}
-	if v.Home == "" {
-		return "", nil
+	home, err := v.value("HOME")
+	if home == "" {
+		return "", err
 	}
-	return absolute("HOME", path.Clean(v.Home+below))
+	return path.Clean(home + below), nil
 }
 
-// absolute refuses values that a path cannot begin with. The root itself is
-// one: a policy that names what lies below a home means no other place.
+// absolute refuses values that a path cannot begin with. The root is one: a
+// policy that names what lies below a directory means no other place.
 func absolute(name, value string) (string, error) {
 	if value == "" {
 		return "", nil

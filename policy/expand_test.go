@@ -41,6 +41,14 @@ env = ["A", "B=${HOME}/b:${CWD}", "C=${UID}${USER}", "L_*"]`)
 			"?/home/u/x ?/home/u/.cache /home/u/.config/z /home/u/y /run/user/0 /usr", "", "/home/u /tmp",
 			"?/home/u/.ssh ?**/.env* *.pem", "A C=0u L_*",
 		},
+		{ // the root as home: what lies in it, but not the whole
+			Vars{Home: "/", User: "u"},
+			"?/x ?/.cache /.config/z /home/u/y /run/user/0 /usr", "", "/tmp", "?/.ssh ?**/.env* *.pem", "A C=0u L_*",
+		},
+		{ // a system user's home: not covered by an empty one
+			Vars{Home: "/var/www", User: "u"},
+			"?/var/www/x ?/var/www/.cache /var/www/.config/z /home/u/y /run/user/0 /usr", "", "/tmp", "?/var/www/.ssh ?**/.env* *.pem", "A C=0u L_*",
+		},
 		{ // no home
 			Vars{CWD: "/p", User: "u"},
 			"/p /home/u/y /run/user/0 /usr", "?/p/out", "/tmp", "?/p/.git/config ?**/.env* *.pem", "A C=0u L_*",
@@ -79,7 +87,7 @@ func TestExpandErrors(t *testing.T) {
 	}{
 		{"[files]\nhide = ['~/.ssh']", with(func(v *Vars) { v.Home = "" }), `p: files.hide: "${HOME}/.ssh": ${HOME} has no value here`},
 		{"[files]\nread = ['${XDG_RUNTIME_DIR}/x']", all, `p: files.read: "${XDG_RUNTIME_DIR}/x": ${XDG_RUNTIME_DIR} has no value here`},
-		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "/" }), `p: files.read: ${HOME} is "/", not the clean path of a directory below /`},
+		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/" }), `p: files.read: ${CWD} is "/", not the clean path of a directory below /`},
 		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "h" }), `p: files.read: ${HOME} is "h", not the clean path of a directory below /`},
 		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "/h/../x" }), `p: files.read: ${HOME} is "/h/../x", not the clean path of a directory below /`},
 		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/p/" }), `p: files.read: ${CWD} is "/p/", not the clean path of a directory below /`},
