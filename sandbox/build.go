@@ -28,6 +28,9 @@ type Target struct {
 	Env []string
 	// Dir is the directory to start in.
 	Dir string
+	// Project is the directory in which secrets are looked for, if it is
+	// shown; empty: none.
+	Project string
 	// KeepFDs are descriptors above 2 that cross under their own numbers.
 	KeepFDs []int
 	// PID is the launcher's own pid, to know what systemd meant for it.
@@ -65,14 +68,14 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 		return nil, err
 	}
 	view := &view{host: h}
-	mounts, rules, err := mounts(p, view, t, h)
+	mounts, rules, err := mounts(p, view, t, h, keep)
 	if err != nil {
 		return nil, err
 	}
 	if err := permitted(filters, p.Name); err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal}
+	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
@@ -145,7 +148,7 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 		}
 	}
 	if h.HideCut {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(t.Dir)))
+		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(t.Project)))
 	}
 	add(to, caps.Reduce{Keep: keep, Who: "target"})
 	// Descriptors last of what opens any (flatpak leaked its own O_PATH ones).
@@ -175,9 +178,9 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 // mounts is the view: an empty root, what the policy shows by depth of path,
 // /proc and /dev, and covers over what is hidden, after all that could cover
 // them again.
-func mounts(p *policy.Policy, v *view, t Target, h *Host) (steps, rules []step.Step, err error) {
+func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
 	v.steps = []step.Step{ns.Root{}}
-	if err := v.collect(p); err != nil {
+	if err := v.collect(p, keep); err != nil {
 		return nil, nil, err
 	}
 	if s := notifySocket(t.Env); strings.HasPrefix(s, "/") {

@@ -20,7 +20,7 @@ const hideLimit = 20000
 type search struct {
 	// top are the patterns for the project's own directory, deep those for
 	// any depth below it.
-	top, deep []string
+	top, deep []pattern
 	// optional says that every deep pattern may be given up on.
 	optional bool
 	seen     int
@@ -37,10 +37,10 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 		switch {
 		case strings.HasPrefix(pat, "/"):
 		case strings.HasPrefix(pat, "**/"):
-			s.deep = append(s.deep, strings.TrimPrefix(pat, "**/"))
+			s.deep = append(s.deep, newPattern(strings.TrimPrefix(pat, "**/")))
 			s.optional = s.optional && pat != entry
 		default:
-			s.top = append(s.top, pat)
+			s.top = append(s.top, newPattern(pat))
 		}
 	}
 	if len(s.top)+len(s.deep) == 0 || dir == "" || !Shows(p, dir) {
@@ -133,11 +133,36 @@ func dirent(b []byte) (name string, kind uint8, rest []byte) {
 	return string(text), kind, b[n:]
 }
 
-// matches says whether a pattern fits the name.
-func matches(patterns []string, name string) bool {
-	for _, p := range patterns {
-		if ok, err := path.Match(p, name); ok || err != nil {
-			return true // a bad pattern hides too much rather than too little
+// pattern is one of path.Match's. Most are a name with at most one star, at
+// an end, which is compared without it: there may be many names.
+type pattern struct {
+	text, prefix, suffix string
+	general              bool
+}
+
+func newPattern(text string) pattern {
+	p := pattern{text: text}
+	var star bool
+	p.prefix, p.suffix, star = strings.Cut(text, "*")
+	p.general = strings.ContainsAny(text, `?[\`) || strings.Contains(p.suffix, "*") || star && p.prefix != "" && p.suffix != ""
+	return p
+}
+
+func (p pattern) matches(name string) bool {
+	switch {
+	case p.general:
+		ok, err := path.Match(p.text, name)
+		return ok || err != nil // a bad pattern hides too much rather than too little
+	case len(p.prefix)+len(p.suffix) == len(p.text):
+		return name == p.text
+	}
+	return strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix)
+}
+
+func matches(patterns []pattern, name string) bool {
+	for i := range patterns {
+		if patterns[i].matches(name) {
+			return true
 		}
 	}
 	return false

@@ -61,6 +61,10 @@ type File struct {
 	// Major, Minor and Ino identify the file that Real is.
 	Major, Minor uint32
 	Ino          uint64
+	// UID, GID and Perm are its owner, group and mode bits; NoWrite is why the
+	// caller, with all its powers outside, may not write to it, if so.
+	UID, GID, Perm uint32
+	NoWrite        error
 	// Err is why the path could not be looked at, if not for being missing.
 	Err error
 }
@@ -123,10 +127,16 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			h.Files[s] = h.look(s)
 		}
 	}
+	for _, s := range p.Files.Write {
+		if f := h.Files[s]; f.Mode != 0 { // not optional, and there
+			f.NoWrite = unix.Faccessat(unix.AT_FDCWD, f.Real, unix.W_OK, unix.AT_EACCESS)
+			h.Files[s] = f
+		}
+	}
 	if on(p.Files.Proc) {
 		h.masks()
 	}
-	if err := h.findHidden(p, t.Dir); err != nil {
+	if err := h.findHidden(p, t.Project); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -176,6 +186,7 @@ func (h *Host) look(s string) File {
 	h.fds = append(h.fds, fd)
 	f.Mode = st.Mode & unix.S_IFMT
 	f.Major, f.Minor, f.Ino = unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
+	f.UID, f.GID, f.Perm = st.Uid, st.Gid, st.Mode&0o777
 	return f
 }
 
@@ -209,16 +220,18 @@ func (h *Host) masks() {
 	}
 }
 
-// Shows says whether the target will see dir's own content.
+// Shows says whether the target will see dir's own content: whether the
+// nearest entry over it is the outside's and not a private tmpfs.
 func Shows(p *policy.Policy, dir string) bool {
-	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
+	nearest, outside := "", false
+	for i, list := range [...][]string{p.Files.Tmpfs, p.Files.Read, p.Files.Write} {
 		for _, s := range list {
-			if within(dir, strings.TrimPrefix(s, "?")) {
-				return true
+			if s = strings.TrimPrefix(s, "?"); within(dir, s) && len(s) >= len(nearest) {
+				nearest, outside = s, i > 0
 			}
 		}
 	}
-	return false
+	return outside
 }
 
 // within says whether path is dir or lies below it.

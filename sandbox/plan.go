@@ -24,8 +24,9 @@ type Plan struct {
 	Setup, Target, Init []step.Step
 	// Notes say which optional protections are missing.
 	Notes []string
-	// Landlock says that the target is in a Landlock domain.
-	Landlock bool
+	// Landlock says that the target is in a Landlock domain, AllWritable
+	// that it sees the outside's root and may write to all of it.
+	Landlock, AllWritable bool
 	// Terminal says that sbx shares its process group with the target, as a
 	// terminal's job control needs.
 	Terminal bool

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/caps"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
@@ -52,7 +53,10 @@ type view struct {
 
 // collect reads the policy's lists. Of two that name one path the more
 // particular counts: write, then read, then tmpfs.
-func (v *view) collect(p *policy.Policy) error {
+//
+// What must be writable, and would not be for the target with the
+// capabilities it keeps, is an error now rather than a riddle later.
+func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 	seen := make(map[string]bool)
 	add := func(list []string, k kind) error {
 		for _, s := range list {
@@ -77,12 +81,32 @@ func (v *view) collect(p *policy.Policy) error {
 					return &MissingError{name}
 				}
 			}
+			if k == writeKind && !e.optional {
+				if err := v.host.writable(name, e.src, keep); err != nil {
+					return err
+				}
+			}
 			seen[name] = true
 			v.entries = append(v.entries, e)
 		}
 		return nil
 	}
 	return errors.Join(add(p.Files.Write, writeKind), add(p.Files.Read, readKind), add(p.Files.Tmpfs, tmpfsKind))
+}
+
+// writable says why the target could not write to the file, if so.
+func (h *Host) writable(name string, f File, keep caps.Set) error {
+	const ownWay = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID // past the mode bits, or to another user
+	switch {
+	case f.NoWrite != nil:
+		return &NeedError{What: fmt.Sprintf("let the target write to %s: %v", step.Quote(name), f.NoWrite),
+			Hint: "start sbx where you may write, or use a policy that only reads, such as default"}
+	case h.UID != 0 || keep&ownWay != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
+		f.UID == 0 && f.Perm&0o200 != 0, f.UID != 0 && f.GID == uint32(h.GID) && f.Perm&0o020 != 0, f.Perm&0o002 != 0:
+		return nil
+	}
+	return &NeedError{What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", step.Quote(name), f.UID),
+		Hint: fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID)}
 }
 
 // MissingError is a path that the policy or a flag names and that is not

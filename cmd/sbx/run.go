@@ -55,7 +55,8 @@ func (l *launch) run(target []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err = p.Expand(policy.Vars{Home: home, CWD: policy.ProjectDir(cwd, home), User: os.Getenv("USER"), UID: os.Geteuid(),
+	project := policy.ProjectDir(cwd, home)
+	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
 	if err != nil {
@@ -64,7 +65,7 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.override(p, cwd, home); err != nil {
 		return 0, err
 	}
-	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), KeepFDs: l.KeepFD, PID: os.Getpid()}
+	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, KeepFDs: l.KeepFD, PID: os.Getpid()}
 	t.Dir = l.start(p, cwd, home)
 	for _, fd := range l.KeepFD {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
