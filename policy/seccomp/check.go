@@ -83,7 +83,7 @@ func (t term) normal(a Arch, s Syscall) (Check, error) {
 	if t.arg >= s.Args() {
 		return Check{}, fmt.Errorf("it has no argument %d", t.arg)
 	}
-	width := s.width(a, t.arg)
+	width := s.width(t.arg)
 	if t.width != 0 {
 		width = t.width
 	}
@@ -92,6 +92,9 @@ func (t term) normal(a Arch, s Syscall) (Check, error) {
 	limit := ones(width)
 	if !a.Wide() {
 		width = min(width, 32)
+		if s.oldIDs() && t.width == 0 {
+			width = 16
+		}
 	}
 	out := Check{Arg: t.arg, Mask: ones(width)}
 	fit := func(v *value) (uint64, error) {

@@ -189,7 +189,7 @@ func (p *parser) value() (*value, error) {
 		return v, err
 	}
 	v := &value{}
-	for {
+	for count := 1; ; count++ {
 		minus := p.accept("-")
 		w := p.word()
 		switch {
@@ -206,6 +206,9 @@ func (p *parser) value() (*value, error) {
 				}
 				n, v.neg = -n, true
 			}
+			if v.neg && count > 1 {
+				return nil, errors.New("a negative number cannot be joined to others")
+			}
 			v.n |= n
 		case minus:
 			return nil, fmt.Errorf("constant %s cannot be negated", w)
@@ -219,11 +222,8 @@ func (p *parser) value() (*value, error) {
 			break
 		}
 		if v.neg {
-			return nil, fmt.Errorf("a negative number cannot be joined to others")
+			return nil, errors.New("a negative number cannot be joined to others")
 		}
-	}
-	if v.neg && (len(v.names) > 0 || int64(v.n) >= 0) {
-		return nil, fmt.Errorf("a negative number cannot be joined to others")
 	}
 	return v, nil
 }

@@ -60,11 +60,8 @@ const youngSince = 5<<8 | 1
 // it answers as an older kernel would.
 func (s Syscall) Young() bool { return s.e.since >= youngSince }
 
-// width is how many bits of an argument the kernel reads: 64, 32 or 16.
-func (s Syscall) width(a Arch, arg int) int {
-	if !a.Wide() && s.oldIDs() {
-		return 16
-	}
+// width is how many bits of an argument a 64-bit kernel reads: 64, 32 or 16.
+func (s Syscall) width(arg int) int {
 	if arg < len(s.e.args) {
 		switch s.e.args[arg] {
 		case 'h':
@@ -73,10 +70,7 @@ func (s Syscall) width(a Arch, arg int) int {
 			return 32
 		}
 	}
-	if a.Wide() {
-		return 64
-	}
-	return 32
+	return 64
 }
 
 // oldIDs reports whether the call, on architectures of 32 bits, has ids of 16

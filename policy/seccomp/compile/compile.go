@@ -1,10 +1,11 @@
 // Package compile turns a policy into programs for the kernel. libseccomp
 // makes the part that tells system calls apart by their number; see number.go
 // for what is done with it. The part that looks at arguments is made here,
-// because libseccomp cannot say all of it: it takes one comparison for each
-// argument of a rule, lets a rule without comparisons swallow all others of
-// its call, and knows a call's name or does not take it for an architecture
-// that is not the machine's.
+// because libseccomp cannot say all of it, and says some of it wrong: it takes
+// one comparison for each argument of a rule, lets a rule without comparisons
+// swallow all others of its call, takes no call it has no name for on an
+// architecture that is not the machine's, and of several rules about a call it
+// may make a program that allows what none of them does (see TestLibseccomp).
 //
 // Nothing that launches a target with a shipped policy needs this package to
 // run: their programs are made ahead (see policies/filters).
