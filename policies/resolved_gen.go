@@ -1075,19 +1075,15 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 				"mincore",
 			},
 			Deny: []string{
-				"@chown",
 				"@cpu-emulation",
 				"@kernel-surface",
 				"@network-io",
 				"@obsolete",
 				"@raw-io",
-				"@setuid",
 				"@swap",
-				"ioprio_set",
 				"mq_open",
 				"msgget",
 				"semget",
-				"setpriority",
 				"shmget",
 			},
 			Rules: []seccomp.Rule{
@@ -1200,7 +1196,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "host", UTS: "host", Cgroup: "host", Time: "host"},
 		Files: policy.Files{
 			Write: []string{
-				"/",
+				"?/",
 			},
 			Proc: yes,
 			Dev:  yes,
@@ -1636,19 +1632,15 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 				"mincore",
 			},
 			Deny: []string{
-				"@chown",
 				"@cpu-emulation",
 				"@kernel-surface",
 				"@network-io",
 				"@obsolete",
 				"@raw-io",
-				"@setuid",
 				"@swap",
-				"ioprio_set",
 				"mq_open",
 				"msgget",
 				"semget",
-				"setpriority",
 				"shmget",
 			},
 			Rules: []seccomp.Rule{

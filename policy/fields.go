@@ -77,7 +77,7 @@ func fields() []field {
 		ns("time", "host", "time namespace: new, host or the path of one to join", func(p *Policy) *string { return &p.Namespaces.Time }),
 
 		paths("read", "paths shown read-only; ? in front: may be missing", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Read }),
-		paths("write", "paths shown writable; ? in front: may be missing", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Write }),
+		paths("write", "paths shown writable; ? in front: may be missing, or not the caller's to write", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Write }),
 		paths("hide", "paths, or patterns without a slash, covered inside what is shown", false, narrow, checkHide, func(p *Policy) *[]string { return &p.Files.Hide }),
 		paths("tmpfs", "directories that are private, empty and writable", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Tmpfs }),
 		flag("files.proc", "whether there is a /proc, masked and read-only (default true)", func(p *Policy) **bool { return &p.Files.Proc }),

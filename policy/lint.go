@@ -265,7 +265,7 @@ func (l *linter) process() {
 			}
 		}
 	}
-	if p.Landlock == "off" && !has(l.whole.Files.Write, "/") {
+	if p.Landlock == "off" && !has(l.whole.Files.Write, "/") && !has(l.whole.Files.Write, "?/") {
 		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts are the only wall around files")
 	}
 }
