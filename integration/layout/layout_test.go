@@ -39,7 +39,7 @@ var arrows = []forbidden{
 	{"sbx/sandbox/step", "sbx/", "step is a leaf: everybody who makes steps imports it"},
 	{"sbx/sandbox/child", "sbx/", "what runs in the forked child is a leaf that can be read in one sitting"},
 	{"sbx/cmd/sbx", "net/http", "the launcher starts in a millisecond; this costs more than that and is a way out"},
-	{"sbx/cmd/sbx", "os/user", "no NSS, no files of the host's that decide who one is"},
+	{"sbx/cmd/sbx", "net", "no names are looked up and nothing is listened to; its start-up is not free"},
 	{"sbx/cmd/sbx", "plugin", "nothing is loaded at run time"},
 	{"sbx/cmd/sbx", "testing", "test helpers do not ship"},
 }
@@ -189,8 +189,14 @@ func TestBannedCalls(t *testing.T) {
 // TestNoStartupWork: package initialisation is paid at every launch, so what
 // ships has no init functions.
 func TestNoStartupWork(t *testing.T) {
+	// The one exception locks the main thread, which must happen there: the
+	// sandbox dies with the thread that forked it.
+	const exempt = "cmd/sbx/main.go"
 	for _, p := range shipped(t) {
 		for _, name := range p.GoFiles {
+			if strings.HasSuffix(filepath.Join(p.Dir, name), exempt) {
+				continue
+			}
 			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
