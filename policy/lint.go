@@ -67,7 +67,7 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 		}
 		for _, e := range *f.list(file) {
 			for _, p := range parents {
-				if has(*f.list(p), e) {
+				if slices.Contains(*f.list(p), e) {
 					o, _ := file.Origin(f.key, e)
 					l.found = append(l.found, Finding{o, "inherited", fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name)})
 					break
@@ -82,7 +82,7 @@ func (l *linter) shadowed() {
 	f := &l.whole.Files
 	shown := append(slices.Clone(f.Read), f.Write...)
 	for _, e := range f.Read {
-		if by := deepest(withoutMark(e), shown, f.Tmpfs); by != "" && has(f.Read, by) {
+		if by := deepest(withoutMark(e), shown, f.Tmpfs); by != "" && slices.Contains(f.Read, by) {
 			l.add("shadowed", "files.read", e, "%q is shown already by %q", e, by)
 		}
 	}
@@ -91,7 +91,7 @@ func (l *linter) shadowed() {
 		// A directory around a read-only part is named on purpose: as a mount
 		// of its own it cannot be renamed away with that part.
 		pins := slices.ContainsFunc(f.Read, func(r string) bool { return isWithin(withoutMark(r), withoutMark(e)) })
-		if by != "" && has(f.Write, by) && !pins {
+		if by != "" && slices.Contains(f.Write, by) && !pins {
 			l.add("shadowed", "files.write", e, "%q is writable already by %q", e, by)
 		}
 	}
@@ -265,7 +265,7 @@ func (l *linter) process() {
 			}
 		}
 	}
-	if p.Landlock == "off" && !has(l.whole.Files.Write, "/") && !has(l.whole.Files.Write, "?/") {
+	if p.Landlock == "off" && !slices.Contains(l.whole.Files.Write, "/") && !slices.Contains(l.whole.Files.Write, "?/") {
 		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts are the only wall around files")
 	}
 }

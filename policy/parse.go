@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,7 +124,7 @@ func (r *reader) header(e *unstable.Node) error {
 	if r.field(name) != nil {
 		return r.fail(at, faultf("%q is no table", name).or("write %s = ... above the first table, or below its own", name))
 	}
-	if !has(tables(), name) {
+	if !slices.Contains(tables(), name) {
 		return r.fail(at, faultf("unknown table %q", name).like(name, tables()))
 	}
 	if r.open[name] != 0 {
@@ -161,13 +162,13 @@ func (r *reader) keyValue(table string, e *unstable.Node) error {
 	key, at := r.keys(table, e.Key())
 	v := e.Value()
 
-	if table == "" && key != top && has(tables(), top) { // files.read = [...]
+	if table == "" && key != top && slices.Contains(tables(), top) { // files.read = [...]
 		if how := r.open[top]; how != 0 && how != byDots {
 			return r.fail(at, faultf("table %q is there already", top))
 		}
 		r.open[top] = byDots
 	}
-	if has(tables(), key) {
+	if slices.Contains(tables(), key) {
 		if v.Kind != unstable.InlineTable {
 			return r.fail(at, faultf("%q is a table", key).or("write [%s]", key))
 		}
@@ -287,13 +288,4 @@ func (r *reader) place(at int) (line, col int) {
 	}
 	r.last.at = at
 	return r.last.line, r.last.col
-}
-
-func has(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

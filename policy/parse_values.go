@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -242,7 +243,7 @@ func (r *reader) ruleList(key string, at int, v *unstable.Node, check func(strin
 		if f != nil {
 			return r.fail(where, f)
 		}
-		if has(*to, s) {
+		if slices.Contains(*to, s) {
 			return r.fail(where, faultf("%q is in %s already", s, key))
 		}
 		if len(*to) == MaxEntries {

@@ -1,6 +1,29 @@
 // Package policy is what a policy says, as pure data: parsing, resolving of
-// extends, validation and comparison. It reads no file it is not handed, asks
-// the machine nothing and decides nothing about how a wall is built.
+// extends, expansion of variables, comparison. It reads no file it is not
+// handed, asks the machine nothing and decides nothing about how a wall is
+// built.
+//
+// # The language, version 1
+//
+// A policy is one TOML file. Nothing in it is ignored: what is not known is an
+// error. It says its version and ends with its [expect] table, so that a file
+// that was cut short is an error too; Schema lists all keys. "version = 1"
+// pins the vocabulary: what a name or @group means under it never changes.
+//
+// Paths are absolute or begin with ~/ (the home), ./ (the project that the
+// caller stands in) or a variable: ${HOME}, ${CWD}, ${XDG_CONFIG_HOME},
+// ${XDG_CACHE_HOME}, ${XDG_DATA_HOME}, ${XDG_STATE_HOME}, ${XDG_RUNTIME_DIR};
+// ${USER} and ${UID} may stand anywhere in them. They have no "..", and
+// patterns only in files.hide. "?" in front of a path says that it may be
+// missing, in front of a writable one also that it may not be the caller's to
+// write, in front of a capability that the caller may not have it, and in
+// front of a pattern that the search for it may be cut short.
+//
+// extends lists policies, left to right. Lists add up; single values override;
+// "!x" takes out x, which must have been inherited. Of "x" and "?x" the first
+// counts; of a path that is read and written, the writing; of two values for
+// an environment variable, the later. A rule whose syscalls all begin with "!"
+// takes those out of the rules inherited. "none" lifts a limit inherited.
 package policy
 
 import "sbx/policy/seccomp"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -218,6 +219,36 @@ func nested(p *Policy) bool {
 		return slices.ContainsFunc([]string{"/usr", "/usr/lib", "/etc/x", "/srv/${USER}", "${HOME}/r", "${CWD}"}, func(r string) bool {
 			return isWithin(r, withoutMark(w))
 		})
+	})
+}
+
+// Whatever the variables are, expanded paths are absolute, clean, unique and
+// without variables; or there is an error.
+func TestRandomExpand(t *testing.T) {
+	values := []string{"", "/", "/h", "/h/u", "/usr", "/var/www", "relative", "/x/../y", "/h/", "/tmp"}
+	random(t, 300, func(a author, text string, p *Policy) {
+		v := Vars{
+			Home: a.one(values...), CWD: a.one(values...), User: a.one("u", "", "..", "a/b"), UID: a.IntN(9),
+			ConfigHome: a.one(values...), CacheHome: a.one(values...), RuntimeDir: a.one(values...),
+		}
+		q, err := p.Expand(v)
+		if err != nil {
+			return
+		}
+		shown := slices.Concat(q.Files.Read, q.Files.Write, q.Files.Tmpfs)
+		seen := map[string]bool{}
+		for i, e := range slices.Concat(shown, q.Files.Hide) {
+			s := withoutMark(e)
+			isPattern := i >= len(shown) && s[0] != '/'
+			if !isPattern && (s[0] != '/' || path.Clean(s) != s) || strings.Contains(e, "$") || i < len(shown) && seen[s] {
+				t.Errorf("%+v makes %q of\n%s", v, e, text)
+			}
+			seen[s] = true
+		}
+		// Only a policy that names the root shows the root.
+		if seen["/"] && !slices.Contains(p.Files.Read, "/") {
+			t.Errorf("%+v shows the root in\n%s", v, text)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sbx/policy/seccomp"
@@ -241,7 +242,7 @@ func hasRule(rules []seccomp.Rule, r seccomp.Rule) bool {
 // sameBut says whether part is whole with none or some system calls fewer.
 func sameBut(whole, part seccomp.Rule) bool {
 	for _, s := range part.Syscalls {
-		if !has(whole.Syscalls, s) {
+		if !slices.Contains(whole.Syscalls, s) {
 			return false
 		}
 	}
