@@ -50,7 +50,7 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 		return list, nil
 	}
 	for _, o := range []contender{
-		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all", "--seccomp", "--nonewprivs", "--private-dev", "--private-tmp"}, note: "its nearest; set-uid root, no user namespace"},
+		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all", "--seccomp", "--nonewprivs", "--private-dev"}, note: "its nearest; set-uid root, no user namespace"},
 		{name: "nsjail", args: []string{"nsjail", "-Mo", "-Q", "--disable_clone_newcgroup", "--chroot", "/", "--"}, note: "its nearest; no filter"},
 		{name: "minijail0", args: []string{"minijail0", "-U", "-m", "-M", "-p", "-v", "-l", "-N", "-e", "-n", "--"}, note: "its nearest; no filter"},
 		{name: "landrun", args: []string{"landrun", "--rox", "/"}, note: "Landlock only; no namespaces, no filter"},
@@ -89,7 +89,7 @@ func bubblewrap(p plan, target string, filters int) ([]string, error) {
 	for _, s := range p.Steps {
 		rest, isBind := strings.CutPrefix(s.Step, "bind ")
 		switch {
-		case s.Kind == "ns.Bind" && isBind:
+		case isBind:
 			rest = strings.TrimSuffix(rest, ", no exec")
 			var word, src string
 			for suffix, flag := range map[string]string{" read-only": "--ro-bind", " writable": "--bind", " as a device": ""} {

@@ -2,28 +2,24 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
+
+	"sbx/policies"
+	"sbx/policy/seccomp"
 )
 
-// filters are the seccomp programs that sbx embeds for policy pure, in load
-// order; the others are fed the same bytes.
+// filters are the seccomp programs that sbx has embedded for policy pure, in
+// load order; the others are fed the same bytes.
 func (b *runner) filters() ([][]byte, error) {
-	names, err := filepath.Glob(filepath.Join("policies", "filters", "pure*"+runtime.GOARCH+"*.bpf"))
+	p, err := policies.Find("pure")
 	if err != nil {
 		return nil, err
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("no embedded filter of policy pure below policies/filters")
-	}
 	var list [][]byte
-	for _, name := range names {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, data)
+	for _, program := range policies.Filters(&p.Seccomp, seccomp.Native()) {
+		list = append(list, program)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("policy pure has no embedded filter for this machine")
 	}
 	return list, nil
 }

@@ -94,7 +94,7 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 			err := cmd.Run()
 			took := time.Since(start)
 			if err != nil {
-				return outcome{}, fmt.Errorf("%s: %w\n%s", contenders[i].name, err, stderr.String())
+				return outcome{}, fmt.Errorf("%.400q: %w\n%s", contenders[i].args, err, stderr.String())
 			}
 			if round >= 3 { // the first ones fill caches
 				times[i] = append(times[i], took)
