@@ -8,8 +8,8 @@ import (
 )
 
 // FuzzCompile makes policies from the fuzzer's numbers, compiles them and holds
-// the programs against the naive evaluator: whatever compiles is valid and
-// answers as the policy says.
+// the programs against the naive evaluator, and a part of them against the
+// kernel: whatever compiles is valid and answers as the policy says.
 func FuzzCompile(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint32(16), uint64(0x5412), uint64(1<<32|0x5412))
 	f.Add(uint64(3), uint64(4), uint32(56), uint64(0x10000000), uint64(0))
@@ -37,6 +37,17 @@ func FuzzCompile(f *testing.F) {
 					checkOne(t, m, v, a.Audit(), n, [6]uint64{pick(), pick(), pick(), pick(), pick(), pick()})
 				}
 			}
+		}
+		if native == seccomp.Native() {
+			s, err := seccomp.LookupSyscall(ruled[r.IntN(len(ruled))].name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			numbers := []uint32{nr % seccomp.X32Bit}
+			if n, ok := s.Number(native); ok {
+				numbers = append(numbers, n)
+			}
+			kernelAgrees(t, p, programs[0], numbers, 10, r)
 		}
 	})
 }
