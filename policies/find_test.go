@@ -85,6 +85,57 @@ func TestExtendsCycle(t *testing.T) {
 	}
 }
 
+// The machine's policies, in a mount namespace with an /etc of its own.
+func TestSystemPolicies(t *testing.T) {
+	asRoot(t)
+	if os.Getenv("SBX_TEST_ETC") == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestSystemPolicies$", "-test.v")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS} // mounts become private
+		cmd.Env = append(os.Environ(), "SBX_TEST_ETC=1")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestSystemPolicies") {
+			t.Errorf("%v:\n%s", err, out)
+		}
+		return
+	}
+	must(t, unix.Mount("none", "/etc", "tmpfs", 0, "mode=755"))
+	must(t, os.MkdirAll(systemDir, 0o755))
+	user := isolate(t)
+	layer := func(dir, name, extends, shown string) {
+		write(t, dir+"/"+name+".toml", fmt.Sprintf("version = 1\nsummary = %q\nextends = [%s]\n[files]\nread = [%q]\n[expect]\n", dir, extends, shown))
+	}
+	reads := func(name string) string {
+		p, err := Find(name)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Join(p.Files.Read, " ")
+	}
+	layer(systemDir, "kernel", `"kernel"`, "/system")
+	layer(systemDir, "site", `"kernel"`, "/site")
+	if got := reads("site"); got != "/site /system" {
+		t.Errorf("the machine's: %s", got)
+	}
+	// A user's policy of a name goes first, and adds to the machine's, which
+	// adds to the embedded one; but it is nothing to the machine's others.
+	layer(user, "kernel", `"kernel"`, "/user")
+	layer(user, "own", `"site", "kernel"`, "/own")
+	for name, want := range map[string]string{"kernel": "/system /user", "site": "/site /system", "own": "/own /site /system /user", "pure": strings.Join(resolved("pure").Files.Read, " ")} {
+		if got := reads(name); got != want {
+			t.Errorf("%s reads %s, want %s", name, got, want)
+		}
+	}
+	chmod(t, systemDir, 0o777)
+	if got := reads("site"); !strings.Contains(got, "can be written by others") {
+		t.Errorf("a machine's directory that all may write: %s", got)
+	}
+	chmod(t, systemDir, 0o755)
+	chown(t, systemDir+"/site.toml", 65533)
+	if got := reads("site"); !strings.Contains(got, "belongs to user 65533") {
+		t.Errorf("a machine's policy of another's: %s", got)
+	}
+}
+
 // asRoot stops a test that needs to give files away. With SBX_MUST_WORK=1,
 // which the suite sets where it runs as root, it fails instead.
 func asRoot(t *testing.T) {

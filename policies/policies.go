@@ -38,9 +38,9 @@ const systemDir = "/etc/sbx/policies"
 
 // Find gives the policy of that name, resolved: the user's, else the
 // machine's, else the embedded one. A name with a slash is a path and used as
-// such. What extends names is looked up the same way, except that an embedded
-// policy extends embedded ones only, and that a policy that extends its own
-// name means the next one of that name.
+// such. What extends names is looked up from where the policy itself was found
+// on, so that a user's policies change neither the machine's nor the embedded
+// ones; a policy that extends its own name means the next one of that name.
 func Find(name string) (*policy.Policy, error) {
 	f, err := Load(name)
 	if err != nil {
@@ -114,7 +114,7 @@ func (l *Loaded) Resolve() (*policy.Policy, error) {
 	return p, nil
 }
 
-// extended loads what l extends by name.
+// extended loads what l extends under that name.
 func (l *Loaded) extended(name string) (*Loaded, error) {
 	below := 0
 	switch {
@@ -123,10 +123,13 @@ func (l *Loaded) extended(name string) (*Loaded, error) {
 			return nil, errors.New("an embedded policy extends no file")
 		}
 		below = 2
-	case name == l.Base && l.Source == User:
+	case l.Source == System:
+		below = 1 // the machine's policies are not for a user to change
+		if name == l.Base {
+			below = 2
+		}
+	case l.Source == User && name == l.Base:
 		below = 1
-	case name == l.Base && l.Source == System:
-		below = 2
 	}
 	return load(name, filepath.Dir(l.Path), below)
 }

@@ -96,6 +96,7 @@ func TestParseErrors(t *testing.T) {
 		{head + "[namespaces]\nnet = 'auto'" + tail, `f:3:7: "auto" is no kind of namespace`, `one of new, host, /path/to/join`},
 		{head + "[namespaces]\nnet = '/a/../b'" + tail, `f:3:7: "/a/../b" is no plain path of a namespace`, ""},
 		{head + "extends = ['web.toml']" + tail, `f:2:12: "web.toml" is no policy name`, "names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./web.toml"},
+		{head + "extends = ['~/x.toml']" + tail, `f:2:12: "~/x.toml": extends knows no variables`, "write the whole path, or one from this file's directory, as ./x.toml"},
 		{head + "extends = ['!web']" + tail, `f:2:12: "!web": nothing can be taken out of extends`, ""},
 		{head + "[limits]\nprocesses = 0" + tail, `f:3:13: limits.processes: 0 is below 1`, `write "none" for no limit`},
 		{head + "[limits]\nprocesses = 010" + tail, `f:3:13: not TOML: integers cannot have leading zeroes`, ""},

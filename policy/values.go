@@ -56,6 +56,9 @@ func checkSummary(s string) (string, *fault) {
 
 // checkExtends takes a name or, if it has a slash, a path.
 func checkExtends(s string) (string, *fault) {
+	if strings.HasPrefix(s, "~") || strings.Contains(s, "$") {
+		return "", faultf("%q: extends knows no variables", s).or("write the whole path, or one from this file's directory, as ./x.toml")
+	}
 	if strings.Contains(s, "/") {
 		return s, nil
 	}
