@@ -53,6 +53,7 @@ func commands() []command {
 		{"tick", "FILE: touch FILE every 10 ms, for a minute", tick},
 		{"core", "crash", core},
 		{"forks", "N: have up to N children at once", forks},
+		{"oracle", "what the filters answer to the calls on standard input", askFilters},
 	}
 }
 

@@ -140,6 +140,7 @@ func hidden(s seccomp.Syscall, arg0 uint32) string {
 // TestShipped holds every shipped policy's embedded filter against the naive
 // evaluator.
 func TestShipped(t *testing.T) {
+	seen := map[string]bool{}
 	for _, name := range policies.Names() {
 		l, err := policies.Load(name)
 		if err != nil {
@@ -155,6 +156,10 @@ func TestShipped(t *testing.T) {
 				if len(programs) != 1 {
 					t.Fatalf("%d programs", len(programs))
 				}
+				if seen[string(programs[0])] {
+					return // another policy says the same of calls
+				}
+				seen[string(programs[0])] = true
 				compare(t, &p.Seccomp, a, programs[0], rand.New(rand.NewPCG(1, 2)), 300)
 			})
 		}
