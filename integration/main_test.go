@@ -179,6 +179,11 @@ func lay() (string, error) {
 			return "", err
 		}
 	}
+	if os.Getuid() == 0 {
+		if err := layPrivileged(dir); err != nil {
+			return "", fmt.Errorf("lay out privileged bait: %w", err)
+		}
+	}
 	if err := copyTree("testdata", filepath.Join(dir, "testdata")); err != nil {
 		return "", err
 	}
@@ -194,6 +199,24 @@ func lay() (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+// layPrivileged makes probes that outside would run as root or with capabilities: one
+// set-user-ID, one with file capabilities.
+func layPrivileged(dir string) error {
+	for _, name := range []string{"probe-suid", "probe-caps"} {
+		if err := copyFile(filepath.Join(dir, "bin", "probe"), filepath.Join(dir, "bin", name), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "bin", "probe-suid"), 0o755|fs.ModeSetuid|fs.ModeSetgid); err != nil {
+		return err
+	}
+	out, err := exec.Command("setcap", "cap_net_raw,cap_sys_admin,cap_dac_override+ep", filepath.Join(dir, "bin", "probe-caps")).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("setcap: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func copyFile(from, to string, mode fs.FileMode) error {

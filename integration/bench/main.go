@@ -34,7 +34,7 @@ func main() {
 }
 
 func bench(sbx, write string, rounds int) error {
-	work, err := os.MkdirTemp("/var/tmp", "sbx-bench-")
+	work, err := os.MkdirTemp("/tmp", "sbx-bench-")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,155 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bait is what a host offers: TCP, MPTCP and UDP on the loopback, Unix sockets
+// by path and by abstract name. It counts who comes.
+type bait struct {
+	addr, path, abstract string
+	tcp, udp, unix       atomic.Int64
+}
+
+func layBait(t *testing.T) *bait {
+	t.Helper()
+	b := &bait{path: filepath.Join(t.TempDir(), "bait"), abstract: fmt.Sprintf("sbx-bait-%d", os.Getpid())}
+	accept := func(l net.Listener, count *atomic.Int64) {
+		t.Cleanup(func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				count.Add(1)
+				conn.Close()
+			}
+		}()
+	}
+	// Go's listener speaks MPTCP and TCP alike.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.addr = l.Addr().String()
+	accept(l, &b.tcp)
+	for _, name := range []string{b.path, "@" + b.abstract} {
+		l, err := net.Listen("unix", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept(l, &b.unix)
+	}
+	if err := os.Chmod(b.path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenPacket("udp", b.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			if _, _, err := conn.ReadFrom(buf); err != nil {
+				return
+			}
+			b.udp.Add(1)
+		}
+	}()
+	return b
+}
+
+// came is who came until now; a datagram may take a moment.
+func (b *bait) came() (tcp, udp, unix int64) {
+	time.Sleep(100 * time.Millisecond)
+	return b.tcp.Load(), b.udp.Load(), b.unix.Load()
+}
+
+// TestNetworkOff: with live listeners on the host, nothing gets there from a
+// policy without network: TCP, MPTCP, TCP Fast Open, UDP, Unix sockets by
+// path and abstract; and no other family is a way out.
+func TestNetworkOff(t *testing.T) {
+	b := layBait(t)
+	// The bait is good: without sbx everything gets through.
+	r := run(t, call{args: []string{binary("probe"), "sock", b.addr, b.path, b.abstract}, dir: t.TempDir()})
+	r.want(t, 0, "tcp connect: ok", "mptcp connect: ok", "udp send: ok", "unix path: ok", "unix abstract: ok")
+	tcp, udp, unixes := b.came()
+	if tcp < 2 || udp < 1 || unixes < 2 {
+		t.Fatalf("the bait is not taken: %d %d %d", tcp, udp, unixes)
+	}
+	for _, flags := range [][]string{
+		{"--policy", "default"}, {"--policy", "project"}, {"--policy", "build"}, {"--policy", "shell"}, {"--policy", "filter"}, {"--policy", "pure"},
+		{"--policy", "fetch", "--net", "none"}, {"--policy", "web", "--net", "none"},
+		// The socket's file shown read-only is still a door, unless closed.
+		{"--policy", "default", "--read", filepath.Dir(b.path)},
+	} {
+		r := sbxProbe(t, flags, "sock", b.addr, b.path, b.abstract)
+		r.want(t, 0)
+		answers := r.answers()
+		for _, what := range []string{"tcp connect", "mptcp connect", "tcp fastopen", "sctp", "raw", "packet", "netlink netfilter",
+			"vsock", "vsock 64-bit", "alg", "alg 64-bit", "bluetooth", "can", "tipc", "unix abstract"} {
+			if answers[what] == "ok" || answers[what] == "" {
+				t.Errorf("%q: %s: %q", flags, what, answers[what])
+			}
+		}
+		if len(flags) == 2 && answers["unix path"] == "ok" {
+			t.Errorf("%q: a Unix socket of the host's is reachable", flags)
+		}
+		if list := answers["interfaces"]; list != "lo" && list != "EPERM" && list != "EAFNOSUPPORT" && list != "EACCES" && !strings.HasPrefix(list, "route ip+net") {
+			t.Errorf("%q: interfaces %q", flags, list)
+		}
+	}
+	tcpNow, udpNow, unixNow := b.came()
+	if tcpNow != tcp || udpNow != udp {
+		t.Errorf("somebody got out: TCP %d, UDP %d", tcpNow-tcp, udpNow-udp)
+	}
+	if unixNow > unixes+1 {
+		t.Errorf("somebody got out by Unix sockets: %d", unixNow-unixes)
+	}
+}
+
+// TestNetworkOn: with the host's network, TCP and UDP work as outside, and
+// the ways that lead past it are shut all the same.
+func TestNetworkOn(t *testing.T) {
+	b := layBait(t)
+	r := sbxProbe(t, []string{"--policy", "fetch"}, "sock", b.addr, b.path, b.abstract)
+	r.want(t, 0, "tcp connect: ok", "udp send: ok")
+	answers := r.answers()
+	for _, what := range []string{"raw", "packet", "vsock", "vsock 64-bit", "alg", "alg 64-bit", "netlink netfilter", "unix path"} {
+		if answers[what] == "ok" || answers[what] == "" {
+			t.Errorf("%s: %q", what, answers[what])
+		}
+	}
+	if landlockABI(t) >= 6 && answers["unix abstract"] == "ok" {
+		t.Error("abstract sockets of the host's are reachable, though Landlock could scope them")
+	}
+}
+
+// landlockABI is the kernel's, 0 for none.
+func landlockABI(t *testing.T) int {
+	t.Helper()
+	r, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(r)
+}
