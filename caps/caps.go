@@ -5,14 +5,19 @@ package caps
 import (
 	"fmt"
 	"math/bits"
+	"strconv"
 	"strings"
 
-	"github.com/syndtr/gocapability/capability"
 	"golang.org/x/sys/unix"
 )
 
+//go:generate go run ./internal/gen
+
 // Set is a set of capabilities, bit n standing for capability number n.
 type Set uint64
+
+// All are the names of all capabilities, by number.
+func All() []string { return names[:] }
 
 // Kill lets init signal a target that has changed its user.
 const Kill = Set(1) << unix.CAP_KILL
@@ -24,9 +29,9 @@ const Admin = Set(1) << unix.CAP_SYS_ADMIN
 // in any case. An unknown name is an error.
 func Parse(name string) (Set, error) {
 	want := strings.TrimPrefix(strings.ToLower(name), "cap_")
-	for _, c := range capability.List() {
-		if c.String() == want {
-			return 1 << uint(c), nil
+	for n, name := range names {
+		if name == want {
+			return 1 << n, nil
 		}
 	}
 	return 0, fmt.Errorf("unknown capability %q", name)
@@ -34,13 +39,17 @@ func Parse(name string) (Set, error) {
 
 // Names lists the set's capabilities in the kernel's order.
 func (s Set) Names() []string {
-	names := make([]string, 0, bits.OnesCount64(uint64(s)))
+	list := make([]string, 0, bits.OnesCount64(uint64(s)))
 	for n := 0; n < 64; n++ {
-		if s&(1<<uint(n)) != 0 {
-			names = append(names, capability.Cap(n).String())
+		switch {
+		case s&(1<<uint(n)) == 0:
+		case n < len(names):
+			list = append(list, names[n])
+		default: // younger than our table
+			list = append(list, strconv.Itoa(n))
 		}
 	}
-	return names
+	return list
 }
 
 // String is the names with commas between, or "none".

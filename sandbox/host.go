@@ -172,8 +172,11 @@ func (h *Host) look(s string) File {
 	if err == unix.ELOOP { // a link at the end or on the way
 		if fd, err = unix.Open(s, unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
 			err = unix.Fstat(fd, &st)
-			if real, e := readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil {
-				f.Real, err = real, e
+			if err == nil {
+				if f.Real, err = readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
+					unix.Close(fd)
+					return File{Err: &NeedError{What: "see where it leads by /proc: " + err.Error(), Hint: "mount /proc: mount -t proc proc /proc"}}
+				}
 			}
 		}
 	}

@@ -137,6 +137,8 @@ func (ps *Process) Wait() (Exit, error) {
 		return Exit{}, e
 	case st.Ended != 0:
 		return Exit{unix.WaitStatus(st.WaitStatus)}, nil
+	case st.Lost != 0:
+		return Exit{}, fmt.Errorf("wait for the target in the sandbox, which was ended for it: %w", unix.Errno(st.Lost))
 	case ws.Signaled():
 		return Exit{ws}, nil // somebody killed the init, and so all
 	}

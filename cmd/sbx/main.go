@@ -14,7 +14,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -22,12 +21,6 @@ import (
 
 // version and commit are set by the linker; see the Makefile.
 var version, commit = "development", "unknown"
-
-func init() {
-	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
-	// that has to be the one thread that lives as long as the process.
-	runtime.LockOSThread()
-}
 
 func main() { os.Exit(run(os.Args[1:])) }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,6 +95,9 @@ func (l *launch) run(target []string) (int, error) {
 
 // supervise starts the plan and stays until the sandbox has ended.
 func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
+	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
+	// that has to be one that lives as long as the process.
+	runtime.LockOSThread()
 	// What was ignored stays ignored, by the target too: nohup(1).
 	catch := slices.DeleteFunc(sandbox.Forwarded[:], func(s unix.Signal) bool { return host.Ignored&(1<<(s-1)) != 0 })
 	caught, err := signals.Catch(catch...)

@@ -40,6 +40,8 @@ type Status struct {
 	// reports it, is there.
 	Ended      uint32
 	WaitStatus uint32
+	// Lost is the errno for which init could not go on waiting.
+	Lost uint32
 	// ready is the futex that holds the target back until init has shed its
 	// own powers.
 	ready uint32

@@ -36,13 +36,26 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 		reap(target, st, cfg)
 		sig, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&st.mask)),
 			uintptr(unsafe.Pointer(&st.info)), 0, 8, 0, 0)
-		if errno != 0 {
+		if errno == unix.EINTR {
 			continue
+		}
+		if errno != 0 {
+			giveUp(st, uintptr(errno))
 		}
 		if info.code == siQueue && info.pid == 0 && info.value == cfg.Cookie {
 			syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
 		}
 	}
+}
+
+// giveUp ends init, and so all, when it cannot do its work: the target does
+// not go on with nobody to end it.
+//
+//go:nosplit
+//go:norace
+func giveUp(st *Status, errno uintptr) {
+	st.Lost = uint32(errno)
+	exit(125)
 }
 
 //go:nosplit
@@ -51,7 +64,13 @@ func reap(target uintptr, st *Status, cfg *Config) {
 	for {
 		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)),
 			unix.WNOHANG|unix.WUNTRACED, 0, 0, 0)
-		if errno != 0 || pid == 0 {
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			giveUp(st, uintptr(errno))
+		}
+		if pid == 0 {
 			return
 		}
 		ws := st.wait

@@ -1,0 +1,81 @@
+package caps
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/syndtr/gocapability/capability"
+	"golang.org/x/sys/unix"
+)
+
+func TestNames(t *testing.T) {
+	list := capability.List()
+	if len(list) != len(names) {
+		t.Fatalf("%d names, gocapability has %d: go generate ./caps", len(names), len(list))
+	}
+	for n, c := range list {
+		if names[n] != c.String() || int(c) != n {
+			t.Errorf("number %d is %s, gocapability says %s", n, names[n], c)
+		}
+		for _, s := range []string{c.String(), "cap_" + c.String(), "CAP_" + strings.ToUpper(c.String())} {
+			if got, err := Parse(s); err != nil || got != 1<<n {
+				t.Errorf("Parse(%s) = %v, %v", s, got, err)
+			}
+		}
+	}
+	if Kill.String() != "kill" || Admin.String() != "sys_admin" || Set(0).String() != "none" {
+		t.Errorf("names %s, %s, %s", Kill, Admin, Set(0))
+	}
+	if got := (Kill | 1<<62).String(); got != "kill,62" {
+		t.Errorf("a capability younger than the table: %s", got)
+	}
+	for _, bad := range []string{"", "cap_", "net_admin ", "all", "39"} {
+		if s, err := Parse(bad); err == nil {
+			t.Errorf("Parse(%q) = %v", bad, s)
+		}
+	}
+}
+
+// TestLast compares with what /proc says.
+func TestLast(t *testing.T) {
+	b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Last(); err != nil || got != want {
+		t.Errorf("Last() = %d, %v, want %d", got, err, want)
+	}
+}
+
+func TestSecurebits(t *testing.T) {
+	// capabilities(7): every lock set, KEEP_CAPS never.
+	for _, s := range []Securebits{{}, {RootKeeps: true}} {
+		b := s.Bits()
+		if b&0xaa != 0xaa || b&0x10 != 0 {
+			t.Errorf("%v: bits %#x", s, b)
+		}
+		if noroot := b&1 != 0; noroot == s.RootKeeps {
+			t.Errorf("%v: bits %#x", s, b)
+		}
+		if fixup := b&4 == 0; fixup != s.RootKeeps {
+			t.Errorf("%v: root's workers would keep its capabilities, bits %#x", s, b)
+		}
+	}
+}
+
+func TestEffective(t *testing.T) {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var d [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &d[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Effective(); err != nil || uint32(got) != d[0].Effective || uint32(got>>32) != d[1].Effective {
+		t.Errorf("Effective() = %x, %v", uint64(got), err)
+	}
+}

@@ -1,0 +1,85 @@
+package sandbox
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policy"
+	"sbx/policy/seccomp"
+)
+
+// TestRefusals holds what Build refuses rather than weakens, and its words.
+func TestRefusals(t *testing.T) {
+	dir := func(uid, perm uint32) File {
+		return File{Real: "/w", Mode: unix.S_IFDIR, UID: uid, Perm: perm, Ino: 1}
+	}
+	for _, c := range []struct {
+		name string
+		uid  int
+		edit func(*policy.Policy, *Host, *Target)
+		want string // "" means that the plan is made
+	}{
+		{"plain", 1000, func(*policy.Policy, *Host, *Target) {}, ""},
+		{"missing path", 1000, func(p *policy.Policy, h *Host, _ *Target) { p.Files.Read = []string{"/none"} }, "show /none: no such file"},
+		{"missing optional path", 1000, func(p *policy.Policy, h *Host, _ *Target) { p.Files.Read = []string{"?/none"} }, ""},
+		{"unreadable path", 0, func(p *policy.Policy, h *Host, _ *Target) {
+			p.Files.Read = []string{"/x"}
+			h.Files["/x"] = File{Err: unix.EIO}
+		}, "look at /x: input/output error"},
+		{"not writable", 1000, func(p *policy.Policy, h *Host, _ *Target) {
+			p.Files.Write = []string{"/w"}
+			h.Files["/w"] = File{Real: "/w", Mode: unix.S_IFDIR, NoWrite: unix.EROFS}
+		}, "let the target write to /w: read-only file system"},
+		{"another's directory as root", 0, func(p *policy.Policy, h *Host, _ *Target) {
+			p.Files.Write = []string{"/w"}
+			h.Files["/w"] = dir(1000, 0o755)
+		}, "belongs to user 1000"},
+		{"another's directory with dac_override", 0, func(p *policy.Policy, h *Host, _ *Target) {
+			p.Files.Write = []string{"/w"}
+			p.Process.Capabilities = []string{"dac_override"}
+			h.Files["/w"] = dir(1000, 0o755)
+		}, ""},
+		{"everybody's directory as root", 0, func(p *policy.Policy, h *Host, _ *Target) {
+			p.Files.Write = []string{"/w"}
+			h.Files["/w"] = dir(1000, 0o777)
+		}, ""},
+		{"capability of nobody", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Process.Capabilities = []string{"net_bind_service"} }, "which the caller does not have"},
+		{"optional capability", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
+			p.Process.Capabilities = []string{"?net_bind_service"}
+		}, ""},
+		{"no such capability", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Process.Capabilities = []string{"root"} }, `unknown capability "root"`},
+		{"Landlock required", 1000, func(p *policy.Policy, h *Host, _ *Target) { p.Process.Landlock, h.Landlock = "require", 0 }, "Landlock"},
+		{"Landlock if there", 1000, func(p *policy.Policy, h *Host, _ *Target) { h.Landlock = 0 }, ""},
+		{"host user namespace", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.User = "host" }, "CAP_SYS_ADMIN"},
+		{"host pid namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.PID = "host" }, "pid namespace"},
+		{"joined namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.Net = "/run/ns" }, "joining"},
+		{"directory not shown", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Dir = "/srv" }, "start in /srv"},
+		{"relative directory", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Dir = "." }, "not an absolute path"},
+		{"zero byte", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Args = []string{"x", "a\x00b"} }, "zero byte"},
+		{"empty name", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Path = "" }, "name is empty"},
+		{"relative PATH", 1000, func(p *policy.Policy, _ *Host, t *Target) {
+			p.Process.Env, t.Env = []string{"PATH"}, []string{"PATH=.:bin"}
+		}, "no absolute directory"},
+		{"standard descriptor", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.KeepFDs = []int{2} }, "keep descriptor 2"},
+		{"abstract notify socket", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Env = []string{"NOTIFY_SOCKET=@x"} }, "abstract socket"},
+		{"no device", 1000, func(_ *policy.Policy, h *Host, _ *Target) { h.Files["/dev/null"] = File{Mode: unix.S_IFREG} }, "character device"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}}}
+			h := debian(p, c.uid)
+			target := Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}
+			c.edit(p, h, &target)
+			_, err := Build(p, allowAll, target, h)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	deny := []seccomp.Program{{6, 0, 0, 0, 1, 0, 5, 0}} // errno EPERM for everything
+	p := &policy.Policy{Name: "p"}
+	if _, err := Build(p, deny, Target{Path: "x", Args: []string{"x"}, Dir: "/"}, debian(p, 0)); err == nil || !strings.Contains(err.Error(), "denies execve") {
+		t.Errorf("a filter that lets nothing run: %v", err)
+	}
+}
