@@ -73,4 +73,6 @@ echo "(nginx was asked to quit; exit status $status)"
 
 echo
 echo "== What would be done, before it is done"
-show "$sbx" --dry-run --policy pure -- sort
+echo
+echo "\$ sbx --dry-run --policy pure -- sort | grep -vE '/(etc|dev|proc)/'"
+"$sbx" --dry-run --policy pure -- sort | grep -vE '/(etc|dev|proc)/'

@@ -163,6 +163,18 @@ os.execv(sys.argv[1], sys.argv[1:])`, binary("sbx")}, limits...), dir: t.TempDir
 			}
 		}
 	})
+	t.Run("ignored signals are still forwarded", func(t *testing.T) {
+		// A script's background jobs have INT and QUIT ignored. The target
+		// inherits that, and may set a handler all the same, as nginx does.
+		script := `trap '' INT QUIT HUP TERM USR1 USR2; "$@" & pid=$!
+while ! grep -q ready out 2>/dev/null; do sleep 0.01; done
+for s in INT QUIT HUP USR1 USR2 TERM; do kill -$s $pid; sleep 0.1; done
+wait $pid; echo status $?; cat out`
+		dir := t.TempDir()
+		r := run(t, call{args: []string{"/bin/bash", "-c", script, "bash", binary("sbx"), "--policy", "project", "--read", binary("probe"), "--",
+			"/bin/sh", "-c", "exec " + binary("probe") + " sig 33 >out"}, dir: dir})
+		r.want(t, 0, "status 33", "got SIGINT", "got SIGQUIT", "got SIGHUP", "got SIGUSR1", "got SIGUSR2", "got SIGTERM")
+	})
 	t.Run("SIGPIPE", func(t *testing.T) {
 		// A reader that leaves: the target dies of it or is told, sbx neither
 		// hangs nor calls it success.
