@@ -29,10 +29,45 @@ type Clause struct {
 	// Any lists the alternatives, of each of which all checks must hold. None
 	// means that the clause always holds.
 	Any [][]Check
-	// Why names the line of the policy that says so.
-	Why string
-	// rule is set for a clause from the policy's Rules.
-	rule bool
+	// Why is what of the policy says so.
+	Why Reason
+}
+
+// Reason names what decides: an entry of Allow or Deny, a rule, or what Note
+// says.
+type Reason struct {
+	// List is "allow" or "deny", and Entry the entry, if a list decides.
+	List, Entry string
+	// Rule is the rule's place in Rules, counted from 1, or 0.
+	Rule int
+	// Note says the rest: what else decides, or on which grounds.
+	Note string
+}
+
+// String is the reason for people.
+func (r Reason) String() string {
+	out := ""
+	switch {
+	case r.List != "":
+		out = r.List + " " + r.Entry
+	case r.Rule > 0:
+		out = fmt.Sprintf("rule %d", r.Rule)
+	default:
+		return r.Note
+	}
+	if r.Note != "" {
+		out += ", " + r.Note
+	}
+	return out
+}
+
+// note is the reason with a remark added.
+func (r Reason) note(s string) Reason {
+	if r.Note != "" {
+		s = r.Note + ", " + s
+	}
+	r.Note = s
+	return r
 }
 
 // Holds reports whether the clause holds for a call's arguments.
@@ -80,7 +115,7 @@ func (p *Policy) Answers(a Arch) (*Answers, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Answers{Arch: a, Unknown: Clause{Action: p.unknown(), Why: "unknown"}}
+	out := &Answers{Arch: a, Unknown: Clause{Action: p.unknown(), Why: Reason{Note: "unknown: no call has the number"}}}
 	for s := range Syscalls() {
 		nr, ok := s.Number(a)
 		if !ok {
@@ -152,7 +187,7 @@ func (p *Policy) Decide(native Arch, audit, nr uint32, args [6]uint64) (Clause, 
 	}
 	a, ok := LookupArch(audit, nr)
 	if !ok || !slices.Contains(abis, a) {
-		return Clause{Action: Action{Kind: KillProcess}, Why: "architecture not listed"}, nil
+		return Clause{Action: Action{Kind: KillProcess}, Why: Reason{Note: "the architecture is not listed"}}, nil
 	}
 	answers, err := p.Answers(a)
 	if err != nil {

@@ -44,8 +44,8 @@ func (r *resolver) builtins(s Syscall, in []Clause) ([]Clause, error) {
 		}
 		if s.Name() == "clone3" {
 			for i, c := range in {
-				if c.Action.Kind == Errno && !c.rule {
-					in[i] = Clause{Action: b.Action, Any: c.Any, Why: b.Why}
+				if c.Action.Kind == Errno && c.Why.Rule == 0 {
+					in[i] = Clause{Action: b.Action, Any: c.Any, Why: Reason{Note: b.Why}}
 				}
 			}
 		}
@@ -71,7 +71,7 @@ func (r *resolver) builtins(s Syscall, in []Clause) ([]Clause, error) {
 		if !in[len(in)-1].grants() {
 			any = both(any, granting(in))
 		}
-		in = cut(slices.Insert(in, first, Clause{Action: b.Action, Any: any, Why: b.Why}))
+		in = cut(slices.Insert(in, first, Clause{Action: b.Action, Any: any, Why: Reason{Note: b.Why}}))
 	}
 	return in, nil
 }

@@ -1,7 +1,5 @@
 package seccomp
 
-import "fmt"
-
 // sub is a call that a multiplexer makes for the number in its argument 0.
 type sub struct {
 	nr   uint64
@@ -48,7 +46,7 @@ func (r *resolver) multiplexer(s Syscall, subs []sub) ([]Clause, error) {
 	}
 	var out []Clause
 	for _, c := range own {
-		if c.Action.Kind != Allow && (len(c.Any) > 0 || c.Why != whyDefault) {
+		if c.Action.Kind != Allow && (len(c.Any) > 0 || c.Why != byDefault) {
 			out = append(out, c)
 		}
 	}
@@ -68,9 +66,9 @@ func (r *resolver) multiplexer(s Syscall, subs []sub) ([]Clause, error) {
 		}
 		c := strictest(clauses)
 		c.Any = [][]Check{{{Arg: 0, Mask: mask, In: []Range{{sub.nr, sub.nr}}}}}
-		c.Why = fmt.Sprintf("%s, for %s", c.Why, sub.name)
+		c.Why = c.Why.note("for " + sub.name)
 		out = append(out, c)
 	}
 	strictestFirst(out)
-	return trim(cut(append(out, Clause{Action: r.p.otherwise(), Why: whyDefault}))), nil
+	return trim(cut(append(out, Clause{Action: r.p.otherwise(), Why: byDefault}))), nil
 }

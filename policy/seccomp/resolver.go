@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // resolver works out the clauses of each call for one policy and architecture.
@@ -13,7 +12,7 @@ type resolver struct {
 	p    *Policy
 	arch Arch
 	// allow and deny give for a call the entry that lists it.
-	allow, deny map[string]string
+	allow, deny map[string]Reason
 	rules       []resolvedRule
 	// lifted holds the built-in rules that the policy takes out.
 	lifted map[string]bool
@@ -24,11 +23,11 @@ type resolvedRule struct {
 	calls  map[string]bool
 	when   []*Condition
 	action Action
-	why    string
+	why    Reason
 }
 
-// whyDefault is the reason of a clause that nothing in the policy names.
-const whyDefault = "default"
+// byDefault is the reason of a clause that nothing in the policy names.
+var byDefault = Reason{Note: "default"}
 
 func newResolver(p *Policy, a Arch) (*resolver, error) {
 	r := &resolver{p: p, arch: a, lifted: map[string]bool{}}
@@ -61,16 +60,16 @@ func newResolver(p *Policy, a Arch) (*resolver, error) {
 
 // listed expands a list; of several entries with the same call the first
 // counts for messages.
-func listed(list string, entries []string) (map[string]string, error) {
-	out := map[string]string{}
+func listed(list string, entries []string) (map[string]Reason, error) {
+	out := map[string]Reason{}
 	for _, e := range entries {
 		calls, err := Expand(e)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", list, err)
 		}
 		for _, c := range calls {
-			if out[c] == "" {
-				out[c] = list + " " + e
+			if _, ok := out[c]; !ok {
+				out[c] = Reason{List: list, Entry: e}
 			}
 		}
 	}
@@ -78,7 +77,7 @@ func listed(list string, entries []string) (map[string]string, error) {
 }
 
 func (rule Rule) resolve(i int) (resolvedRule, error) {
-	out := resolvedRule{calls: map[string]bool{}, action: rule.Action, why: fmt.Sprintf("rule %d", i+1)}
+	out := resolvedRule{calls: map[string]bool{}, action: rule.Action, why: Reason{Rule: i + 1}}
 	fail := func(err error) (resolvedRule, error) {
 		return resolvedRule{}, fmt.Errorf("rule %d: %w", i+1, err)
 	}
@@ -177,15 +176,15 @@ func (r *resolver) direct(s Syscall) ([]Clause, error) {
 			return nil, fmt.Errorf("%s: %w", rule.why, err)
 		}
 		if ok {
-			out = append(out, Clause{Action: rule.action, Any: any, Why: rule.why, rule: true})
+			out = append(out, Clause{Action: rule.action, Any: any, Why: rule.why})
 		}
 	}
 	if why, ok := r.allow[s.Name()]; ok && !ruled {
 		out = append(out, Clause{Action: Action{Kind: Allow}, Why: why})
 	}
-	last := Clause{Action: r.p.otherwise(), Why: whyDefault}
+	last := Clause{Action: r.p.otherwise(), Why: byDefault}
 	if s.Young() {
-		last = Clause{Action: r.p.unknown(), Why: "unknown (since Linux " + s.Since().String() + ")"}
+		last = Clause{Action: r.p.unknown(), Why: Reason{Note: "unknown: not listed, and new in Linux " + s.Since().String()}}
 	}
 	// Later goes before earlier among the equally strict: the last clause
 	// stays last, whatever its action is.
@@ -252,7 +251,7 @@ func strictest(in []Clause) Clause {
 		}
 	}
 	if len(in) > 1 {
-		out.Why = strings.TrimSpace(out.Why + " (arguments out of sight)")
+		out.Why = out.Why.note("because its arguments are out of sight")
 	}
 	return out
 }
