@@ -73,7 +73,7 @@ func (p *Plan) Start() (*Process, error) {
 		return nil, fmt.Errorf("lay out the status page: %w", err)
 	}
 	ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, child.Config{
-		Flags: uint64(p.New), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt})
+		Flags: uint64(p.New), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack})
 	if err != nil {
 		ps.free()
 		return nil, &StepError{namespacesStep{p.New}, err}

@@ -67,6 +67,8 @@ type Config struct {
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.
 	InitAt int
+	// Stack is the upper end of the stack that the target has until its exec.
+	Stack uintptr
 }
 
 // NewStatus maps a Status that a forked child shares.
@@ -157,6 +159,9 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
 		case step.OpAwait:
 			await(st)
 			continue
+		case step.OpFork:
+			part(c, calls, i, end, st, cfg)
+			continue // never: the target goes on in its own call of walk
 		case step.OpFail:
 			fail(st, i, c.Arg[0], 0)
 		}
@@ -186,12 +191,48 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
 		if c.Save != 0 {
 			st.slot[(c.Save-1)%step.NumSlots] = r
 		}
-		if c.Op == step.OpFork && r != 0 {
-			st.Forked = 1
-			walk2(calls, uintptr(cfg.InitAt), st, cfg)
-			initLoop(r, st, cfg)
-		}
 	}
+}
+
+// part parts the target from the init: the target goes on with the table, on
+// a stack of its own; here, in the init, it does not return.
+//
+//go:nosplit
+//go:norace
+func part(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
+	rest := targetArgs{calls, i + 1, end, st, cfg}
+	r := spawn(c.Arg[0], cfg.Stack, unsafe.Pointer(&rest))
+	if r > ^uintptr(4095) { // -errno
+		fail(st, i, -r, 0)
+	}
+	st.Forked = 1
+	walk2(calls, uintptr(cfg.InitAt), st, cfg)
+	initLoop(r, st, cfg)
+}
+
+// targetArgs are what the target's stack does not have.
+type targetArgs struct {
+	calls  unsafe.Pointer
+	i, end uintptr
+	st     *Status
+	cfg    *Config
+}
+
+// spawn is clone(2) with a stack for the child, on which it calls target and
+// never returns. It shares the memory of init, whose copy would be thrown away
+// by the exec in a moment: two processes of ours, both with signals blocked,
+// neither of which writes what the other reads but the Status.
+//
+//go:noescape
+func spawn(flags, stack uintptr, args unsafe.Pointer) uintptr
+
+// target is where the child of spawn begins.
+//
+//go:nosplit
+//go:norace
+func target(a *targetArgs) {
+	walk(a.calls, a.i, a.end, a.st, a.cfg)
+	exit(125)
 }
 
 // walk2 is init's part of the table: plain calls only. It is a function of

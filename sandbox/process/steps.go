@@ -85,10 +85,8 @@ type Fork struct{}
 
 func (Fork) String() string { return "fork the target from the init" }
 
-// Compile is one clone(2) with nothing shared.
-func (Fork) Compile(a *step.Asm) {
-	a.Fork(unix.SYS_CLONE, step.Int(int(unix.SIGCHLD)), step.Int(0), step.Int(0), step.Int(0), step.Int(0))
-}
+// Compile is one clone(2). The target shares init's memory until its exec.
+func (Fork) Compile(a *step.Asm) { a.Fork(unix.CLONE_VM | int(unix.SIGCHLD)) }
 
 // Await holds the target until init has given up its own powers.
 type Await struct{}

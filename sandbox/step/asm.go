@@ -15,8 +15,8 @@ type Op uint8
 const (
 	// OpSys makes the call.
 	OpSys Op = iota
-	// OpFork makes the call, a clone(2) that returns twice: the parent goes
-	// on as the sandbox's init, the child walks the rest of the table.
+	// OpFork is a clone(2) with the flags Arg[0]: the parent goes on as the
+	// sandbox's init, the child walks the rest of the table.
 	OpFork
 	// OpExec makes the call, an execve(2); it fails only when all tries in a
 	// row have, and then with the most telling errno, as execvp(3) does.
@@ -216,12 +216,9 @@ func (a *Asm) Sys(nr int, args ...Arg) *Call {
 	return c
 }
 
-// Fork appends the clone(2) that parts init from the target.
-func (a *Asm) Fork(nr int, args ...Arg) *Call {
-	c := a.Sys(nr, args...)
-	c.Op = OpFork
-	return c
-}
+// Fork appends the clone(2), with these flags, that parts init from the
+// target.
+func (a *Asm) Fork(flags int) { a.add(OpFork, []Arg{Int(flags)}) }
 
 // Exec appends one try of execve(2). Tries stand next to each other.
 func (a *Asm) Exec(path, argv, envp Arg) *Call {
@@ -281,21 +278,29 @@ func (c *Call) Or(e unix.Errno) *Call {
 // the Go heap, because addresses kept as numbers do not hold Go memory alive.
 type Table struct {
 	Calls []Call
+	// Stack is the upper end of a stack that lies behind the data.
+	Stack uintptr
 	mem   []byte
 }
+
+// stackSize is more than the few hundred bytes that the linker allows a chain
+// of functions that cannot grow their stack, and leaves all aligned to 16.
+const stackSize = 8192
 
 // Link lays calls and data out in memory and turns offsets into addresses.
 // The caller frees the Table when no child can need it any more.
 func (a *Asm) Link() (*Table, error) {
 	size := len(a.calls) * int(unsafe.Sizeof(Call{}))
 	start := (size + 15) &^ 15
-	mem, err := unix.Mmap(-1, 0, start+len(a.data)+16, unix.PROT_READ|unix.PROT_WRITE,
+	dataEnd := (start + len(a.data) + 15) &^ 15
+	mem, err := unix.Mmap(-1, 0, dataEnd+stackSize, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Calls: unsafe.Slice((*Call)(unsafe.Pointer(&mem[0])), len(a.calls)), mem: mem}
-	data := mem[start:]
+	t := &Table{Calls: unsafe.Slice((*Call)(unsafe.Pointer(&mem[0])), len(a.calls)), mem: mem,
+		Stack: uintptr(unsafe.Pointer(&mem[0])) + uintptr(len(mem))}
+	data := mem[start:dataEnd]
 	base := uintptr(unsafe.Pointer(&data[0]))
 	copy(data, a.data)
 	for _, r := range a.relocs {
