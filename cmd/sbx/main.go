@@ -59,17 +59,43 @@ func run(args []string) int {
 	return code
 }
 
-// plainLaunch reads the commonest launches without kong, whose model of the
-// flags takes longer to build than the whole plan: no flag, or a policy's
-// name. A test holds it to what kong makes of the same words.
+// plainLaunch reads plain launches, long flags each followed by its value,
+// without kong, whose model of the flags takes longer to build than the whole
+// plan. It leaves everything else, errors above all, to kong; a test holds it
+// to what kong makes of the same words.
 func plainLaunch(own []string) (launch, bool) {
-	switch {
-	case len(own) == 0:
-		return launch{Policy: "default"}, true
-	case len(own) == 2 && (own[0] == "--policy" || own[0] == "-p") && own[1] != "" && own[1][0] != '-':
-		return launch{Policy: own[1]}, true
+	l := launch{Policy: "default"}
+	if len(own)%2 != 0 {
+		return l, false
 	}
-	return launch{}, false
+	for i := 0; i < len(own); i += 2 {
+		value := own[i+1]
+		if value == "" || value[0] == '-' {
+			return l, false
+		}
+		switch own[i] {
+		case "--policy":
+			l.Policy = value
+		case "--read":
+			l.Read = append(l.Read, value)
+		case "--write":
+			l.Write = append(l.Write, value)
+		case "--hide":
+			l.Hide = append(l.Hide, value)
+		case "--env":
+			l.Env = append(l.Env, value)
+		case "--dir":
+			l.Dir = value
+		case "--net":
+			if value != "host" && value != "none" {
+				return l, false
+			}
+			l.Net = value
+		default:
+			return l, false
+		}
+	}
+	return l, true
 }
 
 // parse reads args into cli. It says whether that is all there is to do,

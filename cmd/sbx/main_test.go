@@ -9,7 +9,8 @@ import (
 func TestPlainLaunch(t *testing.T) {
 	short := 0
 	for _, args := range [][]string{{}, {"--policy", "web"}, {"-p", "./x.toml"}, {"-p", "-n"}, {"--policy", ""}, {"--dry-run"},
-		{"--policy=web"}, {"-p", "a", "--read", "/x"}, {"-pweb"}, {"--policy", "=x"}, {"--policy", "a,b"}} {
+		{"--policy=web"}, {"--read", "/a", "--read", "b,c", "--write", "?/x", "--policy", "web", "--policy", "pure"}, {"--net", "host"}, {"--net", "new"},
+		{"--env", "A=b=c", "--env", "B", "--hide", "*.x,y", "--hide", " ", "--dir", "."}, {"--read"}, {"--read", "--write"}, {"--keep-fd", "3"}, {"-p", "a", "--read", "/x"}, {"-pweb"}, {"--policy", "=x"}, {"--policy", "a,b"}} {
 		got, ok := plainLaunch(args)
 		if !ok {
 			continue
@@ -23,7 +24,7 @@ func TestPlainLaunch(t *testing.T) {
 			t.Errorf("%q: %+v, kong reads %+v", args, got, want)
 		}
 	}
-	if short < 3 {
+	if short < 6 {
 		t.Errorf("the short cut took %d of the launches", short)
 	}
 }

@@ -98,9 +98,9 @@ func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
-	// What was ignored stays ignored, by the target too: nohup(1).
-	catch := slices.DeleteFunc(sandbox.Forwarded[:], func(s unix.Signal) bool { return host.Ignored&(1<<(s-1)) != 0 })
-	caught, err := signals.Catch(catch...)
+	// All of them, also what we were started to ignore: the target inherits
+	// that, and drops the signal by itself unless it has a handler.
+	caught, err := signals.Catch(sandbox.Forwarded[:]...)
 	if err != nil {
 		return 0, err
 	}

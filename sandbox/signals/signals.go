@@ -20,6 +20,8 @@ type Info struct {
 }
 
 // pipe is the descriptor that the handler writes to.
+//
+//lint:ignore U1000 the assembler reads it
 var pipe int64
 
 // handlers gives the addresses of the signal handler, which writes its
