@@ -43,8 +43,9 @@ func (ps *Process) Supervise(caught int) (Exit, error) {
 				// As the shell sees it, the job has stopped.
 				unix.Kill(unix.Getpid(), unix.SIGSTOP)
 			}
-		} else if fds[1].Revents != 0 {
-			fds[1].Fd = -1 // the init has gone; the pidfd is about to say so
+		}
+		if fds[1].Revents&unix.POLLHUP != 0 {
+			fds[1].Fd = -1 // the init is ending; the pidfd is about to say so
 		}
 	}
 }
