@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,10 +107,13 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
 	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
 	paths := make([]string, 0, 64)
-	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide} {
+	// With all of the outside shown, what may be missing is shown with it.
+	whole := slices.Contains(p.Files.Read, "/") || slices.Contains(p.Files.Write, "/")
+	for i, list := range [...][]string{p.Files.Write, p.Files.Hide, p.Files.Read} {
 		for _, s := range list {
-			if s = strings.TrimPrefix(s, "?"); strings.HasPrefix(s, "/") {
-				paths = append(paths, s)
+			name, optional := strings.CutPrefix(s, "?")
+			if read := i == 2; strings.HasPrefix(name, "/") && !(read && optional && whole) {
+				paths = append(paths, name)
 			}
 		}
 	}
