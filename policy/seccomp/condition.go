@@ -263,3 +263,17 @@ func (v *value) resolve(a Arch, width int) (uint64, error) {
 
 // ones is a number of width bits, all set.
 func ones(width int) uint64 { return ^uint64(0) >> (64 - width) }
+
+// ParseValue reads a value as conditions have them: a number, or constants
+// joined by "|", which may differ between architectures.
+func ParseValue(s string, a Arch) (uint64, error) {
+	p := &parser{rest: s}
+	v, err := p.value()
+	if err == nil && strings.TrimSpace(p.rest) != "" {
+		err = fmt.Errorf("%q follows a complete value", strings.TrimSpace(p.rest))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("value %q: %w", s, err)
+	}
+	return v.resolve(a, 64)
+}

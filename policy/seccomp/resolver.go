@@ -58,18 +58,19 @@ func newResolver(p *Policy, a Arch) (*resolver, error) {
 	return r, nil
 }
 
-// listed expands a list; of several entries with the same call the first
-// counts for messages.
+// listed expands a list; of several entries with the same call the one with
+// the fewest calls is named as the reason.
 func listed(list string, entries []string) (map[string]Reason, error) {
 	out := map[string]Reason{}
+	size := map[string]int{}
 	for _, e := range entries {
 		calls, err := Expand(e)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", list, err)
 		}
 		for _, c := range calls {
-			if _, ok := out[c]; !ok {
-				out[c] = Reason{List: list, Entry: e}
+			if n := size[c]; n == 0 || len(calls) < n {
+				out[c], size[c] = Reason{List: list, Entry: e}, len(calls)
 			}
 		}
 	}

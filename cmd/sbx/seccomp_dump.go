@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"sbx/policies"
+	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/policy/seccomp/bpf"
+	"sbx/policy/seccomp/cache"
+	"sbx/policy/seccomp/compile"
+)
+
+// seccompDumpCmd is "sbx seccomp dump".
+type seccompDumpCmd struct {
+	Target string `arg:"" help:"A policy, by name or path with a slash, or a process, by its number."`
+	Arch   string `short:"a" placeholder:"ARCH" help:"Make the policy's filter for a machine of that architecture."`
+	Filter int    `short:"f" placeholder:"N" help:"Only the Nth filter of a process, counted from 1 as they were loaded."`
+	Raw    bool   `help:"Print raw BPF, as bwrap --seccomp and seccomp-tools take it."`
+}
+
+// Run prints the filters on standard output.
+func (c *seccompDumpCmd) Run() error { return c.run(os.Stdout) }
+
+func (c *seccompDumpCmd) run(w io.Writer) error {
+	list, arch, err := c.programs()
+	if err != nil {
+		return err
+	}
+	if c.Filter < 0 || c.Filter > len(list) {
+		return fmt.Errorf("print filter %d: there are %d", c.Filter, len(list))
+	}
+	first := 1
+	if c.Filter > 0 {
+		first, list = c.Filter, list[c.Filter-1:c.Filter]
+	}
+	if c.Raw {
+		if len(list) != 1 {
+			return fmt.Errorf("print raw BPF: there are %d filters, choose one by --filter", len(list))
+		}
+		_, err := w.Write(list[0])
+		return err
+	}
+	for i, p := range list {
+		if len(list) > 1 {
+			if _, err := fmt.Fprintf(w, "# filter %d\n", first+i); err != nil {
+				return err
+			}
+		}
+		code, err := bpf.Decode(p)
+		if err != nil {
+			return fmt.Errorf("read filter %d: %w", first+i, err)
+		}
+		if err := bpf.Print(w, code, arch, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *seccompDumpCmd) programs() ([]seccomp.Program, seccomp.Arch, error) {
+	arch := seccomp.Native()
+	if pid, err := strconv.ParseUint(c.Target, 10, 31); err == nil {
+		if c.Arch != "" {
+			return nil, arch, errors.New("a process has its filters for its own architecture: --arch is for policies")
+		}
+		list, err := bpf.OfProcess(int(pid))
+		if err == nil && len(list) == 0 {
+			err = fmt.Errorf("print the filters of process %d: it has none", pid)
+		}
+		return list, arch, err
+	}
+	if c.Arch != "" {
+		var err error
+		if arch, err = seccomp.ParseArch(c.Arch); err != nil {
+			return nil, arch, err
+		}
+	}
+	p, err := policies.Find(c.Target)
+	if err != nil {
+		return nil, arch, err
+	}
+	list, err := programsFor(p, arch)
+	return list, arch, err
+}
+
+// programsFor are the filters of a policy for a machine of an architecture.
+func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
+	if list := policies.Filters(&p.Seccomp, a); list != nil {
+		return list, nil
+	}
+	kept := cache.User()
+	defer kept.Close()
+	list, err := compile.Compile(&p.Seccomp, a, kept)
+	if err != nil {
+		return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
+	}
+	return list, nil
+}
+
+// seccompDisasmCmd is "sbx seccomp disasm".
+type seccompDisasmCmd struct {
+	File string `arg:"" help:"The file, or - for standard input."`
+	Arch string `short:"a" placeholder:"ARCH" help:"Name system calls as on that architecture, where the filter does not ask for it."`
+}
+
+// Run prints the filter on standard output.
+func (c *seccompDisasmCmd) Run() error { return c.run(os.Stdin, os.Stdout) }
+
+func (c *seccompDisasmCmd) run(in io.Reader, w io.Writer) error {
+	arch := seccomp.Native()
+	if c.Arch != "" {
+		var err error
+		if arch, err = seccomp.ParseArch(c.Arch); err != nil {
+			return err
+		}
+	}
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	const most = 8 * compile.MaxInstructions
+	data, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", c.File, err)
+	}
+	code, err := bpf.Decode(data)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", c.File, err)
+	}
+	return bpf.Print(w, code, arch, nil)
+}
