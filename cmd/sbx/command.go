@@ -10,7 +10,8 @@ const commandHelp = `Ask about policies and filters. To run a program: sbx [flag
 
 // commands is the grammar of everything that is not a launch.
 type commands struct {
-	Policy policyCmd `cmd:"" help:"List, show, check and compare policies."`
+	Policy  policyCmd  `cmd:"" help:"List, show, check and compare policies."`
+	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
 }
 
 func runCommand(args []string) int {
