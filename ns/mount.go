@@ -217,18 +217,29 @@ func (s Seal) Compile(a *step.Asm) {
 		a.Bytes(attr), step.Int(len(attr)))
 }
 
-// Pivot makes the new root the root and takes the old one away: pivot_root(2)
-// rather than chroot(2), which a descriptor of the outside would undo.
+// Pivot makes the new root the root: pivot_root(2) rather than chroot(2),
+// which a descriptor of the outside would undo. The old root lies over it then,
+// where no path leads, until Detach.
 type Pivot struct{}
 
-func (Pivot) String() string { return "change to the new root and unmount the old" }
+func (Pivot) String() string { return "change to the new root" }
 
-// Compile stacks the old root on the new and detaches it.
+// Compile stacks the old root on the new.
 func (Pivot) Compile(a *step.Asm) {
 	dot := a.Str(".")
 	a.Sys(unix.SYS_FCHDIR, step.SlotRoot.Arg())
 	a.Sys(unix.SYS_PIVOT_ROOT, dot, dot)
-	a.Sys(unix.SYS_UMOUNT2, dot, step.Int(unix.MNT_DETACH))
+}
+
+// Detach takes the old root away. It waits for all processors to have
+// forgotten it, so it is left to the init while the target prepares.
+type Detach struct{}
+
+func (Detach) String() string { return "unmount the old root" }
+
+// Compile unmounts what lies over the current directory, the new root.
+func (Detach) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))
 	a.Sys(unix.SYS_CHDIR, a.Str("/"))
 }
 
