@@ -75,6 +75,9 @@ func (l *Loaded) Parse() (*policy.Policy, error) {
 		return nil, err
 	}
 	p.Name = l.label()
+	if err := l.readProfile(p); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

@@ -92,6 +92,7 @@ func fields() []field {
 		{key: "limits.memory", doc: "most memory, as 512M or 2G, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Memory }, check: checkSize},
 		{key: "limits.time", doc: "longest run, as 90s or 1h30m, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Time }, check: checkTime},
 
+		{key: "seccomp.oci", doc: "container runtime's seccomp profile, in the place of all that is inherited here", str: func(p *Policy) *string { return &p.OCI }, check: checkProfile},
 		{key: "seccomp.default", doc: "answer to known system calls that nothing names (default errno:EPERM)", action: func(p *Policy) *seccomp.Action { return &p.Seccomp.Default }, deflt: "errno:EPERM"},
 		{key: "seccomp.unknown", doc: "answer to system calls younger than the table (default errno:ENOSYS)", action: func(p *Policy) *seccomp.Action { return &p.Seccomp.Unknown }, deflt: "errno:ENOSYS"},
 		{key: "seccomp.allow", doc: "system calls and @groups allowed", list: func(p *Policy) *[]string { return &p.Seccomp.Allow }, check: checkSyscall, removable: true, wide: true},

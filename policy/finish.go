@@ -10,6 +10,9 @@ import (
 // finish says what was left unsaid, orders the lists and checks what only the
 // whole policy shows.
 func finish(p *Policy) error {
+	if err := applyProfile(p); err != nil {
+		return err
+	}
 	for _, f := range fields() {
 		switch {
 		case f.str != nil && *f.str(p) == "":

@@ -106,6 +106,9 @@ func (r *reader) finish() error {
 	if err := r.finishRule(); err != nil {
 		return err
 	}
+	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
+		return &Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Hint: "beside it, deny and rules can take calls away"}
+	}
 	if r.open["expect"] != 0 && r.table != "expect" {
 		return r.fail(len(r.data), faultf("[expect] is not the last table").or("put it last, under a header of its own"))
 	}

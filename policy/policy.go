@@ -49,8 +49,14 @@ type Policy struct {
 	Seccomp    seccomp.Policy
 	Expect     Expect
 
+	// OCI is the path of a container runtime's seccomp profile, which stands
+	// in the place of all that is inherited for [seccomp]: see SetProfile.
+	// Resolved policies have what it says in Seccomp, and no OCI.
+	OCI string
+
 	// origins says where each entry was written; see Origin.
 	origins map[string]Origin
+	profile *profile
 }
 
 // Namespaces says for each kind "new", "host" or the path of an nsfs file to

@@ -97,6 +97,9 @@ func (p *Policy) at(key, entry string, err error) error {
 // merge puts what p says on top of sum.
 func merge(sum, p *Policy) error {
 	entries := 0
+	if p.OCI != "" {
+		sum.Seccomp, sum.profile = seccomp.Policy{}, p.profile
+	}
 	for _, f := range fields() {
 		switch {
 		case f.list != nil && f.key != "extends":
