@@ -201,7 +201,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 			if !named(p, s) {
 				return "a source that the policy does not name: " + s.Source
 			}
-			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool { return strings.TrimPrefix(w, "?") == s.Dest || real(w) == s.Source }) {
+			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool { return real(w) == s.Dest || real(w) == s.Source || s.Below && within(s.Source, real(w)) }) {
 				return "writable without being named so: " + s.Source
 			}
 		}
@@ -225,7 +225,8 @@ func named(p *policy.Policy, b ns.Bind) bool {
 	}
 	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
 		for _, s := range list {
-			if s = real(s); s == b.Source || s == b.Dest {
+			// Or a directory over what is guarded; see between.
+			if s = real(s); s == b.Source || s == b.Dest || b.Write && b.Below && within(s, b.Source) {
 				return true
 			}
 		}

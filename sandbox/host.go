@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,6 +118,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			}
 		}
 	}
+	paths = append(paths, between(p)...)
 	if on(p.Files.Dev) {
 		for _, d := range devices {
 			paths = append(paths, "/dev/"+d)
@@ -225,6 +227,32 @@ func (h *Host) masks() {
 			h.Masks = append(h.Masks, Hidden{"/proc/" + name, st.Mode&unix.S_IFMT == unix.S_IFDIR})
 		}
 	}
+}
+
+// between lists the directories that lie between what may be written and
+// what in it may only be read. They are bound onto themselves: a directory
+// that something is mounted on cannot be renamed, and with it would go what
+// is guarded below, to leave its place to a forgery.
+func between(p *policy.Policy) []string {
+	var list []string
+	for _, s := range p.Files.Read {
+		s = strings.TrimPrefix(s, "?")
+		over := "" // the nearest writable entry over s
+		for _, w := range p.Files.Write {
+			if w = strings.TrimPrefix(w, "?"); w != s && w != "/" && within(s, w) && len(w) > len(over) {
+				over = w
+			}
+		}
+		if over == "" {
+			continue
+		}
+		for d := path.Dir(s); d != over; d = path.Dir(d) {
+			if !slices.Contains(list, d) {
+				list = append(list, d)
+			}
+		}
+	}
+	return list
 }
 
 // Shows says whether the target will see dir's own content: whether the

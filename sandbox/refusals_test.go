@@ -83,3 +83,29 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a filter that lets nothing run: %v", err)
 	}
 }
+
+// TestBetween holds that what is guarded in a writable directory stays where
+// it is: no directory over it can be renamed.
+func TestBetween(t *testing.T) {
+	p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Read: []string{"/w/a/b/guard", "/w/top", "/r/x"}}}
+	if got := between(p); len(got) != 2 || got[0] != "/w/a/b" || got[1] != "/w/a" {
+		t.Fatalf("between: %v", got)
+	}
+	h := debian(p, 1000)
+	for i, d := range []string{"/w/a", "/w/a/b"} {
+		h.Files[d] = File{Real: d, Mode: unix.S_IFDIR, Major: 8, Minor: 1, Ino: uint64(900 + i)}
+	}
+	plan, err := Build(p, allowAll, Target{Path: "x", Args: []string{"x"}, Dir: "/w"}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := plan.String()
+	last := -1
+	for _, want := range []string{"bind /w writable", "bind /w/a writable", "bind /w/a/b writable", "bind /w/a/b/guard read-only"} {
+		at := strings.Index(text, want+"\n")
+		if at <= last {
+			t.Errorf("%q is missing or too early in\n%s", want, text)
+		}
+		last = at
+	}
+}

@@ -39,6 +39,7 @@ type entry struct {
 	noExec   bool
 	device   bool
 	optional bool
+	fixed    bool // shown by another entry; bound so that it cannot be renamed
 }
 
 // view turns lists of paths into mounts: parents first, by depth of path, so
@@ -91,7 +92,15 @@ func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 		}
 		return nil
 	}
-	return errors.Join(add(p.Files.Write, writeKind), add(p.Files.Read, readKind), add(p.Files.Tmpfs, tmpfsKind))
+	if err := errors.Join(add(p.Files.Write, writeKind), add(p.Files.Read, readKind), add(p.Files.Tmpfs, tmpfsKind)); err != nil {
+		return err
+	}
+	for _, s := range between(p) {
+		if f := v.host.Files[s]; f.Mode != 0 && f.Real == s && !seen[s] {
+			v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f, fixed: true})
+		}
+	}
+	return nil
 }
 
 // writable says why the target could not write to the file, if so.
@@ -162,7 +171,7 @@ func (v *view) place(e entry) error {
 		e.path = e.src.Real
 		up, upKind = v.above(e.path)
 	}
-	if upKind == e.kind && e.src.Real == e.path && !e.device && (upKind == readKind || upKind == writeKind) {
+	if upKind == e.kind && e.src.Real == e.path && !e.device && !e.fixed && (upKind == readKind || upKind == writeKind) {
 		return nil // shown already, in the same way
 	}
 	below := v.outside(up)
@@ -260,7 +269,7 @@ func (v *view) rules(abi int) []step.Step {
 	rules := []step.Step{landlock.Rule{ABI: abi, Path: "/", Allow: landlock.Read}}
 	for _, e := range v.entries {
 		k, ok := v.made[e.path]
-		if !ok || k != e.kind || e.device {
+		if !ok || k != e.kind || e.device || e.fixed {
 			continue
 		}
 		switch k {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -113,7 +114,11 @@ func parse(cli any, name, help string, args []string, found func(*kong.Context))
 		return code, true
 	}
 	if err != nil {
-		return report(&usageError{"read the command line: " + err.Error(), usageHint(args)}), true
+		hint := name + " " + strings.Join(args[:min(1, len(args))], "") + " --help lists what there is"
+		if found == nil {
+			hint = usageHint(args)
+		}
+		return report(&usageError{"read the command line: " + err.Error(), hint}), true
 	}
 	if found != nil {
 		found(ctx)

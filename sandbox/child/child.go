@@ -228,6 +228,7 @@ func spawn(flags, stack uintptr, args unsafe.Pointer) uintptr
 
 // target is where the child of spawn begins.
 //
+//lint:ignore U1000 the assembler calls it
 //go:nosplit
 //go:norace
 func target(a *targetArgs) {
