@@ -201,7 +201,9 @@ func sound(plan *Plan, p *policy.Policy) string {
 			if !named(p, s) {
 				return "a source that the policy does not name: " + s.Source
 			}
-			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool { return real(w) == s.Dest || real(w) == s.Source || s.Below && within(s.Source, real(w)) }) {
+			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool {
+				return real(w) == s.Dest || real(w) == s.Source || s.Below && within(s.Source, real(w))
+			}) {
 				return "writable without being named so: " + s.Source
 			}
 		}
