@@ -116,18 +116,23 @@ func (p *Policy) Answers(a Arch) (*Answers, error) {
 		return nil, err
 	}
 	out := &Answers{Arch: a, Unknown: Clause{Action: p.unknown(), Why: Reason{Note: "unknown: no call has the number"}}}
+	// By number; the call's place in the table is kept below it.
+	var order []uint64
 	for s := range Syscalls() {
-		nr, ok := s.Number(a)
-		if !ok {
-			continue
+		if nr, ok := s.Number(a); ok {
+			order = append(order, uint64(nr)<<16|uint64(s.n))
 		}
+	}
+	slices.Sort(order)
+	out.Calls = make([]Answer, len(order))
+	for i, o := range order {
+		s := Syscall{uint16(o)}
 		clauses, err := r.clauses(s)
 		if err != nil {
 			return nil, err
 		}
-		out.Calls = append(out.Calls, Answer{s, nr, clauses})
+		out.Calls[i] = Answer{s, uint32(o >> 16), clauses}
 	}
-	slices.SortFunc(out.Calls, func(x, y Answer) int { return cmp.Compare(x.Number, y.Number) })
 	return out, nil
 }
 

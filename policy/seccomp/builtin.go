@@ -35,10 +35,7 @@ func Builtins() []Builtin {
 
 // builtins adds the built-in rules about a call to its clauses.
 func (r *resolver) builtins(s Syscall, in []Clause) ([]Clause, error) {
-	if r.lifted[s.Name()] {
-		return in, nil
-	}
-	for _, b := range Builtins() {
+	for _, b := range r.builtin {
 		if b.Syscall != s.Name() {
 			continue
 		}

@@ -7,8 +7,11 @@ import (
 )
 
 // group is a set of calls and further groups, named "@..."; members are
-// separated by spaces.
-type group struct{ name, help, members string }
+// separated by spaces, calls are those of all groups in it.
+type group struct {
+	name, help, members string
+	calls               callSet
+}
 
 // Group is a named set of system calls. The zero value is none.
 type Group struct{ g *group }
@@ -23,22 +26,7 @@ func (g Group) Help() string { return g.g.help }
 func (g Group) Members() []string { return strings.Fields(g.g.members) }
 
 // Syscalls lists the calls in it and in the groups it contains, sorted.
-func (g Group) Syscalls() []string {
-	var out []string
-	for _, m := range g.Members() {
-		if strings.HasPrefix(m, "@") {
-			sub, err := LookupGroup(m)
-			if err != nil {
-				panic(err) // a test holds the table free of such members
-			}
-			out = append(out, sub.Syscalls()...)
-		} else {
-			out = append(out, m)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
+func (g Group) Syscalls() []string { return g.g.calls.names() }
 
 // Groups lists every group, by name.
 func Groups() []Group {
@@ -69,16 +57,33 @@ func LookupGroup(name string) (Group, error) {
 // Rule.Syscalls stands for: itself, or those of a @group. An error is a
 // *NameError.
 func Expand(entry string) ([]string, error) {
-	if strings.HasPrefix(entry, "@") {
-		g, err := LookupGroup(entry)
-		if err != nil {
-			return nil, err
-		}
-		return g.Syscalls(), nil
-	}
-	s, err := LookupSyscall(entry)
+	set, err := expand(entry)
 	if err != nil {
 		return nil, err
 	}
-	return []string{s.Name()}, nil
+	return set.names(), nil
+}
+
+func expand(entry string) (set callSet, err error) {
+	if strings.HasPrefix(entry, "@") {
+		g, err := LookupGroup(entry)
+		if err != nil {
+			return set, err
+		}
+		return g.g.calls, nil
+	}
+	s, err := LookupSyscall(entry)
+	if err != nil {
+		return set, err
+	}
+	set.add(s)
+	return set, nil
+}
+
+func (c *callSet) names() []string {
+	out := make([]string, 0, c.size())
+	for s := range c.all() {
+		out = append(out, s.Name())
+	}
+	return out
 }

@@ -11,16 +11,33 @@ import (
 type resolver struct {
 	p    *Policy
 	arch Arch
-	// allow and deny give for a call the entry that lists it.
-	allow, deny map[string]Reason
+	// allow and deny are the lists.
+	allow, deny *list
 	rules       []resolvedRule
-	// lifted holds the built-in rules that the policy takes out.
-	lifted map[string]bool
+	// builtin are the built-in rules that the policy does not lift.
+	builtin []Builtin
+}
+
+// list is one of the policy's lists. by has for each call, at its place in the
+// table, the entry that names it, counted from 1.
+type list struct {
+	name    string
+	entries []string
+	by      [len(table)]uint16
+}
+
+// reason is the entry that lists a call, if one does.
+func (l *list) reason(s Syscall) (Reason, bool) {
+	n := l.by[s.n-1]
+	if n == 0 {
+		return Reason{}, false
+	}
+	return Reason{List: l.name, Entry: l.entries[n-1]}, true
 }
 
 // resolvedRule is a rule with its calls and conditions understood.
 type resolvedRule struct {
-	calls  map[string]bool
+	calls  callSet
 	when   []*Condition
 	action Action
 	why    Reason
@@ -30,7 +47,7 @@ type resolvedRule struct {
 var byDefault = Reason{Note: "default"}
 
 func newResolver(p *Policy, a Arch) (*resolver, error) {
-	r := &resolver{p: p, arch: a, lifted: map[string]bool{}}
+	r := &resolver{p: p, arch: a}
 	for _, k := range []Action{p.Default, p.Unknown} {
 		if k.Kind != Unset && k.Kind.strictness() == 0 || k.Kind == Errno && (k.Errno < 1 || k.Errno > MaxErrno) {
 			return nil, fmt.Errorf("no such action: %v", k)
@@ -51,8 +68,8 @@ func newResolver(p *Policy, a Arch) (*resolver, error) {
 		r.rules = append(r.rules, rr)
 	}
 	for _, b := range Builtins() {
-		for _, name := range b.LiftedBy {
-			r.lifted[b.Syscall] = r.lifted[b.Syscall] || slices.Contains(p.Allow, name)
+		if !slices.ContainsFunc(b.LiftedBy, func(name string) bool { return slices.Contains(p.Allow, name) }) {
+			r.builtin = append(r.builtin, b)
 		}
 	}
 	return r, nil
@@ -60,17 +77,18 @@ func newResolver(p *Policy, a Arch) (*resolver, error) {
 
 // listed expands a list; of several entries with the same call the one with
 // the fewest calls is named as the reason.
-func listed(list string, entries []string) (map[string]Reason, error) {
-	out := map[string]Reason{}
-	size := map[string]int{}
-	for _, e := range entries {
-		calls, err := Expand(e)
+func listed(name string, entries []string) (*list, error) {
+	out := &list{name: name, entries: entries}
+	sizes := make([]int, len(entries))
+	for i, e := range entries {
+		set, err := expand(e)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", list, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		for _, c := range calls {
-			if n := size[c]; n == 0 || len(calls) < n {
-				out[c], size[c] = Reason{List: list, Entry: e}, len(calls)
+		sizes[i] = set.size()
+		for s := range set.all() {
+			if by := &out.by[s.n-1]; *by == 0 || sizes[i] < sizes[*by-1] {
+				*by = uint16(i + 1)
 			}
 		}
 	}
@@ -78,7 +96,7 @@ func listed(list string, entries []string) (map[string]Reason, error) {
 }
 
 func (rule Rule) resolve(i int) (resolvedRule, error) {
-	out := resolvedRule{calls: map[string]bool{}, action: rule.Action, why: Reason{Rule: i + 1}}
+	out := resolvedRule{action: rule.Action, why: Reason{Rule: i + 1}}
 	fail := func(err error) (resolvedRule, error) {
 		return resolvedRule{}, fmt.Errorf("rule %d: %w", i+1, err)
 	}
@@ -92,12 +110,12 @@ func (rule Rule) resolve(i int) (resolvedRule, error) {
 		return fail(fmt.Errorf("no system calls"))
 	}
 	for _, e := range rule.Syscalls {
-		calls, err := Expand(e)
+		set, err := expand(e)
 		if err != nil {
 			return fail(err)
 		}
-		for _, c := range calls {
-			out.calls[c] = true
+		for i, word := range set {
+			out.calls[i] |= word
 		}
 	}
 	for _, w := range rule.When {
@@ -117,11 +135,7 @@ func (rule Rule) Check() error {
 	if err != nil {
 		return err
 	}
-	for name := range rr.calls {
-		s, err := LookupSyscall(name)
-		if err != nil {
-			return err
-		}
+	for s := range rr.calls.all() {
 		var absent error
 		fits := false
 		for a := range numArches {
@@ -163,12 +177,13 @@ func (r *resolver) clauses(s Syscall) ([]Clause, error) {
 // direct answers for one call by name, as if it were called directly.
 func (r *resolver) direct(s Syscall) ([]Clause, error) {
 	var out []Clause
-	if why, ok := r.deny[s.Name()]; ok {
+	if why, ok := r.deny.reason(s); ok {
 		out = append(out, Clause{Action: r.p.refusal(), Why: why})
 	}
 	ruled := false
-	for _, rule := range r.rules {
-		if !rule.calls[s.Name()] {
+	for i := range r.rules {
+		rule := &r.rules[i]
+		if !rule.calls.has(s) {
 			continue
 		}
 		ruled = ruled || rule.action.Kind == Allow
@@ -180,7 +195,7 @@ func (r *resolver) direct(s Syscall) ([]Clause, error) {
 			out = append(out, Clause{Action: rule.action, Any: any, Why: rule.why})
 		}
 	}
-	if why, ok := r.allow[s.Name()]; ok && !ruled {
+	if why, ok := r.allow.reason(s); ok && !ruled {
 		out = append(out, Clause{Action: Action{Kind: Allow}, Why: why})
 	}
 	last := Clause{Action: r.p.otherwise(), Why: byDefault}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"math/bits"
 	"slices"
 )
 
@@ -19,6 +20,33 @@ type entry struct {
 	nr    [numArches]int32
 }
 
+// callSet is a set of system calls: a bit for each of the table.
+type callSet [(len(table) + 63) / 64]uint64
+
+func (c *callSet) has(s Syscall) bool { return c[(s.n-1)/64]>>((s.n-1)%64)&1 != 0 }
+
+func (c *callSet) add(s Syscall) { c[(s.n-1)/64] |= 1 << ((s.n - 1) % 64) }
+
+// all lists the calls in the set, by name.
+func (c *callSet) all() iter.Seq[Syscall] {
+	return func(yield func(Syscall) bool) {
+		for w, word := range c {
+			for ; word != 0; word &= word - 1 {
+				if !yield(Syscall{uint16(64*w + bits.TrailingZeros64(word) + 1)}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (c *callSet) size() (n int) {
+	for _, word := range c {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}
+
 // Release is a release of Linux.
 type Release struct{ Major, Minor int }
 
@@ -26,28 +54,32 @@ type Release struct{ Major, Minor int }
 func (r Release) String() string { return fmt.Sprintf("%d.%d", r.Major, r.Minor) }
 
 // Syscall is a system call that the table knows. The zero value is none.
-type Syscall struct{ e *entry }
+type Syscall struct{ n uint16 } // its place in the table, counted from 1
+
+func (s Syscall) entry() *entry { return &table[s.n-1] }
 
 // Name is the kernel's name for it.
-func (s Syscall) Name() string { return s.e.name }
+func (s Syscall) Name() string { return s.entry().name }
 
 // Since is the first release that had it.
-func (s Syscall) Since() Release { return Release{int(s.e.since >> 8), int(s.e.since & 0xff)} }
+func (s Syscall) Since() Release {
+	return Release{int(s.entry().since >> 8), int(s.entry().since & 0xff)}
+}
 
 // Number is its number on an architecture, if it has one there.
 func (s Syscall) Number(a Arch) (nr uint32, ok bool) {
-	if a >= numArches || s.e.nr[a] < 0 {
+	if a >= numArches || s.entry().nr[a] < 0 {
 		return 0, false
 	}
-	return uint32(s.e.nr[a]), true
+	return uint32(s.entry().nr[a]), true
 }
 
 // Args is how many arguments it takes, where that is known, or 6.
 func (s Syscall) Args() int {
-	if s.e.args == "" {
+	if s.entry().args == "" {
 		return 6
 	}
-	return len(s.e.args)
+	return len(s.entry().args)
 }
 
 // youngSince is the release from which on a call counts as young. Version 1 of
@@ -58,12 +90,12 @@ const youngSince = 5<<8 | 1
 
 // Young reports whether the call is so new that a policy which does not list
 // it answers as an older kernel would.
-func (s Syscall) Young() bool { return s.e.since >= youngSince }
+func (s Syscall) Young() bool { return s.entry().since >= youngSince }
 
 // width is how many bits of an argument a 64-bit kernel reads: 64, 32 or 16.
 func (s Syscall) width(arg int) int {
-	if arg < len(s.e.args) {
-		switch s.e.args[arg] {
+	if arg < len(s.entry().args) {
+		switch s.entry().args[arg] {
 		case 'h':
 			return 16
 		case 'i':
@@ -77,7 +109,7 @@ func (s Syscall) width(arg int) int {
 // bits as in Linux 1.0; what other architectures call by its name is called
 // "...32" there.
 func (s Syscall) oldIDs() bool {
-	switch s.e.name {
+	switch s.entry().name {
 	case "chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid":
 		return true
 	}
@@ -98,7 +130,7 @@ func find(name string) (Syscall, bool) {
 	if !ok {
 		return Syscall{}, false
 	}
-	return Syscall{&table[i]}, true
+	return Syscall{uint16(i + 1)}, true
 }
 
 func names(yield func(string) bool) {
@@ -114,7 +146,7 @@ func SyscallByNumber(a Arch, nr uint32) (Syscall, bool) {
 	if a < numArches && nr < 1<<31 {
 		for i := range table {
 			if table[i].nr[a] == int32(nr) {
-				return Syscall{&table[i]}, true
+				return Syscall{uint16(i + 1)}, true
 			}
 		}
 	}
@@ -125,7 +157,7 @@ func SyscallByNumber(a Arch, nr uint32) (Syscall, bool) {
 func Syscalls() iter.Seq[Syscall] {
 	return func(yield func(Syscall) bool) {
 		for i := range table {
-			if !yield(Syscall{&table[i]}) {
+			if !yield(Syscall{uint16(i + 1)}) {
 				return
 			}
 		}

@@ -48,12 +48,3 @@ func (m vm) run(t testing.TB, audit, nr uint32, args [6]uint64) uint32 {
 	}
 	return uint32(ret)
 }
-
-func BenchmarkCompile(b *testing.B) {
-	p := &seccomp.Policy{Allow: []string{"@system-service"}}
-	for b.Loop() {
-		if _, err := Compile(p, seccomp.AMD64, nil); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

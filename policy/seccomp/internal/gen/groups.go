@@ -49,12 +49,34 @@ func readGroups(dir string, calls []*call) ([]*group, error) {
 	return groups, nil
 }
 
-func printGroups(groups []*group) string {
+func printGroups(groups []*group, calls []*call) string {
 	var b strings.Builder
 	b.WriteString("// groupTable lists every group, sorted by name; see group.\nvar groupTable = [...]group{\n")
 	for _, g := range groups {
-		fmt.Fprintf(&b, "\t{%q, %q, %q},\n", g.name, g.help, strings.Join(g.members, " "))
+		set := make([]uint64, (len(calls)+63)/64)
+		g.add(set, groups, calls)
+		fmt.Fprintf(&b, "\t{%q, %q, %q, callSet{", g.name, g.help, strings.Join(g.members, " "))
+		for i, word := range set {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%#x", word)
+		}
+		b.WriteString("}},\n")
 	}
 	b.WriteString("}\n")
 	return b.String()
+}
+
+// add puts the calls of a group, and of the groups in it, into a set: a bit for
+// each of calls.
+func (g *group) add(set []uint64, groups []*group, calls []*call) {
+	for _, m := range g.members {
+		if i := slices.IndexFunc(groups, func(g *group) bool { return g.name == m }); i >= 0 {
+			groups[i].add(set, groups, calls)
+			continue
+		}
+		i := slices.IndexFunc(calls, func(c *call) bool { return c.name == m })
+		set[i/64] |= 1 << (i % 64)
+	}
 }

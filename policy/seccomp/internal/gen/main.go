@@ -67,7 +67,7 @@ func tables(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, text := range map[string]string{
 		"table_gen.go":     printCalls(calls),
-		"groups_gen.go":    printGroups(groups),
+		"groups_gen.go":    printGroups(groups, calls),
 		"constants_gen.go": printConstants(consts) + printErrnos(errnos),
 	} {
 		if files[name], err = format.Source([]byte(header + text)); err != nil {
