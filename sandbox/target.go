@@ -1,0 +1,80 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// Target is what is to run.
+type Target struct {
+	// Path is the program, looked for in Env's PATH if it has no slash.
+	Path string
+	// Args are all arguments, the program's name first.
+	Args []string
+	// Env is the caller's whole environment; the policy says what crosses.
+	Env []string
+	// Dir is the directory to start in.
+	Dir string
+	// Project is the directory in which secrets are looked for, if it is
+	// shown; empty: none.
+	Project string
+	// KeepFDs are descriptors above 2 that cross under their own numbers.
+	KeepFDs []int
+	// PID is the launcher's own pid, to know what systemd meant for it.
+	PID int
+}
+
+// execStep lists the paths to try, as execvp(3) would, but never the current
+// directory or another relative one.
+func execStep(t Target, env []string) (process.Exec, error) {
+	if len(t.Args) == 0 || t.Path == "" {
+		return process.Exec{}, errors.New("run the target: its name is empty")
+	}
+	for _, list := range [...][]string{{t.Path, t.Dir}, t.Args, env} {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return process.Exec{}, fmt.Errorf("run the target: a zero byte in %s", step.Quote(s))
+			}
+		}
+	}
+	e := process.Exec{Args: t.Args, Env: env}
+	if strings.Contains(t.Path, "/") {
+		e.Paths = []string{t.Path}
+		return e, nil
+	}
+	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, v := range env {
+		if s, ok := strings.CutPrefix(v, "PATH="); ok {
+			search = s
+		}
+	}
+	for _, dir := range strings.Split(search, ":") {
+		if strings.HasPrefix(dir, "/") {
+			e.Paths = append(e.Paths, path.Join(dir, t.Path))
+		}
+	}
+	if len(e.Paths) == 0 {
+		return e, fmt.Errorf("run %s: PATH has no absolute directory", step.Quote(t.Path))
+	}
+	return e, nil
+}
+
+// descriptors is what crosses: systemd's, then the caller's own list.
+func descriptors(t Target, listen int) ([]int, error) {
+	fds := slices.Clone(t.KeepFDs)
+	for n := 3; n < 3+listen; n++ {
+		fds = append(fds, n)
+	}
+	slices.Sort(fds)
+	fds = slices.Compact(fds)
+	if len(fds) > 0 && fds[0] < 3 {
+		return nil, fmt.Errorf("keep descriptor %d: 0, 1 and 2 always cross, others begin at 3", fds[0])
+	}
+	return fds, nil
+}
