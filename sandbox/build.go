@@ -22,10 +22,10 @@ var devices = [...]string{"null", "zero", "full", "random", "urandom", "tty"}
 
 // Build makes the plan. It is pure: what it knows of the machine is h, and
 // the same input gives the same plan. The policy is resolved and expanded;
-// filters are its seccomp programs in load order.
+// programs are its seccomp filters in load order.
 //
 // The order of the steps is all here, and every position has its reason.
-func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Plan, error) {
+func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Plan, error) {
 	set, err := namespaces(p, h)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,8 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 	if err != nil {
 		return nil, err
 	}
-	if err := permitted(filters, p.Name); err != nil {
+	asked, err := decode(programs, p.Name)
+	if err != nil {
 		return nil, err
 	}
 	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind}
@@ -143,14 +144,14 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, h *Host) (*Pla
 	// As late as can be: from here a signal may end the process.
 	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
 	// Nothing after the filter but its own check and the exec.
-	for i, f := range filters {
+	for i, f := range programs {
 		name := p.Name
-		if len(filters) > 1 {
+		if len(programs) > 1 {
 			name = fmt.Sprintf("%s/%d", p.Name, i+1)
 		}
 		add(to, process.Seccomp{Name: name, Program: string(f), Flags: filterFlags(p)})
 	}
-	if allows(filters, call{nr: unix.SYS_PRCTL, args: [6]uint64{unix.PR_GET_SECCOMP}}) {
+	if asked.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP) {
 		add(to, process.VerifySeccomp{})
 	}
 	add(to, exec)
