@@ -21,6 +21,7 @@ type reference struct {
 	arches  []seccomp.Arch
 	deflt   seccomp.Action
 	rules   []specs.LinuxSyscall
+	byName  map[string][]specs.LinuxSyscall
 	patched bool // runc's answer of ENOSYS to numbers above the last
 	last    map[seccomp.Arch]uint32
 }
@@ -71,6 +72,12 @@ func newReference(p *moby.Seccomp, t Target) *reference {
 	}
 	r.deflt = actionOf(p.DefaultAction, p.DefaultErrnoRet)
 	r.patched = r.deflt.Kind != seccomp.Allow && r.deflt.Kind != seccomp.Log
+	r.byName = map[string][]specs.LinuxSyscall{}
+	for _, rule := range r.rules {
+		for _, n := range rule.Names {
+			r.byName[n] = append(r.byName[n], rule)
+		}
+	}
 	r.last = map[seccomp.Arch]uint32{}
 	for _, a := range r.arches {
 		r.last[a] = r.lastNumber(a)
@@ -119,18 +126,18 @@ func (r *reference) answer(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) se
 		return seccomp.Action{Kind: seccomp.Errno, Errno: 38}
 	}
 	var found []seccomp.Action
-	for _, rule := range r.rules {
+	for _, rule := range r.byName[s.Name()] {
 		act := actionOf(rule.Action, rule.ErrnoRet)
-		if !slices.Contains(rule.Names, s.Name()) || act == r.deflt {
+		if act == r.deflt {
 			continue
 		}
 		if len(rule.Args) == 0 {
 			return act // the first of these counts, and no others
 		}
 	}
-	for _, rule := range r.rules {
+	for _, rule := range r.byName[s.Name()] {
 		act := actionOf(rule.Action, rule.ErrnoRet)
-		if !slices.Contains(rule.Names, s.Name()) || act == r.deflt {
+		if act == r.deflt {
 			continue
 		}
 		any, all := false, true
