@@ -101,8 +101,8 @@ func (a *Answers) Decide(nr uint32, args [6]uint64) Clause {
 //   - Of all that applies the strictest is the answer, as the kernel has it:
 //     kill-process, kill-thread, trap, errno, notify, log, allow. Of two errnos
 //     a rule's goes before Deny's, and a later rule's before an earlier one's.
-//   - Where nothing applies, a young call is answered by Unknown, any other by
-//     Default.
+//   - Where nothing applies, Default answers; but a young call is answered by
+//     Unknown if Default is neither allow nor log.
 //   - Besides, what Builtin lists applies.
 //   - socketcall and ipc of 386 are answered as the call that they stand for.
 //     Where its answer, or that of a call whose arguments lie in memory,

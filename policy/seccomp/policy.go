@@ -4,12 +4,15 @@ package seccomp
 
 // Policy is the [seccomp] table of a policy. Deny beats allow, always.
 type Policy struct {
-	// Default answers known system calls that nothing here names.
+	// Default answers known system calls that nothing here names. Unset:
+	// errno:EPERM.
 	Default Action
-	// Unknown answers numbers younger than our table, and young system calls
-	// that are not listed: what an older kernel would have said.
+	// Unknown answers numbers that no call of our table has and, unless
+	// Default is allow or log, young system calls (since Linux 5.1) that are
+	// not listed: what an older kernel would have said. Unset: errno:ENOSYS.
 	Unknown Action
-	// Allow and Deny list system calls and @groups.
+	// Allow and Deny list system calls and @groups. "@nest", "@terminal-input"
+	// and "clone3" in Allow also lift built-in rules: see Builtins.
 	Allow, Deny []string
 	// Rules say more about a call's arguments.
 	Rules []Rule

@@ -199,7 +199,7 @@ func (r *resolver) direct(s Syscall) ([]Clause, error) {
 		out = append(out, Clause{Action: Action{Kind: Allow}, Why: why})
 	}
 	last := Clause{Action: r.p.otherwise(), Why: byDefault}
-	if s.Young() {
+	if s.Young() && r.p.otherwise().Kind != Allow && r.p.otherwise().Kind != Log {
 		last = Clause{Action: r.p.unknown(), Why: Reason{Note: "unknown: not listed, and new in Linux " + s.Since().String()}}
 	}
 	// Later goes before earlier among the equally strict: the last clause

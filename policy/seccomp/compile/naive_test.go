@@ -65,7 +65,8 @@ func (v naive) named(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) seccomp.
 		take(seccomp.Action{Kind: seccomp.Allow})
 	}
 	otherwise := v.p.Default
-	if s.Since().Major > 5 || s.Since().Major == 5 && s.Since().Minor >= 1 {
+	young := s.Since().Major > 5 || s.Since().Major == 5 && s.Since().Minor >= 1
+	if young && otherwise.Kind != seccomp.Allow && otherwise.Kind != seccomp.Log {
 		otherwise = v.p.Unknown
 	}
 	if !found {
