@@ -10,9 +10,11 @@
 //     building, no bounds-checked index with an unproven index.
 //  3. System calls only through syscall.RawSyscall6, which tells the
 //     scheduler nothing.
-//  4. Memory is the table's mapping, the shared Status and the frame's own
+//  4. No pointer is stored but in the frame, for that could run the
+//     collector's write barrier; a test looks for one.
+//  5. Memory is the table's mapping, the shared Status and the frame's own
 //     variables; nothing the garbage collector owns.
-//  5. The child never returns: it execs, or it exits.
+//  6. The child never returns: it execs, or it exits.
 //
 // The child shares no memory with its parent but the Status page, so nothing
 // that goes wrong here can reach back.
@@ -130,17 +132,19 @@ func fork(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *Con
 		afterFork()
 		return r, errno
 	}
-	walk(calls, 0, n, st, cfg)
-	exit(125)
-	return 0, 0
+	target := walk(calls, 0, n, st, cfg)
+	walkInit(calls, uintptr(cfg.InitAt), st)
+	initLoop(target, st, cfg)
+	return 0, 0 // never
 }
 
-// walk executes calls i to end-1 in order and returns after the last. A call
-// that fails is written down and ends the process.
+// walk executes calls i to end-1 in order. It returns the target's pid where
+// the target has parted, in the init. A call that fails is written down and
+// ends the process, and so does a table that ends without an exec.
 //
 //go:nosplit
 //go:norace
-func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
+func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target uintptr) {
 	execErrno := uintptr(0)
 	for ; i < end; i++ {
 		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
@@ -160,8 +164,7 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
 			await(st)
 			continue
 		case step.OpFork:
-			part(c, calls, i, end, st, cfg)
-			continue // never: the target goes on in its own call of walk
+			return part(c, calls, i, end, st, cfg)
 		case step.OpFail:
 			fail(st, i, c.Arg[0], 0)
 		}
@@ -192,31 +195,34 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
 			st.slot[(c.Save-1)%step.NumSlots] = r
 		}
 	}
+	exit(125)
+	return 0
 }
 
 // part parts the target from the init: the target goes on with the table, on
-// a stack of its own; here, in the init, it does not return.
+// a stack of its own; the init gets its pid.
 //
 //go:nosplit
 //go:norace
-func part(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) {
-	rest := targetArgs{calls, i + 1, end, st, cfg}
-	r := spawn(c.Arg[0], cfg.Stack, unsafe.Pointer(&rest))
+func part(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) uintptr {
+	// What the target begins with lies at the top of its own stack, for this
+	// frame is gone by the time it looks.
+	stack := (cfg.Stack - unsafe.Sizeof(targetArgs{})) &^ 15
+	rest := (*targetArgs)(at(stack))
+	rest.calls, rest.i, rest.end = uintptr(calls), i+1, end
+	rest.st, rest.cfg = uintptr(unsafe.Pointer(st)), uintptr(unsafe.Pointer(cfg))
+	r := spawn(c.Arg[0], stack, unsafe.Pointer(rest))
 	if r > ^uintptr(4095) { // -errno
 		fail(st, i, -r, 0)
 	}
 	st.Forked = 1
-	walk2(calls, uintptr(cfg.InitAt), st, cfg)
-	initLoop(r, st, cfg)
+	return r
 }
 
-// targetArgs are what the target's stack does not have.
-type targetArgs struct {
-	calls  unsafe.Pointer
-	i, end uintptr
-	st     *Status
-	cfg    *Config
-}
+// targetArgs are what walk goes on with in the target: addresses as numbers,
+// because storing a pointer could run the collector's write barrier. None of
+// it moves or goes: init never leaves the frames that hold the rest.
+type targetArgs struct{ calls, i, end, st, cfg uintptr }
 
 // spawn is clone(2) with a stack for the child, on which it calls target and
 // never returns. It shares the memory of init, whose copy would be thrown away
@@ -232,16 +238,14 @@ func spawn(flags, stack uintptr, args unsafe.Pointer) uintptr
 //go:nosplit
 //go:norace
 func target(a *targetArgs) {
-	walk(a.calls, a.i, a.end, a.st, a.cfg)
-	exit(125)
+	walk(at(a.calls), a.i, a.end, (*Status)(at(a.st)), (*Config)(at(a.cfg)))
 }
 
-// walk2 is init's part of the table: plain calls only. It is a function of
-// its own because a nosplit function cannot call itself.
+// walkInit is init's part of the table, up to its OpEnd: plain calls only.
 //
 //go:nosplit
 //go:norace
-func walk2(calls unsafe.Pointer, i uintptr, st *Status, cfg *Config) {
+func walkInit(calls unsafe.Pointer, i uintptr, st *Status) {
 	for ; ; i++ {
 		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
 		switch c.Op {
