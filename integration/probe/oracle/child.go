@@ -26,30 +26,32 @@ func fork(s *shared, first, second *unix.SockFprog) (uintptr, unix.Errno) {
 //go:norace
 func child(s *shared, first, second *unix.SockFprog) {
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0) // it may die a thousand times
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 	fd, _, errno := syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER,
 		uintptr(unsafe.Pointer(first)), 0, 0, 0)
 	if errno != 0 {
-		s.result = int64(errno)
+		s.errno = uint64(errno)
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 1, 0, 0, 0, 0, 0)
 	}
-	s.fd = int64(fd)
+	s.fd = int32(fd)
 	s.state.Store(listening)
 	for s.state.Load() != loading {
 	}
 	if second.Len > 0 {
 		_, _, errno = syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(second)), 0, 0, 0)
-		if errno != 0 { // the parent lets every call through until ready
-			s.result = int64(errno)
+		if errno != 0 { // the parent lets every call through until asking
+			s.errno = uint64(errno)
 			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 1, 0, 0, 0, 0, 0)
 		}
 	}
-	s.state.Store(ready)
-	for {
-		for s.state.Load() != asked {
-		}
-		s.result = ask(s.audit, s.nr, &s.args)
-		s.state.Store(answered)
+	s.state.Store(asking)
+	for i := s.next.Load(); i < s.count; i = s.next.Add(1) {
+		e := s.at(i)
+		e.result = ask(e.audit, e.nr, &e.args)
+	}
+	s.state.Store(done)
+	for { // there is no call to end by: the parent kills
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -57,66 +56,148 @@ func (a Answer) String() string {
 // magic answers notifications; no filter of ours uses it.
 const magic = 3999
 
-// Oracle has a child that asks. It belongs to the goroutine that made it.
-type Oracle struct {
-	filter []byte
-	shared *shared
-	pid    int
-	fd     int
-}
-
-// Start makes an oracle about the filters of this process, and about filter
-// besides if it is not nil: sock_filter structures, which only the child loads.
-func Start(filter []byte) (*Oracle, error) {
-	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+// Ask asks about the filters of this process, and about filter besides if it is
+// not nil: sock_filter structures, which only the asking child loads.
+func Ask(filter []byte, questions []Question) ([]Answer, error) {
+	o := &oracle{filter: filter, questions: questions, answers: make([]Answer, len(questions))}
+	size := int(unsafe.Sizeof(shared{})) + len(questions)*int(unsafe.Sizeof(entry{}))
+	page, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
-		return nil, fmt.Errorf("share a page: %w", err)
+		return nil, fmt.Errorf("share memory: %w", err)
 	}
-	return &Oracle{filter: filter, shared: (*shared)(unsafe.Pointer(&page[0]))}, nil
+	defer unix.Munmap(page)
+	o.shared = (*shared)(unsafe.Pointer(&page[0]))
+	o.shared.count = uint32(len(questions))
+	entries := o.shared.entries()
+	for i, q := range questions {
+		entries[i] = entry{audit: q.Audit, nr: q.Number, args: q.Args}
+	}
+	// The child asks one after the other; a question that kills it is its
+	// last one, and the next child goes on.
+	for o.shared.next.Load() < o.shared.count {
+		if err := o.child(); err != nil {
+			return nil, err
+		}
+	}
+	return o.answers, nil
 }
 
-// Ask asks one question. It starts a child for the first one and after each
-// that was the last one's death.
-func (o *Oracle) Ask(q Question) (Answer, error) {
-	if o.pid == 0 {
-		if err := o.spawn(); err != nil {
-			return Answer{}, err
-		}
+// oracle is one Ask.
+type oracle struct {
+	filter    []byte
+	questions []Question
+	answers   []Answer
+	shared    *shared
+	pid, fd   int
+}
+
+// shared is the memory that parent and child talk through; the entries follow
+// it.
+type shared struct {
+	state, next atomic.Uint32
+	count       uint32
+	fd          int32
+	errno       uint64
+}
+
+// entry is a question and what the call returned.
+type entry struct {
+	audit, nr uint32
+	args      [6]uint64
+	result    int64
+}
+
+// The states: the parent moves on from listening, the child from the others.
+const (
+	listening = 1 + iota
+	loading
+	asking
+	done
+)
+
+//go:nosplit
+//go:norace
+func (s *shared) at(i uint32) *entry {
+	return (*entry)(unsafe.Add(unsafe.Pointer(s), unsafe.Sizeof(shared{})+uintptr(i)*unsafe.Sizeof(entry{})))
+}
+
+func (s *shared) entries() []entry { return unsafe.Slice(s.at(0), s.count) }
+
+// child starts a child and serves it until it has asked all or died.
+func (o *oracle) child() (err error) {
+	if err := o.fork(); err != nil {
+		return err
 	}
-	s := o.shared
-	s.audit, s.nr, s.args = q.Audit, q.Number, q.Args
-	s.state.Store(asked)
-	passed := false
-	for i := 0; s.state.Load() != answered; i++ {
-		got, gone, err := o.notified()
-		if err != nil {
-			return Answer{}, err
+	defer func() {
+		if o.pid != 0 {
+			err = errors.Join(err, unix.Kill(o.pid, unix.SIGKILL))
+			_, wait := unix.Wait4(o.pid, nil, 0, nil)
+			err = errors.Join(err, wait)
 		}
-		if got != nil {
-			if got.arch != q.Audit || got.nr != int32(q.Number) || !sameArgs(q, got.args) {
-				return Answer{}, fmt.Errorf("asked %+v, the filter saw %#x %#x%#x", q, got.arch, got.nr, got.args)
+		if o.fd > 0 {
+			err = errors.Join(err, unix.Close(o.fd))
+		}
+		o.pid, o.fd = 0, 0
+	}()
+	passed := false // whether the question at hand reached us
+	at := o.shared.next.Load()
+	for {
+		if o.fd == 0 {
+			if o.shared.state.Load() != listening {
+				if died, err := o.died(0); died || err != nil {
+					return err
+				}
+				runtime.Gosched()
+				continue
 			}
-			if err := o.reply(got.id, -magic, 0); err != nil {
-				return Answer{}, err
+			// The descriptor table is the child's, too.
+			o.fd = int(o.shared.fd)
+			o.shared.state.Store(loading)
+		}
+		n, gone, err := o.notified()
+		if err != nil {
+			return err
+		}
+		// What was asked before the one at hand has its answer.
+		for next := o.shared.next.Load(); at < next; at++ {
+			o.answers[at] = answer(o.shared.at(at).result, passed)
+			passed = false
+		}
+		switch {
+		case n != nil && o.shared.state.Load() == loading:
+			// Loading the second filter is a call that the first one asks about.
+			err = o.reply(n.id, 0, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+		case n != nil:
+			q := o.questions[at]
+			if n.arch != q.Audit || n.nr != int32(q.Number) || !sameArgs(q, n.args) {
+				return fmt.Errorf("asked %+v, the filter saw %#x %#x%#x", q, n.arch, n.nr, n.args)
 			}
 			passed = true
-		}
-		if got == nil {
-			yield()
-		}
-		if gone || i%1000 == 999 {
-			if a, dead, err := o.reap(); dead || err != nil {
-				return a, err
+			err = o.reply(n.id, -magic, 0)
+		case o.shared.state.Load() == done:
+			return nil
+		case gone:
+			var died bool
+			if died, err = o.died(at); died {
+				return err
 			}
 		}
+		if err != nil {
+			return err
+		}
 	}
-	switch ret := int(s.result); {
+}
+
+// answer tells from what a call returned, and whether it reached us, what
+// became of it.
+func answer(result int64, passed bool) Answer {
+	switch ret := int(result); {
 	case passed && ret == -magic:
-		return Answer{Kind: Pass}, nil
+		return Answer{Kind: Pass}
 	case !passed && ret < 0 && ret >= -4095:
-		return Answer{Errno, -ret}, nil
+		return Answer{Errno, -ret}
 	default:
-		return Answer{Returned, ret}, nil
+		return Answer{Returned, ret}
 	}
 }
 
@@ -131,8 +212,8 @@ func sameArgs(q Question, seen [6]uint64) bool {
 	return q.Args == seen
 }
 
-// spawn starts a child and has its filters loaded.
-func (o *Oracle) spawn() error {
+// fork starts a child.
+func (o *oracle) fork() error {
 	ask := []unix.SockFilter{{Code: unix.BPF_RET, K: unix.SECCOMP_RET_USER_NOTIF}}
 	first := unix.SockFprog{Len: 1, Filter: &ask[0]}
 	var second unix.SockFprog
@@ -146,7 +227,7 @@ func (o *Oracle) spawn() error {
 	// would take.
 	var all, old unix.Sigset_t
 	for i := range all.Val {
-		all.Val[i] = ^all.Val[0]
+		all.Val[i] = ^all.Val[i]
 	}
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
 		return fmt.Errorf("block signals: %w", err)
@@ -161,74 +242,27 @@ func (o *Oracle) spawn() error {
 		return fmt.Errorf("fork: %w", errno)
 	}
 	o.pid = int(pid)
-	for i := 0; ; i++ {
-		switch state := o.shared.state.Load(); state {
-		case ready:
-			return nil
-		case listening:
-			// The descriptor table is the child's, too.
-			o.fd = int(o.shared.fd)
-			o.shared.state.CompareAndSwap(listening, loading)
-		case loading:
-			// Loading the second filter is a call that the first one asks about.
-			got, _, err := o.notified()
-			if err != nil {
-				return err
-			}
-			if got != nil {
-				if err := o.reply(got.id, 0, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE); err != nil {
-					return err
-				}
-			}
-		}
-		yield()
-		if i%1000 == 999 {
-			if a, dead, err := o.reap(); err != nil {
-				return err
-			} else if dead {
-				return fmt.Errorf("the child could not load its filter: %v: %w", a, unix.Errno(o.shared.result))
-			}
-		}
-	}
+	return nil
 }
 
-// yield lets the child run, which waits without a call that would tell so.
-func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
-
-// Close ends the child.
-func (o *Oracle) Close() error {
-	if o.pid == 0 {
-		return nil
-	}
-	if err := unix.Kill(o.pid, unix.SIGKILL); err != nil {
-		return err
-	}
-	_, err := unix.Wait4(o.pid, nil, 0, nil)
-	return errors.Join(err, o.forget())
-}
-
-func (o *Oracle) forget() error {
-	o.pid = 0
-	if o.fd == 0 {
-		return nil
-	}
-	fd := o.fd
-	o.fd = 0
-	return unix.Close(fd)
-}
-
-// reap reports whether and how the child died.
-func (o *Oracle) reap() (a Answer, dead bool, err error) {
+// died reports whether the child has died, and if so answers the question at
+// hand by how.
+func (o *oracle) died(at uint32) (bool, error) {
 	var ws unix.WaitStatus
 	pid, err := unix.Wait4(o.pid, &ws, unix.WNOHANG, nil)
 	if err != nil || pid == 0 {
-		return Answer{}, false, err
+		return false, err
 	}
-	a = Answer{Returned, ws.ExitStatus()}
+	o.pid = 0
+	if o.shared.state.Load() != asking {
+		return true, fmt.Errorf("the child could not load its filter: %w", unix.Errno(o.shared.errno))
+	}
+	o.answers[at] = Answer{Returned, ws.ExitStatus()}
 	if ws.Signaled() {
-		a = Answer{Signal, int(ws.Signal())}
+		o.answers[at] = Answer{Signal, int(ws.Signal())}
 	}
-	return a, true, o.forget()
+	o.shared.next.Store(at + 1)
+	return true, nil
 }
 
 // notification is struct seccomp_notif, response struct seccomp_notif_resp.
@@ -248,11 +282,11 @@ type response struct {
 	flags uint32
 }
 
-// notified takes a notification if there is one; gone means that none will
-// come, because nobody has the filter any more.
-func (o *Oracle) notified() (n *notification, gone bool, err error) {
+// notified waits for a notification, a millisecond at most; gone means that
+// none will come, because nobody has the filter any more.
+func (o *oracle) notified() (n *notification, gone bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(o.fd), Events: unix.POLLIN}}
-	if _, err := unix.Poll(fds, 0); err != nil && err != unix.EINTR {
+	if _, err := unix.Poll(fds, 1); err != nil && err != unix.EINTR {
 		return nil, false, fmt.Errorf("poll for notifications: %w", err)
 	}
 	if fds[0].Revents&unix.POLLIN == 0 {
@@ -269,7 +303,7 @@ func (o *Oracle) notified() (n *notification, gone bool, err error) {
 	}
 }
 
-func (o *Oracle) reply(id uint64, errno int32, flags uint32) error {
+func (o *oracle) reply(id uint64, errno int32, flags uint32) error {
 	r := response{id: id, err: errno, flags: flags}
 	if err := o.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); err != 0 {
 		return fmt.Errorf("answer a notification: %w", err)
@@ -277,19 +311,14 @@ func (o *Oracle) reply(id uint64, errno int32, flags uint32) error {
 	return nil
 }
 
-func (o *Oracle) ioctl(request uintptr, arg unsafe.Pointer) unix.Errno {
+func (o *oracle) ioctl(request uintptr, arg unsafe.Pointer) unix.Errno {
 	_, _, err := unix.Syscall(unix.SYS_IOCTL, uintptr(o.fd), request, uintptr(arg))
 	return err
 }
 
 // Run answers the questions that it reads, one a line.
-func Run(in io.Reader, out io.Writer) (err error) {
-	o, err := Start(nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	w := bufio.NewWriter(out)
+func Run(in io.Reader, out io.Writer) error {
+	var questions []Question
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var q Question
@@ -297,31 +326,20 @@ func Run(in io.Reader, out io.Writer) (err error) {
 		if _, err := fmt.Sscanf(lines.Text(), "%x %x %x %x %x %x %x %x", &q.Audit, &q.Number, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]); err != nil {
 			return fmt.Errorf("question %q: %w", lines.Text(), err)
 		}
-		answer, err := o.Ask(q)
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(w, answer); err != nil {
+		questions = append(questions, q)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	answers, err := Ask(nil, questions)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(out)
+	for _, a := range answers {
+		if _, err := fmt.Fprintln(w, a); err != nil {
 			return err
 		}
 	}
-	return errors.Join(lines.Err(), w.Flush())
+	return w.Flush()
 }
-
-// shared is the page that parent and child talk through.
-type shared struct {
-	state      atomic.Uint32
-	audit, nr  uint32
-	args       [6]uint64
-	result, fd int64
-}
-
-// The states. The child moves on from loading and asked, the parent from the
-// others.
-const (
-	listening = 1 + iota
-	loading
-	ready
-	asked
-	answered
-)
