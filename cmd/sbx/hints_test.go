@@ -1,0 +1,120 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox"
+	"sbx/sandbox/landlock"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// TestStepHints holds the mend that each failing step suggests.
+func TestStepHints(t *testing.T) {
+	for _, c := range []struct {
+		step  step.Step
+		errno unix.Errno
+		want  string
+	}{
+		{ns.OpenProc{}, unix.ENOENT, "mount -t proc"},
+		{ns.IDMap{}, unix.EROFS, "/proc is read-only here"},
+		{ns.IDMap{}, unix.EPERM, "forbid"},
+		{ns.Private{}, unix.EPERM, "forbids mounting"},
+		{ns.Private{}, unix.EINVAL, "chroot"},
+		{ns.Root{}, unix.ENOSYS, "Linux 5.12"},
+		{ns.Pivot{}, unix.EINVAL, "initramfs"},
+		{ns.Proc{}, unix.EPERM, "/proc is masked"},
+		{ns.Bind{Source: "/a", Dest: "/b"}, unix.ELOOP, "symbolic link inside"},
+		{ns.Bind{Source: "/a", Dest: "/b", Below: true}, unix.ENOENT, "make it outside first"},
+		{ns.Bind{Source: "/a", Dest: "/b"}, unix.ENOSPC, "fs.mount-max"},
+		{ns.Bind{Source: "/a", Dest: "/b"}, unix.EMFILE, "ulimit -n"},
+		{ns.Hide{Path: "/x"}, unix.ELOOP, "symbolic link"},
+		{ns.Tmpfs{Path: "/tmp"}, unix.ENOMEM, "out of memory"},
+		{ns.Loopback{}, unix.EPERM, "--net host"},
+		{process.Chdir{Dir: "/x"}, unix.ENOENT, "--dir"},
+		{process.Fork{}, unix.EAGAIN, "ulimit -u"},
+		{process.DropGroups{}, unix.EPERM, "CAP_SETGID"},
+		{process.Seccomp{}, unix.ENOSYS, "outer sandbox hides"},
+		{landlock.Restrict{}, unix.EPERM, `landlock = "off"`},
+	} {
+		if got := hintFor(&sandbox.StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %v: hint %q, want %q", c.step, c.errno, got, c.want)
+		}
+	}
+	swapped := &sandbox.StepError{Step: ns.Bind{Source: "/a", Dest: "/a"}, Err: &sandbox.MismatchError{}}
+	if got := hintFor(swapped); !strings.Contains(got, "replaced while") {
+		t.Errorf("a swapped source: hint %q", got)
+	}
+}
+
+// TestOtherHints holds those that need no failing step.
+func TestOtherHints(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&usageError{"x", "the mend"}, "the mend"},
+		{&sandbox.NeedError{What: "x", Hint: "the need"}, "the need"},
+		{&sandbox.MissingError{Path: "/no/x"}, `"?/no/x"`},
+		{&policy.Error{Msg: "x", Hint: "did you mean"}, "did you mean"},
+		{unix.EIO, ""},
+	} {
+		if got := hintFor(c.err); got != c.want && !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%v: hint %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+// TestExec holds the exit status, words and hint of a target that does not
+// start.
+func TestExec(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		path  string
+		errno unix.Errno
+		code  int
+		words string
+		hint  string
+	}{
+		{dir + "/none", unix.ENOENT, 127, "not found", ""},
+		{file("plain", "x", 0o644), unix.EACCES, 126, "permission denied", "chmod +x"},
+		{dir, unix.EACCES, 126, "permission denied", "is a directory"},
+		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found", "interpreter /no/such/perl"},
+		{file("hidden", "x", 0o755), unix.ENOENT, 127, "not found", "--read " + dir},
+		{file("text", "echo", 0o755), unix.ENOEXEC, 126, "exec format error", "#!/bin/sh"},
+		{file("long", "x", 0o755), unix.E2BIG, 126, "argument list too long", "execve(2)"},
+	} {
+		x := process.Exec{Paths: []string{c.path}, Args: []string{"evil\x1b[2J"}}
+		code, words := execFailed(x, c.errno)
+		if code != c.code || !strings.Contains(words, c.words) || strings.ContainsRune(words, 0x1b) {
+			t.Errorf("%s, %v: %d %q", c.path, c.errno, code, words)
+		}
+		if got := execHint(x, c.errno); !strings.Contains(got, c.hint) || (got == "") != (c.hint == "") {
+			t.Errorf("%s, %v: hint %q, want %q", c.path, c.errno, got, c.hint)
+		}
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain ä": "plain ä", "a\nb\x1b[0m": "a?b?[0m", "\u202egnp": "?gnp", "\x9b": "?", "\xff": "?", "\u2066x": "?x",
+	} {
+		if got := oneLine(in); got != want {
+			t.Errorf("oneLine(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
