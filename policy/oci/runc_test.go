@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 old profiles say Name, and runc reads it
+
 package oci
 
 import (
