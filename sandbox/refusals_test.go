@@ -64,6 +64,9 @@ func TestRefusals(t *testing.T) {
 		}, "no absolute directory"},
 		{"standard descriptor", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.KeepFDs = []int{2} }, "keep descriptor 2"},
 		{"abstract notify socket", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Env = []string{"NOTIFY_SOCKET=@x"} }, "abstract socket"},
+		{"endless sockets", 1000, func(_ *policy.Policy, _ *Host, t *Target) {
+			t.PID, t.Env = 7, []string{"LISTEN_PID=7", "LISTEN_FDS=999999999"}
+		}, "LISTEN_FDS"},
 		{"no device", 1000, func(_ *policy.Policy, h *Host, _ *Target) { h.Files["/dev/null"] = File{Mode: unix.S_IFREG} }, "character device"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -67,6 +67,10 @@ func execStep(t Target, env []string) (process.Exec, error) {
 
 // descriptors is what crosses: systemd's, then the caller's own list.
 func descriptors(t Target, listen int) ([]int, error) {
+	const most = 1 << 16
+	if listen > most {
+		return nil, fmt.Errorf("hand over the sockets of LISTEN_FDS: %d are more than %d", listen, most)
+	}
 	fds := slices.Clone(t.KeepFDs)
 	for n := 3; n < 3+listen; n++ {
 		fds = append(fds, n)
