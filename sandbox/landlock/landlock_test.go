@@ -1,0 +1,107 @@
+package landlock
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// TestABIs holds what each version of Landlock makes of the rights: nothing
+// that a version does not know is asked of it, nothing that it knows is left
+// unhandled.
+func TestABIs(t *testing.T) {
+	known := []struct {
+		abi   int
+		right Access
+		name  string
+	}{
+		{1, unix.LANDLOCK_ACCESS_FS_EXECUTE, "execute"}, {1, unix.LANDLOCK_ACCESS_FS_WRITE_FILE, "write"},
+		{1, unix.LANDLOCK_ACCESS_FS_READ_FILE, "read"}, {1, unix.LANDLOCK_ACCESS_FS_READ_DIR, "list"},
+		{1, unix.LANDLOCK_ACCESS_FS_REMOVE_DIR, "rmdir"}, {1, unix.LANDLOCK_ACCESS_FS_REMOVE_FILE, "unlink"},
+		{1, unix.LANDLOCK_ACCESS_FS_MAKE_CHAR, "mknod c"}, {1, unix.LANDLOCK_ACCESS_FS_MAKE_DIR, "mkdir"},
+		{1, unix.LANDLOCK_ACCESS_FS_MAKE_REG, "create"}, {1, unix.LANDLOCK_ACCESS_FS_MAKE_SOCK, "bind"},
+		{1, unix.LANDLOCK_ACCESS_FS_MAKE_FIFO, "mkfifo"}, {1, unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK, "mknod b"},
+		{1, unix.LANDLOCK_ACCESS_FS_MAKE_SYM, "symlink"}, {2, unix.LANDLOCK_ACCESS_FS_REFER, "refer"},
+		{3, unix.LANDLOCK_ACCESS_FS_TRUNCATE, "truncate"}, {5, unix.LANDLOCK_ACCESS_FS_IOCTL_DEV, "ioctl"},
+	}
+	for abi := 1; abi <= 9; abi++ {
+		var want Access
+		for _, k := range known {
+			if abi >= k.abi {
+				want |= k.right
+			}
+		}
+		if got := handled(abi); got != want {
+			t.Errorf("ABI %d handles %#x, want %#x", abi, got, want)
+		}
+	}
+	if Write&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK) != 0 {
+		t.Error("writing includes making devices")
+	}
+	if Read&^(unix.LANDLOCK_ACCESS_FS_EXECUTE|unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_READ_DIR) != 0 {
+		t.Error("reading includes more than that")
+	}
+	for abi, want := range map[int]uint64{5: 0, 6: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, 7: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET} {
+		if got := (Ruleset{ABI: abi, ScopeAbstract: true}).scoped(); got != want {
+			t.Errorf("ABI %d scopes %#x, want %#x", abi, got, want)
+		}
+	}
+}
+
+// TestKernel makes the ruleset of every version up to the machine's own, as
+// the child would, and a rule for a file and a directory in each.
+func TestKernel(t *testing.T) {
+	machine := ABI()
+	if machine == 0 {
+		if os.Getenv("SBX_MUST_WORK") != "" {
+			t.Fatal("this kernel has no Landlock")
+		}
+		t.Skip("this kernel has no Landlock")
+	}
+	for abi := 1; abi <= machine; abi++ {
+		var a step.Asm
+		Ruleset{ABI: abi, ScopeAbstract: true}.Compile(&a)
+		tab, err := a.Link()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := tab.Calls[0]
+		fd, _, errno := unix.RawSyscall(c.Nr, c.Arg[0], c.Arg[1], c.Arg[2])
+		if errno != 0 {
+			t.Fatalf("ABI %d: make a ruleset: %v", abi, errno)
+		}
+		for _, r := range []Rule{{abi, "/etc/passwd", Write, true}, {abi, "/tmp", Write, false}, {abi, "/dev", Devices, false}} {
+			var a step.Asm
+			r.Compile(&a)
+			rule, err := a.Link()
+			if err != nil {
+				t.Fatal(err)
+			}
+			path, err := unix.Open(r.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range rule.Calls {
+				if c.Op == step.OpStore {
+					*(*uint32)(pointer(c.Arg[0])) = uint32(path)
+				}
+				if c.Op == step.OpSys && c.Nr == unix.SYS_LANDLOCK_ADD_RULE {
+					if _, _, errno := unix.RawSyscall6(c.Nr, fd, c.Arg[1], c.Arg[2], c.Arg[3], 0, 0); errno != 0 {
+						t.Errorf("ABI %d: %v: %v", abi, r, errno)
+					}
+				}
+			}
+			unix.Close(path)
+			if err := rule.Free(); err != nil {
+				t.Error(err)
+			}
+		}
+		unix.Close(int(fd))
+		if err := tab.Free(); err != nil {
+			t.Error(err)
+		}
+	}
+}
