@@ -48,3 +48,11 @@ func (m vm) run(t testing.TB, audit, nr uint32, args [6]uint64) uint32 {
 	}
 	return uint32(ret)
 }
+
+func TestHot(t *testing.T) {
+	for _, name := range hot() {
+		if _, err := seccomp.LookupSyscall(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
