@@ -1,5 +1,3 @@
-// Package seccomp says which system calls a target may make and turns that
-// into programs for the kernel. See seccomp(2).
 package seccomp
 
 // Policy is the [seccomp] table of a policy. Deny beats allow, always.
