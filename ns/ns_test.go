@@ -1,0 +1,110 @@
+package ns
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// TestBindFlags holds the flags of every kind of bind: set-id never counts,
+// devices only where they are ours, and only what is said to be writable is.
+func TestBindFlags(t *testing.T) {
+	const suid, dev, ro, exec = unix.MOUNT_ATTR_NOSUID, unix.MOUNT_ATTR_NODEV, unix.MOUNT_ATTR_RDONLY, unix.MOUNT_ATTR_NOEXEC
+	for _, c := range []struct {
+		bind Bind
+		want uint64
+		text string
+	}{
+		{Bind{Source: "/a", Dest: "/a"}, suid | dev | ro, "bind /a read-only"},
+		{Bind{Source: "/a", Dest: "/b"}, suid | dev | ro, "bind /a at /b read-only"},
+		{Bind{Source: "/a", Dest: "/a", Write: true}, suid | dev, "bind /a writable"},
+		{Bind{Source: "/a", Dest: "/a", NoExec: true}, suid | dev | ro | exec, "bind /a read-only, no exec"},
+		{Bind{Source: "/a", Dest: "/a", Write: true, NoExec: true}, suid | dev | exec, "bind /a writable, no exec"},
+		{Bind{Source: "/dev/null", Dest: "/dev/null", Device: true, Write: true}, suid | exec, "bind /dev/null as a device"},
+		{Bind{Source: "/a\x1b", Dest: "/a\x1b"}, suid | dev | ro, `bind "/a\x1b" read-only`},
+	} {
+		if got := c.bind.attrs(); got != c.want {
+			t.Errorf("%v: flags %#x, want %#x", c.bind, got, c.want)
+		}
+		if got := c.bind.String(); got != c.text {
+			t.Errorf("%q, want %q", got, c.text)
+		}
+	}
+}
+
+// calls are the system calls that a step compiles to.
+func calls(t *testing.T, s step.Step) []step.Call {
+	t.Helper()
+	var a step.Asm
+	s.Compile(&a)
+	tab, err := a.Link()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tab.Free() })
+	return tab.Calls
+}
+
+// TestOrder holds that a mount has its flags, and is known to be the planned
+// one, before it is attached; and that a place below the outside is resolved.
+func TestOrder(t *testing.T) {
+	for _, s := range []step.Step{
+		Bind{Source: "/a", Dest: "/a", Ino: 1}, Bind{Source: "/a", Dest: "/a", Ino: 1, Below: true},
+		Hide{Path: "/a", Below: true}, Tmpfs{Path: "/t", Mode: 0o700}, Tmpfs{Path: "/t", Below: true}, Proc{}, Devpts{},
+		RootBind{Bind{Source: "/", Dest: "/", Ino: 2}},
+	} {
+		flagged, checked, resolved, attached := false, false, false, false
+		for _, c := range calls(t, s) {
+			switch {
+			case c.Op == step.OpCompare:
+				checked = true
+			case c.Nr == unix.SYS_MOUNT_SETATTR, c.Nr == unix.SYS_FSMOUNT && c.Arg[2] != 0:
+				flagged = !attached
+			case c.Nr == unix.SYS_OPENAT2:
+				resolved = true
+			case c.Nr == unix.SYS_MOVE_MOUNT:
+				attached = true
+			}
+		}
+		_, bind := s.(Bind)
+		_, root := s.(RootBind)
+		if !flagged || !attached || (bind || root) && !checked {
+			t.Errorf("%v: flags before attaching %v, checked %v, attached %v", s, flagged, checked, attached)
+		}
+		below := false
+		switch s := s.(type) {
+		case Bind:
+			below = s.Below
+		case Tmpfs:
+			below = s.Below
+		case Hide:
+			below = s.Below
+		}
+		if below != resolved {
+			t.Errorf("%v: below the outside %v, resolved %v", s, below, resolved)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	all := User | Mount | PID | Net | IPC | UTS | Cgroup
+	if got := all.String(); got != "user mount pid net ipc uts cgroup" {
+		t.Errorf("all are %q", got)
+	}
+	if got := Set(0).String(); got != "none" {
+		t.Errorf("none are %q", got)
+	}
+	if uint64(all) != unix.CLONE_NEWUSER|unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP {
+		t.Errorf("flags %#x", uint64(all))
+	}
+}
+
+func TestRel(t *testing.T) {
+	for in, want := range map[string]string{"/": ".", "/a": "a", "/a/b": "a/b"} {
+		if got := rel(in); got != want {
+			t.Errorf("rel(%s) = %s, want %s", in, got, want)
+		}
+	}
+}
