@@ -27,6 +27,8 @@ func runCommand(args []string) int {
 		return 0
 	case errors.Is(err, errFindings):
 		return 1
+	case errors.Is(err, errLosses):
+		return 3
 	}
 	return report(err)
 }

@@ -20,6 +20,8 @@ type policyCmd struct {
 	Resolve policyResolveCmd `cmd:"" help:"Print a policy with all that it extends, in canonical form, with its digest."`
 	Check   policyCheckCmd   `cmd:"" help:"Check policies for errors and for what is seldom meant."`
 	Diff    policyDiffCmd    `cmd:"" help:"Say what policy B allows that policy A does not, and the reverse."`
+	Import  policyImportCmd  `cmd:"" help:"Make a policy of a container runtime's seccomp profile or a systemd unit."`
+	Export  policyExportCmd  `cmd:"" help:"Write a policy for a container runtime, Kubernetes, systemd or bubblewrap."`
 	Schema  policySchemaCmd  `cmd:"" help:"Print the JSON Schema of policy files, for editors."`
 }
 

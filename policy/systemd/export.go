@@ -1,0 +1,293 @@
+package systemd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sbx/policy"
+	"sbx/policy/seccomp"
+)
+
+// Export writes the resolved policy as lines of a unit's [Service] section, for
+// systemd 252 and later on a machine of architecture native. losses say what
+// the lines leave out, one each, and what stands there in its place.
+func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string, err error) {
+	x := &exporter{p: p, native: native}
+	x.line("# Policy %s, for a drop-in below /etc/systemd/system/NAME.service.d.", p.Name)
+	x.line("[Service]")
+	x.line("NoNewPrivileges=yes")
+	x.capabilities()
+	x.namespaces()
+	if x.p.Namespaces.Mount == "new" {
+		x.files()
+	}
+	x.environment()
+	x.limits()
+	if err := x.calls(); err != nil {
+		return nil, nil, err
+	}
+	if p.Process.Landlock == "require" {
+		x.lose("process.landlock: units have no Landlock")
+	}
+	return []byte(x.out.String()), x.losses, nil
+}
+
+type exporter struct {
+	p      *policy.Policy
+	native seccomp.Arch
+	out    strings.Builder
+	losses []string
+}
+
+func (x *exporter) line(format string, args ...any) { fmt.Fprintf(&x.out, format+"\n", args...) }
+
+func (x *exporter) lose(format string, args ...any) {
+	x.losses = append(x.losses, fmt.Sprintf(format, args...))
+}
+
+func (x *exporter) capabilities() {
+	var kept []string
+	for _, c := range x.p.Process.Capabilities {
+		kept = append(kept, "CAP_"+strings.ToUpper(bare(c)))
+	}
+	x.line("CapabilityBoundingSet=%s", strings.Join(kept, " "))
+	x.line("AmbientCapabilities=")
+}
+
+func (x *exporter) namespaces() {
+	n := x.p.Namespaces
+	for _, k := range []struct {
+		kind, value      string
+		private, joining string
+	}{
+		{"net", n.Net, "PrivateNetwork=yes", "NetworkNamespacePath="},
+		{"ipc", n.IPC, "PrivateIPC=yes", "IPCNamespacePath="},
+		{"uts", n.UTS, "ProtectHostname=yes", ""},
+		{"user", strings.Replace(n.User, "auto", "host", 1), "PrivateUsers=yes", ""},
+		{"pid", n.PID, "", ""},
+		{"cgroup", n.Cgroup, "", ""},
+		{"time", n.Time, "", ""},
+		{"mount", strings.Replace(n.Mount, "new", "host", 1), "", ""},
+	} {
+		switch {
+		case k.value == "host":
+		case k.value == "new" && k.private != "":
+			x.line("%s", k.private)
+		case k.value != "new" && k.joining != "":
+			x.line("%s%s", k.joining, escape(k.value))
+		default:
+			x.lose("namespaces.%s: units before systemd 257 say no %q", k.kind, k.value)
+		}
+	}
+}
+
+// files builds the tree from nothing, as a policy does.
+func (x *exporter) files() {
+	f := x.p.Files
+	x.line("TemporaryFileSystem=/:ro")
+	if f.Proc == nil || *f.Proc {
+		x.line("MountAPIVFS=yes")
+		x.line("ProtectProc=invisible")
+		x.line("ProtectKernelTunables=yes")
+		x.line("ProtectKernelLogs=yes")
+	} else {
+		x.lose("files.proc: units cannot do without /proc")
+	}
+	if f.Dev == nil || *f.Dev {
+		x.line("PrivateDevices=yes")
+	} else {
+		x.lose("files.dev: units cannot do without /dev")
+	}
+	x.line("ProtectControlGroups=yes")
+	x.paths("files.read", "BindReadOnlyPaths", f.Read)
+	x.paths("files.write", "BindPaths", f.Write)
+	x.paths("files.tmpfs", "TemporaryFileSystem", f.Tmpfs)
+	var hide, patterns []string
+	for _, h := range f.Hide {
+		if p := bare(h); strings.HasPrefix(p, "/") || strings.HasPrefix(p, "${") {
+			hide = append(hide, "?"+p) // what is not there need not be hidden
+		} else {
+			patterns = append(patterns, p)
+		}
+	}
+	x.paths("files.hide", "InaccessiblePaths", hide)
+	if len(patterns) > 0 {
+		x.lose("files.hide: units hide paths, not patterns: %s", some(patterns))
+	}
+}
+
+func (x *exporter) paths(key, setting string, list []string) {
+	var lost []string
+	for _, e := range list {
+		path, ok := specifiers(bare(e))
+		if !ok {
+			lost = append(lost, bare(e))
+			continue
+		}
+		if e[0] == '?' && setting != "TemporaryFileSystem" {
+			path = "-" + path
+		}
+		if strings.ContainsAny(path, " \t\"'\\:") {
+			lost = append(lost, bare(e))
+			continue
+		}
+		x.line("%s=%s", setting, path)
+	}
+	if len(lost) > 0 {
+		x.lose("%s: units have no words for %s", key, some(lost))
+	}
+}
+
+// specifiers writes a policy's variables as a unit has them.
+func specifiers(path string) (string, bool) {
+	path = escape(path)
+	for _, v := range [][2]string{
+		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%E"}, {"${XDG_CACHE_HOME}", "%C"},
+		{"${XDG_STATE_HOME}", "%S"}, {"${XDG_RUNTIME_DIR}", "%t"},
+	} {
+		path = strings.ReplaceAll(path, v[0], v[1])
+	}
+	return path, !strings.Contains(path, "$")
+}
+
+func escape(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+// some lists a few of many.
+func some(list []string) string {
+	if len(list) > 6 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:5], ", "), len(list)-5)
+	}
+	return strings.Join(list, ", ")
+}
+
+func (x *exporter) environment() {
+	var lost []string
+	for _, e := range x.p.Process.Env {
+		name, value, assigned := strings.Cut(e, "=")
+		value, ok := specifiers(value)
+		switch {
+		case strings.HasSuffix(name, "*"), !ok, strings.ContainsAny(value, "\"\\"):
+			lost = append(lost, e)
+		case assigned:
+			x.line("Environment=\"%s=%s\"", name, value)
+		default:
+			x.line("PassEnvironment=%s", name)
+		}
+	}
+	if len(lost) > 0 {
+		x.lose("process.env: units pass names, not patterns, and know no %s", some(lost))
+	}
+}
+
+func (x *exporter) limits() {
+	l := x.p.Limits
+	if l.Processes > 0 {
+		x.line("TasksMax=%d", l.Processes)
+	}
+	if l.Memory != "" {
+		x.line("MemoryMax=%s", l.Memory)
+		x.line("MemorySwapMax=0")
+	}
+	if l.Time != "" {
+		x.line("RuntimeMaxSec=%s", strings.Replace(l.Time, "m", "min", 1))
+	}
+}
+
+// calls writes the call filter. A unit's has one answer for each call, so what
+// depends on arguments is answered as if no condition held, but for the
+// built-in rules on namespaces, which units have too.
+func (x *exporter) calls() error {
+	s := &x.p.Seccomp
+	answers, err := s.Answers(x.native)
+	if err != nil {
+		return err
+	}
+	arches := []string{"native"}
+	abis, err := s.ABIs(x.native)
+	if err != nil {
+		return err
+	}
+	for _, a := range abis[1:] {
+		arches = append(arches, strings.Replace(strings.Replace(a.String(), "386", "x86", 1), "amd64", "x86-64", 1))
+	}
+	x.line("SystemCallArchitectures=%s", strings.Join(arches, " "))
+	nest := slices.Contains(s.Allow, "@nest")
+	if !nest {
+		x.line("RestrictNamespaces=yes")
+	}
+	byAction := map[seccomp.Action][]string{}
+	var conditional []string
+	for _, c := range answers.Calls {
+		name := c.Syscall.Name()
+		last := c.Clauses[len(c.Clauses)-1].Action
+		spaces := name == "clone" || name == "unshare" || name == "setns" || name == "clone3"
+		builtIn := strings.HasPrefix(fmt.Sprint(c.Clauses[0].Why), "built in")
+		if name == "clone3" && !nest && builtIn {
+			// RestrictNamespaces= answers it with ENOSYS, as the policy does:
+			// what the list refuses would get another errno, and C libraries
+			// then make no threads.
+			last = seccomp.Action{Kind: seccomp.Allow}
+		}
+		if len(c.Clauses) > 1 && !(spaces && !nest && len(c.Clauses) == 2 && builtIn) {
+			conditional = append(conditional, name)
+		}
+		byAction[last] = append(byAction[last], name)
+	}
+	if len(conditional) > 0 {
+		x.lose("seccomp.rule: a unit's call filter sees no arguments; as if no condition held are answered %s", some(conditional))
+	}
+	x.callFilter(byAction)
+	for _, f := range []struct {
+		key string
+		on  *bool
+	}{{"log", s.Log}, {"spec_allow", s.SpecAllow}, {"wait_killable", s.WaitKillable}} {
+		if f.on != nil && *f.on {
+			x.lose("seccomp.%s: units load their filters without flags", f.key)
+		}
+	}
+	return nil
+}
+
+// callFilter lists the calls that are allowed; all others have one answer, the
+// policy's default.
+func (x *exporter) callFilter(byAction map[seccomp.Action][]string) {
+	s := &x.p.Seccomp
+	deflt := s.Default
+	if deflt.Kind == seccomp.Allow || deflt.Kind == seccomp.Log {
+		deflt = seccomp.Action{Kind: seccomp.Errno, Errno: 1}
+		x.lose("seccomp.default: %s means all calls there are, and a unit's list only those known today", s.Default)
+	}
+	allowed := byAction[seccomp.Action{Kind: seccomp.Allow}]
+	actions := make([]seccomp.Action, 0, len(byAction))
+	for a := range byAction {
+		actions = append(actions, a)
+	}
+	slices.SortFunc(actions, func(a, b seccomp.Action) int { return strings.Compare(a.String(), b.String()) })
+	for _, a := range actions {
+		names := byAction[a]
+		slices.Sort(names)
+		switch {
+		case a == deflt, a.Kind == seccomp.Allow:
+		case a.Kind == seccomp.Log:
+			allowed = append(allowed, names...)
+			x.line("SystemCallLog=%s", strings.Join(names, " "))
+		case a.Kind == seccomp.Errno && a.Errno == 38 && deflt.Kind == seccomp.Errno:
+			x.lose("seccomp.unknown: refused as all others are, not by ENOSYS as if the kernel were older: %s", some(names))
+		default:
+			x.lose("seccomp: a unit's list has one answer for all it leaves out, so these get %s, not %s: %s", deflt, a, some(names))
+		}
+	}
+	slices.Sort(allowed)
+	x.line("SystemCallFilter=")
+	for chunk := range slices.Chunk(allowed, 12) {
+		x.line("SystemCallFilter=%s", strings.Join(chunk, " "))
+	}
+	switch deflt.Kind {
+	case seccomp.Errno:
+		x.line("SystemCallErrorNumber=%s", seccomp.ErrnoName(int(deflt.Errno)))
+	case seccomp.KillProcess:
+	default:
+		x.lose("seccomp.default: units kill the process, not %s", deflt)
+	}
+}
