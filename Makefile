@@ -86,7 +86,7 @@ fuzz: setup ## every fuzz target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)
 
 soak: build ## the long suites: SOAKTIME (20m)
-	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -count=1 -timeout 4h -v -run 'Soak' ./...
+	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run Soak ./integration
 
 clean: ## remove what make made
 	rm -rf bin .cache

@@ -120,13 +120,14 @@ func sweepProject(t *testing.T) string {
 
 // straced runs sbx with the probe's facts below strace, which lets go of each
 // process at its execve: the target is neither traced nor hindered.
-func straced(t *testing.T, project, log, inject string) (r result, trace string) {
+func straced(t *testing.T, project, log, inject string, flags ...string) (r result, trace string) {
 	t.Helper()
 	args := []string{"strace", "-f", "-b", "execve", "-o", log}
 	if inject != "" {
 		args = append(args, "-e", "inject="+inject)
 	}
-	args = append(args, binary("sbx"), "--policy", "./sweep.toml", "--read", binary("probe"), "--", binary("probe"), "facts")
+	args = append(append(args, binary("sbx")), flags...)
+	args = append(args, "--read", binary("probe"), "--", binary("probe"), "facts")
 	r = run(t, call{args: args, dir: project})
 	data, err := os.ReadFile(log)
 	if err != nil {
@@ -143,7 +144,7 @@ func straced(t *testing.T, project, log, inject string) (r result, trace string)
 // the name fails too; that must end no worse.
 func TestFaultSweep(t *testing.T) {
 	project := sweepProject(t)
-	normal, trace := straced(t, project, filepath.Join(t.TempDir(), "trace"), "")
+	normal, trace := straced(t, project, filepath.Join(t.TempDir(), "trace"), "", "--policy", "./sweep.toml")
 	normal.want(t, 0, "confined")
 	want := scrub(normal.stdout)
 	calls := setupCalls(t, trace)
@@ -163,28 +164,38 @@ func TestFaultSweep(t *testing.T) {
 		log := filepath.Join(t.TempDir(), "trace")
 		work.Go(func() {
 			for fault := range faults {
-				r, _ := straced(t, project, log, fault)
-				ran := strings.Contains(r.stdout, "confined")
-				switch {
-				case !ran && r.status == 125 && strings.Contains(r.stderr, "sbx: error: "):
-					refused.Add(1)
-				case ran && r.status == 0 && scrub(r.stdout) == want:
+				r, _ := straced(t, project, log, fault, "--policy", "./sweep.toml")
+				if complaint := judge(fault, r, want); complaint != "" {
+					t.Error(complaint)
+				} else if r.status == 0 {
 					full.Add(1)
-				case ran && strings.HasPrefix(fault, "landlock_create_ruleset:") && strings.Contains(r.stderr, "sbx: note: ") &&
-					strings.ReplaceAll(scrub(r.stdout), "mknod: EPERM", "mknod: EACCES") == want:
-					full.Add(1) // optional beneath the mounts, and the run says that it is missing
-				case !ran && r.status != 0 && launcherEnds(fault):
+				} else {
 					refused.Add(1)
-				case ran:
-					t.Errorf("%s: ran with other facts, status %d:\n%s%s", fault, r.status, difference(want, scrub(r.stdout)), r.stderr)
-				default:
-					t.Errorf("%s: not refused properly: %.800v", fault, r)
 				}
 			}
 		})
 	}
 	work.Wait()
 	t.Logf("%d calls, %d refusals, %d runs at full strength", len(calls), refused.Load(), full.Load())
+}
+
+// judge complains if a run with a fault neither was refused properly nor went
+// at full strength, as told by the facts.
+func judge(fault string, r result, want string) string {
+	ran, facts := strings.Contains(r.stdout, "confined"), scrub(r.stdout)
+	switch {
+	case !ran && r.status == 125 && strings.Contains(r.stderr, "sbx: error: "):
+	case !ran && r.status != 0 && launcherEnds(fault):
+	case ran && r.status == 0 && facts == want:
+	case ran && r.status == 0 && strings.HasPrefix(fault, "landlock_create_ruleset:") && strings.Contains(r.stderr, "sbx: note: ") &&
+		strings.ReplaceAll(facts, "mknod: EPERM", "mknod: EACCES") == want:
+		// Optional beneath the mounts, and the run says that it is missing.
+	case ran:
+		return fmt.Sprintf("%s: ran with other facts, status %d:\n%s%s", fault, r.status, difference(want, facts), r.stderr)
+	default:
+		return fmt.Sprintf("%s: not refused properly: %.800v", fault, r)
+	}
+	return ""
 }
 
 // launcherEnds says whether a fault ends the launcher, whose n-th call of the

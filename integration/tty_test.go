@@ -22,11 +22,12 @@ type terminal struct {
 	cmd  *exec.Cmd
 	out  lockedBuffer
 	done chan error
+	read chan struct{} // closed once all output is in out
 }
 
 func atTerminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
-	term := &terminal{t: t, cmd: exec.Command(args[0], args[1:]...), done: make(chan error, 1)}
+	term := &terminal{t: t, cmd: exec.Command(args[0], args[1:]...), done: make(chan error, 1), read: make(chan struct{})}
 	term.cmd.Dir, term.cmd.Env = t.TempDir(), userEnv()
 	file, err := pty.StartWithSize(term.cmd, &pty.Winsize{Cols: 80, Rows: 24})
 	if err != nil {
@@ -34,6 +35,7 @@ func atTerminal(t *testing.T, args ...string) *terminal {
 	}
 	term.pty = file
 	go func() {
+		defer close(term.read)
 		// A pty whose other side is closed reads EIO.
 		if _, err := io.Copy(&term.out, file); err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, os.ErrClosed) {
 			t.Log(err)
@@ -79,6 +81,11 @@ func (term *terminal) ends(want int) {
 		got, err := exitStatus(err)
 		if err != nil || got != want {
 			term.t.Errorf("status %d (%v), want %d\n%s", got, err, want, &term.out)
+		}
+		select {
+		case <-term.read:
+		case <-time.After(5 * time.Second):
+			term.t.Errorf("somebody still has the terminal open\n%s", &term.out)
 		}
 	case <-time.After(10 * time.Second):
 		term.t.Fatalf("did not end\n%s", &term.out)

@@ -1,0 +1,153 @@
+//go:build soak
+
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// soakTime is how long a soak may take, from SBX_SOAK.
+func soakTime(t *testing.T) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(os.Getenv("SBX_SOAK"))
+	if err != nil {
+		t.Fatalf("SBX_SOAK says how long, e.g. 20m: %v", err)
+	}
+	return d
+}
+
+// TestSoakKills starts sandboxes four at a time and sends each a random signal
+// after a random time. Nothing may stay behind, and the host stays as it was.
+func TestSoakKills(t *testing.T) {
+	end := time.Now().Add(soakTime(t) / 2)
+	before := hostState(t)
+	signals := []unix.Signal{unix.SIGKILL, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGSTOP}
+	launches := 0
+	for time.Now().Before(end) {
+		dir := t.TempDir()
+		var batch sync.WaitGroup
+		for n := range 4 {
+			batch.Go(func() {
+				cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"), "daemon", fmt.Sprintf("alive%d", n))
+				cmd.Dir, cmd.Env = dir, userEnv()
+				if err := cmd.Start(); err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
+				s := signals[rand.IntN(len(signals))]
+				if err := cmd.Process.Signal(s); err != nil && err != os.ErrProcessDone {
+					t.Error(err)
+				}
+				if s == unix.SIGSTOP {
+					time.Sleep(5 * time.Millisecond)
+					if err := cmd.Process.Kill(); err != nil && err != os.ErrProcessDone {
+						t.Error(err)
+					}
+				}
+				if _, err := exitStatus(cmd.Wait()); err != nil {
+					t.Error(err)
+				}
+			})
+			launches++
+		}
+		batch.Wait()
+		noStrays(t)
+		if t.Failed() {
+			break
+		}
+	}
+	before.compare(t, hostState(t))
+	t.Logf("%d launches", launches)
+}
+
+// TestSoakFaults is the fault sweep over every shipped policy, as long as
+// there is time: some 2,000 runs each.
+func TestSoakFaults(t *testing.T) {
+	end := time.Now().Add(soakTime(t) / 2)
+	project := sweepProject(t)
+	log := filepath.Join(t.TempDir(), "trace")
+	for _, policy := range []string{"default", "project", "build", "fetch", "web", "shell", "filter", "pure"} {
+		normal, trace := straced(t, project, log, "", "--policy", policy)
+		normal.want(t, 0, "confined")
+		want := scrub(normal.stdout)
+		runs := 0
+		for _, c := range setupCalls(t, trace) {
+			for _, errno := range []string{"EPERM", "ENOSYS", "EINVAL", "EAGAIN", "ENOSPC", "ENOMEM", "EMFILE"} {
+				if time.Now().After(end) {
+					t.Logf("out of time in policy %s after %d runs", policy, runs)
+					return
+				}
+				fault := fmt.Sprintf("%s:error=%s:when=%d", c.name, errno, c.nth)
+				r, _ := straced(t, project, log, fault, "--policy", policy)
+				runs++
+				if complaint := judge(fault, r, want); complaint != "" {
+					t.Errorf("%s: %s", policy, complaint)
+				}
+			}
+		}
+		t.Logf("%s: %d runs", policy, runs)
+	}
+}
+
+// TestSoakRename races a renamer against the launcher: a directory that is to
+// be shown is swapped with a link to the outside all the time. Either the
+// directory is shown, or the run is refused; what the link leads to is not.
+func TestSoakRename(t *testing.T) {
+	end := time.Now().Add(soakTime(t) / 10)
+	dir := t.TempDir()
+	project := mkdir(t, dir, "project")
+	secret := mkdir(t, dir, "secret")
+	if err := os.WriteFile(filepath.Join(secret, "file"), []byte("very secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shown := mkdir(t, project, "shown")
+	if err := os.WriteFile(filepath.Join(shown, "file"), []byte("shown"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(project, "link")
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var renamer sync.WaitGroup
+	renamer.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := unix.Renameat2(unix.AT_FDCWD, shown, unix.AT_FDCWD, link, unix.RENAME_EXCHANGE); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	seen := map[int]int{}
+	for time.Now().Before(end) {
+		r := run(t, call{args: []string{binary("sbx"), "--policy", "pure", "--read", shown, "--", "cat", filepath.Join(shown, "file")}, dir: project})
+		seen[r.status]++
+		if strings.Contains(r.stdout, "very secret") && !strings.Contains(r.stderr, "sbx: error") {
+			// A link that stands there when the paths are read may be
+			// followed, being the caller's own word; a swap later may not.
+			seen[-1]++
+		}
+	}
+	close(stop)
+	renamer.Wait()
+	t.Logf("exit statuses: %v", seen)
+	if seen[0] == 0 {
+		t.Error("it never ran at all")
+	}
+}
