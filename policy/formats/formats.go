@@ -103,7 +103,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 		switch {
 		case value == "" || value == "auto": // a means, not an end
 		case container(format) && value == "new" && k.name != "net" && k.name != "time":
-		case !container(format) && value == "host":
+		case !container(format) && value == "host", format == "bwrap" && k.name == "mount":
 		case container(format) && value == "host" && (k.name == "time" || k.name == "user"):
 		case value == "new" && k.name == "net":
 			lose("namespaces.net", "no network but a loopback%s", flag("--network=none", k.bwrap))
@@ -126,7 +126,9 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 			names = strings.ToLower(strings.Join(keep, ", "))
 		}
 		lose("process.capabilities", "kept are %s%s", names, flag(docker, bwrap))
-		lose("process", "no new privileges%s", flag("--security-opt=no-new-privileges", ""))
+		if format != "bwrap" { // which always sees to it
+			lose("process", "no new privileges%s", flag("--security-opt=no-new-privileges", ""))
+		}
 	}
 	for _, l := range []struct {
 		key  string
