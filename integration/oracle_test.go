@@ -2,6 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +17,11 @@ import (
 // the loaded filters answer to every call, every bound of its arguments and
 // both foreign ABIs, and compares it with what the policy says.
 func TestOracle(t *testing.T) {
-	for _, name := range policies.Names() {
+	own := filepath.Join(t.TempDir(), "own.toml")
+	if err := os.WriteFile(own, []byte(ownPolicy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(policies.Names(), own) {
 		p, err := policies.Find(name)
 		if err != nil {
 			t.Fatal(err)
@@ -27,7 +33,7 @@ func TestOracle(t *testing.T) {
 		if !starts(answers) {
 			continue // a part of other policies; no program runs with it
 		}
-		t.Run(name, func(t *testing.T) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
 			questions, want := interview(t, &p.Seccomp, answers)
 			r := run(t, call{
 				args:  []string{binary("sbx"), "--policy", name, "--read", binary("probe"), "--", binary("probe"), "oracle"},
@@ -50,6 +56,43 @@ func TestOracle(t *testing.T) {
 		})
 	}
 }
+
+// ownPolicy has what no shipped policy has: foreign ABIs, several actions,
+// comparisons of 64 bits.
+const ownPolicy = `version = 1
+extends = ["default"]
+
+[seccomp]
+architectures = ["386", "x32", "arm"]
+deny = ["personality"]
+
+[[seccomp.rule]]
+syscalls = ["tkill", "setpriority"]
+when = ["arg1 in {SIGKILL, SIGSTOP..SIGTTOU}"]
+action = "errno:EXDEV"
+
+[[seccomp.rule]]
+syscalls = ["lseek"]
+when = ["arg1 > 0x7fffffff && arg2 != SEEK_CUR", "arg1:64 & 0xff00000000 == 0x100000000"]
+action = "errno:EOVERFLOW"
+
+[[seccomp.rule]]
+syscalls = ["msync"]
+when = ["arg2 & MS_SYNC == 0"]
+action = "log"
+
+[[seccomp.rule]]
+syscalls = ["sysinfo"]
+action = "trap"
+
+[[seccomp.rule]]
+syscalls = ["times"]
+when = ["arg0 == 0"]
+action = "kill-process"
+
+[expect]
+deny = ["syscall personality"]
+`
 
 // starts reports whether a target can start and ask.
 func starts(a *seccomp.Answers) bool {
@@ -91,7 +134,27 @@ func interview(t *testing.T, p *seccomp.Policy, native *seccomp.Answers) (questi
 			ask(native.Arch, c.Number, args)
 		}
 	}
-	if native.Arch == seccomp.AMD64 {
+	abis, err := p.ABIs(seccomp.Native())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range abis[1:] {
+		foreign, err := p.Answers(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range foreign.Calls {
+			for _, args := range append(edges(c.Clauses), [6]uint64{}) {
+				if !a.Wide() {
+					for i := range args {
+						args[i] = uint64(uint32(args[i]))
+					}
+				}
+				ask(a, c.Number, args)
+			}
+		}
+	}
+	if native.Arch == seccomp.AMD64 && len(abis) == 1 {
 		for _, nr := range numbersTo(480) {
 			if nr%16 == 0 { // each of these costs the asker its life
 				ask(seccomp.I386, nr, [6]uint64{})
