@@ -130,9 +130,11 @@ func (o *oracle) child() (err error) {
 	}
 	defer func() {
 		if o.pid != 0 {
-			err = errors.Join(err, unix.Kill(o.pid, unix.SIGKILL))
-			_, wait := unix.Wait4(o.pid, nil, 0, nil)
-			err = errors.Join(err, wait)
+			if kill := unix.Kill(o.pid, unix.SIGKILL); kill != nil {
+				err = errors.Join(err, fmt.Errorf("end the child: %w", kill))
+			} else if _, wait := unix.Wait4(o.pid, nil, 0, nil); wait != nil {
+				err = errors.Join(err, fmt.Errorf("wait for the child: %w", wait))
+			}
 		}
 		if o.fd > 0 {
 			err = errors.Join(err, unix.Close(o.fd))
