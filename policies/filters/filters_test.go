@@ -3,7 +3,6 @@
 package filters_test
 
 import (
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"os"
@@ -12,10 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/bpf"
-
 	"sbx/policies"
 	"sbx/policy/seccomp"
+	"sbx/policy/seccomp/bpf"
 	"sbx/policy/seccomp/compile"
 )
 
@@ -106,7 +104,10 @@ func TestTables(t *testing.T) {
 // arguments, a call for each side of every bound.
 func table(t *testing.T, p *seccomp.Policy, a seccomp.Arch) string {
 	t.Helper()
-	m := machine(t, policies.Filters(p, a)[0])
+	m, err := bpf.Decode(policies.Filters(p, a)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	answers, err := p.Answers(a)
 	if err != nil {
 		t.Fatal(err)
@@ -177,42 +178,12 @@ func bounds(clauses []seccomp.Clause) [][6]uint64 {
 	return slices.Compact(out)
 }
 
-func answer(t *testing.T, m *bpf.VM, audit, nr uint32, args [6]uint64) string {
+func answer(t *testing.T, code []bpf.Instruction, audit, nr uint32, args [6]uint64) string {
 	t.Helper()
-	// The VM loads words as a network has them, so they are laid out for it.
-	data := make([]byte, 64)
-	binary.BigEndian.PutUint32(data[0:], nr)
-	binary.BigEndian.PutUint32(data[4:], audit)
-	for i, a := range args {
-		binary.BigEndian.PutUint32(data[16+8*i:], uint32(a))
-		binary.BigEndian.PutUint32(data[20+8*i:], uint32(a>>32))
-	}
-	ret, err := m.Run(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, ok := seccomp.ActionOf(uint32(ret))
+	ret, _ := bpf.Run(code, bpf.Call{Audit: audit, Number: nr, Args: args})
+	a, ok := seccomp.ActionOf(ret)
 	if !ok {
 		t.Fatalf("returned %#x", ret)
 	}
 	return a.String()
-}
-
-func machine(t *testing.T, p seccomp.Program) *bpf.VM {
-	t.Helper()
-	var raw []bpf.RawInstruction
-	for i := 0; i < len(p); i += 8 {
-		raw = append(raw, bpf.RawInstruction{
-			Op: binary.LittleEndian.Uint16(p[i:]), Jt: p[i+2], Jf: p[i+3], K: binary.LittleEndian.Uint32(p[i+4:]),
-		})
-	}
-	code, ok := bpf.Disassemble(raw)
-	if !ok {
-		t.Fatal("the program has instructions that the VM does not know")
-	}
-	m, err := bpf.NewVM(code)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
 }

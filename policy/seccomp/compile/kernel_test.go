@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"sbx/integration/probe/oracle"
-	"sbx/policies"
 	"sbx/policy/seccomp"
 )
 
@@ -97,28 +96,9 @@ func TestKernel(t *testing.T) {
 	for nr := range uint32(600) {
 		all = append(all, nr)
 	}
-	seen := map[string]bool{}
-	for _, name := range policies.Names() {
-		l, err := policies.Load(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := l.Resolve()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(name, func(t *testing.T) {
-			programs := policies.Filters(&p.Seccomp, seccomp.Native())
-			if len(programs) != 1 {
-				t.Fatalf("%d programs", len(programs))
-			}
-			if seen[string(programs[0])] {
-				return // another policy says the same of calls
-			}
-			seen[string(programs[0])] = true
-			kernelAgrees(t, &p.Seccomp, programs[0], all, 50, rand.New(rand.NewPCG(3, 4)))
-		})
-	}
+	eachShipped(t, seccomp.Native(), func(t *testing.T, p *seccomp.Policy, program seccomp.Program) {
+		kernelAgrees(t, p, program, all, 50, rand.New(rand.NewPCG(3, 4)))
+	})
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint("random", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 5))
