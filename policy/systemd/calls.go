@@ -33,6 +33,9 @@ func (m *importer) callFilter(s setting) error {
 		if m.allowList {
 			a.Kind = seccomp.Allow
 		}
+		if has && m.allowList {
+			return fmt.Errorf("%q: an errno is for calls that are refused, and this is a list of what is allowed", e)
+		}
 		if has {
 			if a, err = answer(suffix); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -154,7 +155,7 @@ func bare(e string) string { return strings.TrimPrefix(e, "?") }
 // may be missing.
 func tidy(list []string) []string {
 	slices.SortFunc(list, func(a, b string) int {
-		return 2*strings.Compare(bare(a), bare(b)) + len(a) - len(b)
+		return cmp.Or(strings.Compare(bare(a), bare(b)), len(a)-len(b))
 	})
 	return slices.CompactFunc(list, func(a, b string) bool { return bare(a) == bare(b) })
 }
