@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sbx/policy/formats"
+)
+
+// bareText is a policy that is nothing but a filter: a format for filters can
+// say all of it but what no policy is without.
+const bareText = `version = 1
+summary = "A filter"
+
+[namespaces]
+user = "host"
+mount = "host"
+pid = "host"
+net = "host"
+ipc = "host"
+uts = "host"
+cgroup = "host"
+
+[seccomp]
+allow = ["@default"]
+
+[expect]
+`
+
+func TestPolicyExport(t *testing.T) {
+	ownPolicies(t, map[string]string{"bare": bareText})
+	for _, format := range formats.Names() {
+		var out, losses bytes.Buffer
+		err := (&policyExportCmd{Policy: "bare", To: format}).run(&out, &losses)
+		if !errors.Is(err, errLosses) || out.Len() == 0 {
+			t.Errorf("%s: %v, %d bytes", format, err, out.Len())
+		}
+		for line := range strings.Lines(losses.String()) {
+			if !strings.HasPrefix(line, "sbx: "+format+" cannot say ") {
+				t.Errorf("%s: %q", format, line)
+			}
+		}
+		losses.Reset()
+		if err := (&policyExportCmd{Policy: "bare", To: format, Lossy: true}).run(&out, &losses); err != nil || losses.Len() == 0 {
+			t.Errorf("%s, lossy: %v, %q", format, err, &losses)
+		}
+	}
+}
+
+// TestPolicyExportKubernetes: the profile lies where the context names it.
+func TestPolicyExportKubernetes(t *testing.T) {
+	ownPolicies(t, map[string]string{"bare": bareText})
+	dir := t.TempDir()
+	c := &policyExportCmd{Policy: "bare", To: "kubernetes", Output: filepath.Join(dir, "pod.yaml"), Lossy: true}
+	var out, losses bytes.Buffer
+	if err := c.run(&out, &losses); err != nil || out.Len() > 0 {
+		t.Fatal(err, out.String())
+	}
+	context, err := os.ReadFile(c.Output)
+	if err != nil || !strings.Contains(string(context), "type: Localhost\n    localhostProfile: sbx/bare.json\n") {
+		t.Fatalf("%v\n%s", err, context)
+	}
+	profile, err := os.ReadFile(filepath.Join(dir, "sbx", "bare.json"))
+	if err != nil || !json.Valid(profile) {
+		t.Fatalf("%v\n%s", err, profile)
+	}
+}
+
+func TestPolicyImport(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"p.json": `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+			{"names": ["read"], "action": "SCMP_ACT_ALLOW"},
+			{"names": ["kill"], "action": "SCMP_ACT_ALLOW"}, {"names": ["kill"], "action": "SCMP_ACT_TRAP"},
+			{"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"], "minKernel": "5.8"}}]}`,
+		"bad.json":  `{"defaultAction": "SCMP_ACT_EERNO"}`,
+		"x.service": "[Service]\nSystemCallFilter=read\nUser=nobody\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := func(c policyImportCmd, stdin string) (out, losses string, err error) {
+		t.Helper()
+		var w, l bytes.Buffer
+		err = c.run(strings.NewReader(stdin), &w, &l)
+		return w.String(), l.String(), err
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+
+	out, notes, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1"}, "")
+	if err != nil || !strings.Contains(out, `"read"`) || strings.Contains(out, `"bpf",`+"\n]") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !strings.Contains(notes, "note: ") || !strings.Contains(notes, "kill has no effect") {
+		t.Errorf("notes %q", notes)
+	}
+	out, _, err = try(policyImportCmd{From: "docker", File: at("p.json"), Kernel: "6.1", Cap: []string{"CAP_BPF"}}, "")
+	if err != nil || !strings.Contains(out, "capabilities = [\n  \"bpf\",\n]") || !strings.Contains(out, "allow = [\n  \"bpf\",") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, _, err := try(policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ALLOW"}`); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil || hintFor(err) != `did you mean "SCMP_ACT_ERRNO"?` {
+		t.Errorf("%v, hint %q", err, hintFor(err))
+	}
+	out, losses, err := try(policyImportCmd{From: "systemd", File: at("x.service")}, "")
+	if !errors.Is(err, errLosses) || !strings.Contains(losses, "x.service:3: User=nobody") || !strings.Contains(out, "default = \"kill-process\"") {
+		t.Errorf("%v\n%s\n%s", err, losses, out)
+	}
+	if _, _, err := try(policyImportCmd{From: "systemd", File: at("x.service"), Lossy: true}, ""); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []policyImportCmd{{From: "oci", File: at("none")}, {From: "oci", File: at("p.json"), Arch: "vax"}, {From: "oci", File: at("p.json"), Kernel: "6"},
+		{From: "oci", File: at("p.json"), Cap: []string{"root"}}} {
+		if _, _, err := try(c, ""); err == nil {
+			t.Errorf("%+v was accepted", c)
+		}
+	}
+}
+
+// TestFormatStatus: what got lost makes the exit status 3.
+func TestFormatStatus(t *testing.T) {
+	ownPolicies(t, map[string]string{"bare": bareText})
+	file := filepath.Join(t.TempDir(), "out")
+	if code := run([]string{"policy", "export", "bare", "--to", "oci", "-o", file}); code != 3 {
+		t.Errorf("status %d", code)
+	}
+	if code := run([]string{"policy", "export", "bare", "--to", "oci", "--lossy", "-o", file}); code != 0 {
+		t.Errorf("with --lossy, status %d", code)
+	}
+}
