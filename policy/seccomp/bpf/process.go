@@ -21,7 +21,7 @@ func OfProcess(pid int) (list []seccomp.Program, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.PtraceSeize(pid); err != nil {
-		return nil, fmt.Errorf("trace process %d: %w", pid, err)
+		return nil, fmt.Errorf("trace process %d: %w%s", pid, err, needs(err))
 	}
 	var ws unix.WaitStatus
 	defer func() { err = errors.Join(err, detach(pid, ws)) }()
@@ -44,7 +44,7 @@ func OfProcess(pid int) (list []seccomp.Program, err error) {
 			return list, nil
 		}
 		if errno != 0 {
-			return nil, fmt.Errorf("read filter %d of process %d: %w", i, pid, errno)
+			return nil, fmt.Errorf("read filter %d of process %d: %w%s", i, pid, errno, needs(errno))
 		}
 		p := make(seccomp.Program, 8*n)
 		if m, errno := getFilter(pid, i, p); errno != 0 || m != n {
@@ -52,6 +52,14 @@ func OfProcess(pid int) (list []seccomp.Program, err error) {
 		}
 		list = append(list, p)
 	}
+}
+
+// needs says what is missing where the kernel says no.
+func needs(err error) string {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return ", which takes CAP_SYS_ADMIN outside of all containers and no filter of one's own"
+	}
+	return ""
 }
 
 func getFilter(pid int, i uintptr, p seccomp.Program) (uintptr, unix.Errno) {

@@ -1,0 +1,50 @@
+package integration
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestDump reads the filter of a running target, as root, and finds the
+// policy's; a user is told what it takes.
+func TestDump(t *testing.T) {
+	cmd := exec.Command(binary("sbx"), "--", "/bin/sh", "-c", "echo ready; exec cat")
+	cmd.Dir, cmd.Env = t.TempDir(), userEnv()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	target := 0
+	for _, p := range descendants(t, cmd.Process.Pid) {
+		if p.name == "cat" || p.name == "sh" {
+			target = p.pid
+		}
+	}
+	r := sbx(t, "seccomp", "dump", strconv.Itoa(target))
+	if asRoot() {
+		want := sbx(t, "seccomp", "dump", "default")
+		if r.status != 0 || r.stdout != want.stdout || !strings.Contains(r.stdout, "KILL_PROCESS") {
+			t.Errorf("process %d: %v\nwant %v", target, r, want)
+		}
+	} else if r.status == 0 || !strings.Contains(r.stderr, "CAP_SYS_ADMIN") {
+		t.Errorf("process %d: %v", target, r)
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
