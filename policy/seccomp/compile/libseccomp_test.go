@@ -108,3 +108,43 @@ func saidTwice(t *testing.T, r *rand.Rand, args int) (string, []libseccomp.ScmpC
 	}
 	return when[len(" && "):], conds
 }
+
+// TestNumbers compares our table with libseccomp's, for what it knows.
+func TestNumbers(t *testing.T) {
+	arches := map[seccomp.Arch]libseccomp.ScmpArch{
+		seccomp.AMD64: libseccomp.ArchAMD64, seccomp.ARM64: libseccomp.ArchARM64, seccomp.I386: libseccomp.ArchX86,
+		seccomp.ARM: libseccomp.ArchARM, seccomp.X32: libseccomp.ArchX32, seccomp.RISCV64: libseccomp.ArchRISCV64,
+		seccomp.PPC64LE: libseccomp.ArchPPC64LE, seccomp.S390X: libseccomp.ArchS390X,
+	}
+	for _, a := range seccomp.Arches() {
+		same := 0
+		for s := range seccomp.Syscalls() {
+			ours, has := s.Number(a)
+			theirs, err := libseccomp.GetSyscallFromNameByArch(s.Name(), arches[a])
+			if err != nil || theirs < 0 {
+				continue // too young for it, or multiplexed
+			}
+			if !has || uint32(theirs) != ours {
+				t.Errorf("%s on %s: %d (%v), libseccomp says %d", s.Name(), a, ours, has, theirs)
+			}
+			same++
+		}
+		for nr := range uint32(600) {
+			if a == seccomp.X32 {
+				nr |= seccomp.X32Bit
+			}
+			name, err := libseccomp.ScmpSyscall(nr).GetNameByArch(arches[a])
+			if err != nil {
+				continue
+			}
+			if s, ok := seccomp.SyscallByNumber(a, nr); !ok {
+				t.Errorf("%s: we do not know %d, which libseccomp calls %s", a, nr, name)
+			} else if s.Name() != name {
+				t.Logf("%s: %d is %s, libseccomp says %s", a, nr, s.Name(), name)
+			}
+		}
+		if same < 250 {
+			t.Errorf("%s: libseccomp knows %d calls only", a, same)
+		}
+	}
+}
