@@ -58,9 +58,18 @@ func live(action string) string {
 	select {
 	case s := <-said:
 		return s
-	case <-time.After(time.Second):
+	case <-time.After(patience(a)):
 		return "thread gone"
 	}
+}
+
+// patience is how long to wait for an answer: forever, nearly, unless none is
+// to come.
+func patience(a seccomp.Action) time.Duration {
+	if a.Kind == seccomp.KillThread {
+		return time.Second
+	}
+	return time.Minute
 }
 
 // TestLive has each action taken by the kernel, in a process of its own.
