@@ -196,7 +196,11 @@ func (r *reader) object(n *node, what string, keys []string, take func(m member)
 			known = known || k == m.key
 		}
 		if !known {
-			return r.fail(m.at, "unknown key %q in %s", m.key, what).near(m.key, each(keys))
+			e := r.fail(m.at, "unknown key %q in %s", m.key, what).near(m.key, each(keys))
+			if m.key == "ociVersion" || m.key == "linux" {
+				e.Hint = "of a bundle's config.json give what stands there as linux.seccomp"
+			}
+			return e
 		}
 		if m.value == nil {
 			continue

@@ -87,6 +87,25 @@ func (t term) String() string {
 	return fmt.Sprintf("arg%d %s %#x", t.arg, lt, t.hi)
 }
 
+// value reports whether the term holds for one value only.
+func (t term) value() bool { return !t.not && (t.lo == t.hi || t.mask == t.top) }
+
+// checks are terms in the normal form of policies.
+func checks(all []term) (out []seccomp.Check) {
+	for _, t := range all {
+		k := seccomp.Check{Arg: t.arg, Mask: t.top}
+		if t.mask != 0 {
+			k.Mask, t.hi = t.mask, t.lo
+			t.top = t.mask
+		}
+		for _, s := range t.spans() {
+			k.In = append(k.In, seccomp.Range{Lo: s.lo, Hi: s.hi})
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
 func text(all []term) string {
 	parts := make([]string, len(all))
 	for i, t := range all {
