@@ -204,7 +204,7 @@ func judge(fault string, r result, want string) string {
 // not seen.
 func launcherEnds(fault string) bool {
 	name, _, _ := strings.Cut(fault, ":")
-	return name == "futex" || name == "sigaltstack" || name == "write"
+	return name == "futex" || name == "sigaltstack" || name == "rt_sigprocmask" || name == "write"
 }
 
 // scrub takes out of the facts what differs between any two runs.

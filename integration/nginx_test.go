@@ -200,10 +200,12 @@ func TestNginxUser(t *testing.T) {
 	if body, err := fetch(w.url); err != nil || body != "a page\n" {
 		t.Fatalf("page: %q %v", body, err)
 	}
-	master, workers := w.workers(t)
-	if len(workers) != 2 {
-		t.Errorf("%d workers, want 2", len(workers))
-	}
+	var master int
+	var workers []int
+	eventually(t, "two workers", func() bool {
+		master, workers = w.workers(t)
+		return master != 0 && len(workers) == 2
+	})
 	for _, pid := range append(workers, master) {
 		w.confined(t, pid, asRoot())
 	}
@@ -263,10 +265,12 @@ func TestNginxStock(t *testing.T) {
 	if body, err := fetch(w.url); err != nil || !strings.Contains(body, "nginx") {
 		t.Fatalf("page: %q %v", body, err)
 	}
-	master, workers := w.workers(t)
-	if master == 0 || len(workers) == 0 {
-		t.Fatalf("master %d, workers %v", master, workers)
-	}
+	var master int
+	var workers []int
+	eventually(t, "workers", func() bool {
+		master, workers = w.workers(t)
+		return master != 0 && len(workers) > 0
+	})
 	w.confined(t, master, true)
 	for _, pid := range workers {
 		f := statusFields(t, pid)
