@@ -188,7 +188,11 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			}
 			v.entries = append(v.entries, entry{path: "/dev/" + d, kind: writeKind, src: f, device: true})
 		}
-		v.entries = append(v.entries, entry{path: "/dev/shm", kind: tmpfsKind, mode: 0o1777})
+		// Shared memory can be written, so it is not for a policy by which
+		// nothing can.
+		if len(p.Files.Tmpfs)+len(p.Files.Write) > 0 {
+			v.entries = append(v.entries, entry{path: "/dev/shm", kind: tmpfsKind, mode: 0o1777})
+		}
 	}
 	if err := v.build(); err != nil {
 		return nil, nil, err

@@ -317,7 +317,7 @@ func meant(p *policy.Policy, probe string) string {
 			return mode(true)
 		case slices.Contains(p.Files.Read, probe):
 			return mode(false)
-		case slices.Contains(p.Files.Tmpfs, probe) || probe == "/dev/shm":
+		case slices.Contains(p.Files.Tmpfs, probe):
 			return "tmpfs"
 		case probe == "/":
 			return ""
