@@ -1,16 +1,13 @@
 package policy
 
-import "strings"
+import (
+	"strings"
 
-// capabilityNames are those of Linux 6.18 without "cap_", in the order of
-// their numbers: capabilities(7).
-func capabilityNames() []string {
-	return strings.Fields("chown dac_override dac_read_search fowner fsetid kill setgid setuid " +
-		"setpcap linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner " +
-		"sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource " +
-		"sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin " +
-		"syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore")
-}
+	"sbx/policy/capability"
+)
+
+// capabilityNames are those that a policy can keep.
+func capabilityNames() []string { return capability.Names() }
 
 // expectVerbs are the things a line of [expect] can try.
 func expectVerbs() []string {

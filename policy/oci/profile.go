@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/policy/capability"
 	"sbx/policy/seccomp"
 )
 
@@ -342,8 +343,8 @@ func (r *reader) filter(m member) (filter, error) {
 				return err
 			}
 			for _, c := range out.caps {
-				if !slices.Contains(capabilities(), c) {
-					return r.fail(m.node.at, "unknown capability %q", c).near(c, each(capabilities()))
+				if !slices.Contains(capability.Upper(), c) {
+					return r.fail(m.node.at, "unknown capability %q", c).near(c, each(capability.Upper()))
 				}
 			}
 		case "arches":

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/policy/capability"
 	"sbx/policy/seccomp"
 )
 
@@ -186,7 +187,7 @@ func (m *importer) capabilitySet(s setting) error {
 	set := map[string]bool{}
 	for _, n := range names {
 		plain, ok := strings.CutPrefix(strings.ToLower(n), "cap_")
-		if !ok || !slices.Contains(capabilities(), plain) {
+		if !ok || !slices.Contains(capability.Names(), plain) {
 			return fmt.Errorf("unknown capability %q", n)
 		}
 		set[plain] = true
@@ -208,7 +209,7 @@ func (m *importer) capabilitySet(s setting) error {
 		clear(m.bounding)
 	case invert:
 		if !m.bounded { // all but these
-			for _, c := range capabilities() {
+			for _, c := range capability.Names() {
 				m.bounding[c] = true
 			}
 		}
@@ -222,14 +223,6 @@ func (m *importer) capabilitySet(s setting) error {
 	}
 	m.bounded = true
 	return nil
-}
-
-// capabilities are those of Linux 6.18.
-func capabilities() []string {
-	return strings.Fields(`chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
-		net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace
-		sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control
-		setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore`)
 }
 
 func (m *importer) environment(s setting) error {
