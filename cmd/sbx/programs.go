@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"sbx/policies"
 	"sbx/policy"
@@ -10,20 +11,25 @@ import (
 	"sbx/policy/seccomp/compile"
 )
 
-// programs are the policy's seccomp filters: made ahead where a shipped
-// policy says the same, else compiled now. There is always one.
-func programs(p *policy.Policy) ([]seccomp.Program, error) {
-	list := policies.Filters(&p.Seccomp, seccomp.Native())
-	if list == nil {
-		kept := cache.User()
-		defer kept.Close()
-		var err error
-		if list, err = compile.Compile(&p.Seccomp, seccomp.Native(), kept); err != nil {
-			return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
-		}
+// programsFor are the policy's seccomp filters for a machine of an
+// architecture: made ahead where a shipped policy says the same, else kept
+// from the last time or compiled now. There is always one.
+func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
+	calls := p.Seccomp
+	if p.Process.Nest != nil && *p.Process.Nest {
+		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
+	}
+	if list := policies.Filters(&calls, a); list != nil {
+		return list, nil
+	}
+	kept := cache.User()
+	defer kept.Close()
+	list, err := compile.Compile(&calls, a, kept)
+	if err != nil {
+		return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("compile the seccomp filter of policy %s: there is none for %s", p.Name, seccomp.Native())
+		return nil, fmt.Errorf("compile the seccomp filter of policy %s: there is none for %s", p.Name, a)
 	}
 	return list, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"sbx/policies"
 	"sbx/policy"
+	"sbx/policy/seccomp"
 	"sbx/sandbox"
 	"sbx/sandbox/signals"
 	"sbx/sandbox/step"
@@ -48,7 +49,7 @@ func (l *launch) run(target []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	filters, err := programs(p)
+	filters, err := programsFor(p, seccomp.Native())
 	if err != nil {
 		return 0, err
 	}

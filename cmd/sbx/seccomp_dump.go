@@ -8,10 +8,8 @@ import (
 	"strconv"
 
 	"sbx/policies"
-	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
-	"sbx/policy/seccomp/cache"
 	"sbx/policy/seccomp/compile"
 )
 
@@ -86,20 +84,6 @@ func (c *seccompDumpCmd) programs() ([]seccomp.Program, seccomp.Arch, error) {
 	}
 	list, err := programsFor(p, arch)
 	return list, arch, err
-}
-
-// programsFor are the filters of a policy for a machine of an architecture.
-func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
-	if list := policies.Filters(&p.Seccomp, a); list != nil {
-		return list, nil
-	}
-	kept := cache.User()
-	defer kept.Close()
-	list, err := compile.Compile(&p.Seccomp, a, kept)
-	if err != nil {
-		return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
-	}
-	return list, nil
 }
 
 // seccompDisasmCmd is "sbx seccomp disasm".
