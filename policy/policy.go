@@ -93,7 +93,8 @@ type Process struct {
 	// Env lists what of the environment crosses: "NAME", "PREFIX_*", or
 	// "NAME=value" to set one.
 	Env []string
-	// Nest allows user namespaces inside. Nil means no.
+	// Nest allows user namespaces inside, and sandboxes in them: /proc is whole
+	// and writable, and there is no Landlock. Nil means no.
 	Nest *bool
 	// Landlock is "auto" (default: the rules of Files once more beneath the
 	// mounts, where the kernel has Landlock), "require" or "off".

@@ -115,20 +115,24 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(to, process.Chdir{Dir: t.Dir}) // resolved inside, no magic links: runc's CVE-2024-21626
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
-	switch p.Process.Landlock {
-	case "", "auto", "require":
-		if h.Landlock > 0 {
-			// After the mounts: rules name what is inside. Landlock forbids
-			// mounting from here on.
-			add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: p.Namespaces.Net == "host" && !strings.HasPrefix(notifySocket(t.Env), "@")})
-			add(to, rules...)
-			add(to, landlock.Restrict{})
-			plan.Landlock = true
-		} else if p.Process.Landlock == "require" {
-			return nil, &NeedError{What: "Landlock", Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
-		} else {
-			plan.Notes = append(plan.Notes, "this kernel has no Landlock: the file rules hold by the mounts alone")
-		}
+	switch walls, nest := p.Process.Landlock, on2(p.Process.Nest); {
+	case walls == "off" || nest && walls != "require":
+		// A Landlock domain may not mount, and so could not nest.
+	case nest:
+		return nil, &NeedError{What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
+			Hint: "choose one: landlock = \"auto\" goes with nest = true"}
+	case h.Landlock > 0:
+		// After the mounts: rules name what is inside. Landlock forbids
+		// mounting from here on.
+		add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: p.Namespaces.Net == "host" && !strings.HasPrefix(notifySocket(t.Env), "@")})
+		add(to, rules...)
+		add(to, landlock.Restrict{})
+		plan.Landlock = true
+	case walls == "require":
+		return nil, &NeedError{What: "require Landlock, which this kernel does not have",
+			Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+	default:
+		plan.Notes = append(plan.Notes, "this kernel has no Landlock: the file rules hold by the mounts alone")
 	}
 	if h.HideCut {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(t.Project)))
@@ -222,8 +226,12 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 		if err := v.dir("/proc"); err != nil {
 			return nil, nil, err
 		}
-		v.steps = append(v.steps, ns.Proc{Write: on2(p.Process.Nest)})
+		nest := on2(p.Process.Nest)
+		v.steps = append(v.steps, ns.Proc{Write: nest})
 		for _, m := range h.Masks {
+			if nest {
+				break // the kernel lets nobody mount a /proc that shows more than this one
+			}
 			v.steps = append(v.steps, ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: cover})
 		}
 	}

@@ -52,6 +52,10 @@ func TestRefusals(t *testing.T) {
 		{"no such capability", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Process.Capabilities = []string{"root"} }, `unknown capability "root"`},
 		{"Landlock required", 1000, func(p *policy.Policy, h *Host, _ *Target) { p.Process.Landlock, h.Landlock = "require", 0 }, "Landlock"},
 		{"Landlock if there", 1000, func(p *policy.Policy, h *Host, _ *Target) { h.Landlock = 0 }, ""},
+		{"Landlock required in a nest", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
+			yes := true
+			p.Process.Landlock, p.Process.Nest = "require", &yes
+		}, "require Landlock and nest"},
 		{"host user namespace", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.User = "host" }, "CAP_SYS_ADMIN"},
 		{"host pid namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.PID = "host" }, "pid namespace"},
 		{"joined namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.Net = "/run/ns" }, "joining"},
