@@ -216,12 +216,16 @@ func (x *exporter) calls() error {
 	if !nest {
 		x.line("RestrictNamespaces=yes")
 	}
+	sockets := x.families(answers)
 	byAction := map[seccomp.Action][]string{}
 	var conditional []string
 	for _, c := range answers.Calls {
 		name := c.Syscall.Name()
 		last := c.Clauses[len(c.Clauses)-1].Action
 		spaces := name == "clone" || name == "unshare" || name == "setns" || name == "clone3"
+		if name == "socket" && sockets {
+			last = seccomp.Action{Kind: seccomp.Allow} // RestrictAddressFamilies= refuses the rest
+		}
 		builtIn := strings.HasPrefix(fmt.Sprint(c.Clauses[0].Why), "built in")
 		if name == "clone3" && !nest && builtIn {
 			// RestrictNamespaces= answers it with ENOSYS, as the policy does:

@@ -199,7 +199,8 @@ func TestExport(t *testing.T) {
 		t.Fatal(losses, err)
 	}
 	for _, line := range []string{"NoNewPrivileges=yes", "CapabilityBoundingSet=", "PrivateNetwork=yes", "BindReadOnlyPaths=/usr", "BindReadOnlyPaths=-/bin",
-		"TemporaryFileSystem=%h", "RestrictNamespaces=yes", "SystemCallErrorNumber=EPERM", "SystemCallArchitectures=native", "PassEnvironment=LANG"} {
+		"TemporaryFileSystem=%h", "RestrictNamespaces=yes", "SystemCallErrorNumber=EPERM", "SystemCallArchitectures=native", "PassEnvironment=LANG",
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"} {
 		if !slices.Contains(strings.Split(string(text), "\n"), line) {
 			t.Errorf("no line %s", line)
 		}
