@@ -45,6 +45,9 @@ type launch struct {
 // run launches the target and returns its exit status. An error means that
 // nothing has run.
 func (l *launch) run(target []string) (int, error) {
+	if l.JSON && !l.DryRun {
+		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
+	}
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return 0, err
