@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -48,7 +49,9 @@ func importAny(t *testing.T, data []byte, target byte) bool {
 		var p *seccomp.Policy
 		to := targets[int(target)%len(targets)]
 		if p, _, err = profile.Policy(to); err == nil {
-			check(t, data, to, p, 100)
+			if !bytes.Contains(data, []byte("rrno\"")) { // Podman's errno by name, which Docker does not read
+				check(t, data, to, p, 100)
+			}
 			if _, err := compile.Compile(p, to.Arch, nil); err != nil && !strings.Contains(err.Error(), "instructions") {
 				t.Fatalf("%v\n%s", err, data)
 			}

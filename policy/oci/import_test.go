@@ -153,6 +153,25 @@ func TestHighHalf(t *testing.T) {
 	}
 }
 
+// TestPodman: errnos by name, beside their number or alone.
+func TestPodman(t *testing.T) {
+	profile, err := Parse("p", []byte(`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "ENOSYS", "defaultErrnoRet": 38, "syscalls": [
+		{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errno": "EPERM", "errnoRet": 1}, {"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errno": "EACCES"},
+		{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO", "errno": ""}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := profile.Policy(targets[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for nr, want := range map[uint32]uint16{165: 1, 321: 13, 101: 1, 0: 38} {
+		if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), nr, [6]uint64{}); err != nil || c.Action.Errno != want {
+			t.Errorf("call %d: %v, want errno %d", nr, c.Action, want)
+		}
+	}
+}
+
 func imported(t *testing.T, text string) *seccomp.Policy {
 	t.Helper()
 	profile, err := Parse("profile.json", []byte(text))
@@ -259,6 +278,8 @@ func TestRefused(t *testing.T) {
 		arg(`{"index": 1, "value": 18446744073709551616, "op": "SCMP_CMP_EQ"}`):                                                      "whole number",
 		arg(`{"index": 1, "value": 1, "op": "SCMP_CMP_IN"}`):                                                                         "unknown operator",
 		arg(`{"index": 1, "value": 1, "valueTwo": 2, "op": "SCMP_CMP_EQ"}`):                                                          "valueTwo is for",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "errno": "EACCES"}`):                                    "two errnos",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errno": "EPREM"}`):                                                    "unknown errno",
 		strings.Repeat("[", 100000):                                                                                                  "nested deeper",
 		rule(`{"names": ["kill"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 3, "op": "SCMP_CMP_GT"}]},
 			{"names": ["kill"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "value": 255, "valueTwo": 16, "op": "SCMP_CMP_MASKED_EQ"}]}`): "do not agree",

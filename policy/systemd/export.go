@@ -14,7 +14,7 @@ import (
 // the lines leave out, one each, and what stands there in its place.
 func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string, err error) {
 	x := &exporter{p: p, native: native}
-	x.line("# Policy %s, for a drop-in below /etc/systemd/system/NAME.service.d.", p.Name)
+	x.line("# Policy %q, for a drop-in below /etc/systemd/system/NAME.service.d.", p.Name)
 	x.line("[Service]")
 	x.line("NoNewPrivileges=yes")
 	x.capabilities()
