@@ -139,7 +139,7 @@ func (m *importer) refuse(key string) {
 	add := func(when string, calls ...string) {
 		r := seccomp.Rule{Syscalls: calls, Action: eperm}
 		if when != "" {
-			r.When = []string{when}
+			r.When = strings.Split(when, " || ")
 		}
 		m.p.Seccomp.Rules = append(m.p.Seccomp.Rules, r)
 	}
@@ -157,8 +157,8 @@ func (m *importer) refuse(key string) {
 		const bits = " & 0o6000 != 0"
 		add("arg1"+bits, "chmod", "fchmod", "creat", "mkdir", "mknod")
 		add("arg2"+bits, "fchmodat", "fchmodat2", "mkdirat", "mknodat")
-		add("arg1 & O_CREAT != 0 && arg2"+bits, "open")
-		add("arg2 & O_CREAT != 0 && arg3"+bits, "openat")
+		add("arg1 & O_CREAT != 0 && arg2"+bits+" || arg1 & O_TMPFILE == O_TMPFILE && arg2"+bits, "open")
+		add("arg2 & O_CREAT != 0 && arg3"+bits+" || arg2 & O_TMPFILE == O_TMPFILE && arg3"+bits, "openat")
 		m.p.Seccomp.Rules = append(m.p.Seccomp.Rules, seccomp.Rule{
 			Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}, // its mode lies in memory
 		})

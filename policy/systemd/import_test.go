@@ -116,8 +116,9 @@ func TestFilters(t *testing.T) {
 		"SystemCallFilter=~@mount\nSystemCallFilter=mount":                               {"mount": allow, "umount2": kill},
 		"SystemCallFilter=read mount\nSystemCallFilter=":                                 {"mount": allow},
 		"SystemCallFilter=read mount\nSystemCallFilter=\nSystemCallFilter=~mount":        {"mount": kill, "ptrace": allow},
-		"RestrictSUIDSGID=yes":                      {"read": allow, "openat2": errno(38)},
-		"ProtectClock=yes\nProtectKernelModules=on": {"settimeofday": errno(1), "init_module": errno(1), "read": allow},
+		"ProtectProc=invisible\nProcSubset=pid":                                          {"read": allow},
+		"RestrictSUIDSGID=yes":                                                           {"read": allow, "openat2": errno(38)},
+		"ProtectClock=yes\nProtectKernelModules=on":                                      {"settimeofday": errno(1), "init_module": errno(1), "read": allow},
 	} {
 		p, losses, err := Import("x.service", []byte(text+"\n"), seccomp.AMD64)
 		if err != nil || len(losses) > 0 {

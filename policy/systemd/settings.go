@@ -56,6 +56,8 @@ func (m *importer) take(s setting) (known bool, err error) {
 		return true, nil
 	case "RuntimeMaxSec":
 		return m.time(s.value)
+	case "ProtectProc", "ProcSubset":
+		return true, nil // in its own pid namespace a target sees but itself
 	case "ProtectSystem", "ProtectHome", "RestrictNamespaces":
 		return m.mode(s)
 	}
