@@ -35,7 +35,7 @@ func TestNumbers(t *testing.T) {
 		nr    int
 		since string
 	}{
-		{"read", AMD64, unix.SYS_READ, "1.0"},
+		{"read", AMD64, 0, "1.0"},
 		{"read", ARM64, 63, "1.0"},
 		{"openat", I386, 295, "2.6"},
 		{"mmap2", ARM, 192, "2.4"},
