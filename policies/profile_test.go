@@ -76,6 +76,23 @@ func TestProfile(t *testing.T) {
 	}
 }
 
+// TestProfileIdle: the check tells of rules that another one makes idle.
+func TestProfileIdle(t *testing.T) {
+	dir := writeProfile(t, map[string]string{
+		"own.toml": "version = 1\n[seccomp]\noci = \"idle.json\"\n[expect]\n",
+		"idle.json": `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["kill"], "action": "SCMP_ACT_ALLOW"},
+			{"names": ["kill"], "action": "SCMP_ACT_TRAP", "args": [{"index": 1, "value": 9, "op": "SCMP_CMP_EQ"}]}]}`,
+	})
+	l, err := Load(dir + "/own.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := l.Lint()
+	if err != nil || !slices.ContainsFunc(found, func(f policy.Finding) bool { return f.Rule == "no-effect" && strings.Contains(f.Msg, "trap for kill") }) {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 func TestProfileRefused(t *testing.T) {
 	head, tail := "version = 1\n[seccomp]\noci = ", "\n[expect]\n"
 	dir := writeProfile(t, map[string]string{

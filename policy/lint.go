@@ -39,6 +39,9 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) []Finding {
 	l.sockets()
 	l.process()
 	l.seccomp()
+	for _, text := range whole.idle {
+		l.add("no-effect", "", "", "%s", text)
+	}
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.Where.Policy, b.Where.Policy), a.Where.Line-b.Where.Line, a.Where.Col-b.Where.Col)
 	})

@@ -57,6 +57,8 @@ type Policy struct {
 	// origins says where each entry was written; see Origin.
 	origins map[string]Origin
 	profile *profile
+	// idle says what in the profile has no effect, for Lint.
+	idle []string
 }
 
 // Namespaces says for each kind "new", "host" or the path of an nsfs file to

@@ -72,7 +72,7 @@ func applyProfile(p *Policy) error {
 			on.Capabilities = append(on.Capabilities, c)
 		}
 	}
-	said, _, err := p.profile.Policy(on)
+	said, idle, err := p.profile.Policy(on)
 	if err != nil {
 		return profileError(err)
 	}
@@ -99,6 +99,6 @@ func applyProfile(p *Policy) error {
 			*f.to = *f.from
 		}
 	}
-	p.Seccomp, p.OCI, p.profile = *said, "", nil
+	p.Seccomp, p.OCI, p.profile, p.idle = *said, "", nil, idle
 	return nil
 }

@@ -21,6 +21,8 @@ func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string
 	x.namespaces()
 	if x.p.Namespaces.Mount == "new" {
 		x.files()
+	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide) > 0 {
+		x.lose("files: without mounts of its own a unit sees the host's files")
 	}
 	x.environment()
 	x.limits()
