@@ -125,7 +125,7 @@ func TestShippedPromises(t *testing.T) {
 		if (p.Namespaces.Net == "host") != hasNet {
 			t.Errorf("%s has network namespace %s", name, p.Namespaces.Net)
 		}
-		if (p.Namespaces.IPC == "host") != isOpen || (p.Process.Landlock == "off") != isOpen {
+		if (p.Namespaces.IPC == "host") != isOpen || p.Process.Landlock == "off" {
 			t.Errorf("%s: ipc %s, landlock %s", name, p.Namespaces.IPC, p.Process.Landlock)
 		}
 		if len(p.Process.Capabilities) > 0 != (name == "web") {

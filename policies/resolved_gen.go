@@ -1206,7 +1206,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 				"*",
 			},
 			Nest:     no,
-			Landlock: "off",
+			Landlock: "auto",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -34,6 +33,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
+	if p.Limits != (policy.Limits{}) {
+		return nil, &NeedError{What: "hold the policy's [limits]: this version of sbx cannot",
+			Hint: "take them out, or let systemd-run or ulimit hold them"}
+	}
 	env, listen := environment(p, t)
 	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && set&ns.Net != 0 {
 		return nil, &NeedError{What: "reach the notify socket " + step.Quote(s) + ": an abstract socket belongs to the host's network",
@@ -56,7 +59,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind}
+	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind, Notes: view.notes}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
@@ -124,8 +127,17 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	case h.Landlock > 0:
 		// After the mounts: rules name what is inside. Landlock forbids
 		// mounting from here on.
-		add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: p.Namespaces.Net == "host" && !strings.HasPrefix(notifySocket(t.Env), "@")})
+		// Abstract sockets go with a new network; with the host's they are
+		// closed here, unless all files are there to be written anyway.
+		scope := p.Namespaces.Net == "host" && !plan.AllWritable && !strings.HasPrefix(notifySocket(t.Env), "@")
+		add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: scope})
 		add(to, rules...)
+		for fd, f := range h.Stdio {
+			if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR {
+				// /dev/stdin and its like open the file once more.
+				add(to, landlock.StdioRule{ABI: h.Landlock, FD: fd, Read: f.Read, Write: f.Write})
+			}
+		}
 		add(to, landlock.Restrict{})
 		plan.Landlock = true
 	case walls == "require":
@@ -238,15 +250,18 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 	hidden := slices.Clone(h.Hidden)
 	for _, s := range p.Files.Hide {
 		name := strings.TrimPrefix(s, "?")
-		if f := h.Files[name]; strings.HasPrefix(name, "/") && f.Mode != 0 {
+		if !strings.HasPrefix(name, "/") {
+			continue // a pattern, of which h.Hidden is what it matches
+		}
+		f := h.Files[name]
+		if f.Err != nil {
+			return nil, nil, fmt.Errorf("look at %s, which is to be hidden: %w", step.Quote(name), f.Err)
+		}
+		if f.Mode != 0 {
 			hidden = append(hidden, Hidden{f.Real, f.Dir()})
 		}
 	}
-	for _, x := range hidden {
-		if v.outside(path.Dir(x.Path)) || v.isBind(x.Path) {
-			v.steps = append(v.steps, ns.Hide{Path: x.Path, Dir: x.Dir, Below: true, Cover: cover})
-		}
-	}
+	v.hide(hidden, cover)
 	v.steps = append(v.steps, ns.Uncover{Cover: cover})
 	if err := v.cwd(t.Dir); err != nil {
 		return nil, nil, err

@@ -11,6 +11,13 @@ import (
 // that the init, pid 1, forks.
 const targetPID = "2"
 
+// Handed is how many descriptors, from 3 on, systemd hands over to the process
+// with that pid; see sd_listen_fds(3).
+func Handed(env []string, pid int) int {
+	_, n := environment(&policy.Policy{}, Target{Env: env, PID: pid})
+	return n
+}
+
 // environment is what of the caller's environment crosses, and how many
 // descriptors systemd's LISTEN_FDS hands over.
 //

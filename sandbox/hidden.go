@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,29 +47,54 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 	if len(s.top)+len(s.deep) == 0 || dir == "" || !Shows(p, dir) {
 		return nil
 	}
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(dir), err)
-	}
-	err = s.walk(fd, dir, "", 0)
+	err := s.walk(dir)
 	h.Hidden, h.HideCut = s.found, s.cut
 	return err
 }
 
-// walk looks through one directory, whose descriptor it closes. rel is its
-// path below the project, empty or with a slash at the end. Links are not
-// followed: what one points to is hidden where it lies.
-func (s *search) walk(fd int, dir, rel string, depth int) error {
-	defer unix.Close(fd)
-	buf := make([]byte, 8192)
-	var below []string
+// walk looks through the project directory by directory, the upper ones
+// first, so that what is given up on lies deep. The project's own directory
+// is always read to its end.
+func (s *search) walk(dir string) error {
+	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(dir), err)
+	}
+	defer unix.Close(root)
+	buf := make([]byte, 16384)
+	for queue := []string{"."}; len(queue) > 0; queue = queue[1:] {
+		rel := queue[0]
+		// No links on the way: the project may be at work meanwhile.
+		how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
+		fd, err := unix.Openat2(root, rel, &how)
+		if err == unix.EACCES || err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
+			continue // not readable here, not readable inside; or gone by now
+		}
+		var below []string
+		if err == nil {
+			below, err = s.directory(fd, dir, rel, buf)
+			unix.Close(fd)
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(path.Join(dir, rel)), err)
+		case s.cut && !s.optional:
+			return fmt.Errorf("look for secrets to hide in %s: more than %d files", step.Quote(dir), hideLimit)
+		case s.cut:
+			return nil
+		}
+		queue = append(queue, below...)
+	}
+	return nil
+}
+
+// directory looks through one directory and returns those below it.
+func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string, err error) {
 	for {
 		n, err := unix.ReadDirent(fd, buf)
-		if err != nil {
-			return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(path.Join(dir, rel)), err)
-		}
-		if n == 0 {
-			break
+		if err != nil || n == 0 {
+			return below, err
 		}
 		for b := buf[:n]; len(b) > 0; {
 			var name string
@@ -77,12 +103,10 @@ func (s *search) walk(fd int, dir, rel string, depth int) error {
 			if name == "." || name == ".." {
 				continue
 			}
-			if s.seen++; s.seen > hideLimit {
-				s.cut = true
-				if !s.optional {
-					return fmt.Errorf("look for secrets to hide in %s: more than %d files", step.Quote(dir), hideLimit)
+			if s.seen++; s.seen > hideLimit && len(s.deep) > 0 {
+				if s.cut = true; rel != "." {
+					return below, nil
 				}
-				return nil
 			}
 			if kind == unix.DT_UNKNOWN { // a file system that does not say
 				var st unix.Stat_t
@@ -91,31 +115,31 @@ func (s *search) walk(fd int, dir, rel string, depth int) error {
 				}
 				kind = uint8(st.Mode & unix.S_IFMT >> 12)
 			}
-			switch hit := depth == 0 && matches(s.top, name) || matches(s.deep, name); {
-			case kind == unix.DT_LNK:
+			switch hit := rel == "." && matches(s.top, name) || matches(s.deep, name); {
+			case hit && kind == unix.DT_LNK:
+				s.link(fd, dir, name)
 			case hit:
-				s.found = append(s.found, Hidden{path.Join(dir, rel+name), kind == unix.DT_DIR})
-			case kind == unix.DT_DIR && len(s.deep) > 0:
-				below = append(below, name)
+				s.found = append(s.found, Hidden{path.Join(dir, rel, name), kind == unix.DT_DIR})
+			case kind == unix.DT_DIR && len(s.deep) > 0 && !s.cut:
+				below = append(below, path.Join(rel, name))
 			}
 		}
 	}
-	for _, name := range below {
-		if s.cut {
-			break
-		}
-		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err == unix.EACCES || err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
-			continue // not readable here, not readable inside; or gone by now
-		}
-		if err != nil {
-			return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(path.Join(dir, rel+name)), err)
-		}
-		if err := s.walk(next, dir, rel+name+"/", depth+1); err != nil {
-			return err
-		}
+}
+
+// link hides what a link with a secret's name leads to, if that lies in the
+// project: what is elsewhere is shown, or not, under its own name.
+func (s *search) link(fd int, dir, name string) {
+	to, err := unix.Openat(fd, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // it leads nowhere
 	}
-	return nil
+	defer unix.Close(to)
+	var st unix.Stat_t
+	real, err := readlink("/proc/self/fd/" + strconv.Itoa(to))
+	if err == nil && unix.Fstat(to, &st) == nil && real != dir && within(real, dir) {
+		s.found = append(s.found, Hidden{real, st.Mode&unix.S_IFMT == unix.S_IFDIR})
+	}
 }
 
 // dirent takes the first struct linux_dirent64 off b; see getdents64(2).

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -40,12 +41,20 @@ func TestFindHidden(t *testing.T) {
 	if err := os.Symlink("plain", filepath.Join(dir, ".env.link")); err != nil {
 		t.Fatal(err)
 	}
+	for link, to := range map[string]string{"x.pem": "sub/deep/plain", "y.pem": "/etc/passwd", "z.pem": "nowhere"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sub/deep/plain"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", ".ssh", "?**/.env*"}}}
 	var h Host
 	if err := h.findHidden(p, dir); err != nil {
 		t.Fatal(err)
 	}
-	want := []Hidden{{".env", false}, {".ssh", true}, {"a.pem", false}, {"node/.env", true}, {"sub/.env", false}, {"sub/deep/.env.x", false}}
+	want := []Hidden{{".env", false}, {".ssh", true}, {"a.pem", false}, {"node/.env", true}, {"plain", false}, {"sub/.env", false}, {"sub/deep/.env.x", false}, {"sub/deep/plain", false}}
 	for i := range want {
 		want[i].Path = filepath.Join(dir, want[i].Path)
 	}
@@ -73,5 +82,44 @@ func TestShows(t *testing.T) {
 		if got := Shows(p, dir); got != want {
 			t.Errorf("Shows(%s) = %v", dir, got)
 		}
+	}
+}
+
+// TestCut holds that a tree too large to search is searched from the top, and
+// that the project's own directory is searched whole.
+func TestCut(t *testing.T) {
+	dir := t.TempDir()
+	make := func(name string) {
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range hideLimit + 10 {
+		make(fmt.Sprintf("big/sub/f%d", i))
+	}
+	for i := range 3 {
+		make(fmt.Sprintf("d%d/.env", i))
+	}
+	make(".env")
+	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", "?**/.env"}}}
+	var h Host
+	if err := h.findHidden(p, dir); err != nil || !h.HideCut || len(h.Hidden) != 4 {
+		t.Errorf("found %v, cut %v, %v", h.Hidden, h.HideCut, err)
+	}
+	p.Files.Hide = []string{"**/.env"}
+	if err := h.findHidden(p, dir); err == nil {
+		t.Error("gave up on what must be hidden")
+	}
+	for i := range hideLimit + 10 {
+		make(fmt.Sprintf("f%d.pem", i))
+	}
+	p.Files.Hide = []string{"*.pem", "?**/.env"}
+	if err := h.findHidden(p, dir); err != nil || len(h.Hidden) < hideLimit+10 {
+		t.Errorf("found %d, %v", len(h.Hidden), err)
 	}
 }

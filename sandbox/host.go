@@ -33,6 +33,8 @@ type Host struct {
 	// OpenFiles its RLIMIT_NOFILE, soft and hard.
 	Ignored, Mask uint64
 	OpenFiles     [2]uint64
+	// Stdio describes what descriptors 0, 1 and 2 are.
+	Stdio [3]Stdio
 	// Files describes each path that the policy names and its "?"-less form.
 	Files map[string]File
 	// Hidden is what the policy's patterns match below the project.
@@ -44,6 +46,13 @@ type Host struct {
 	Masks []Hidden
 
 	fds []int // keep what Files describes from being replaced and reused
+}
+
+// Stdio is one of the standard streams: its file type as in st_mode, and how
+// it is open.
+type Stdio struct {
+	Mode        uint32
+	Read, Write bool
 }
 
 // Hidden is a path that a pattern matched.
@@ -104,6 +113,14 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
 		h.Terminal = true
 		unix.Close(fd)
+	}
+	for fd := range h.Stdio {
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err == nil && unix.Fstat(fd, &st) == nil && flags&unix.O_PATH == 0 {
+			access := flags & unix.O_ACCMODE
+			h.Stdio[fd] = Stdio{st.Mode & unix.S_IFMT, access != unix.O_WRONLY, access != unix.O_RDONLY}
+		}
 	}
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
 	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()

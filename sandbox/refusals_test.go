@@ -52,6 +52,7 @@ func TestRefusals(t *testing.T) {
 		{"no such capability", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Process.Capabilities = []string{"root"} }, `unknown capability "root"`},
 		{"Landlock required", 1000, func(p *policy.Policy, h *Host, _ *Target) { p.Process.Landlock, h.Landlock = "require", 0 }, "Landlock"},
 		{"Landlock if there", 1000, func(p *policy.Policy, h *Host, _ *Target) { h.Landlock = 0 }, ""},
+		{"limits", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Limits.Memory = "1M" }, "[limits]"},
 		{"Landlock required in a nest", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
 			yes := true
 			p.Process.Landlock, p.Process.Nest = "require", &yes
@@ -114,5 +115,52 @@ func TestBetween(t *testing.T) {
 			t.Errorf("%q is missing or too early in\n%s", want, text)
 		}
 		last = at
+	}
+}
+
+// TestHideEverywhere holds that what is hidden is so under every name that it
+// has inside, and that nothing is covered twice.
+func TestHideEverywhere(t *testing.T) {
+	p := &policy.Policy{Name: "p", Files: policy.Files{Read: []string{"/l/p", "/real", "/other"}, Hide: []string{"/l/p/secret", "/real/p/dir", "/real/p/dir/x"}}}
+	h := debian(p, 1000)
+	h.Files["/l/p"] = File{Real: "/real/p", Mode: unix.S_IFDIR, Major: 8, Ino: 5}
+	h.Files["/l/p/secret"] = File{Real: "/real/p/secret", Mode: unix.S_IFREG, Major: 8, Ino: 6}
+	h.Files["/real/p/dir"] = File{Real: "/real/p/dir", Mode: unix.S_IFDIR, Major: 8, Ino: 7}
+	h.Files["/real/p/dir/x"] = File{Real: "/real/p/dir/x", Mode: unix.S_IFREG, Major: 8, Ino: 8}
+	plan, err := Build(p, allowAll, Target{Path: "x", Args: []string{"x"}, Dir: "/other"}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := plan.String()
+	for _, want := range []string{"hide /l/p/secret\n", "hide /real/p/secret\n", "hide /l/p/dir\n", "hide /real/p/dir\n"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q stands %d times in\n%s", want, strings.Count(text, want), text)
+		}
+	}
+	if strings.Contains(text, "dir/x") {
+		t.Errorf("covered twice:\n%s", text)
+	}
+	h.Files["/l/p/secret"] = File{Err: unix.EACCES}
+	if _, err := Build(p, allowAll, Target{Path: "x", Args: []string{"x"}, Dir: "/other"}, h); err == nil {
+		t.Error("what cannot be looked at is taken for hidden")
+	}
+}
+
+// TestGuardedLink holds what becomes of a guarded name that is a link.
+func TestGuardedLink(t *testing.T) {
+	p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Read: []string{"?/w/.git"}}}
+	h := debian(p, 1000)
+	h.Files["/w/.git"] = File{Real: "/w/real", Link: "real", Mode: unix.S_IFDIR, Major: 8, Ino: 5}
+	target := Target{Path: "x", Args: []string{"x"}, Dir: "/w"}
+	plan, err := Build(p, allowAll, target, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := plan.String(); !strings.Contains(text, "bind /w/real read-only\n") || len(plan.Notes) != 1 {
+		t.Errorf("the link's target is not guarded, or nothing is said of it:\n%s", text)
+	}
+	p.Files.Read = []string{"/w/.git"}
+	if _, err := Build(p, allowAll, target, h); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("a guard that does not hold: %v", err)
 	}
 }

@@ -49,7 +49,9 @@ type view struct {
 	entries []entry
 	made    map[string]kind // what is there so far, by path
 	steps   []step.Step
-	root    bool // the outside's root is the inside's
+	placed  []entry  // the mounts, where they came to be
+	notes   []string // see Plan.Notes
+	root    bool     // the outside's root is the inside's
 }
 
 // collect reads the policy's lists. Of two that name one path the more
@@ -89,6 +91,18 @@ func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 			}
 			seen[name] = true
 			v.entries = append(v.entries, e)
+			if k == readKind && e.src.Link != "" && writes(p, path.Dir(name)) {
+				if !e.optional {
+					return &NeedError{What: fmt.Sprintf("keep %s read-only: it is a symbolic link, which the target could replace", step.Quote(name)),
+						Hint: "name what it leads to, " + step.Quote(e.src.Real)}
+				}
+				v.notes = append(v.notes, fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", step.Quote(name)))
+				if e.src.Link = ""; writes(p, e.src.Real) && !seen[e.src.Real] {
+					seen[e.src.Real] = true
+					e.path = e.src.Real
+					v.entries = append(v.entries, e)
+				}
+			}
 		}
 		return nil
 	}
@@ -101,6 +115,11 @@ func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 		}
 	}
 	return nil
+}
+
+// writes says whether the policy lets the target write at the path.
+func writes(p *policy.Policy, name string) bool {
+	return slices.ContainsFunc(p.Files.Write, func(w string) bool { return within(name, strings.TrimPrefix(w, "?")) })
 }
 
 // writable says why the target could not write to the file, if so.
@@ -151,6 +170,7 @@ func (v *view) place(e entry) error {
 		}
 		v.root = true
 		v.made["/"] = e.kind
+		v.placed = append(v.placed, e)
 		v.steps = append(v.steps, ns.RootBind{Bind: e.bind()})
 		return nil
 	}
@@ -186,6 +206,7 @@ func (v *view) place(e entry) error {
 		}
 	}
 	v.made[e.path] = e.kind
+	v.placed = append(v.placed, e)
 	if e.kind == tmpfsKind {
 		v.steps = append(v.steps, ns.Tmpfs{Path: e.path, Mode: e.mode, Size: e.size, Below: below})
 		return nil
@@ -267,15 +288,12 @@ func (v *view) dir(p string) error {
 // rules are the Landlock rules that say the same.
 func (v *view) rules(abi int) []step.Step {
 	rules := []step.Step{landlock.Rule{ABI: abi, Path: "/", Allow: landlock.Read}}
-	for _, e := range v.entries {
-		k, ok := v.made[e.path]
-		if !ok || k != e.kind || e.device || e.fixed {
-			continue
-		}
-		switch k {
-		case writeKind:
+	for _, e := range v.placed {
+		switch {
+		case e.device || e.fixed:
+		case e.kind == writeKind:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: e.path, Allow: landlock.Write, File: !e.src.Dir()})
-		case tmpfsKind:
+		case e.kind == tmpfsKind:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: e.path, Allow: landlock.Write})
 		}
 	}
@@ -299,10 +317,43 @@ func (v *view) names(p string) bool {
 	return false
 }
 
-// isBind says whether the path itself is a bind.
-func (v *view) isBind(p string) bool {
-	k, ok := v.made[p]
-	return ok && (k == readKind || k == writeKind)
+// hide covers what is really at these paths, under each name that it has
+// inside; what lies in a covered directory is covered with it.
+func (v *view) hide(hidden []Hidden, cover step.Slot) {
+	var list []Hidden
+	for _, x := range hidden {
+		for _, place := range v.places(x.Path) {
+			list = append(list, Hidden{place, x.Dir})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Hidden) int { return cmp.Compare(depth(a.Path), depth(b.Path)) })
+	covered := make(map[string]bool)
+next:
+	for _, x := range list {
+		for p := x.Path; p != "/"; p = path.Dir(p) {
+			if covered[p] {
+				continue next
+			}
+		}
+		covered[x.Path] = true
+		v.steps = append(v.steps, ns.Hide{Path: x.Path, Dir: x.Dir, Below: true, Cover: cover})
+	}
+}
+
+// places are the paths inside by which the outside's real path is reached:
+// one for each mount that shows it.
+func (v *view) places(real string) []string {
+	var list []string
+	for _, e := range v.placed {
+		if e.kind != readKind && e.kind != writeKind || e.device || !within(real, e.src.Real) {
+			continue
+		}
+		inside := path.Join(e.path, strings.TrimPrefix(real, e.src.Real))
+		if up, _ := v.above(inside); inside == e.path || up == e.path {
+			list = append(list, inside)
+		}
+	}
+	return list
 }
 
 // cwd makes sure that there is a directory to start in.

@@ -48,6 +48,9 @@ func (l *launch) run(target []string) (int, error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
 	}
+	if err := l.checkDescriptors(); err != nil {
+		return 0, err
+	}
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return 0, err
@@ -72,11 +75,6 @@ func (l *launch) run(target []string) (int, error) {
 	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, KeepFDs: l.KeepFD, PID: os.Getpid()}
 	t.Dir = l.start(p, cwd, home)
-	for _, fd := range l.KeepFD {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return 0, fmt.Errorf("keep descriptor %d: %w", fd, err)
-		}
-	}
 	host, err := sandbox.Probe(p, t)
 	if err != nil {
 		return 0, err
@@ -95,6 +93,23 @@ func (l *launch) run(target []string) (int, error) {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", n)
 	}
 	return supervise(plan, host)
+}
+
+// checkDescriptors makes sure that what is to cross is there, before we open
+// anything that could stand under the same number.
+func (l *launch) checkDescriptors() error {
+	for _, fd := range l.KeepFD {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("keep descriptor %d: %w", fd, err)
+		}
+	}
+	handed := sandbox.Handed(os.Environ(), os.Getpid())
+	for fd := 3; fd < 3+handed; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("hand over the %d sockets of LISTEN_FDS: descriptor %d: %w", handed, fd, err)
+		}
+	}
+	return nil
 }
 
 // supervise starts the plan and stays until the sandbox has ended.

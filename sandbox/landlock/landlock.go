@@ -48,6 +48,10 @@ func handled(abi int) Access {
 }
 
 // Ruleset makes an empty domain.
+//
+// From ABI 6 on (Linux 6.12) the target cannot send signals out of it: at a
+// terminal it shares its process group with the launcher and the shell, and a
+// group knows no pid namespaces.
 type Ruleset struct {
 	ABI int
 	// ScopeAbstract keeps the target from abstract Unix sockets outside
@@ -59,16 +63,22 @@ type Ruleset struct {
 func (r Ruleset) String() string {
 	s := fmt.Sprintf("make a Landlock domain, ABI %d", r.ABI)
 	if r.scoped() != 0 {
+		s += ", no signals out of it"
+	}
+	if r.scoped()&unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET != 0 {
 		s += ", no abstract sockets of the outside"
 	}
 	return s
 }
 
 func (r Ruleset) scoped() uint64 {
-	if r.ScopeAbstract && r.ABI >= 6 {
-		return unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+	switch {
+	case r.ABI < 6:
+		return 0
+	case r.ScopeAbstract:
+		return unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
 	}
-	return 0
+	return unix.LANDLOCK_SCOPE_SIGNAL
 }
 
 // Compile leaves the ruleset in step.SlotRuleset.
@@ -122,6 +132,35 @@ func (r Rule) Compile(a *step.Asm) {
 	a.Store(p.At(8), fd.Arg())
 	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), p, step.Int(0))
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
+}
+
+// StdioRule grants on the file behind a standard stream what the stream itself
+// already can, so that it may be opened once more through /dev/stdin and its
+// like, wherever it lies.
+type StdioRule struct {
+	ABI, FD     int
+	Read, Write bool
+}
+
+func (r StdioRule) String() string {
+	return fmt.Sprintf("allow Landlock to open descriptor %d again", r.FD)
+}
+
+// Compile adds the rule on the descriptor itself.
+func (r StdioRule) Compile(a *step.Asm) {
+	allow := Access(ioctlDev)
+	if r.Read {
+		allow |= unix.LANDLOCK_ACCESS_FS_READ_FILE
+	}
+	if r.Write {
+		allow |= unix.LANDLOCK_ACCESS_FS_WRITE_FILE | truncate
+	}
+	if allow &= handled(r.ABI); allow == 0 {
+		return
+	}
+	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
+	attr = binary.NativeEndian.AppendUint32(attr, uint32(r.FD))
+	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), a.Bytes(attr), step.Int(0))
 }
 
 // Restrict enters the domain for good.
