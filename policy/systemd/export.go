@@ -284,6 +284,9 @@ func (x *exporter) callFilter(byAction map[seccomp.Action][]string) {
 			x.lose("seccomp: a unit's list has one answer for all it leaves out, so these get %s, not %s: %s", deflt, a, some(names))
 		}
 	}
+	if s.Unknown.Kind != seccomp.Unset && s.Unknown != deflt {
+		x.lose("seccomp.unknown: numbers that systemd has no name for get %s, not %s", deflt, s.Unknown)
+	}
 	slices.Sort(allowed)
 	x.line("SystemCallFilter=")
 	for chunk := range slices.Chunk(allowed, 12) {
