@@ -207,3 +207,14 @@ func TestInteractiveShell(t *testing.T) {
 	term.types("exit 5\n")
 	term.ends(5)
 }
+
+// TestTerminalGroup: at a terminal the target shares its process group with
+// the launcher and whatever the shell put there; a signal to the group must
+// not leave the sandbox.
+func TestTerminalGroup(t *testing.T) {
+	for _, signal := range []string{"KILL", "TERM"} {
+		term := atTerminal(t, "/bin/sh", "-c", `"$0" -- sh -c "trap '' TERM; kill -`+signal+` 0; kill -9 \$\$"; echo outside $?`, binary("sbx"))
+		term.shows("outside 137", 1)
+		term.ends(0)
+	}
+}

@@ -46,6 +46,12 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
+	for fd, f := range h.Stdio {
+		if f.Mode == unix.S_IFDIR || f.Path {
+			return nil, &NeedError{What: fmt.Sprintf("hand over descriptor %d: it is a directory of the outside, or a path to one, and leads past the view", fd),
+				Hint: "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose"}
+		}
+	}
 	fds, err := descriptors(t, listen)
 	if err != nil {
 		return nil, err
@@ -144,10 +150,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		return nil, &NeedError{What: "require Landlock, which this kernel does not have",
 			Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
 	default:
-		plan.Notes = append(plan.Notes, "this kernel has no Landlock: the file rules hold by the mounts alone")
+		plan.Notes = append(plan.Notes, "this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
 	}
-	if h.HideCut {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(t.Project)))
+	if h.HideCut != "" {
+		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(h.HideCut)))
 	}
 	add(to, caps.Reduce{Keep: keep, Who: "target"})
 	// Descriptors last of what opens any (flatpak leaked its own O_PATH ones).
@@ -247,7 +253,7 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			v.steps = append(v.steps, ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: cover})
 		}
 	}
-	hidden := slices.Clone(h.Hidden)
+	var hidden []Hidden
 	for _, s := range p.Files.Hide {
 		name := strings.TrimPrefix(s, "?")
 		if !strings.HasPrefix(name, "/") {
@@ -259,6 +265,12 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 		}
 		if f.Mode != 0 {
 			hidden = append(hidden, Hidden{f.Real, f.Dir()})
+		}
+	}
+	for _, x := range h.Hidden {
+		// A pattern does not hide what the policy or a flag shows by name.
+		if !v.names(x.Path) {
+			hidden = append(hidden, x)
 		}
 	}
 	v.hide(hidden, cover)

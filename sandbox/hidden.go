@@ -48,7 +48,10 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 		return nil
 	}
 	err := s.walk(dir)
-	h.Hidden, h.HideCut = s.found, s.cut
+	h.Hidden = append(h.Hidden, s.found...)
+	if s.cut {
+		h.HideCut = dir
+	}
 	return err
 }
 
@@ -57,6 +60,9 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 // is always read to its end.
 func (s *search) walk(dir string) error {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOTDIR {
+		return nil // a single file, shown by name
+	}
 	if err != nil {
 		return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(dir), err)
 	}

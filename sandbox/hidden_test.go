@@ -108,9 +108,10 @@ func TestCut(t *testing.T) {
 	make(".env")
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", "?**/.env"}}}
 	var h Host
-	if err := h.findHidden(p, dir); err != nil || !h.HideCut || len(h.Hidden) != 4 {
+	if err := h.findHidden(p, dir); err != nil || h.HideCut != dir || len(h.Hidden) != 4 {
 		t.Errorf("found %v, cut %v, %v", h.Hidden, h.HideCut, err)
 	}
+	h = Host{}
 	p.Files.Hide = []string{"**/.env"}
 	if err := h.findHidden(p, dir); err == nil {
 		t.Error("gave up on what must be hidden")

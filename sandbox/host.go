@@ -39,8 +39,9 @@ type Host struct {
 	Files map[string]File
 	// Hidden is what the policy's patterns match below the project.
 	Hidden []Hidden
-	// HideCut says that the search for them was given up half-way.
-	HideCut bool
+	// HideCut is the directory in which the search for them was given up
+	// half-way, if there is one.
+	HideCut string
 	// Masks are the files and directories of /proc that the target could
 	// read and should not.
 	Masks []Hidden
@@ -53,6 +54,7 @@ type Host struct {
 type Stdio struct {
 	Mode        uint32
 	Read, Write bool
+	Path        bool // open by O_PATH only
 }
 
 // Hidden is a path that a pattern matched.
@@ -96,8 +98,11 @@ func (h *Host) Close() {
 // can be told apart from them. Kernel 5.12 or newer is assumed; on an older
 // one the first step that needs more fails and says so.
 func Probe(p *policy.Policy, t Target) (*Host, error) {
-	h := &Host{UID: unix.Geteuid(), GID: unix.Getegid(), Landlock: landlock.ABI()}
+	h := &Host{UID: unix.Geteuid(), GID: unix.Getegid()}
 	var err error
+	if h.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
+		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Hint: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
+	}
 	if h.Caps, err = caps.Effective(); err != nil {
 		return nil, err
 	}
@@ -117,9 +122,9 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	for fd := range h.Stdio {
 		var st unix.Stat_t
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		if err == nil && unix.Fstat(fd, &st) == nil && flags&unix.O_PATH == 0 {
+		if err == nil && unix.Fstat(fd, &st) == nil {
 			access := flags & unix.O_ACCMODE
-			h.Stdio[fd] = Stdio{st.Mode & unix.S_IFMT, access != unix.O_WRONLY, access != unix.O_RDONLY}
+			h.Stdio[fd] = Stdio{st.Mode & unix.S_IFMT, access != unix.O_WRONLY, access != unix.O_RDONLY, flags&unix.O_PATH != 0}
 		}
 	}
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
@@ -159,8 +164,10 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if on(p.Files.Proc) {
 		h.masks()
 	}
-	if err := h.findHidden(p, t.Project); err != nil {
-		return nil, err
+	for _, dir := range t.Projects {
+		if err := h.findHidden(p, dir); err != nil {
+			return nil, err
+		}
 	}
 	return h, nil
 }

@@ -36,6 +36,8 @@ func execHint(x process.Exec, errno error) string {
 			continue
 		}
 		switch {
+		case errors.Is(errno, unix.ENOEXEC) && firstBytes(p, 4) == "\x7fELF":
+			return "it is a program for another kind of machine, or damaged; see file(1)"
 		case errors.Is(errno, unix.ENOEXEC):
 			return "a script needs a first line such as #!/bin/sh"
 		case errors.Is(errno, unix.E2BIG):
@@ -57,14 +59,7 @@ func execHint(x process.Exec, errno error) string {
 
 // interpreter is the program that a script's first line names.
 func interpreter(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	head := make([]byte, 256)
-	n, _ := f.Read(head) // a file that cannot be read has no first line
-	line, ok := strings.CutPrefix(string(head[:n]), "#!")
+	line, ok := strings.CutPrefix(firstBytes(path, 256), "#!")
 	if !ok {
 		return ""
 	}
@@ -73,6 +68,18 @@ func interpreter(path string) string {
 		return f[0]
 	}
 	return ""
+}
+
+// firstBytes is the beginning of a file; of one that cannot be read, nothing.
+func firstBytes(path string, n int) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, n)
+	n, _ = f.Read(head)
+	return string(head[:n])
 }
 
 // stepHint chooses by the step that failed and its errno.
@@ -145,20 +152,20 @@ func stepHint(e *sandbox.StepError) string {
 	case process.DropGroups:
 		return "the caller lacks CAP_SETGID, or its user namespace denies setgroups; run sbx as a plain user"
 	}
-	return errnoHint(e)
+	return errnoHint(e.Err, e.Step)
 }
 
-// errnoHint is for errnos that mean the same at every step.
-func errnoHint(e *sandbox.StepError) string {
+// errnoHint is for errnos that mean the same at every step, and before them.
+func errnoHint(err error, s step.Step) string {
 	for _, errno := range [...]unix.Errno{unix.ENOSYS, unix.ENOSPC, unix.EMFILE, unix.ENFILE, unix.EAGAIN, unix.ENOMEM, unix.EPERM, unix.EINVAL} {
-		if !errors.Is(e.Err, errno) {
+		if !errors.Is(err, errno) || s == nil && errno != unix.EMFILE && errno != unix.ENFILE {
 			continue
 		}
 		switch errno {
 		case unix.ENOSYS:
 			return "Linux 5.12 or newer is needed, or an outer sandbox hides the system call (docker: --security-opt seccomp=unconfined)"
 		case unix.ENOSPC:
-			if sandbox.IsNamespaces(e.Step) {
+			if sandbox.IsNamespaces(s) {
 				return userNamespaceHint(errno)
 			}
 			return "no more mounts are allowed: raise sysctl fs.mount-max"
@@ -169,7 +176,7 @@ func errnoHint(e *sandbox.StepError) string {
 		case unix.ENOMEM:
 			return "the machine or its cgroup is out of memory, or too many seccomp filters are stacked"
 		case unix.EPERM, unix.EINVAL:
-			if sandbox.IsNamespaces(e.Step) {
+			if sandbox.IsNamespaces(s) {
 				return userNamespaceHint(errno)
 			}
 			if errno == unix.EPERM {

@@ -62,7 +62,7 @@ func TestOtherHints(t *testing.T) {
 	}{
 		{&usageError{"x", "the mend"}, "the mend"},
 		{&sandbox.NeedError{What: "x", Hint: "the need"}, "the need"},
-		{&sandbox.MissingError{Path: "/no/x"}, `"?/no/x"`},
+		{&sandbox.MissingError{Path: "/no/x"}, "?/no/x"},
 		{&policy.Error{Msg: "x", Hint: "did you mean"}, "did you mean"},
 		{unix.EIO, ""},
 	} {

@@ -71,11 +71,11 @@ func hintFor(err error) string {
 	case errors.As(err, &need):
 		return need.Hint
 	case errors.As(err, &miss):
-		return "put a ? in front of a path that may be missing: \"?" + step.Quote(miss.Path) + "\""
+		return "put a ? in front of a path that may be missing: " + step.Quote("?"+miss.Path)
 	case errors.As(err, &perr):
 		return perr.Hint
 	case errors.As(err, &se):
 		return stepHint(se)
 	}
-	return ""
+	return errnoHint(err, nil)
 }

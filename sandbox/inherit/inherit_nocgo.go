@@ -10,6 +10,9 @@ import "golang.org/x/sys/unix"
 // Ignored is the set of signals that were ignored: here, none is known.
 func Ignored() uint64 { return 0 }
 
+// Mask is the set of signals that were blocked: here, none is known.
+func Mask() uint64 { return 0 }
+
 // OpenFiles is RLIMIT_NOFILE, soft and hard, as it is now.
 func OpenFiles() (soft, hard uint64) {
 	var now unix.Rlimit

@@ -173,11 +173,15 @@ func (Restrict) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_LANDLOCK_RESTRICT_SELF, step.SlotRuleset.Arg(), step.Int(0))
 }
 
-// ABI is the kernel's Landlock version, 0 where there is none.
-func ABI() int {
+// ABI is the kernel's Landlock version, 0 where it has none or has it switched
+// off. Any other errno is an error: somebody forbids the question.
+func ABI() (int, error) {
 	n, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != 0 {
-		return 0
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.ENOSYS, unix.EOPNOTSUPP:
+		return 0, nil
 	}
-	return int(n)
+	return 0, errno
 }

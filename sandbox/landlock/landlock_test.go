@@ -54,7 +54,10 @@ func TestABIs(t *testing.T) {
 // TestKernel makes the ruleset of every version up to the machine's own, as
 // the child would, and a rule for a file and a directory in each.
 func TestKernel(t *testing.T) {
-	machine := ABI()
+	machine, err := ABI()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if machine == 0 {
 		if os.Getenv("SBX_MUST_WORK") != "" {
 			t.Fatal("this kernel has no Landlock")
