@@ -218,8 +218,9 @@ func (s Seal) Compile(a *step.Asm) {
 }
 
 // Pivot makes the new root the root: pivot_root(2) rather than chroot(2),
-// which a descriptor of the outside would undo. The old root lies over it then,
-// where no path leads, until Detach.
+// which a descriptor of the outside would undo. The old root lies over it then
+// until Detach: a path from "/" does not lead there, one with a ".." that
+// arrives at the root does. So nobody resolves such a path before Detach.
 type Pivot struct{}
 
 func (Pivot) String() string { return "change to the new root" }

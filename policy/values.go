@@ -323,3 +323,12 @@ func asFault(err error) *fault {
 	}
 	return &fault{msg: err.Error()}
 }
+
+// CheckHide says what is wrong with an entry of files.hide, as Parse would: for
+// those that come from elsewhere, such as a flag.
+func CheckHide(s string) error {
+	if _, f := checkHide(s); f != nil {
+		return &Error{Msg: f.msg, Hint: f.hint}
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,7 +122,6 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 
 	// ---- The target.
 	to := &plan.Target
-	add(to, process.Chdir{Dir: t.Dir}) // resolved inside, no magic links: runc's CVE-2024-21626
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
 	switch walls, nest := p.Process.Landlock, on2(p.Process.Nest); {
@@ -162,6 +162,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// The init must have shed its powers before the target's first
 	// instruction; by now it has.
 	add(to, process.Await{})
+	// Not before the old root is gone: until then a ".." past the root, in a
+	// link that somebody swaps in, leads there. No links are followed either.
+	add(to, process.Chdir{Dir: t.Dir})
 	add(to, caps.Verify{Keep: keep, Last: h.LastCap})
 	// As late as can be: from here a signal may end the process.
 	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
@@ -254,11 +257,16 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 		}
 	}
 	var hidden []Hidden
+	var own []string
 	for _, s := range p.Files.Hide {
 		name := strings.TrimPrefix(s, "?")
 		if !strings.HasPrefix(name, "/") {
 			continue // a pattern, of which h.Hidden is what it matches
 		}
+		if name == "/" {
+			return nil, nil, errors.New("hide /: then nothing could run")
+		}
+		own = append(own, name)
 		f := h.Files[name]
 		if f.Err != nil {
 			return nil, nil, fmt.Errorf("look at %s, which is to be hidden: %w", step.Quote(name), f.Err)
@@ -273,13 +281,13 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			hidden = append(hidden, x)
 		}
 	}
-	v.hide(hidden, cover)
+	v.hide(hidden, own, cover)
 	v.steps = append(v.steps, ns.Uncover{Cover: cover})
 	if err := v.cwd(t.Dir); err != nil {
 		return nil, nil, err
 	}
 	rules = v.rules(h.Landlock)
-	if on(p.Files.Dev) {
+	if on(p.Files.Dev) && !v.isCovered("/dev") {
 		rules = append(rules, landlock.Rule{ABI: h.Landlock, Path: "/dev", Allow: landlock.Devices})
 	}
 	return v.steps, rules, nil

@@ -49,9 +49,10 @@ type view struct {
 	entries []entry
 	made    map[string]kind // what is there so far, by path
 	steps   []step.Step
-	placed  []entry  // the mounts, where they came to be
-	notes   []string // see Plan.Notes
-	root    bool     // the outside's root is the inside's
+	placed  []entry         // the mounts, where they came to be
+	covered map[string]bool // what hide covered, by path inside
+	notes   []string        // see Plan.Notes
+	root    bool            // the outside's root is the inside's
 }
 
 // collect reads the policy's lists. Of two that name one path the more
@@ -90,19 +91,13 @@ func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 				}
 			}
 			seen[name] = true
-			v.entries = append(v.entries, e)
-			if k == readKind && e.src.Link != "" && writes(p, path.Dir(name)) {
-				if !e.optional {
-					return &NeedError{What: fmt.Sprintf("keep %s read-only: it is a symbolic link, which the target could replace", step.Quote(name)),
-						Hint: "name what it leads to, " + step.Quote(e.src.Real)}
+			if k != tmpfsKind && e.src.Real != name && listed(p, path.Dir(name)) {
+				if err := v.link(p, e, seen); err != nil {
+					return err
 				}
-				v.notes = append(v.notes, fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", step.Quote(name)))
-				if e.src.Link = ""; writes(p, e.src.Real) && !seen[e.src.Real] {
-					seen[e.src.Real] = true
-					e.path = e.src.Real
-					v.entries = append(v.entries, e)
-				}
+				continue
 			}
+			v.entries = append(v.entries, e)
 		}
 		return nil
 	}
@@ -115,6 +110,39 @@ func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 		}
 	}
 	return nil
+}
+
+// link takes in an entry that is a symbolic link, or has one on its way, inside
+// a directory that is shown itself. What such a link leads to was decided by
+// whoever could write there, a hostile project above all, not by the policy:
+// so it is never shown for that. If it is shown anyway, the entry's wall is
+// drawn there; the link itself can be replaced by who may write beside it.
+func (v *view) link(p *policy.Policy, e entry, seen map[string]bool) error {
+	name, real := step.Quote(e.path), step.Quote(e.src.Real)
+	follow := e.kind == readKind && listed(p, e.src.Real)
+	replaceable := writes(p, path.Dir(e.path))
+	switch {
+	case !e.optional && (!follow || replaceable):
+		return &NeedError{What: fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s", name, real),
+			Hint: "name what it leads to"}
+	case !follow:
+		v.notes = append(v.notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
+		return nil
+	case replaceable:
+		v.notes = append(v.notes, fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", name))
+	}
+	if !seen[e.src.Real] {
+		seen[e.src.Real] = true
+		e.path, e.src.Link = e.src.Real, ""
+		v.entries = append(v.entries, e)
+	}
+	return nil
+}
+
+// listed says whether the path is, or lies in, what the policy shows of the
+// outside.
+func listed(p *policy.Policy, name string) bool {
+	return writes(p, name) || slices.ContainsFunc(p.Files.Read, func(r string) bool { return within(name, strings.TrimPrefix(r, "?")) })
 }
 
 // writes says whether the policy lets the target write at the path.
@@ -290,7 +318,7 @@ func (v *view) rules(abi int) []step.Step {
 	rules := []step.Step{landlock.Rule{ABI: abi, Path: "/", Allow: landlock.Read}}
 	for _, e := range v.placed {
 		switch {
-		case e.device || e.fixed:
+		case e.device || e.fixed || v.isCovered(e.path):
 		case e.kind == writeKind:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: e.path, Allow: landlock.Write, File: !e.src.Dir()})
 		case e.kind == tmpfsKind:
@@ -318,26 +346,38 @@ func (v *view) names(p string) bool {
 }
 
 // hide covers what is really at these paths, under each name that it has
-// inside; what lies in a covered directory is covered with it.
-func (v *view) hide(hidden []Hidden, cover step.Slot) {
-	var list []Hidden
+// inside, and directories of our own by their names; what lies in a covered
+// directory is covered with it.
+func (v *view) hide(hidden []Hidden, own []string, cover step.Slot) {
+	var list []ns.Hide
 	for _, x := range hidden {
 		for _, place := range v.places(x.Path) {
-			list = append(list, Hidden{place, x.Dir})
+			list = append(list, ns.Hide{Path: place, Dir: x.Dir, Below: true, Cover: cover})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Hidden) int { return cmp.Compare(depth(a.Path), depth(b.Path)) })
-	covered := make(map[string]bool)
-next:
+	for _, name := range own {
+		if k, ok := v.made[name]; ok && (k == dirKind || k == tmpfsKind) {
+			list = append(list, ns.Hide{Path: name, Dir: true, Cover: cover})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b ns.Hide) int { return cmp.Compare(depth(a.Path), depth(b.Path)) })
+	v.covered = make(map[string]bool)
 	for _, x := range list {
-		for p := x.Path; p != "/"; p = path.Dir(p) {
-			if covered[p] {
-				continue next
-			}
+		if !v.isCovered(x.Path) {
+			v.covered[x.Path] = true
+			v.steps = append(v.steps, x)
 		}
-		covered[x.Path] = true
-		v.steps = append(v.steps, ns.Hide{Path: x.Path, Dir: x.Dir, Below: true, Cover: cover})
 	}
+}
+
+// isCovered says whether the path, or a directory over it, is hidden.
+func (v *view) isCovered(p string) bool {
+	for ; p != "/"; p = path.Dir(p) {
+		if v.covered[p] {
+			return true
+		}
+	}
+	return false
 }
 
 // places are the paths inside by which the outside's real path is reached:

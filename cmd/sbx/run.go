@@ -65,6 +65,17 @@ func (l *launch) run(target []string) (int, error) {
 		return 0, err
 	}
 	project := policy.ProjectDir(cwd, home)
+	if project != "" {
+		// HOME may be another's, or none, after sudo or in a service: the
+		// home by the password file is no project either.
+		own := passwdHome(os.Geteuid())
+		if real, err := filepath.EvalSymlinks(own); err == nil {
+			own = real
+		}
+		if own != "/" && policy.ProjectDir(cwd, own) == "" {
+			project = ""
+		}
+	}
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
@@ -204,12 +215,15 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 		}
 	}
 	for _, s := range l.Hide {
-		if s == "" {
-			return &usageError{"--hide: the path is empty", "--hide PATH"}
+		if s == "" || s[0] == '!' {
+			return &usageError{"--hide: " + strconv.Quote(s) + " is neither path nor pattern", "--hide PATH"}
 		}
 		// A pattern has no slash, or "**/" before it; all else is a path.
 		if strings.Contains(s, "/") && !strings.HasPrefix(s, "**/") {
 			s = shownPath(s, cwd, home)
+		}
+		if err := policy.CheckHide(s); err != nil {
+			return fmt.Errorf("--hide: %w", err)
 		}
 		p.Files.Hide = append(p.Files.Hide, s)
 	}

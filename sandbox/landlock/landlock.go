@@ -117,8 +117,8 @@ func (r Rule) String() string {
 	return fmt.Sprintf("allow Landlock %s at %s", what, step.Quote(r.Path))
 }
 
-// Compile opens the path and adds the rule. Links are not followed: the path
-// is one that Build made or a place that the target has not yet touched.
+// Compile opens the path and adds the rule. No link is followed, for the old
+// root may still lie over the new one, where a ".." in a link would lead.
 func (r Rule) Compile(a *step.Asm) {
 	allow := r.Allow & handled(r.ABI)
 	if r.File {
@@ -127,8 +127,10 @@ func (r Rule) Compile(a *step.Asm) {
 	fd := a.Temp()
 	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
 	p := a.Bytes(append(attr, 0, 0, 0, 0))
-	a.Sys(unix.SYS_OPENAT, step.Fd(unix.AT_FDCWD), a.Str(r.Path),
-		step.Int(unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)).To(fd)
+	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+	how = binary.NativeEndian.AppendUint64(how, 0)
+	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
+	a.Sys(unix.SYS_OPENAT2, step.Fd(unix.AT_FDCWD), a.Str(r.Path), a.Bytes(how), step.Int(len(how))).To(fd)
 	a.Store(p.At(8), fd.Arg())
 	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), p, step.Int(0))
 	a.Sys(unix.SYS_CLOSE, fd.Arg())

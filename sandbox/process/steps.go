@@ -96,8 +96,9 @@ func (Await) String() string { return "wait until the init is ready" }
 // Compile is a wait on a futex(2) that is mostly there already.
 func (Await) Compile(a *step.Asm) { a.Await() }
 
-// Chdir changes to a directory of the inside. A magic link of /proc is no
-// directory: runc's CVE-2024-21626.
+// Chdir changes to a directory of the inside, by a path without links: the
+// launcher has resolved them, and who puts one there since does not decide
+// where the target stands. Magic links of /proc: runc's CVE-2024-21626.
 type Chdir struct{ Dir string }
 
 func (c Chdir) String() string { return "change to directory " + step.Quote(c.Dir) }
@@ -106,7 +107,7 @@ func (c Chdir) String() string { return "change to directory " + step.Quote(c.Di
 func (c Chdir) Compile(a *step.Asm) {
 	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_MAGICLINKS)
+	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS)
 	fd := a.Temp()
 	a.Sys(unix.SYS_OPENAT2, step.Fd(unix.AT_FDCWD), a.Str(c.Dir), a.Bytes(how), step.Int(len(how))).To(fd)
 	a.Sys(unix.SYS_FCHDIR, fd.Arg())
