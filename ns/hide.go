@@ -26,6 +26,12 @@ func (Covers) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(coverDir)), step.Int(0))
 }
 
+// ID tells files apart.
+type ID struct {
+	Major, Minor uint32
+	Ino          uint64
+}
+
 // Hide covers one path of the inside.
 type Hide struct {
 	Path string
@@ -33,6 +39,9 @@ type Hide struct {
 	Dir bool
 	// Below is as in Bind.
 	Below bool
+	// ID is what Path was when the plan was made; the child refuses to cover
+	// anything else in its stead. The zero value: whatever it is.
+	ID ID
 	// Cover is the slot of the file system with the covers.
 	Cover step.Slot
 }
@@ -49,7 +58,14 @@ func (h Hide) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_OPEN_TREE, h.Cover.Arg(), a.Str(rel(cover)),
 		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
 	setattr(a, tree.Arg(), "", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, 0)
-	attach(a, tree, h.Path, h.Below)
+	if h.ID == (ID{}) {
+		attach(a, tree, h.Path, h.Below)
+		return
+	}
+	to := a.Temp()
+	resolve(a, to, h.Path)
+	same(a, to, h.ID.Major, h.ID.Minor, h.ID.Ino)
+	onto(a, tree, to)
 }
 
 // Uncover takes the covers' names away; what they cover stays covered.

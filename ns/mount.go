@@ -295,13 +295,19 @@ func attach(a *step.Asm, tree step.Slot, dest string, below bool) {
 	if !below {
 		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), step.SlotRoot.Arg(), a.Str(rel(dest)),
 			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
-	} else {
-		to := a.Temp()
-		resolve(a, to, dest)
-		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), to.Arg(), a.Str(""),
-			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
-		a.Sys(unix.SYS_CLOSE, to.Arg())
+		a.Sys(unix.SYS_CLOSE, tree.Arg())
+		return
 	}
+	to := a.Temp()
+	resolve(a, to, dest)
+	onto(a, tree, to)
+}
+
+// onto moves the tree onto what to is, and lets go of both.
+func onto(a *step.Asm, tree, to step.Slot) {
+	a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), to.Arg(), a.Str(""),
+		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+	a.Sys(unix.SYS_CLOSE, to.Arg())
 	a.Sys(unix.SYS_CLOSE, tree.Arg())
 }
 

@@ -20,6 +20,10 @@ import (
 // devices are bound one by one; all else in /dev is ours.
 var devices = [...]string{"null", "zero", "full", "random", "urandom", "tty"}
 
+// numbers are the devices' own, by which they are known: Linux's
+// Documentation/admin-guide/devices.txt.
+var numbers = [len(devices)]uint64{unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkdev(1, 7), unix.Mkdev(1, 8), unix.Mkdev(1, 9), unix.Mkdev(5, 0)}
+
 // Build makes the plan. It is pure: what it knows of the machine is h, and
 // the same input gives the same plan. The policy is resolved and expanded;
 // programs are its seccomp filters in load order.
@@ -139,7 +143,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: scope})
 		add(to, rules...)
 		for fd, f := range h.Stdio {
-			if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR {
+			if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
 				// /dev/stdin and its like open the file once more.
 				add(to, landlock.StdioRule{ABI: h.Landlock, FD: fd, Read: f.Read, Write: f.Write})
 			}
@@ -203,19 +207,19 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			v.entries = slices.DeleteFunc(v.entries, func(e entry) bool { return e.path == "/dev" })
 			v.entries = append(v.entries, entry{path: "/dev", kind: tmpfsKind, mode: 0o755})
 		}
-		for _, d := range devices {
+		for i, d := range devices {
 			f := h.Files["/dev/"+d]
-			if f.Mode != unix.S_IFCHR {
+			if f.Mode != unix.S_IFCHR || f.Rdev != numbers[i] {
 				if d == "tty" && f.Mode == 0 {
 					continue // a build machine without terminals
 				}
-				return nil, nil, fmt.Errorf("show /dev/%s: no such character device", d)
+				return nil, nil, fmt.Errorf("show /dev/%s: it is not the character device of that name", d)
 			}
 			v.entries = append(v.entries, entry{path: "/dev/" + d, kind: writeKind, src: f, device: true})
 		}
 		// Shared memory can be written, so it is not for a policy by which
 		// nothing can.
-		if len(p.Files.Tmpfs)+len(p.Files.Write) > 0 {
+		if len(p.Files.Tmpfs)+len(p.Files.Write) > 0 && !v.names("/dev/shm") {
 			v.entries = append(v.entries, entry{path: "/dev/shm", kind: tmpfsKind, mode: 0o1777})
 		}
 	}
@@ -272,12 +276,13 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			return nil, nil, fmt.Errorf("look at %s, which is to be hidden: %w", step.Quote(name), f.Err)
 		}
 		if f.Mode != 0 {
-			hidden = append(hidden, Hidden{f.Real, f.Dir()})
+			hidden = append(hidden, Hidden{f.Real, f.Dir(), ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino}})
 		}
 	}
 	for _, x := range h.Hidden {
 		// A pattern does not hide what the policy or a flag shows by name.
-		if !v.names(x.Path) {
+		is := func(s string) bool { return strings.TrimPrefix(s, "?") == x.Path }
+		if !slices.ContainsFunc(p.Files.Read, is) && !slices.ContainsFunc(p.Files.Write, is) {
 			hidden = append(hidden, x)
 		}
 	}

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // it, and a project in /home/u/p.
 func debian(p *policy.Policy, uid int) *Host {
 	h := &Host{UID: uid, GID: uid, LastCap: 40, Landlock: 7, OpenFiles: [2]uint64{1024, 4096}, Files: map[string]File{},
-		Masks: []Hidden{{"/proc/keys", false}, {"/proc/acpi", true}}}
+		Masks: []Hidden{{Path: "/proc/keys"}, {Path: "/proc/acpi", Dir: true}}}
 	if uid == 0 {
 		h.Caps = 1<<41 - 1
 	}
@@ -42,6 +42,7 @@ func debian(p *policy.Policy, uid int) *Host {
 			f.Link, f.Real = "usr"+name, "/usr"+name
 		case path.Dir(name) == "/dev":
 			f.Mode = unix.S_IFCHR
+			f.Rdev = numbers[slices.Index(devices[:], base)]
 		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), base == "passwd", base == "group":
 			f.Mode = unix.S_IFREG
 		case name == "/lib32" || name == "/libx32" || strings.Contains(name, "/etc/pki"):
@@ -62,7 +63,7 @@ func debian(p *policy.Policy, uid int) *Host {
 		add("/dev/" + d)
 	}
 	if Shows(p, "/home/u/p") {
-		h.Hidden = []Hidden{{"/home/u/p/.env", false}, {"/home/u/p/.ssh", true}}
+		h.Hidden = []Hidden{{Path: "/home/u/p/.env"}, {Path: "/home/u/p/.ssh", Dir: true}}
 	}
 	return h
 }
@@ -198,7 +199,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 			if private == 0 || pivot != 0 {
 				return "a bind outside of its time: " + s.String()
 			}
-			if !named(p, s) {
+			if !namedBy(p, s) {
 				return "a source that the policy does not name: " + s.Source
 			}
 			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool {
@@ -221,7 +222,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 
 func real(s string) string { return strings.TrimPrefix(s, "?") }
 
-func named(p *policy.Policy, b ns.Bind) bool {
+func namedBy(p *policy.Policy, b ns.Bind) bool {
 	if b.Device {
 		return path.Dir(b.Source) == "/dev"
 	}

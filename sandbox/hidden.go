@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/step"
 )
@@ -78,7 +79,9 @@ func (s *search) walk(dir string) error {
 			continue // not readable here, not readable inside; or gone by now
 		}
 		var below []string
-		if err == nil {
+		if err == unix.ENAMETOOLONG {
+			s.cut, err = true, nil
+		} else if err == nil {
 			below, err = s.directory(fd, dir, rel, buf)
 			unix.Close(fd)
 		}
@@ -125,7 +128,10 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 			case hit && kind == unix.DT_LNK:
 				s.link(fd, dir, name)
 			case hit:
-				s.found = append(s.found, Hidden{path.Join(dir, rel, name), kind == unix.DT_DIR})
+				var st unix.Stat_t
+				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil { // else gone by now
+					s.found = append(s.found, Hidden{path.Join(dir, rel, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
+				}
 			case kind == unix.DT_DIR && len(s.deep) > 0 && !s.cut:
 				below = append(below, path.Join(rel, name))
 			}
@@ -144,8 +150,12 @@ func (s *search) link(fd int, dir, name string) {
 	var st unix.Stat_t
 	real, err := readlink("/proc/self/fd/" + strconv.Itoa(to))
 	if err == nil && unix.Fstat(to, &st) == nil && real != dir && within(real, dir) {
-		s.found = append(s.found, Hidden{real, st.Mode&unix.S_IFMT == unix.S_IFDIR})
+		s.found = append(s.found, Hidden{real, st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
 	}
+}
+
+func identity(st *unix.Stat_t) ns.ID {
+	return ns.ID{Major: unix.Major(st.Dev), Minor: unix.Minor(st.Dev), Ino: st.Ino}
 }
 
 // dirent takes the first struct linux_dirent64 off b; see getdents64(2).

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/policy"
 )
 
@@ -54,9 +56,13 @@ func TestFindHidden(t *testing.T) {
 	if err := h.findHidden(p, dir); err != nil {
 		t.Fatal(err)
 	}
-	want := []Hidden{{".env", false}, {".ssh", true}, {"a.pem", false}, {"node/.env", true}, {"plain", false}, {"sub/.env", false}, {"sub/deep/.env.x", false}, {"sub/deep/plain", false}}
-	for i := range want {
-		want[i].Path = filepath.Join(dir, want[i].Path)
+	var want []Hidden
+	for _, name := range []string{".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain"} {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, Hidden{filepath.Join(dir, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
 	}
 	slices.SortFunc(h.Hidden, func(a, b Hidden) int {
 		if a.Path < b.Path {

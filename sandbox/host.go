@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/inherit"
 	"sbx/sandbox/landlock"
@@ -55,12 +56,15 @@ type Stdio struct {
 	Mode        uint32
 	Read, Write bool
 	Path        bool // open by O_PATH only
+	Named       bool // a FIFO that has a name, not a pipe
 }
 
 // Hidden is a path that a pattern matched.
 type Hidden struct {
 	Path string
 	Dir  bool
+	// ID is what was found there; the zero value: whatever is.
+	ID ns.ID
 }
 
 // File is what a path of the outside was while planning.
@@ -71,9 +75,10 @@ type File struct {
 	Link string
 	// Mode is st_mode's file type, S_IFDIR for example; 0 when missing.
 	Mode uint32
-	// Major, Minor and Ino identify the file that Real is.
+	// Major, Minor and Ino identify the file that Real is; Rdev is a device
+	// file's own number.
 	Major, Minor uint32
-	Ino          uint64
+	Ino, Rdev    uint64
 	// UID, GID and Perm are its owner, group and mode bits; NoWrite is why the
 	// caller, with all its powers outside, may not write to it, if so.
 	UID, GID, Perm uint32
@@ -124,7 +129,8 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		if err == nil && unix.Fstat(fd, &st) == nil {
 			access := flags & unix.O_ACCMODE
-			h.Stdio[fd] = Stdio{st.Mode & unix.S_IFMT, access != unix.O_WRONLY, access != unix.O_RDONLY, flags&unix.O_PATH != 0}
+			h.Stdio[fd] = Stdio{st.Mode & unix.S_IFMT, access != unix.O_WRONLY, access != unix.O_RDONLY, flags&unix.O_PATH != 0,
+				st.Mode&unix.S_IFMT == unix.S_IFIFO && named(fd)}
 		}
 	}
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
@@ -170,6 +176,13 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	return h, nil
+}
+
+// named says whether a FIFO has a name, and so is no pipe of the kernel's own.
+func named(fd int) bool {
+	const pipefs = 0x50495045 // PIPEFS_MAGIC
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && st.Type != pipefs
 }
 
 // readSmall reads a file of a few bytes without what os.Open brings along.
@@ -219,6 +232,7 @@ func (h *Host) look(s string) File {
 	h.fds = append(h.fds, fd)
 	f.Mode = st.Mode & unix.S_IFMT
 	f.Major, f.Minor, f.Ino = unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
+	f.Rdev = st.Rdev
 	f.UID, f.GID, f.Perm = st.Uid, st.Gid, st.Mode&0o777
 	return f
 }
@@ -248,7 +262,7 @@ func (h *Host) masks() {
 		}
 		// What the target's user cannot open needs no mask; root needs all.
 		if h.UID == 0 || st.Mode&0o007 != 0 {
-			h.Masks = append(h.Masks, Hidden{"/proc/" + name, st.Mode&unix.S_IFMT == unix.S_IFDIR})
+			h.Masks = append(h.Masks, Hidden{Path: "/proc/" + name, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR})
 		}
 	}
 }

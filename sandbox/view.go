@@ -35,8 +35,6 @@ type entry struct {
 	kind     kind
 	src      File
 	mode     uint32 // tmpfs
-	size     string
-	noExec   bool
 	device   bool
 	optional bool
 	fixed    bool // shown by another entry; bound so that it cannot be renamed
@@ -236,7 +234,7 @@ func (v *view) place(e entry) error {
 	v.made[e.path] = e.kind
 	v.placed = append(v.placed, e)
 	if e.kind == tmpfsKind {
-		v.steps = append(v.steps, ns.Tmpfs{Path: e.path, Mode: e.mode, Size: e.size, Below: below})
+		v.steps = append(v.steps, ns.Tmpfs{Path: e.path, Mode: e.mode, Below: below})
 		return nil
 	}
 	b := e.bind()
@@ -247,7 +245,7 @@ func (v *view) place(e entry) error {
 
 func (e entry) bind() ns.Bind {
 	return ns.Bind{Source: e.src.Real, Dest: e.path, Major: e.src.Major, Minor: e.src.Minor, Ino: e.src.Ino,
-		Write: e.kind == writeKind, Device: e.device, NoExec: e.noExec}
+		Write: e.kind == writeKind, Device: e.device}
 }
 
 // above is the nearest path over p that is there, and what it is.
@@ -352,7 +350,7 @@ func (v *view) hide(hidden []Hidden, own []string, cover step.Slot) {
 	var list []ns.Hide
 	for _, x := range hidden {
 		for _, place := range v.places(x.Path) {
-			list = append(list, ns.Hide{Path: place, Dir: x.Dir, Below: true, Cover: cover})
+			list = append(list, ns.Hide{Path: place, Dir: x.Dir, Below: true, ID: x.ID, Cover: cover})
 		}
 	}
 	for _, name := range own {

@@ -99,6 +99,8 @@ func execFD(fd int) error {
 			unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0)
 		}
 	}
+	mask := inherit.Mask()
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 	vector := func(list []string) []*byte {
 		out := make([]*byte, 0, len(list)+1)
 		for _, s := range list {

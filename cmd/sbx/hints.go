@@ -146,6 +146,9 @@ func stepHint(e *sandbox.StepError) string {
 			return "an outer sandbox forbids new networks; use --net host if that is acceptable"
 		}
 	case process.Chdir:
+		if is(unix.EACCES) {
+			return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"
+		}
 		return "start elsewhere with --dir, or show the directory with --read"
 	case landlock.Ruleset, landlock.Rule, landlock.Restrict:
 		return "say landlock = \"off\" in the policy's [process] to do without this wall"

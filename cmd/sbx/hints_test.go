@@ -39,6 +39,7 @@ func TestStepHints(t *testing.T) {
 		{ns.Tmpfs{Path: "/tmp"}, unix.ENOMEM, "out of memory"},
 		{ns.Loopback{}, unix.EPERM, "--net host"},
 		{process.Chdir{Dir: "/x"}, unix.ENOENT, "--dir"},
+		{process.Chdir{Dir: "/x"}, unix.EACCES, "may not enter"},
 		{process.Fork{}, unix.EAGAIN, "ulimit -u"},
 		{process.DropGroups{}, unix.EPERM, "CAP_SETGID"},
 		{process.Seccomp{}, unix.ENOSYS, "outer sandbox hides"},

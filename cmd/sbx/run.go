@@ -170,7 +170,10 @@ func (l *launch) where() (cwd, home string, err error) {
 		cwd = absolute(l.Dir, cwd)
 		real, err := filepath.EvalSymlinks(cwd)
 		if err != nil {
-			return "", "", fmt.Errorf("start in %s: %w", step.Quote(cwd), errors.Unwrap(err))
+			if cause := errors.Unwrap(err); cause != nil {
+				err = cause
+			}
+			return "", "", fmt.Errorf("start in %s: %w", step.Quote(cwd), err)
 		}
 		cwd = real
 	}
@@ -219,7 +222,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 			return &usageError{"--hide: " + strconv.Quote(s) + " is neither path nor pattern", "--hide PATH"}
 		}
 		// A pattern has no slash, or "**/" before it; all else is a path.
-		if strings.Contains(s, "/") && !strings.HasPrefix(s, "**/") {
+		if strings.Contains(s, "/") && !strings.HasPrefix(s, "**/") || s == "." || s == ".." || s == "~" {
 			s = shownPath(s, cwd, home)
 		}
 		if err := policy.CheckHide(s); err != nil {
