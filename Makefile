@@ -81,8 +81,8 @@ arm64: ## cross-compile for arm64 and run its unit tests under qemu
 bench: build ## measure against bubblewrap and others, write docs/bench.md
 	@integration/setup.sh --bench
 	go run ./integration/bench -sbx bin/sbx -write docs/bench.md
-	@echo >>docs/bench.md
-	go run ./policy/seccomp/internal/percall | tee -a docs/bench.md
+	@sed -i '/^|/d' docs/bench-filters.md
+	go run ./policy/seccomp/internal/percall | tee -a docs/bench-filters.md
 
 fuzz: setup ## every fuzz target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)

@@ -42,6 +42,12 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		return nil, &NeedError{What: "hold the policy's [limits]: this version of sbx cannot",
 			Hint: "take them out, or let systemd-run or ulimit hold them"}
 	}
+	if on2(p.Seccomp.WaitKillable) {
+		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
+		// listener, and sbx has none yet.
+		return nil, &NeedError{What: "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
+			Hint: "take wait_killable out of the policy's [seccomp]"}
+	}
 	env, listen := environment(p, t)
 	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && set&ns.Net != 0 {
 		return nil, &NeedError{What: "reach the notify socket " + step.Quote(s) + ": an abstract socket belongs to the host's network",

@@ -52,6 +52,10 @@ func TestRefusals(t *testing.T) {
 		{"no such capability", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Process.Capabilities = []string{"root"} }, `unknown capability "root"`},
 		{"Landlock required", 1000, func(p *policy.Policy, h *Host, _ *Target) { p.Process.Landlock, h.Landlock = "require", 0 }, "Landlock"},
 		{"Landlock if there", 1000, func(p *policy.Policy, h *Host, _ *Target) { h.Landlock = 0 }, ""},
+		{"a flag without a listener", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
+			yes := true
+			p.Seccomp.WaitKillable = &yes
+		}, "wait_killable"},
 		{"limits", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Limits.Memory = "1M" }, "[limits]"},
 		{"Landlock required in a nest", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
 			yes := true
