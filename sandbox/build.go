@@ -166,7 +166,8 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(h.HideCut)))
 	}
 	add(to, caps.Reduce{Keep: keep, Who: "target"})
-	// Descriptors last of what opens any (flatpak leaked its own O_PATH ones).
+	// After all that opens any but the directory, which is closed at once
+	// (flatpak leaked its own O_PATH ones).
 	add(to, process.Descriptors{Keep: fds})
 	add(to, process.RestoreUmask{}, process.OpenFiles{Soft: h.OpenFiles[0], Hard: h.OpenFiles[1]})
 	// The init must have shed its powers before the target's first
