@@ -26,7 +26,11 @@
 // takes those out of the rules inherited. "none" lifts a limit inherited.
 package policy
 
-import "sbx/policy/seccomp"
+import (
+	"slices"
+
+	"sbx/policy/seccomp"
+)
 
 // Policy is one policy. As parsed it holds what one file says; as resolved
 // (see Resolve) the sum of it and everything it extends, with Extends empty
@@ -113,4 +117,15 @@ type Limits struct {
 // Expect lists what must hold inside, as `sbx policy test` checks it.
 type Expect struct {
 	Allow, Deny []string
+}
+
+// Calls is what the policy says of system calls, with the calls that nesting
+// takes. Whoever compiles, exports or explains a resolved policy asks here, so
+// that all mean the filter that is loaded.
+func (p *Policy) Calls() *seccomp.Policy {
+	calls := p.Seccomp
+	if p.Process.Nest != nil && *p.Process.Nest {
+		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
+	}
+	return &calls
 }

@@ -104,6 +104,16 @@ func (c *policyShowCmd) run(w io.Writer) error {
 	return err
 }
 
+// parsed is a policy resolved from its text. policies.Find would not do: only
+// what was parsed just now knows where it was written.
+func parsed(name string) (*policy.Policy, error) {
+	l, err := policies.Load(name)
+	if err != nil {
+		return nil, err
+	}
+	return l.Resolve()
+}
+
 // policyResolveCmd is "sbx policy resolve".
 type policyResolveCmd struct {
 	Policy string `arg:"" help:"Name, or path with a slash."`
@@ -115,12 +125,7 @@ type policyResolveCmd struct {
 func (c *policyResolveCmd) Run() error { return c.run(os.Stdout) }
 
 func (c *policyResolveCmd) run(w io.Writer) error {
-	l, err := policies.Load(c.Policy)
-	if err != nil {
-		return err
-	}
-	// Not Find: only what was parsed just now knows where it was written.
-	p, err := l.Resolve()
+	p, err := parsed(c.Policy)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"sbx/policies"
 	"sbx/policy"
@@ -15,16 +14,12 @@ import (
 // architecture: made ahead where a shipped policy says the same, else kept
 // from the last time or compiled now. There is always one.
 func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
-	calls := p.Seccomp
-	if p.Process.Nest != nil && *p.Process.Nest {
-		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
-	}
-	if list := policies.Filters(&calls, a); list != nil {
+	if list := policies.Filters(p.Calls(), a); list != nil {
 		return list, nil
 	}
 	kept := cache.User()
 	defer kept.Close()
-	list, err := compile.Compile(&calls, a, kept)
+	list, err := compile.Compile(p.Calls(), a, kept)
 	if err != nil {
 		return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
 	}

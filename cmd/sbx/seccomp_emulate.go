@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
@@ -40,12 +39,7 @@ type emulated struct {
 func (c *seccompEmulateCmd) Run() error { return c.run(os.Stdout) }
 
 func (c *seccompEmulateCmd) run(w io.Writer) error {
-	l, err := policies.Load(c.Policy)
-	if err != nil {
-		return err
-	}
-	// Not Find: only what was parsed just now knows where it was written.
-	p, err := l.Resolve()
+	p, err := parsed(c.Policy)
 	if err != nil {
 		return err
 	}
@@ -59,7 +53,7 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 	if !native.Runs(arch) {
 		native = hostOf(arch)
 	}
-	clause, err := p.Seccomp.Decide(native, call.Audit, call.Number, call.Args)
+	clause, err := p.Calls().Decide(native, call.Audit, call.Number, call.Args)
 	if err != nil {
 		return err
 	}

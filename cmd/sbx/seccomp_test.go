@@ -174,3 +174,19 @@ func TestSeccompCache(t *testing.T) {
 		t.Error("filters are made for amd64 and arm64")
 	}
 }
+
+// TestNestIsOne holds that what is explained of a policy that nests is the
+// filter that is loaded for it.
+func TestNestIsOne(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "nest.toml")
+	if err := os.WriteFile(file, []byte("version = 1\nextends = [\"shell\"]\n[process]\nnest = true\n[expect]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := (&seccompEmulateCmd{Policy: file, Syscall: "unshare", JSON: true}).run(&out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `"action": "allow"`) {
+		t.Errorf("unshare in a nest: %s", &out)
+	}
+}

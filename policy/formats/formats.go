@@ -33,7 +33,7 @@ func Names() []string { return []string{"oci", "docker", "kubernetes", "systemd"
 func Export(p *policy.Policy, format string, native seccomp.Arch) (files []File, losses []string, err error) {
 	switch format {
 	case "oci", "docker":
-		data, losses, err := oci.Export(&p.Seccomp, native)
+		data, losses, err := oci.Export(p.Calls(), native)
 		return []File{{Data: data}}, append(losses, beyond(p, format)...), err
 	case "kubernetes":
 		return kubernetes(p, native)
@@ -41,7 +41,7 @@ func Export(p *policy.Policy, format string, native seccomp.Arch) (files []File,
 		data, losses, err := systemd.Export(p, native)
 		return []File{{Data: data}}, losses, err
 	case "bpf", "bwrap":
-		programs, err := compile.Compile(&p.Seccomp, native, nil)
+		programs, err := compile.Compile(p.Calls(), native, nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -56,7 +56,7 @@ func Export(p *policy.Policy, format string, native seccomp.Arch) (files []File,
 // loading lists what matters when the filter is loaded and is no part of its
 // program.
 func loading(p *policy.Policy) (losses []string) {
-	s := &p.Seccomp
+	s := p.Calls()
 	for _, f := range []struct {
 		key, flag string
 		on        *bool
@@ -167,7 +167,7 @@ func some(list []string) string {
 // kubernetes writes a container's securityContext and the profile it names,
 // which belongs on each node, below the kubelet's seccomp directory.
 func kubernetes(p *policy.Policy, native seccomp.Arch) ([]File, []string, error) {
-	profile, losses, err := oci.Export(&p.Seccomp, native)
+	profile, losses, err := oci.Export(p.Calls(), native)
 	if err != nil {
 		return nil, nil, err
 	}

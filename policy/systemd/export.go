@@ -200,7 +200,7 @@ func (x *exporter) limits() {
 // depends on arguments is answered as if no condition held, but for the
 // built-in rules on namespaces, which units have too.
 func (x *exporter) calls() error {
-	s := &x.p.Seccomp
+	s := x.p.Calls()
 	answers, err := s.Answers(x.native)
 	if err != nil {
 		return err
@@ -258,7 +258,7 @@ func (x *exporter) calls() error {
 // callFilter lists the calls that are allowed; all others have one answer, the
 // policy's default.
 func (x *exporter) callFilter(byAction map[seccomp.Action][]string) {
-	s := &x.p.Seccomp
+	s := x.p.Calls()
 	deflt := s.Default
 	if deflt.Kind == seccomp.Allow || deflt.Kind == seccomp.Log {
 		deflt = seccomp.Action{Kind: seccomp.Errno, Errno: 1}
