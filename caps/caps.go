@@ -16,9 +16,6 @@ import (
 // Set is a set of capabilities, bit n standing for capability number n.
 type Set uint64
 
-// All are the names of all capabilities, by number.
-func All() []string { return names[:] }
-
 // Kill lets init signal a target that has changed its user.
 const Kill = Set(1) << unix.CAP_KILL
 

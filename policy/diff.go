@@ -109,7 +109,7 @@ func (f *Files) at(p string) access {
 		is   access
 	}{{f.Read, readable}, {f.Write, writable}, {f.Tmpfs, private}} {
 		for _, e := range l.list {
-			if e = withoutMark(e); isWithin(p, e) && len(e) >= len(best) {
+			if e = withoutMark(e); Within(p, e) && len(e) >= len(best) {
 				best, is = e, l.is
 			}
 		}
@@ -136,7 +136,7 @@ func (x access) beyond(y access) string {
 func around(p string, paths []string) string {
 	best := ""
 	for _, q := range paths {
-		if q != p && isWithin(p, q) && len(q) > len(best) {
+		if q != p && Within(p, q) && len(q) > len(best) {
 			best = q
 		}
 	}

@@ -28,11 +28,11 @@ type Vars struct {
 // the system's: what lies there is not one project, and much of it secret.
 func ProjectDir(dir, home string) string {
 	dir = path.Clean(dir)
-	if dir[0] != '/' || dir == "/" || isWithin(home, dir) {
+	if dir[0] != '/' || dir == "/" || Within(home, dir) {
 		return ""
 	}
 	for _, d := range []string{"/proc", "/sys", "/dev"} {
-		if isWithin(dir, d) {
+		if Within(dir, d) {
 			return ""
 		}
 	}
@@ -53,7 +53,7 @@ func PrivateHome(home string) string {
 	}
 	home = path.Clean(home)
 	for _, d := range []string{"/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"} {
-		if isWithin(home, d) {
+		if Within(home, d) {
 			return ""
 		}
 	}
@@ -64,8 +64,8 @@ func PrivateHome(home string) string {
 	return home
 }
 
-// isWithin says whether p is dir or lies below it.
-func isWithin(p, dir string) bool {
+// Within says whether p is dir or lies below it.
+func Within(p, dir string) bool {
 	return p == dir || dir == "/" || strings.HasPrefix(p, dir) && len(p) > len(dir) && p[len(dir)] == '/'
 }
 

@@ -93,7 +93,7 @@ func (l *linter) shadowed() {
 		by := deepest(withoutMark(e), shown, f.Tmpfs)
 		// A directory around a read-only part is named on purpose: as a mount
 		// of its own it cannot be renamed away with that part.
-		pins := slices.ContainsFunc(f.Read, func(r string) bool { return isWithin(withoutMark(r), withoutMark(e)) })
+		pins := slices.ContainsFunc(f.Read, func(r string) bool { return Within(withoutMark(r), withoutMark(e)) })
 		if by != "" && slices.Contains(f.Write, by) && !pins {
 			l.add("shadowed", "files.write", e, "%q is writable already by %q", e, by)
 		}
@@ -121,7 +121,7 @@ func deepest(p string, shown, opaque []string) string {
 	for i, list := range [][]string{shown, opaque} {
 		for _, e := range list {
 			d := withoutMark(e)
-			if d != p && isWithin(p, d) && len(d) > len(withoutMark(best)) {
+			if d != p && Within(p, d) && len(d) > len(withoutMark(best)) {
 				best, isOpaque = e, i == 1
 			}
 		}
@@ -179,7 +179,7 @@ func (l *linter) hidesNothing() {
 		if p[0] != '/' && p[0] != '$' {
 			continue
 		}
-		if !slices.ContainsFunc(slices.Concat(f.Read, f.Write), func(s string) bool { return isWithin(p, withoutMark(s)) || isWithin(withoutMark(s), p) }) &&
+		if !slices.ContainsFunc(slices.Concat(f.Read, f.Write), func(s string) bool { return Within(p, withoutMark(s)) || Within(withoutMark(s), p) }) &&
 			!strings.HasPrefix(p, "${CWD}") { // base hides what only other roles show
 			l.add("hides-nothing", "files.hide", e, "%q is hidden, but nothing there is shown", e)
 		}
@@ -191,13 +191,13 @@ func (l *linter) writable() {
 	for _, e := range l.whole.Files.Write {
 		p := withoutMark(e)
 		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin ${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
-			if isWithin(d, p) || isWithin(p, d) {
+			if Within(d, p) || Within(p, d) {
 				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs outside", e, d)
 				break
 			}
 		}
 		for _, d := range strings.Fields("/etc /root /boot /var/spool/cron ${HOME}/.bashrc ${HOME}/.profile ${HOME}/.ssh ${HOME}/.config/autostart ${HOME}/.config/systemd ${XDG_CONFIG_HOME} ${HOME}/.config/sbx /etc/sbx") {
-			if isWithin(d, p) || isWithin(p, d) {
+			if Within(d, p) || Within(p, d) {
 				l.add("startup-writable", "files.write", e, "%q makes %s writable, which other programs obey", e, d)
 				break
 			}
@@ -208,9 +208,9 @@ func (l *linter) writable() {
 		entries []string
 	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}} {
 		for _, e := range list.entries {
-			if p := withoutMark(e); isWithin(p, "/proc") {
+			if p := withoutMark(e); Within(p, "/proc") {
 				l.add("host-proc", list.key, e, "%q shows the machine's processes", e)
-			} else if isWithin(p, "/dev") && p != "/dev" && !strings.HasPrefix(p, "/dev/null") {
+			} else if Within(p, "/dev") && p != "/dev" && !strings.HasPrefix(p, "/dev/null") {
 				l.add("host-device", list.key, e, "%q shows a device of the machine", e)
 			}
 		}
@@ -229,7 +229,7 @@ func (l *linter) sockets() {
 		for _, e := range list.entries {
 			p := withoutMark(e)
 			for _, s := range strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private /tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock ${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus") {
-				if isWithin(s, p) {
+				if Within(s, p) {
 					l.add("socket", list.key, e, "%q shows %s: the service behind it acts without this policy", e, s)
 					break
 				}

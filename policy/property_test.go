@@ -217,7 +217,7 @@ func TestRandomChild(t *testing.T) {
 func nested(p *Policy) bool {
 	return slices.ContainsFunc(p.Files.Write, func(w string) bool {
 		return slices.ContainsFunc([]string{"/usr", "/usr/lib", "/etc/x", "/srv/${USER}", "${HOME}/r", "${CWD}"}, func(r string) bool {
-			return isWithin(r, withoutMark(w))
+			return Within(r, withoutMark(w))
 		})
 	})
 }
@@ -257,7 +257,7 @@ func covers(p *Policy) bool {
 	all := slices.Concat(p.Files.Read, p.Files.Write, p.Files.Tmpfs)
 	for _, inner := range all {
 		for _, outer := range all {
-			if inner != outer && isWithin(withoutMark(inner), withoutMark(outer)) {
+			if inner != outer && Within(withoutMark(inner), withoutMark(outer)) {
 				return true
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sbx/ns"
+	"sbx/policy"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/step"
 )
@@ -38,7 +39,7 @@ func BenchmarkStart(b *testing.B) {
 		{"no devpts", without(func(s step.Step) bool { _, ok := s.(ns.Devpts); return ok })},
 		{"no etc", without(func(s step.Step) bool {
 			x, ok := s.(ns.Bind)
-			return ok && within(x.Dest, "/etc")
+			return ok && policy.Within(x.Dest, "/etc")
 		})},
 		{"no dev", without(func(s step.Step) bool { x, ok := s.(ns.Bind); return ok && x.Device })},
 	} {

@@ -42,7 +42,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		return nil, &NeedError{What: "hold the policy's [limits]: this version of sbx cannot",
 			Hint: "take them out, or let systemd-run or ulimit hold them"}
 	}
-	if on2(p.Seccomp.WaitKillable) {
+	if isTrue(p.Seccomp.WaitKillable) {
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
 		return nil, &NeedError{What: "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
@@ -134,7 +134,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	to := &plan.Target
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
-	switch walls, nest := p.Process.Landlock, on2(p.Process.Nest); {
+	switch walls, nest := p.Process.Landlock, isTrue(p.Process.Nest); {
 	case walls == "off" || nest && walls != "require":
 		// A Landlock domain may not mount, and so could not nest.
 	case nest:
@@ -209,7 +209,7 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 		}
 		v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f})
 	}
-	if on(p.Files.Dev) {
+	if notFalse(p.Files.Dev) {
 		if v.names("/") || v.names("/dev") {
 			v.entries = slices.DeleteFunc(v.entries, func(e entry) bool { return e.path == "/dev" })
 			v.entries = append(v.entries, entry{path: "/dev", kind: tmpfsKind, mode: 0o755})
@@ -240,7 +240,7 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 	} else {
 		v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{}))
 	}
-	if on(p.Files.Dev) {
+	if notFalse(p.Files.Dev) {
 		if err := v.dir("/dev/pts"); err != nil {
 			return nil, nil, err
 		}
@@ -254,11 +254,11 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 	if v.root {
 		cover = step.SlotCover
 	}
-	if on(p.Files.Proc) {
+	if notFalse(p.Files.Proc) {
 		if err := v.dir("/proc"); err != nil {
 			return nil, nil, err
 		}
-		nest := on2(p.Process.Nest)
+		nest := isTrue(p.Process.Nest)
 		v.steps = append(v.steps, ns.Proc{Write: nest})
 		for _, m := range h.Masks {
 			if nest {
@@ -299,7 +299,7 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 		return nil, nil, err
 	}
 	rules = v.rules(h.Landlock)
-	if on(p.Files.Dev) && !v.isCovered("/dev") {
+	if notFalse(p.Files.Dev) && !v.isCovered("/dev") {
 		rules = append(rules, landlock.Rule{ABI: h.Landlock, Path: "/dev", Allow: landlock.Devices})
 	}
 	return v.steps, rules, nil
@@ -381,13 +381,13 @@ func initCaps(set ns.Set, h *Host) caps.Set {
 
 func filterFlags(p *policy.Policy) int {
 	f := 0
-	if on2(p.Seccomp.Log) {
+	if isTrue(p.Seccomp.Log) {
 		f |= unix.SECCOMP_FILTER_FLAG_LOG
 	}
-	if on2(p.Seccomp.SpecAllow) {
+	if isTrue(p.Seccomp.SpecAllow) {
 		f |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
 	}
 	return f
 }
 
-func on2(b *bool) bool { return b != nil && *b }
+func isTrue(b *bool) bool { return b != nil && *b }

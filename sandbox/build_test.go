@@ -203,7 +203,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 				return "a source that the policy does not name: " + s.Source
 			}
 			if s.Write && !s.Device && !slices.ContainsFunc(p.Files.Write, func(w string) bool {
-				return real(w) == s.Dest || real(w) == s.Source || s.Below && within(s.Source, real(w))
+				return real(w) == s.Dest || real(w) == s.Source || s.Below && policy.Within(s.Source, real(w))
 			}) {
 				return "writable without being named so: " + s.Source
 			}
@@ -229,7 +229,7 @@ func namedBy(p *policy.Policy, b ns.Bind) bool {
 	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
 		for _, s := range list {
 			// Or a directory over what is guarded; see between.
-			if s = real(s); s == b.Source || s == b.Dest || b.Write && b.Below && within(s, b.Source) {
+			if s = real(s); s == b.Source || s == b.Dest || b.Write && b.Below && policy.Within(s, b.Source) {
 				return true
 			}
 		}
@@ -298,11 +298,11 @@ func covering(plan *Plan, probe string) string {
 		case ns.RootBind:
 			is = mode(s.Write)
 		case ns.Bind:
-			if within(probe, s.Dest) {
+			if policy.Within(probe, s.Dest) {
 				is = mode(s.Write)
 			}
 		case ns.Tmpfs:
-			if within(probe, s.Path) {
+			if policy.Within(probe, s.Path) {
 				is = "tmpfs"
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sbx/ns"
+	"sbx/policy"
 	"sbx/sandbox/step"
 )
 
@@ -50,7 +51,7 @@ func (v *view) isCovered(p string) bool {
 func (v *view) places(real string) []string {
 	var list []string
 	for _, e := range v.placed {
-		if e.kind != readKind && e.kind != writeKind || e.device || !within(real, e.src.Real) {
+		if e.kind != readKind && e.kind != writeKind || e.device || !policy.Within(real, e.src.Real) {
 			continue
 		}
 		inside := path.Join(e.path, strings.TrimPrefix(real, e.src.Real))

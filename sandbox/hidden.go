@@ -149,7 +149,7 @@ func (s *search) link(fd int, dir, name string) {
 	defer unix.Close(to)
 	var st unix.Stat_t
 	real, err := readlink("/proc/self/fd/" + strconv.Itoa(to))
-	if err == nil && unix.Fstat(to, &st) == nil && real != dir && within(real, dir) {
+	if err == nil && unix.Fstat(to, &st) == nil && real != dir && policy.Within(real, dir) {
 		s.found = append(s.found, Hidden{real, st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
 	}
 }

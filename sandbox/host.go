@@ -147,7 +147,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	paths = append(paths, between(p)...)
-	if on(p.Files.Dev) {
+	if notFalse(p.Files.Dev) {
 		for _, d := range devices {
 			paths = append(paths, "/dev/"+d)
 		}
@@ -167,10 +167,10 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			h.Files[s] = f
 		}
 	}
-	if on(p.Files.Proc) {
+	if notFalse(p.Files.Proc) {
 		h.masks()
 	}
-	for _, dir := range t.Projects {
+	for _, dir := range h.projects(t) {
 		if err := h.findHidden(p, dir); err != nil {
 			return nil, err
 		}
@@ -267,6 +267,21 @@ func (h *Host) masks() {
 	}
 }
 
+// projects are the directories in which secrets are looked for.
+func (h *Host) projects(t Target) []string {
+	var list []string
+	if t.Project != "" {
+		list = append(list, t.Project)
+	}
+	for _, s := range t.Shown {
+		f := h.Files[strings.TrimPrefix(s, "?")]
+		if f.Dir() && policy.ProjectDir(f.Real, t.Home) != "" && !slices.Contains(list, f.Real) {
+			list = append(list, f.Real)
+		}
+	}
+	return list
+}
+
 // between lists the directories that lie between what may be written and
 // what in it may only be read. They are bound onto themselves: a directory
 // that something is mounted on cannot be renamed, and with it would go what
@@ -277,7 +292,7 @@ func between(p *policy.Policy) []string {
 		s = strings.TrimPrefix(s, "?")
 		over := "" // the nearest writable entry over s
 		for _, w := range p.Files.Write {
-			if w = strings.TrimPrefix(w, "?"); w != s && w != "/" && within(s, w) && len(w) > len(over) {
+			if w = strings.TrimPrefix(w, "?"); w != s && w != "/" && policy.Within(s, w) && len(w) > len(over) {
 				over = w
 			}
 		}
@@ -299,7 +314,7 @@ func Shows(p *policy.Policy, dir string) bool {
 	nearest, outside := "", false
 	for i, list := range [...][]string{p.Files.Tmpfs, p.Files.Read, p.Files.Write} {
 		for _, s := range list {
-			if s = strings.TrimPrefix(s, "?"); within(dir, s) && len(s) >= len(nearest) {
+			if s = strings.TrimPrefix(s, "?"); policy.Within(dir, s) && len(s) >= len(nearest) {
 				nearest, outside = s, i > 0
 			}
 		}
@@ -307,9 +322,4 @@ func Shows(p *policy.Policy, dir string) bool {
 	return outside
 }
 
-// within says whether path is dir or lies below it.
-func within(path, dir string) bool {
-	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && len(path) > len(dir) && path[len(dir)] == '/'
-}
-
-func on(b *bool) bool { return b == nil || *b }
+func notFalse(b *bool) bool { return b == nil || *b }

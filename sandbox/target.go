@@ -21,9 +21,11 @@ type Target struct {
 	Env []string
 	// Dir is the directory to start in.
 	Dir string
-	// Projects are the directories in which secrets are looked for, as far
-	// as they are shown.
-	Projects []string
+	// Project is the directory in which secrets are looked for, if it is
+	// shown; empty: none. Shown are the paths that flags name: of those that
+	// are somebody's project, given Home, the same holds.
+	Project, Home string
+	Shown         []string
 	// KeepFDs are descriptors above 2 that cross under their own numbers.
 	KeepFDs []int
 	// PID is the launcher's own pid, to know what systemd meant for it.

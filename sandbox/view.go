@@ -140,12 +140,12 @@ func (v *view) link(p *policy.Policy, e entry, seen map[string]bool) error {
 // listed says whether the path is, or lies in, what the policy shows of the
 // outside.
 func listed(p *policy.Policy, name string) bool {
-	return writes(p, name) || slices.ContainsFunc(p.Files.Read, func(r string) bool { return within(name, strings.TrimPrefix(r, "?")) })
+	return writes(p, name) || slices.ContainsFunc(p.Files.Read, func(r string) bool { return policy.Within(name, strings.TrimPrefix(r, "?")) })
 }
 
 // writes says whether the policy lets the target write at the path.
 func writes(p *policy.Policy, name string) bool {
-	return slices.ContainsFunc(p.Files.Write, func(w string) bool { return within(name, strings.TrimPrefix(w, "?")) })
+	return slices.ContainsFunc(p.Files.Write, func(w string) bool { return policy.Within(name, strings.TrimPrefix(w, "?")) })
 }
 
 // writable says why the target could not write to the file, if so.
@@ -274,7 +274,7 @@ func (v *view) outside(p string) bool {
 // shows says whether a real path will be inside through one of the entries.
 func (v *view) shows(real string) bool {
 	for _, e := range v.entries {
-		if (e.kind == readKind || e.kind == writeKind) && e.src.Link == "" && e.src.Real == e.path && within(real, e.path) {
+		if (e.kind == readKind || e.kind == writeKind) && e.src.Link == "" && e.src.Real == e.path && policy.Within(real, e.path) {
 			return true
 		}
 	}

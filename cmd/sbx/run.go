@@ -85,8 +85,11 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.override(p, cwd, home); err != nil {
 		return 0, err
 	}
-	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Projects: l.projects(project, cwd, home), KeepFDs: l.KeepFD, PID: os.Getpid()}
+	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD, PID: os.Getpid()}
 	t.Dir = l.start(p, cwd, home)
+	for _, s := range slices.Concat(l.Read, l.Write) {
+		t.Shown = append(t.Shown, shownPath(s, cwd, home))
+	}
 	host, err := sandbox.Probe(p, t)
 	if err != nil {
 		return 0, err
@@ -247,25 +250,6 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 		p.Process.Env = append(p.Process.Env, "HOME="+home)
 	}
 	return nil
-}
-
-// projects are the directories in which secrets are looked for: the one the
-// caller stands in, and those that flags show.
-func (l *launch) projects(own, cwd, home string) []string {
-	var list []string
-	if own != "" {
-		list = append(list, own)
-	}
-	for _, s := range append(slices.Clone(l.Read), l.Write...) {
-		real, err := filepath.EvalSymlinks(strings.TrimPrefix(shownPath(s, cwd, home), "?"))
-		if err != nil {
-			continue // Build says what is missing
-		}
-		if p := policy.ProjectDir(real, home); p != "" && !slices.Contains(list, p) {
-			list = append(list, p)
-		}
-	}
-	return list
 }
 
 // start is the directory to start in: the caller's own where the policy
