@@ -13,8 +13,6 @@ func (p *Policy) Data() map[string]any {
 			v = *f.list(p)
 		case f.str != nil && *f.str(p) != "":
 			v = *f.str(p)
-		case f.num != nil && *f.num(p) == Unlimited:
-			v = none
 		case f.num != nil && *f.num(p) != 0:
 			v = *f.num(p)
 		case f.truth != nil && *f.truth(p) != nil:

@@ -258,10 +258,17 @@ func (d *Difference) limits(a, b *Limits) error {
 		}
 		return -1
 	}
-	d.step(more(int64(a.Processes), int64(b.Processes)), "processes: %s instead of %s", bound(b.Processes), bound(a.Processes))
+	var count [2]int64
 	var size [2]int64
 	var span [2]int64
 	for i, l := range []*Limits{a, b} {
+		if l.Processes != "" {
+			n, err := ParseCount(l.Processes)
+			if err != nil {
+				return err
+			}
+			count[i] = int64(n)
+		}
 		if l.Memory != "" {
 			n, err := ParseSize(l.Memory)
 			if err != nil {
@@ -277,6 +284,7 @@ func (d *Difference) limits(a, b *Limits) error {
 			span[i] = int64(t / time.Second)
 		}
 	}
+	d.step(more(count[0], count[1]), "processes: %s instead of %s", bound(b.Processes), bound(a.Processes))
 	d.step(more(size[0], size[1]), "memory: %s instead of %s", bound(b.Memory), bound(a.Memory))
 	d.step(more(span[0], span[1]), "time: %s instead of %s", bound(b.Time), bound(a.Time))
 	return nil

@@ -25,6 +25,8 @@ type field struct {
 	check func(string) (string, *fault)
 	// id is what makes two entries the same one; nil: the entry itself.
 	id func(string) string
+	// whole says that the file may give the string as a whole number too.
+	whole bool
 	// deflt is what a string means when nothing is said.
 	deflt string
 	// values, if not nil, lists all that check takes.
@@ -88,7 +90,7 @@ func fields() []field {
 		flag("process.nest", "whether user namespaces may be made inside (default false)", func(p *Policy) **bool { return &p.Process.Nest }),
 		{key: "process.landlock", doc: "the rules of files once more by Landlock: auto, require or off", str: func(p *Policy) *string { return &p.Process.Landlock }, check: oneOf("landlock", landlockModes()), values: landlockModes, deflt: "auto"},
 
-		{key: "limits.processes", doc: "most processes at a time, or \"none\"", num: func(p *Policy) *int { return &p.Limits.Processes }},
+		{key: "limits.processes", doc: "most processes at a time, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Processes }, check: checkCount, whole: true},
 		{key: "limits.memory", doc: "most memory, as 512M or 2G, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Memory }, check: checkSize},
 		{key: "limits.time", doc: "longest run, as 90s or 1h30m, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Time }, check: checkTime},
 

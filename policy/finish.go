@@ -40,10 +40,7 @@ func finish(p *Policy) error {
 		}
 	}
 	// The rules stay in order: of two errnos the later rule's is answered.
-	if p.Limits.Processes == Unlimited {
-		p.Limits.Processes = 0
-	}
-	for _, s := range []*string{&p.Limits.Memory, &p.Limits.Time} {
+	for _, s := range []*string{&p.Limits.Processes, &p.Limits.Memory, &p.Limits.Time} {
 		if *s == none {
 			*s = ""
 		}

@@ -98,7 +98,7 @@ func TestParseErrors(t *testing.T) {
 		{head + "extends = ['web.toml']" + tail, `f:2:12: "web.toml" is no policy name`, "names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./web.toml"},
 		{head + "extends = ['~/x.toml']" + tail, `f:2:12: "~/x.toml": extends knows no variables`, "write the whole path, or one from this file's directory, as ./x.toml"},
 		{head + "extends = ['!web']" + tail, `f:2:12: "!web": nothing can be taken out of extends`, ""},
-		{head + "[limits]\nprocesses = 0" + tail, `f:3:13: limits.processes: 0 is below 1`, `write "none" for no limit`},
+		{head + "[limits]\nprocesses = 0" + tail, `f:3:13: count "0" is not a plain decimal number from 1`, `write "none" for no limit`},
 		{head + "[limits]\nprocesses = 010" + tail, `f:3:13: not TOML: integers cannot have leading zeroes`, ""},
 		{head + "[limits]\nmemory = '0G'" + tail, `f:3:10: size "0G" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
 		{head + "[limits]\nmemory = '99999999T'" + tail, `f:3:10: size "99999999T" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},

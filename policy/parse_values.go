@@ -25,8 +25,12 @@ func (r *reader) assign(f *field, at int, v *unstable.Node) error {
 		*f.truth(r.pol) = &b
 		return nil
 	}
-	s, where, err := r.text(f.key, at, v)
-	if err != nil {
+	var s string
+	var where int
+	var err error
+	if f.whole && v.Kind == unstable.Integer {
+		s, where = string(v.Data), int(v.Raw.Offset)
+	} else if s, where, err = r.text(f.key, at, v); err != nil {
 		return err
 	}
 	if f.action != nil {
@@ -104,10 +108,6 @@ func (f *field) entry(s string) (string, *fault) {
 }
 
 func (r *reader) assignNumber(f *field, at int, v *unstable.Node) error {
-	if f.key == "limits.processes" && v.Kind == unstable.String && string(v.Data) == none {
-		*f.num(r.pol) = Unlimited
-		return nil
-	}
 	if v.Kind != unstable.Integer {
 		return r.fail(at, wrongType(f.key, v, "a whole number"))
 	}
@@ -118,9 +118,6 @@ func (r *reader) assignNumber(f *field, at int, v *unstable.Node) error {
 	}
 	if f.key == "version" && n != 1 {
 		return r.fail(where, faultf("version %d is not known; this sbx knows 1", n))
-	}
-	if n < 1 {
-		return r.fail(where, faultf("%s: %d is below 1", f.key, n).or("write %q for no limit", none))
 	}
 	*f.num(r.pol) = int(n)
 	return nil

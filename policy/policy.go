@@ -48,6 +48,7 @@ type Policy struct {
 
 	Namespaces Namespaces
 	Files      Files
+	Network    Network
 	Process    Process
 	Limits     Limits
 	Seccomp    seccomp.Policy
@@ -71,6 +72,18 @@ type Policy struct {
 // Time, "new" for all the rest. See namespaces(7).
 type Namespaces struct {
 	User, Mount, PID, Net, IPC, UTS, Cgroup, Time string
+	// UID and GID are the caller's ids inside a new user namespace. Nil means
+	// the same as outside. With an explicit User "new" and UID 0, Capabilities
+	// are those of the new namespace.
+	UID, GID *int
+	// Ranges also maps the ranges that /etc/subuid and /etc/subgid give the
+	// caller, by newuidmap(1) and newgidmap(1). Nil means no: one id alone.
+	Ranges *bool
+	// Hostname is the new UTS namespace's; empty: the outside's stays.
+	Hostname string
+	// Monotonic and Boottime are the new time namespace's offsets to these
+	// clocks, as "90s", "1h30m" or "-2h"; see time_namespaces(7).
+	Monotonic, Boottime string
 }
 
 // Files is the target's view of the file system: an empty root, then what is
@@ -85,9 +98,51 @@ type Files struct {
 	Hide []string
 	// Tmpfs lists directories that are private, empty and writable.
 	Tmpfs []string
+	// Overlay lists directories that can be written while the outside's stay
+	// as they are: an overlayfs (userxattr, Linux 5.11) over them, whose
+	// changes are thrown away at the end or go where Paths says.
+	Overlay []string
+	// Directories lists empty directories of our own, read-only.
+	Directories []string
+	// Sockets lists Unix sockets of the outside, or directories with such,
+	// that may be connected to. Others under shown paths cannot be.
+	Sockets []string
+	// Inline are files of the sandbox's own, read-only: path to content.
+	Inline map[string]string
+	// Symlinks are symbolic links of the sandbox's own: path to target.
+	Symlinks map[string]string
+	// Paths says more about single paths of the lists above.
+	Paths map[string]PathOptions
 	// Proc and Dev say whether /proc (masked, read-only) and a minimal /dev
 	// are there. Nil means yes.
 	Proc, Dev *bool
+}
+
+// PathOptions says more about one path of [files]: files.path."/tmp".size.
+type PathOptions struct {
+	// From is what is shown at the path, for one of Read, Write or Overlay: another
+	// path of the outside, or "fd:N", a descriptor the caller hands over.
+	// Empty: the path itself.
+	From string
+	// Exec false mounts the path noexec. Nil means true.
+	Exec *bool
+	// Size bounds a tmpfs, as "64M"; empty: Limits.Tmp, else the kernel's
+	// default, half of the memory. Mode is the mode of a tmpfs or of an entry
+	// of Directories, in octal, as "1777".
+	Size, Mode string
+	// Upper and Work are an overlay's upperdir and workdir, existing
+	// directories of the outside on one file system: changes are kept there.
+	// Empty: on a tmpfs that is gone afterwards.
+	Upper, Work string
+}
+
+// Network restricts TCP by port, by Landlock (ABI 4, Linux 6.7), and with that
+// leaves no other way out: no UDP, MPTCP or other families. Nil lists restrict
+// nothing; an empty one allows no port.
+type Network struct {
+	// Bind and Connect list the ports that may be bound and connected to, in
+	// decimal.
+	Bind, Connect []string
 }
 
 // Process says what the target's process is given.
@@ -96,6 +151,9 @@ type Process struct {
 	// everything else goes, from all five sets. A leading "?" keeps it only
 	// if the caller has it.
 	Capabilities []string
+	// Ambient makes the kept capabilities ambient too, so that a program
+	// without file capabilities has them when it is not root's. Nil means no.
+	Ambient *bool
 	// Env lists what of the environment crosses: "NAME", "PREFIX_*", or
 	// "NAME=value" to set one.
 	Env []string
@@ -105,13 +163,37 @@ type Process struct {
 	// Landlock is "auto" (default: the rules of Files once more beneath the
 	// mounts, where the kernel has Landlock), "require" or "off".
 	Landlock string
+	// LandlockLog lets the kernel's audit log tell what Landlock denied the
+	// target (ABI 7, Linux 6.15). Nil means no.
+	LandlockLog *bool
+	// Terminal is "inherit" (default: the caller's, with its job control),
+	// "new-session" (none) or "pty" (one of its own, relayed).
+	Terminal string
+	// AppArmor names the profile, SELinux the context, that the target is
+	// executed under; a security module that is not there is an error.
+	AppArmor, SELinux string
 }
 
-// Limits bound what the target uses. Empty or zero: no bound.
+// Limits bound what the target uses. Empty: no bound. A leading "?" marks one
+// that may be given up on where it cannot be held; the run then says so.
 type Limits struct {
-	Processes int
-	Memory    string
-	Time      string
+	// Processes is the most processes and threads at a time.
+	Processes string
+	// Memory is the most memory, in bytes with K, M, G or T behind.
+	Memory string
+	// CPU is the share of processor time, in percent of one: "50%", "200%".
+	CPU string
+	// IO is the most bytes a second read from, and written to, each disk.
+	IO string
+	// Time is the longest run by the clock on the wall, CPUTime the most
+	// processor time of each process.
+	Time, CPUTime string
+	// FileSize bounds each file written, Core a core dump ("0": none).
+	FileSize, Core string
+	// OpenFiles is the most descriptors that a process has open.
+	OpenFiles string
+	// Tmp bounds each tmpfs that has no size of its own.
+	Tmp string
 }
 
 // Expect lists what must hold inside, as `sbx policy test` checks it.

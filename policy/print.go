@@ -30,8 +30,9 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 			value = w.list(&f, *f.list(p))
 		case f.str != nil && *f.str(p) != "":
 			value = quote(*f.str(p))
-		case f.num != nil && *f.num(p) == Unlimited:
-			value = quote(none)
+			if _, err := strconv.Atoi(*f.str(p)); f.whole && err == nil {
+				value = *f.str(p)
+			}
 		case f.num != nil && *f.num(p) != 0:
 			value = strconv.Itoa(*f.num(p))
 		case f.truth != nil && *f.truth(p) != nil:

@@ -22,10 +22,8 @@ const (
 	MaxString  = 4096
 )
 
-// Unlimited in Limits.Processes, and "none" in the other limits, is a policy's
-// way to lift what it inherits. Resolve turns it into no bound at all.
-const Unlimited = -1
-
+// none in a limit is a policy's way to lift what it inherits. Resolve turns it
+// into no bound at all.
 const none = "none"
 
 // isDeceptive says of a character that it can make text look like another:
@@ -279,6 +277,26 @@ func ParseSize(s string) (uint64, error) {
 		return 0, &Error{Msg: "size " + strconv.Quote(s) + " is not a number from 1 with K, M, G or T behind it", Hint: `as "512M" or "2G"`}
 	}
 	return n << shift, nil
+}
+
+// ParseCount reads a number of things, as limits.processes has it: from 1, in
+// plain decimal, at most 2^31-1.
+func ParseCount(s string) (int, error) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil || n < 1 || strconv.FormatInt(n, 10) != s {
+		return 0, &Error{Msg: "count " + strconv.Quote(s) + " is not a plain decimal number from 1", Hint: "write \"none\" for no limit"}
+	}
+	return int(n), nil
+}
+
+func checkCount(s string) (string, *fault) {
+	if s == none {
+		return s, nil
+	}
+	if _, err := ParseCount(s); err != nil {
+		return "", asFault(err)
+	}
+	return s, nil
 }
 
 func checkSize(s string) (string, *fault) {

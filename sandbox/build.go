@@ -38,9 +38,8 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	if p.Limits != (policy.Limits{}) {
-		return nil, &NeedError{What: "hold the policy's [limits]: this version of sbx cannot",
-			Hint: "take them out, or let systemd-run or ulimit hold them"}
+	if err := unsupported(p); err != nil {
+		return nil, err
 	}
 	if isTrue(p.Seccomp.WaitKillable) {
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a

@@ -144,8 +144,8 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 	if p.Process.Landlock == "require" {
 		lose("process.landlock", "required")
 	}
-	if l := p.Limits; l.Processes > 0 {
-		lose("limits.processes", "%d%s", l.Processes, flag(fmt.Sprintf("--pids-limit=%d", l.Processes), ""))
+	if l := p.Limits; l.Processes != "" {
+		lose("limits.processes", "%s%s", l.Processes, flag("--pids-limit="+l.Processes, ""))
 	}
 	if l := p.Limits; l.Memory != "" {
 		lose("limits.memory", "%s%s", l.Memory, flag("--memory="+strings.ToLower(l.Memory), ""))

@@ -184,8 +184,8 @@ func (x *exporter) environment() {
 
 func (x *exporter) limits() {
 	l := x.p.Limits
-	if l.Processes > 0 {
-		x.line("TasksMax=%d", l.Processes)
+	if l.Processes != "" {
+		x.line("TasksMax=%s", l.Processes)
 	}
 	if l.Memory != "" {
 		x.line("MemoryMax=%s", l.Memory)

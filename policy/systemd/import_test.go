@@ -65,7 +65,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, lists[0], lists[1])
 		}
 	}
-	if l := (policy.Limits{Processes: 64, Memory: "512M", Time: "5m"}); p.Limits != l || p.Namespaces.Net != "host" {
+	if l := (policy.Limits{Processes: "64", Memory: "512M", Time: "5m"}); p.Limits != l || p.Namespaces.Net != "host" {
 		t.Errorf("%+v %+v", p.Limits, p.Namespaces)
 	}
 	eacces, eperm := seccomp.Action{Kind: seccomp.Errno, Errno: 13}, seccomp.Action{Kind: seccomp.Errno, Errno: 1}

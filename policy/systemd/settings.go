@@ -249,7 +249,7 @@ func (m *importer) number(s setting) (known bool, err error) {
 	if err != nil || n == 0 {
 		return false, nil // infinity, a share of the machine
 	}
-	m.p.Limits.Processes = int(n)
+	m.p.Limits.Processes = strconv.FormatUint(n, 10)
 	return true, nil
 }
 

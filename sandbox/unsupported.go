@@ -1,0 +1,34 @@
+package sandbox
+
+import "sbx/policy"
+
+// unsupported refuses what the language can say and this version cannot do
+// yet: nothing that a policy asks for is left out in silence.
+func unsupported(p *policy.Policy) error {
+	n, f, r := p.Namespaces, p.Files, p.Process
+	for _, x := range [...]struct {
+		said bool
+		what string
+	}{
+		{p.Limits != (policy.Limits{}), "hold the policy's [limits]"},
+		{n.UID != nil || n.GID != nil || isTrue(n.Ranges), "map other ids than the caller's own"},
+		{n.Hostname != "", "set a hostname"},
+		{n.Monotonic != "" || n.Boottime != "", "shift clocks"},
+		{len(f.Overlay) > 0, "mount an overlay"},
+		{len(f.Directories) > 0, "make directories"},
+		{len(f.Sockets) > 0, "allow single sockets"},
+		{len(f.Inline) > 0, "make inline files"},
+		{len(f.Symlinks) > 0, "make symlinks"},
+		{len(f.Paths) > 0, "hold the options of files.path"},
+		{p.Network.Bind != nil || p.Network.Connect != nil, "restrict ports"},
+		{isTrue(r.Ambient), "keep ambient capabilities"},
+		{isTrue(r.LandlockLog), "log what Landlock denies"},
+		{r.Terminal != "" && r.Terminal != "inherit", "give the target a terminal of its own"},
+		{r.AppArmor != "" || r.SELinux != "", "execute under a security module's label"},
+	} {
+		if x.said {
+			return &NeedError{What: x.what + ": this version of sbx cannot", Hint: "take it out of the policy"}
+		}
+	}
+	return nil
+}
