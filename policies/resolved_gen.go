@@ -1195,6 +1195,9 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Summary:    "All files and the network; no privileges and no kernel attack surface",
 		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "host", UTS: "host", Cgroup: "host", Time: "host"},
 		Files: policy.Files{
+			Read: []string{
+				"?/sys",
+			},
 			Write: []string{
 				"?/",
 			},
@@ -1257,6 +1260,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 				"syscall perf_event_open",
 				"syscall unshare",
 				"syscall userfaultfd",
+				"write /sys/power/state",
 			},
 		},
 	}

@@ -41,6 +41,12 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err := unsupported(p); err != nil {
 		return nil, err
 	}
+	if isTrue(p.Process.Nest) && h.UID == 0 {
+		// A sandbox in this one needs a /proc that can be written, and in it
+		// /proc/sys is user 0's, in a user namespace that maps it as well; and
+		// user 0 without CAP_SETFCAP cannot map itself (Linux 5.12).
+		return nil, &NeedError{What: "nest as root: all of /proc/sys would be the target's to write", Hint: "run sbx as a user"}
+	}
 	if isTrue(p.Seccomp.WaitKillable) {
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
@@ -169,6 +175,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// (flatpak leaked its own O_PATH ones).
 	add(to, process.Descriptors{Keep: fds})
 	add(to, process.RestoreUmask{}, process.OpenFiles{Soft: h.OpenFiles[0], Hard: h.OpenFiles[1]})
+	if p.Limits.Core == "" {
+		add(to, process.NoCore{Max: h.CoreMax})
+	}
 	// The init must have shed its powers before the target's first
 	// instruction; by now it has.
 	add(to, process.Await{})
@@ -388,5 +397,3 @@ func filterFlags(p *policy.Policy) int {
 	}
 	return f
 }
-
-func isTrue(b *bool) bool { return b != nil && *b }

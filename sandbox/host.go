@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -34,6 +35,8 @@ type Host struct {
 	// OpenFiles its RLIMIT_NOFILE, soft and hard.
 	Ignored, Mask uint64
 	OpenFiles     [2]uint64
+	// CoreMax is the hard limit on core dumps, RLIMIT_CORE.
+	CoreMax uint64
 	// Stdio describes what descriptors 0, 1 and 2 are.
 	Stdio [3]Stdio
 	// Files describes each path that the policy names and its "?"-less form.
@@ -135,9 +138,15 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	}
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
 	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
+	var core unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {
+		return nil, fmt.Errorf("ask for the limit on core dumps: %w", err)
+	}
+	h.CoreMax = core.Max
 	paths := make([]string, 0, 64)
-	// With all of the outside shown, what may be missing is shown with it.
-	whole := slices.Contains(p.Files.Read, "/") || slices.Contains(p.Files.Write, "/")
+	// With all of the outside shown read-only, what may be missing is shown with
+	// it; where all may be written, what is only to be read needs its own mount.
+	whole := slices.Contains(p.Files.Read, "/") && !writes(p, "/")
 	for i, list := range [...][]string{p.Files.Write, p.Files.Hide, p.Files.Read} {
 		for _, s := range list {
 			name, optional := strings.CutPrefix(s, "?")
@@ -323,3 +332,5 @@ func Shows(p *policy.Policy, dir string) bool {
 }
 
 func notFalse(b *bool) bool { return b == nil || *b }
+
+func isTrue(b *bool) bool { return b != nil && *b }
