@@ -1,9 +1,7 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,13 +14,6 @@ import (
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
 )
-
-// devices are bound one by one; all else in /dev is ours.
-var devices = [...]string{"null", "zero", "full", "random", "urandom", "tty"}
-
-// numbers are the devices' own, by which they are known: Linux's
-// Documentation/admin-guide/devices.txt.
-var numbers = [len(devices)]uint64{unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkdev(1, 7), unix.Mkdev(1, 8), unix.Mkdev(1, 9), unix.Mkdev(5, 0)}
 
 // Build makes the plan. It is pure: what it knows of the machine is h, and
 // the same input gives the same plan. The policy is resolved and expanded;
@@ -200,117 +191,6 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	add(to, exec)
 	return plan, nil
-}
-
-// mounts is the view: an empty root, what the policy shows by depth of path,
-// /proc and /dev, and covers over what is hidden, after all that could cover
-// them again.
-func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
-	v.steps = []step.Step{ns.Root{}}
-	if err := v.collect(p, keep); err != nil {
-		return nil, nil, err
-	}
-	if s := notifySocket(t.Env); strings.HasPrefix(s, "/") {
-		f := h.Files[s]
-		if f.Mode != unix.S_IFSOCK {
-			return nil, nil, fmt.Errorf("show the notify socket %s: no such socket", step.Quote(s))
-		}
-		v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f})
-	}
-	if notFalse(p.Files.Dev) {
-		if v.names("/") || v.names("/dev") {
-			v.entries = slices.DeleteFunc(v.entries, func(e entry) bool { return e.path == "/dev" })
-			v.entries = append(v.entries, entry{path: "/dev", kind: tmpfsKind, mode: 0o755})
-		}
-		for i, d := range devices {
-			f := h.Files["/dev/"+d]
-			if f.Mode != unix.S_IFCHR || f.Rdev != numbers[i] {
-				if d == "tty" && f.Mode == 0 {
-					continue // a build machine without terminals
-				}
-				return nil, nil, fmt.Errorf("show /dev/%s: it is not the character device of that name", d)
-			}
-			v.entries = append(v.entries, entry{path: "/dev/" + d, kind: writeKind, src: f, device: true})
-		}
-		// Shared memory can be written, so it is not for a policy by which
-		// nothing can.
-		if len(p.Files.Tmpfs)+len(p.Files.Write) > 0 && !v.names("/dev/shm") {
-			v.entries = append(v.entries, entry{path: "/dev/shm", kind: tmpfsKind, mode: 0o1777})
-		}
-	}
-	if err := v.build(); err != nil {
-		return nil, nil, err
-	}
-	if v.root {
-		// Covers lie on the empty root under the outside's.
-		i := slices.IndexFunc(v.steps, func(s step.Step) bool { _, ok := s.(ns.RootBind); return ok })
-		v.steps = slices.Insert(v.steps, i, step.Step(ns.Covers{}))
-	} else {
-		v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{}))
-	}
-	if notFalse(p.Files.Dev) {
-		if err := v.dir("/dev/pts"); err != nil {
-			return nil, nil, err
-		}
-		v.steps = append(v.steps, ns.Devpts{})
-		for _, l := range [...][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
-			{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}} {
-			v.steps = append(v.steps, ns.Symlink{Target: l[0], Path: "/dev/" + l[1]})
-		}
-	}
-	cover := step.SlotRoot
-	if v.root {
-		cover = step.SlotCover
-	}
-	if notFalse(p.Files.Proc) {
-		if err := v.dir("/proc"); err != nil {
-			return nil, nil, err
-		}
-		nest := isTrue(p.Process.Nest)
-		v.steps = append(v.steps, ns.Proc{Write: nest})
-		for _, m := range h.Masks {
-			if nest {
-				break // the kernel lets nobody mount a /proc that shows more than this one
-			}
-			v.steps = append(v.steps, ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: cover})
-		}
-	}
-	var hidden []Hidden
-	var own []string
-	for _, s := range p.Files.Hide {
-		name := strings.TrimPrefix(s, "?")
-		if !strings.HasPrefix(name, "/") {
-			continue // a pattern, of which h.Hidden is what it matches
-		}
-		if name == "/" {
-			return nil, nil, errors.New("hide /: then nothing could run")
-		}
-		own = append(own, name)
-		f := h.Files[name]
-		if f.Err != nil {
-			return nil, nil, fmt.Errorf("look at %s, which is to be hidden: %w", step.Quote(name), f.Err)
-		}
-		if f.Mode != 0 {
-			hidden = append(hidden, Hidden{f.Real, f.Dir(), ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino}})
-		}
-	}
-	for _, x := range h.Hidden {
-		// A pattern does not hide what the policy or a flag shows by name.
-		is := func(s string) bool { return strings.TrimPrefix(s, "?") == x.Path }
-		if !slices.ContainsFunc(p.Files.Read, is) && !slices.ContainsFunc(p.Files.Write, is) {
-			hidden = append(hidden, x)
-		}
-	}
-	v.hide(hidden, own, cover)
-	v.steps = append(v.steps, ns.Uncover{Cover: cover})
-	if err := v.cwd(t.Dir); err != nil {
-		return nil, nil, err
-	}
-	rules = v.rules(h.Landlock)
-	if notFalse(p.Files.Dev) && !v.isCovered("/dev") {
-		rules = append(rules, landlock.Rule{ABI: h.Landlock, Path: "/dev", Allow: landlock.Devices})
-	}
-	return v.steps, rules, nil
 }
 
 // namespaces decides which are new.
