@@ -124,7 +124,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: initCaps(set, h), Who: "init"})
 	// What the launcher was told is nobody's business inside: /proc/1/environ
 	// of bwrap --clearenv still shows it all.
-	add(in, process.Forget{}, process.CloseAll{}, process.Ready{})
+	add(in, process.Forget{Who: "init"}, process.CloseAll{}, process.Ready{})
 
 	// ---- The target.
 	to := &plan.Target

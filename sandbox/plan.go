@@ -22,6 +22,10 @@ type Plan struct {
 	// process that becomes the target, Init by the init while the target
 	// waits.
 	Setup, Target, Init []step.Step
+	// Prepare is done outside by the keeper before the sandbox is made, Undo by
+	// the same when the launcher has ended, however it has. Without Undo there
+	// is no keeper. See keeper.
+	Prepare, Undo []step.Step
 	// Notes say which optional protections are missing.
 	Notes []string
 	// Landlock says that the target is in a Landlock domain, AllWritable
@@ -34,6 +38,10 @@ type Plan struct {
 
 // steps calls f for each step in order of the printed plan.
 func (p *Plan) steps(f func(in string, s step.Step)) {
+	prepare, undo := p.keeperSteps()
+	for _, s := range prepare {
+		f("keeper", s)
+	}
 	f("launcher", namespacesStep{p.New})
 	for _, s := range p.Setup {
 		f("setup", s)
@@ -43,6 +51,9 @@ func (p *Plan) steps(f func(in string, s step.Step)) {
 	}
 	for _, s := range p.Target {
 		f("target", s)
+	}
+	for _, s := range undo {
+		f("undo", s)
 	}
 }
 

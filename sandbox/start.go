@@ -23,12 +23,15 @@ type Process struct {
 	cookie uint64
 	table  *step.Table
 	status *child.Status
+	keeper *keeper // nil if there is nothing to undo outside
 }
 
 // Exit is how a target ended.
 type Exit struct {
 	// Status is the target's wait status; see wait(2).
 	Status unix.WaitStatus
+	// Notes say what happened besides: to the user, who cannot see it.
+	Notes []string
 }
 
 // Code is the target's exit status, or 128+n when signal n killed it.
@@ -60,6 +63,13 @@ func (p *Plan) Start() (*Process, error) {
 		return nil, fmt.Errorf("draw a random number: %w", err)
 	}
 	ps.cookie = binary.NativeEndian.Uint64(cookie[:])
+	if len(p.Undo) > 0 {
+		// Before anything is there that could be left behind.
+		if ps.keeper, err = p.startKeeper(); err != nil {
+			ps.free()
+			return nil, err
+		}
+	}
 	asm, initAt := p.compile(pair[0], pair[1])
 	if ps.table, err = asm.Link(); err != nil {
 		ps.free()
@@ -75,8 +85,9 @@ func (p *Plan) Start() (*Process, error) {
 	ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, child.Config{
 		Flags: uint64(p.New), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack})
 	if err != nil {
+		err = errors.Join(&StepError{namespacesStep{p.New}, err}, ps.keeper.end())
 		ps.free()
-		return nil, &StepError{namespacesStep{p.New}, err}
+		return nil, err
 	}
 	return ps, nil
 }
@@ -90,8 +101,8 @@ func (p *Plan) compile(launcher, notify int) (asm *step.Asm, initAt int) {
 		for _, s := range list {
 			asm.Begin(n)
 			n++
-			if _, ok := s.(process.Forget); ok {
-				s = ownMemory()
+			if f, ok := s.(process.Forget); ok {
+				s = ownMemory(f.Who)
 			}
 			s.Compile(asm)
 		}
@@ -127,22 +138,38 @@ func (ps *Process) Wait() (Exit, error) {
 		}
 	}
 	defer ps.free()
+	exit, err := ps.exit(ws)
+	if e := ps.keeper.end(); e != nil {
+		if err != nil {
+			return Exit{}, errors.Join(err, e)
+		}
+		exit.Notes = append(exit.Notes, e.Error())
+	}
+	return exit, err
+}
+
+// exit is how the sandbox ended, whose init's status is ws.
+func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	st := ps.status
 	switch {
 	case st.Failed != 0:
-		e := &StepError{Step: ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)), Err: unix.Errno(st.Errno)}
-		if st.Errno == 0 {
-			e.Err = &MismatchError{st.Got}
-		}
-		return Exit{}, e
+		return Exit{}, failure(st, ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)))
 	case st.Ended != 0:
-		return Exit{unix.WaitStatus(st.WaitStatus)}, nil
+		return Exit{Status: unix.WaitStatus(st.WaitStatus)}, nil
 	case st.Lost != 0:
 		return Exit{}, fmt.Errorf("wait for the target in the sandbox, which was ended for it: %w", unix.Errno(st.Lost))
 	case ws.Signaled():
-		return Exit{ws}, nil // somebody killed the init, and so all
+		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
 	return Exit{}, errors.New("run the target: the init ended without a word")
+}
+
+// failure is the failed call in st as the step's error.
+func failure(st *child.Status, s step.Step) *StepError {
+	if st.Errno == 0 {
+		return &StepError{s, &MismatchError{st.Got}}
+	}
+	return &StepError{s, unix.Errno(st.Errno)}
 }
 
 // Signal sends a signal to the target, by way of its init.
@@ -160,6 +187,7 @@ func (ps *Process) Signal(sig unix.Signal) error {
 }
 
 func (ps *Process) free() {
+	ps.keeper.end()
 	unix.Close(ps.notify)
 	if ps.pidfd >= 0 {
 		unix.Close(ps.pidfd)
@@ -175,12 +203,12 @@ func (ps *Process) free() {
 // ownMemory is where this process keeps its arguments and environment: the
 // area that the kernel filled at exec, up to the file name that ends it, and
 // the runtime's copies of the variables.
-func ownMemory() process.Forget {
-	var f process.Forget
+func ownMemory(who string) process.Forget {
+	f := process.Forget{Who: who}
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	if end := execName(); start < end && end-start < 1<<24 {
 		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
-		if end-start > 8 {
+		if end-start > uintptr(len("sbx-keeper..")) {
 			f.Title = start
 		}
 	}

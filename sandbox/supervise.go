@@ -15,7 +15,10 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // between. At a terminal the launcher stops when the target does.
 func (ps *Process) Supervise(caught int) (Exit, error) {
 	fds := []unix.PollFd{{Fd: int32(caught), Events: unix.POLLIN}, {Fd: int32(ps.notify), Events: unix.POLLIN},
-		{Fd: int32(ps.pidfd), Events: unix.POLLIN}}
+		{Fd: int32(ps.pidfd), Events: unix.POLLIN}, {Fd: -1}}
+	if ps.keeper != nil {
+		fds[3].Fd = int32(ps.keeper.socket)
+	}
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return Exit{}, err
@@ -36,6 +39,10 @@ func (ps *Process) Supervise(caught int) (Exit, error) {
 		}
 		if fds[2].Revents != 0 {
 			return ps.Wait()
+		}
+		if fds[3].Revents != 0 {
+			// Nobody would undo any more what we leave behind.
+			return ps.loseKeeper()
 		}
 		if fds[1].Revents&unix.POLLIN != 0 {
 			var b [1]byte

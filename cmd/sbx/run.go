@@ -154,6 +154,9 @@ func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	for _, n := range exit.Notes {
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", n)
+	}
 	return exit.Code(), nil
 }
 

@@ -2,6 +2,7 @@ package process
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -11,26 +12,34 @@ import (
 // Region is memory of the launcher that init, its copy, must not keep.
 type Region struct{ Addr, Len uintptr }
 
-// Forget clears the launcher's arguments and environment from init's memory
-// and shows a name instead. Regions are known only when the plan is started.
+// Forget clears the launcher's arguments and environment from the memory of
+// its copy, init or keeper, and shows a name instead. Regions are known only
+// when the plan is started.
 type Forget struct {
+	// Who is "init" or "keeper".
+	Who     string
 	Regions []Region
 	// Title is where the arguments begin, if there is room for the name.
 	Title uintptr
 }
 
-func (Forget) String() string { return "clear arguments and environment from the init's memory" }
+func (f Forget) String() string {
+	return "clear arguments and environment from the " + f.Who + "'s memory"
+}
 
 // Compile clears the regions one by one.
 func (f Forget) Compile(a *step.Asm) {
 	for _, r := range f.Regions {
 		a.Zero(r.Addr, r.Len)
 	}
+	name := "sbx-" + f.Who
 	if f.Title != 0 { // what ps(1) shows
-		a.Store(step.Int(f.Title), step.Int(binary.NativeEndian.Uint32([]byte("sbx-"))))
-		a.Store(step.Int(f.Title+4), step.Int(binary.NativeEndian.Uint32([]byte("init"))))
+		padded := []byte(name + "\x00\x00\x00")
+		for i := 0; i < len(name); i += 4 {
+			a.Store(step.Int(f.Title+uintptr(i)), step.Int(binary.NativeEndian.Uint32(padded[i:])))
+		}
 	}
-	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_NAME), a.Str("sbx-init"))
+	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_NAME), a.Str(name))
 }
 
 // CloseAll leaves init nothing but its end of the socket to the launcher.
@@ -40,6 +49,28 @@ func (CloseAll) String() string { return "close all descriptors of the init" }
 
 // Compile closes from 0 on.
 func (CloseAll) Compile(a *step.Asm) { closeBut(a, 0, []int{a.Notify}) }
+
+// OwnSession takes the keeper out of the launcher's session and process group,
+// whose signals and whose terminal's end are not for it: setsid(2).
+type OwnSession struct{}
+
+func (OwnSession) String() string { return "make an own session" }
+
+// Compile is one setsid(2).
+func (OwnSession) Compile(a *step.Asm) { a.Sys(unix.SYS_SETSID) }
+
+// Hold leaves the keeper nothing but its end of the socket to the launcher and
+// the descriptors by which it undoes.
+type Hold struct{ FDs []int }
+
+func (Hold) String() string { return "close all descriptors of the keeper but those it needs" }
+
+// Compile closes from 0 on.
+func (h Hold) Compile(a *step.Asm) {
+	keep := append(slices.Clone(h.FDs), a.Notify)
+	slices.Sort(keep)
+	closeBut(a, 0, slices.Compact(keep))
+}
 
 // Ready ends init's part.
 type Ready struct{}

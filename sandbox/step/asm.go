@@ -35,6 +35,10 @@ const (
 	// OpFail makes no call and fails with errno Arg[0]. Only the fault sweep
 	// uses it, in the place of a call that should have failed.
 	OpFail
+	// OpRetry makes a call of at most three arguments, the keeper's alone,
+	// again while it answers EBUSY: Arg[3] times at most, with a pause, whose
+	// timespec is at Arg[4].
+	OpRetry
 )
 
 // Call is one entry of the table: fixed size, no Go pointer, so that a forked
@@ -104,6 +108,9 @@ type Asm struct {
 	// Notify and Launcher are the two ends, init's and the launcher's, of
 	// the socket between them, known only when a plan is started.
 	Notify, Launcher int
+	// Token is drawn at random when a plan is started, for names that nobody
+	// can know before.
+	Token string
 }
 
 // Grow makes room for about n steps.
@@ -212,6 +219,14 @@ func (a *Asm) align() int {
 // Sys appends the system call nr.
 func (a *Asm) Sys(nr int, args ...Arg) *Call {
 	c := a.add(OpSys, args)
+	c.Nr = uintptr(nr)
+	return c
+}
+
+// Retry appends the system call nr, made again every two milliseconds while it
+// answers EBUSY, for half a minute at most. Only the keeper can.
+func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
+	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
 	c.Nr = uintptr(nr)
 	return c
 }
