@@ -125,16 +125,3 @@ done; echo end`
 		t.Errorf("bin/sbx changed (%v)", err)
 	}
 }
-
-// TestManyLaunches starts the same thing over and over: what goes wrong once
-// in a hundred times, a race between launcher, init and target, shows here.
-func TestManyLaunches(t *testing.T) {
-	dir := t.TempDir()
-	for n := range 400 {
-		r := run(t, call{args: []string{binary("sbx"), "--", "true"}, dir: dir, limit: 20 * time.Second})
-		if r.status != 0 || r.stderr != "" {
-			t.Fatalf("launch %d: %v", n, r)
-		}
-	}
-	noStrays(t)
-}

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -315,55 +314,4 @@ func cmdFreeport(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(l.Close())
 	ts.Setenv(args[0], port)
-}
-
-// host is what of the machine a run of sbx must leave as it was: mounts,
-// namespaces' sockets, IPC objects, cgroups, and the directories where
-// programs tend to leave things.
-type host map[string]string
-
-func hostState(t testing.TB) host {
-	t.Helper()
-	h := host{}
-	for _, file := range []string{"/proc/self/mountinfo", "/proc/net/unix", "/proc/sysvipc/shm", "/proc/sysvipc/msg", "/proc/sysvipc/sem", "/proc/sys/kernel/core_pattern", "/proc/sys/user/max_user_namespaces", "/proc/sys/kernel/hostname"} {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h[file] = string(data)
-	}
-	// Other people's files come and go in shared directories; this run's are
-	// told by their owner, who is nobody else.
-	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/tmp", "/var/tmp", "/var/run", "/var/cache", base, "/"} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, e := range entries {
-			fi, err := e.Info()
-			if err != nil {
-				continue // gone meanwhile
-			}
-			st, ok := fi.Sys().(*syscall.Stat_t)
-			shared := dir == "/tmp" || dir == "/var/tmp" || dir == "/dev/shm"
-			if !ok || shared && (asRoot() || int(st.Uid) != os.Getuid()) {
-				if !strings.Contains(e.Name(), "sbx") || strings.HasPrefix(e.Name(), "sbx-it-") {
-					continue
-				}
-			}
-			names = append(names, fmt.Sprintf("%s %v %d", e.Name(), fi.Mode(), st.Uid))
-		}
-		h[dir] = strings.Join(names, "\n")
-	}
-	return h
-}
-
-func (before host) compare(t testing.TB, after host) {
-	t.Helper()
-	for what, was := range before {
-		if is := after[what]; is != was {
-			t.Errorf("%s changed\n--- before\n%s\n--- after\n%s", what, was, is)
-		}
-	}
 }

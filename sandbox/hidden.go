@@ -1,10 +1,12 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +17,14 @@ import (
 
 // hideLimit bounds how many directory entries are looked at for patterns.
 const hideLimit = 20000
+
+// moving is how long a directory is looked through again and again when what is
+// in it changes its place meanwhile.
+const moving = time.Second
+
+// errMoved says that a name has come to mean something else, or nothing, between
+// two looks at it.
+var errMoved = errors.New("its files change their places all the time")
 
 // search looks for the policy's patterns in the project directory. It reads
 // directories by itself: package os would set up its poller for that, at
@@ -48,7 +58,16 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 	if len(s.top)+len(s.deep) == 0 || dir == "" || !Shows(p, dir) {
 		return nil
 	}
-	err := s.walk(dir)
+	// What moves while we look could be seen under no name at all, or a link
+	// that stands in its place covered instead of it: then once more.
+	until := time.Now().Add(moving)
+	again := s
+	err := again.walk(dir)
+	for errors.Is(err, errMoved) && time.Now().Before(until) {
+		again = s
+		err = again.walk(dir)
+	}
+	s = again
 	h.Hidden = append(h.Hidden, s.found...)
 	if s.cut {
 		h.HideCut = dir
@@ -75,8 +94,11 @@ func (s *search) walk(dir string) error {
 		how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(root, rel, &how)
-		if err == unix.EACCES || err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
-			continue // not readable here, not readable inside; or gone by now
+		switch err {
+		case unix.EACCES:
+			continue // not readable here, not readable inside
+		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+			err = errMoved
 		}
 		var below []string
 		if err == unix.ENAMETOOLONG {
@@ -100,9 +122,20 @@ func (s *search) walk(dir string) error {
 
 // directory looks through one directory and returns those below it.
 func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string, err error) {
-	for {
+	var before, after unix.Stat_t
+	if err := unix.Fstat(fd, &before); err != nil {
+		return nil, err
+	}
+	for reads := 0; ; reads++ {
 		n, err := unix.ReadDirent(fd, buf)
 		if err != nil || n == 0 {
+			// One read is of one moment. Over several a name can slip through;
+			// the times tell, if not within one tick of a kernel before 6.13.
+			if err == nil && reads > 1 {
+				if err = unix.Fstat(fd, &after); err == nil && (after.Mtim != before.Mtim || after.Ctim != before.Ctim) {
+					err = errMoved
+				}
+			}
 			return below, err
 		}
 		for b := buf[:n]; len(b) > 0; {
@@ -120,7 +153,7 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 			if kind == unix.DT_UNKNOWN { // a file system that does not say
 				var st unix.Stat_t
 				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
-					continue // gone by now
+					return nil, errMoved
 				}
 				kind = uint8(st.Mode & unix.S_IFMT >> 12)
 			}
@@ -129,9 +162,10 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 				s.link(fd, dir, name)
 			case hit:
 				var st unix.Stat_t
-				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil { // else gone by now
-					s.found = append(s.found, Hidden{path.Join(dir, rel, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
+				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || uint8(st.Mode&unix.S_IFMT>>12) != kind {
+					return nil, errMoved
 				}
+				s.found = append(s.found, Hidden{path.Join(dir, rel, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
 			case kind == unix.DT_DIR && len(s.deep) > 0 && !s.cut:
 				below = append(below, path.Join(rel, name))
 			}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -88,6 +89,58 @@ func TestShows(t *testing.T) {
 		if got := Shows(p, dir); got != want {
 			t.Errorf("Shows(%s) = %v", dir, got)
 		}
+	}
+}
+
+// TestMoving exchanges a secret with a link of such a name while it is looked
+// for: it is found each time, under the one name or the other, or the search
+// says that it cannot be relied upon.
+func TestMoving(t *testing.T) {
+	dir := t.TempDir()
+	secret, link := filepath.Join(dir, ".env"), filepath.Join(dir, ".env.link")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", link); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(secret, &st); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := unix.Renameat2(unix.AT_FDCWD, secret, unix.AT_FDCWD, link, unix.RENAME_EXCHANGE); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}()
+	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"?**/.env*"}}}
+	found := 0
+	for range 3000 {
+		var h Host
+		err := h.findHidden(p, dir)
+		switch {
+		case err == nil && slices.ContainsFunc(h.Hidden, func(x Hidden) bool { return x.ID == identity(&st) }):
+			found++
+		case err == nil:
+			t.Errorf("found %v without the secret", h.Hidden)
+		case !errors.Is(err, errMoved):
+			t.Error(err)
+		}
+	}
+	close(stop)
+	<-stopped
+	if found == 0 {
+		t.Error("never found at all")
 	}
 }
 

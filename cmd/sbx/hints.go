@@ -87,7 +87,7 @@ func stepHint(e *sandbox.StepError) string {
 	var mismatch *sandbox.MismatchError
 	if errors.As(e.Err, &mismatch) {
 		switch e.Step.(type) {
-		case ns.Bind, ns.RootBind:
+		case ns.Bind, ns.RootBind, ns.Hide:
 			return "the file was replaced while sbx was starting; try again"
 		case ns.OpenProc:
 			return "something else is mounted at /proc: mount -t proc proc /proc"

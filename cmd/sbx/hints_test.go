@@ -49,9 +49,10 @@ func TestStepHints(t *testing.T) {
 			t.Errorf("%s: %v: hint %q, want %q", c.step, c.errno, got, c.want)
 		}
 	}
-	swapped := &sandbox.StepError{Step: ns.Bind{Source: "/a", Dest: "/a"}, Err: &sandbox.MismatchError{}}
-	if got := hintFor(swapped); !strings.Contains(got, "replaced while") {
-		t.Errorf("a swapped source: hint %q", got)
+	for _, s := range []step.Step{ns.Bind{Source: "/a", Dest: "/a"}, ns.Hide{Path: "/a"}} {
+		if got := hintFor(&sandbox.StepError{Step: s, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "replaced while") {
+			t.Errorf("%s, swapped: hint %q", s, got)
+		}
 	}
 }
 

@@ -1,0 +1,137 @@
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// host is what of the machine a run of sbx must leave as it was: mounts,
+// sockets, interfaces, IPC objects, cgroups, settings, and the directories
+// where programs tend to leave things.
+type host map[string]string
+
+func hostState(t testing.TB) host {
+	t.Helper()
+	h := host{}
+	for _, file := range []string{"/proc/self/mountinfo", "/proc/net/unix", "/proc/sysvipc/shm", "/proc/sysvipc/msg", "/proc/sysvipc/sem"} {
+		h[file] = content(t, file)
+	}
+	var interfaces []string
+	for line := range strings.Lines(content(t, "/proc/net/dev")) {
+		if name, _, ok := strings.Cut(line, ":"); ok {
+			interfaces = append(interfaces, strings.TrimSpace(name))
+		}
+	}
+	h["interfaces"] = strings.Join(interfaces, "\n")
+	h["cgroups"] = strings.Join(below(t, "/sys/fs/cgroup", fs.DirEntry.IsDir), "\n")
+	// Other people's files come and go in shared directories; this run's are
+	// told by their owner, who is nobody else.
+	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/var/run", "/var/cache", base, "/"} {
+		entries, err := os.ReadDir(dir)
+		if dir == "/dev/mqueue" && os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			fi, err := e.Info()
+			if err != nil {
+				continue // gone meanwhile
+			}
+			st, ok := fi.Sys().(*syscall.Stat_t)
+			shared := dir == "/tmp" || dir == "/var/tmp" || dir == "/dev/shm"
+			if !ok || shared && (asRoot() || int(st.Uid) != os.Getuid()) {
+				if !strings.Contains(e.Name(), "sbx") || strings.HasPrefix(e.Name(), "sbx-it-") {
+					continue
+				}
+			}
+			names = append(names, fmt.Sprintf("%s %v %d", e.Name(), fi.Mode(), st.Uid))
+		}
+		h[dir] = strings.Join(names, "\n")
+	}
+	for file, value := range settings(t) {
+		h[file] = value
+	}
+	return h
+}
+
+func content(t testing.TB, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// below lists what lies below a directory. What cannot be looked at, or goes
+// meanwhile, is not ours.
+func below(t testing.TB, dir string, want func(fs.DirEntry) bool) (paths []string) {
+	t.Helper()
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && want(d) {
+			paths = append(paths, path)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// settings are the kernel's, but for counters and random numbers.
+func settings(t testing.TB) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	counts := func(file string) bool {
+		for _, s := range []string{"/fs/dentry-state", "/fs/file-nr", "/fs/inode-", "/fs/aio-nr", "/fs/quota/", "/kernel/ns_last_pid", "/kernel/pty/nr",
+			"/kernel/random/", "/kernel/sched_domain/", "/net/netfilter/nf_conntrack_count", "/kernel/tainted", "/vm/nr_hugepages", "/debug/"} {
+			if strings.Contains(file, s) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, file := range below(t, "/proc/sys", func(d fs.DirEntry) bool { return d.Type().IsRegular() }) {
+		if data, err := os.ReadFile(file); err == nil && !counts(file) {
+			values[file] = string(data)
+		}
+	}
+	if len(values) < 100 {
+		t.Fatalf("only %d settings in /proc/sys", len(values))
+	}
+	return values
+}
+
+// compare waits until the host is as it was before. Namespaces and cgroups go
+// a moment after the last process in them.
+func (before host) compare(t testing.TB, after host) {
+	t.Helper()
+	for range 100 {
+		if before.differs(after) == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+		after = hostState(t)
+	}
+	for _, what := range before.differs(after) {
+		t.Errorf("%s changed\n--- before\n%s\n--- after\n%s", what, before[what], after[what])
+	}
+}
+
+func (before host) differs(after host) (list []string) {
+	for what, was := range before {
+		if is, ok := after[what]; !ok || is != was {
+			list = append(list, what)
+		}
+	}
+	return list
+}
