@@ -112,7 +112,7 @@ func TestTerminal(t *testing.T) {
 			t.Errorf("%s: %q, want %q\n%s", what, answers[what], want, out)
 		}
 	}
-	for _, what := range []string{"TIOCSTI", "TIOCSTI high", "TIOCLINUX", "TIOCLINUX high"} {
+	for _, what := range []string{"TIOCSTI", "TIOCSTI high", "TIOCLINUX", "TIOCLINUX high", "TIOCSETD", "TIOCSETD high"} {
 		if answers[what] != "EPERM" {
 			t.Errorf("%s: %q, want EPERM from the filter", what, answers[what])
 		}

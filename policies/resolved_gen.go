@@ -194,6 +194,91 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -450,6 +535,91 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -650,6 +820,91 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 						"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 				},
 			},
 			Log:          no,
@@ -893,6 +1148,91 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -1098,6 +1438,91 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -1171,6 +1596,91 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -1238,6 +1748,91 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 						"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 				},
 			},
 			Log:          no,
@@ -1462,6 +2057,91 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -1658,6 +2338,91 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 						"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 				},
 			},
 			Log:          no,
@@ -1868,6 +2633,91 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
 			},
 			Log:          no,
 			SpecAllow:    no,
@@ -2074,6 +2924,91 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 						"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
 					},
 					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+				},
+				{
+					Syscalls: []string{
+						"chmod",
+						"creat",
+						"fchmod",
+						"mknod",
+					},
+					When: []string{
+						"arg1 & (S_ISUID|S_ISGID) != 0",
+						"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"fchmodat",
+						"fchmodat2",
+						"mknodat",
+					},
+					When: []string{
+						"arg2 & (S_ISUID|S_ISGID) != 0",
+						"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"open",
+					},
+					When: []string{
+						"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat",
+					},
+					When: []string{
+						"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"openat2",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+				},
+				{
+					Syscalls: []string{
+						"renameat2",
+					},
+					When: []string{
+						"arg4 & RENAME_WHITEOUT != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"setpriority",
+					},
+					When: []string{
+						"arg0 == PRIO_PGRP && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"ioprio_set",
+					},
+					When: []string{
+						"arg0 == 2 && arg1 == 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+				},
+				{
+					Syscalls: []string{
+						"prlimit64",
+					},
+					When: []string{
+						"arg0 == 1 && arg2 != 0",
+					},
+					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 				},
 			},
 			Log:          no,

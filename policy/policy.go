@@ -208,6 +208,13 @@ func (p *Policy) Calls() *seccomp.Policy {
 	calls := p.Seccomp
 	if p.Process.Nest != nil && *p.Process.Nest {
 		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
+		calls.Rules = slices.DeleteFunc(slices.Clone(calls.Rules), hidesOpenat2)
 	}
 	return &calls
+}
+
+// hidesOpenat2 says whether the rule refuses openat2 whatever it is to open, as
+// package policies' kernel does. sbx could not nest without the call.
+func hidesOpenat2(r seccomp.Rule) bool {
+	return len(r.When) == 0 && slices.Equal(r.Syscalls, []string{"openat2"})
 }

@@ -41,6 +41,8 @@ func commands() []command {
 		{"abi-one", "KIND: one attempt of abi", abiOne},
 		{"sock", "ADDR PATH ABSTRACT: what can be reached", sock},
 		{"ipc", "System V, message queues, keyrings", ipc},
+		{"setid", "DIR: attempts to leave set-id or device files there", setid},
+		{"reach", "limits and priorities of others", reach},
 		{"tty", "what the terminal lets one do", tty},
 		{"tty-wait", "report window changes and signals at a terminal", ttyWait},
 		{"sig", "STATUS: report signals, exit with STATUS upon TERM", sig},

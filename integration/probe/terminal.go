@@ -30,6 +30,9 @@ func tty([]string) error {
 	say("TIOCSTI high", ioctl(1<<32|unix.TIOCSTI, unsafe.Pointer(&char[0])))
 	say("TIOCLINUX", ioctl(unix.TIOCLINUX, unsafe.Pointer(&char[0])))
 	say("TIOCLINUX high", ioctl(1<<40|unix.TIOCLINUX, unsafe.Pointer(&char[0])))
+	discipline := int32(0) // N_TTY, which it is anyway
+	say("TIOCSETD", ioctl(unix.TIOCSETD, unsafe.Pointer(&discipline)))
+	say("TIOCSETD high", ioctl(1<<32|unix.TIOCSETD, unsafe.Pointer(&discipline)))
 	say("steal", unix.IoctlSetInt(0, unix.TIOCSCTTY, 1))
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {

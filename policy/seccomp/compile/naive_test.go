@@ -84,7 +84,7 @@ func (v naive) named(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) seccomp.
 			return nosys
 		}
 	case s.Name() == "ioctl" && grants && !slices.Contains(v.p.Allow, "@terminal-input"):
-		if r := uint32(args[1]); r == 0x5412 || r == 0x541c {
+		if r := uint32(args[1]); r == 0x5412 || r == 0x541c || r == 0x5423 {
 			return perm
 		}
 	}
@@ -187,6 +187,29 @@ func widthOf(s seccomp.Syscall, a seccomp.Arch, arg int) int {
 	case "clone":
 		if arg == 0 {
 			return 32
+		}
+	case "setpriority", "ioprio_set", "setsockopt":
+		if arg < 3 {
+			return 32
+		}
+	case "prlimit64", "renameat2", "sendto", "sendmmsg", "sendmsg":
+		if name == "prlimit64" && arg == 0 || name == "renameat2" && arg == 4 || name == "sendmsg" && arg == 2 || name[:4] == "send" && arg == 3 {
+			return 32
+		}
+	case "chmod", "fchmod", "creat", "mknod":
+		if arg == 1 {
+			return 16
+		}
+	case "fchmodat", "fchmodat2", "mknodat":
+		if arg == 2 {
+			return 16
+		}
+	case "open":
+		switch arg {
+		case 1:
+			return 32
+		case 2:
+			return 16
 		}
 	case "openat":
 		switch arg {

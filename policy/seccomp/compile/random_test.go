@@ -123,7 +123,7 @@ var numeral = regexp.MustCompile(`\b(0x[0-9a-f]+|\d+)\b`)
 // what its conditions name, and that one more, one less, and with the other
 // half set.
 func values(p *seccomp.Policy) []uint64 {
-	out := []uint64{0, 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<64 - 1, 0x5412, 0x541c, 1<<32 | 0x5412, 0x10000000, 0x7e020000, 0x80, 0x11, 40, 1<<32 | 40, 16, 9}
+	out := []uint64{0, 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<64 - 1, 0x5412, 0x541c, 0x5423, 1<<32 | 0x5412, 0x10000000, 0x7e020000, 0x80, 0x11, 40, 1<<32 | 40, 16, 9}
 	for _, r := range p.Rules {
 		for _, w := range r.When {
 			for _, n := range numeral.FindAllString(w, -1) {
