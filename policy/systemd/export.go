@@ -218,6 +218,10 @@ func (x *exporter) calls() error {
 	if !nest {
 		x.line("RestrictNamespaces=yes")
 	}
+	setID := restrictsSetID(answers)
+	if setID {
+		x.line("RestrictSUIDSGID=yes")
+	}
 	sockets := x.families(answers)
 	byAction := map[seccomp.Action][]string{}
 	var conditional []string
@@ -234,6 +238,9 @@ func (x *exporter) calls() error {
 			// what the list refuses would get another errno, and C libraries
 			// then make no threads.
 			last = seccomp.Action{Kind: seccomp.Allow}
+		}
+		if name == "openat2" && setID {
+			last = seccomp.Action{Kind: seccomp.Allow} // RestrictSUIDSGID= answers it with ENOSYS
 		}
 		if len(c.Clauses) > 1 && !(spaces && !nest && len(c.Clauses) == 2 && builtIn) {
 			conditional = append(conditional, name)

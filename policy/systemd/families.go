@@ -83,3 +83,19 @@ func combinations(clauses []seccomp.Clause, family uint64) (out [][6]uint64) {
 	}
 	return out
 }
+
+// restrictsSetID says whether no file can be given a set-id bit, in the way of
+// RestrictSUIDSGID=: refused are the bits, not the calls.
+func restrictsSetID(answers *seccomp.Answers) bool {
+	grants := func(name string, args [6]uint64) bool {
+		s, err := seccomp.LookupSyscall(name)
+		if err != nil {
+			return false
+		}
+		nr, _ := s.Number(answers.Arch)
+		return answers.Decide(nr, args).Action.Kind == seccomp.Allow
+	}
+	const create = 0o100 // O_CREAT
+	return grants("fchmod", [6]uint64{}) && !grants("fchmod", [6]uint64{0, 0o4000}) && !grants("fchmod", [6]uint64{0, 0o2000}) &&
+		!grants("openat", [6]uint64{0, 0, create, 0o4000}) && !grants("openat2", [6]uint64{})
+}
