@@ -75,12 +75,26 @@ func Last() (int, error) {
 	return 0, fmt.Errorf("find the last capability: the kernel knows none, or more than 64")
 }
 
-// Effective is the calling thread's effective set.
-func Effective() (Set, error) {
+// Own are the calling thread's effective and permitted sets.
+func Own() (effective, permitted Set, err error) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return 0, fmt.Errorf("read own capabilities: %w", err)
+		return 0, 0, fmt.Errorf("read own capabilities: %w", err)
 	}
-	return Set(data[0].Effective) | Set(data[1].Effective)<<32, nil
+	return Set(data[0].Effective) | Set(data[1].Effective)<<32, Set(data[0].Permitted) | Set(data[1].Permitted)<<32, nil
+}
+
+// Bounded is what of s the calling thread's bounding set holds: the rest is
+// lost at an exec, even by root. It asks once for each capability in s.
+func Bounded(s Set) Set {
+	for n := 0; n < 64; n++ {
+		if s&(1<<uint(n)) == 0 {
+			continue
+		}
+		if held, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_READ, uintptr(n), 0); e != 0 || held != 1 {
+			s &^= 1 << uint(n)
+		}
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package caps
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,13 +70,34 @@ func TestSecurebits(t *testing.T) {
 	}
 }
 
-func TestEffective(t *testing.T) {
+func TestOwn(t *testing.T) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &d[0]); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Effective(); err != nil || uint32(got) != d[0].Effective || uint32(got>>32) != d[1].Effective {
-		t.Errorf("Effective() = %x, %v", uint64(got), err)
+	eff, prm, err := Own()
+	if err != nil || uint32(eff) != d[0].Effective || uint32(eff>>32) != d[1].Effective ||
+		uint32(prm) != d[0].Permitted || uint32(prm>>32) != d[1].Permitted {
+		t.Errorf("Own() = %x, %x, %v", uint64(eff), uint64(prm), err)
+	}
+}
+
+// TestBounded compares with /proc/self/status.
+func TestBounded(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "CapBnd:")
+	line, _, _ := strings.Cut(rest, "\n")
+	want, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Bounded(^Set(0)); got != Set(want) {
+		t.Errorf("Bounded() = %x, want %x", uint64(got), want)
 	}
 }

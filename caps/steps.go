@@ -63,22 +63,43 @@ func (s Securebits) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_GET_SECUREBITS)).Expect(s.Bits())
 }
 
-// Ambient empties the ambient set (Linux 4.3), so that no exec carries a
-// capability that the file does not have.
-type Ambient struct{}
+// Ambient leaves the ambient set (Linux 4.3) exactly Keep, mostly nothing, so
+// that no exec carries a capability that the file does not have. It goes
+// before Securebits, which forbids raising any further.
+type Ambient struct{ Keep Set }
 
-func (Ambient) String() string { return "empty the ambient set" }
+func (s Ambient) String() string {
+	if s.Keep == 0 {
+		return "empty the ambient set"
+	}
+	return "make the ambient set " + s.Keep.String()
+}
 
-// Compile clears the whole set in one call.
-func (Ambient) Compile(a *step.Asm) {
+// Compile clears the whole set in one call. What is then raised one by one
+// must be permitted and inheritable; the other sets stay as they are.
+func (s Ambient) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_CLEAR_ALL))
+	if s.Keep == 0 {
+		return
+	}
+	const inheritable, nextHalf = 8, 12 // in struct __user_cap_data_struct
+	hdr, sets := a.Bytes(header()), a.Space(24)
+	a.Sys(unix.SYS_CAPGET, hdr, sets)
+	a.Store(sets.At(inheritable), step.Int(uint32(s.Keep)))
+	a.Store(sets.At(inheritable+nextHalf), step.Int(uint32(s.Keep>>32)))
+	a.Sys(unix.SYS_CAPSET, hdr, sets)
+	for n := 0; n < 64; n++ {
+		if s.Keep&(1<<uint(n)) != 0 {
+			a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_RAISE), step.Int(n), step.Int(0), step.Int(0))
+		}
+	}
 }
 
 // Reduce leaves the permitted and effective sets exactly Keep, and the
-// inheritable set empty. Where Keep holds what the process does not have, the
-// kernel refuses.
+// inheritable set Inherit: nothing, unless it is to be ambient too. Where Keep
+// holds what the process does not have, the kernel refuses.
 type Reduce struct {
-	Keep Set
+	Keep, Inherit Set
 	// Who is whose sets they are: "target" or "init".
 	Who string
 }
@@ -97,7 +118,7 @@ func (s Reduce) Compile(a *step.Asm) {
 func (s Reduce) data() []byte {
 	lo, hi := uint32(s.Keep), uint32(s.Keep>>32)
 	b := make([]byte, 0, 24)
-	for _, w := range [...]uint32{lo, lo, 0, hi, hi, 0} {
+	for _, w := range [...]uint32{lo, lo, uint32(s.Inherit), hi, hi, uint32(s.Inherit >> 32)} {
 		b = binary.NativeEndian.AppendUint32(b, w)
 	}
 	return b
@@ -110,23 +131,30 @@ func header() []byte {
 
 // Verify reads all five sets back and compares.
 type Verify struct {
-	Keep Set
-	Last int
+	Keep, Ambient Set
+	Last          int
 }
 
-func (s Verify) String() string { return "verify that the capabilities left are " + s.Keep.String() }
+func (s Verify) String() string {
+	if s.Ambient != 0 {
+		return fmt.Sprintf("verify that the capabilities left are %s, ambient %s", s.Keep, s.Ambient)
+	}
+	return "verify that the capabilities left are " + s.Keep.String()
+}
 
 // Compile asks the kernel for each set anew.
 func (s Verify) Compile(a *step.Asm) {
 	got := a.Space(24)
 	a.Sys(unix.SYS_CAPGET, a.Bytes(header()), got)
-	a.Compare(got, Reduce{Keep: s.Keep}.data())
+	a.Compare(got, Reduce{Keep: s.Keep, Inherit: s.Ambient}.data())
 	for n := 0; n <= s.Last; n++ {
-		kept := 0
-		if s.Keep&(1<<uint(n)) != 0 {
-			kept = 1
-		}
-		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAPBSET_READ), step.Int(n)).Expect(kept)
+		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAPBSET_READ), step.Int(n)).Expect(int(s.Keep >> uint(n) & 1))
 	}
-	// Ambient is a subset of inheritable, which capget has shown to be empty.
+	if s.Ambient == 0 {
+		return // a subset of inheritable, which capget has shown to be empty
+	}
+	for n := 0; n <= s.Last; n++ {
+		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_IS_SET), step.Int(n), step.Int(0), step.Int(0)).
+			Expect(int(s.Ambient >> uint(n) & 1))
+	}
 }

@@ -40,14 +40,7 @@ func (m IDMap) String() string {
 
 // Compile writes the three files below step.SlotProc.
 func (m IDMap) Compile(a *step.Asm) {
-	write := func(file, text string) {
-		fd := a.Temp()
-		a.Sys(unix.SYS_OPENAT, step.SlotProc.Arg(), a.Str("self/"+file),
-			step.Int(unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)).To(fd)
-		a.Sys(unix.SYS_WRITE, fd.Arg(), a.Str(text), step.Int(len(text))).Expect(len(text))
-		a.Sys(unix.SYS_CLOSE, fd.Arg())
-	}
-	write("setgroups", "deny")
-	write("uid_map", fmt.Sprintf("%d %d 1", m.UID, m.OutsideUID))
-	write("gid_map", fmt.Sprintf("%d %d 1", m.GID, m.OutsideGID))
+	write(a, "self/setgroups", "deny")
+	write(a, "self/uid_map", fmt.Sprintf("%d %d 1", m.UID, m.OutsideUID))
+	write(a, "self/gid_map", fmt.Sprintf("%d %d 1", m.GID, m.OutsideGID))
 }

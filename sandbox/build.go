@@ -21,11 +21,11 @@ import (
 //
 // The order of the steps is all here, and every position has its reason.
 func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Plan, error) {
-	set, err := namespaces(p, h)
+	spaces, err := namespaces(p, h)
 	if err != nil {
 		return nil, err
 	}
-	keep, err := kept(p, h, set)
+	keep, err := kept(p, h, spaces)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 			Hint: "take wait_killable out of the policy's [seccomp]"}
 	}
 	env, listen := environment(p, t)
-	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && set&ns.Net != 0 {
+	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && spaces.has(ns.Net) {
 		return nil, &NeedError{What: "reach the notify socket " + step.Quote(s) + ": an abstract socket belongs to the host's network",
 			Hint: "use --net host, or take NOTIFY_SOCKET out of the environment"}
 	}
@@ -64,7 +64,15 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		return nil, err
 	}
 	view := &view{host: h}
-	mounts, rules, err := mounts(p, view, t, h, keep)
+	var ambient caps.Set
+	if isTrue(p.Process.Ambient) {
+		ambient = keep
+	}
+	outside := keep
+	if spaces.has(ns.User) {
+		outside = 0 // in a namespace of its own they mean nothing for the files of others
+	}
+	mounts, rules, err := mounts(p, view, t, h, outside)
 	if err != nil {
 		return nil, err
 	}
@@ -72,15 +80,21 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: p.Name, New: set, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind, Notes: view.notes}
+	plan := &Plan{Name: p.Name, New: spaces.new, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind, Notes: view.notes}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
 	setup := &plan.Setup
-	if set&ns.User != 0 {
+	if spaces.has(ns.User) {
 		// First of all: until the ids are mapped the child owns nothing,
 		// and a process that is not dumpable may not write its own maps.
-		add(setup, ns.OpenProc{}, ns.IDMap{UID: h.UID, GID: h.GID, OutsideUID: h.UID, OutsideGID: h.GID})
+		add(setup, ns.OpenProc{}, ns.IDMap{UID: spaces.uid, GID: spaces.gid, OutsideUID: h.UID, OutsideGID: h.GID})
+		if !isTrue(p.Process.Nest) {
+			// The second wall before new user namespaces, for the day that
+			// the filter has a hole. It takes CAP_SYS_RESOURCE in the new
+			// one; in the host's it would be the whole machine's number.
+			add(setup, ns.NoUsers{})
+		}
 	}
 	// Before anything can be left behind by a launcher that is killed.
 	add(setup, process.DieWithLauncher{})
@@ -95,8 +109,11 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(setup, ns.Private{})
 	// The view: root, mounts by depth, masks; see mounts.
 	add(setup, mounts...)
-	if set&ns.Net != 0 {
+	if spaces.new&ns.Net != 0 {
 		add(setup, ns.Loopback{}) // takes CAP_NET_ADMIN, so before it goes
+	}
+	if name := p.Namespaces.Hostname; name != "" {
+		add(setup, ns.Hostname{Name: name}) // takes CAP_SYS_ADMIN
 	}
 	if view.root {
 		add(setup, ns.Seal{Path: "/dev"})
@@ -106,13 +123,13 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// After all mounts, which need the sources of the outside; before any
 	// capability goes, as it needs CAP_SYS_ADMIN.
 	add(setup, ns.Pivot{})
-	if set&ns.User == 0 && !h.GroupsFixed {
+	if !spaces.has(ns.User) && !h.GroupsFixed {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
 	}
 	// Init and target alike, so before the fork, and while CAP_SETPCAP is
 	// there: the permitted set comes last of the five.
-	add(setup, caps.Ambient{}, caps.Bounding{Keep: keep, Last: h.LastCap},
-		caps.Securebits{RootKeeps: keep != 0 && h.UID == 0})
+	add(setup, caps.Ambient{Keep: ambient}, caps.Bounding{Keep: keep, Last: h.LastCap},
+		caps.Securebits{RootKeeps: keep != 0 && spaces.uid == 0})
 	add(setup, process.Fork{})
 
 	// ---- The init, while the target waits for it.
@@ -121,7 +138,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(in, ns.Detach{})
 	// It keeps CAP_KILL, where it has it, to signal a target that changes
 	// its user. It can be asked for nothing else.
-	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: initCaps(set, h), Who: "init"})
+	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: spaces.initCaps(h), Who: "init"})
 	// What the launcher was told is nobody's business inside: /proc/1/environ
 	// of bwrap --clearenv still shows it all.
 	add(in, process.Forget{Who: "init"}, process.CloseAll{}, process.Ready{})
@@ -161,7 +178,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if h.HideCut != "" {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(h.HideCut)))
 	}
-	add(to, caps.Reduce{Keep: keep, Who: "target"})
+	add(to, caps.Reduce{Keep: keep, Inherit: ambient, Who: "target"})
 	// After all that opens any but the directory, which is closed at once
 	// (flatpak leaked its own O_PATH ones).
 	add(to, process.Descriptors{Keep: fds})
@@ -175,7 +192,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// Not before the old root is gone: until then a ".." past the root, in a
 	// link that somebody swaps in, leads there. No links are followed either.
 	add(to, process.Chdir{Dir: t.Dir})
-	add(to, caps.Verify{Keep: keep, Last: h.LastCap})
+	add(to, caps.Verify{Keep: keep, Ambient: ambient, Last: h.LastCap})
 	// As late as can be: from here a signal may end the process.
 	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
 	// Nothing after the filter but its own check and the exec.
@@ -191,80 +208,6 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	add(to, exec)
 	return plan, nil
-}
-
-// namespaces decides which are new.
-func namespaces(p *policy.Policy, h *Host) (ns.Set, error) {
-	n := p.Namespaces
-	set := ns.Mount | ns.PID
-	for _, k := range [...]struct {
-		say  string
-		set  ns.Set
-		name string
-		must bool
-	}{{n.Mount, ns.Mount, "mount", true}, {n.PID, ns.PID, "pid", true}, {n.Net, ns.Net, "net", false},
-		{n.IPC, ns.IPC, "ipc", false}, {n.UTS, ns.UTS, "uts", false}, {n.Cgroup, ns.Cgroup, "cgroup", false}} {
-		switch {
-		case k.say == "" || k.say == "new":
-			set |= k.set
-		case k.say == "host" && !k.must:
-		case k.say == "host":
-			return 0, fmt.Errorf("use the host's %s namespace: not possible, the view and the init need a new one", k.name)
-		default:
-			return 0, fmt.Errorf("use %s namespace %s: joining a namespace is not possible yet", k.name, step.Quote(k.say))
-		}
-	}
-	if n.Time != "" && n.Time != "host" {
-		return 0, fmt.Errorf("use time namespace %s: only \"host\" is possible yet", step.Quote(n.Time))
-	}
-	switch n.User {
-	case "", "auto":
-		if h.Caps&caps.Admin == 0 {
-			set |= ns.User
-		}
-	case "new":
-		set |= ns.User
-	case "host":
-		if h.Caps&caps.Admin == 0 {
-			return 0, &NeedError{What: "user namespace \"host\" without CAP_SYS_ADMIN",
-				Hint: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
-		}
-	default:
-		return 0, fmt.Errorf("use user namespace %s: joining a namespace is not possible yet", step.Quote(n.User))
-	}
-	return set, nil
-}
-
-// kept is the set of capabilities that the target keeps: never more than the
-// caller has outside, so none in a user namespace of its own.
-func kept(p *policy.Policy, h *Host, set ns.Set) (caps.Set, error) {
-	have := h.Caps
-	if set&ns.User != 0 || h.UID != 0 {
-		have = 0
-	}
-	var keep caps.Set
-	for _, name := range p.Process.Capabilities {
-		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
-		if err != nil {
-			return 0, err
-		}
-		if have&c == 0 {
-			if strings.HasPrefix(name, "?") {
-				continue
-			}
-			return 0, &NeedError{What: "keep capability " + c.String() + ", which the caller does not have",
-				Hint: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
-		}
-		keep |= c
-	}
-	return keep, nil
-}
-
-func initCaps(set ns.Set, h *Host) caps.Set {
-	if set&ns.User != 0 {
-		return caps.Kill
-	}
-	return h.Caps & caps.Kill
 }
 
 func filterFlags(p *policy.Policy) int {

@@ -20,10 +20,11 @@ import (
 // reads it, tests write it down.
 type Host struct {
 	UID, GID int
-	// Caps is the caller's effective set, LastCap the number of the kernel's
-	// last capability.
-	Caps    caps.Set
-	LastCap int
+	// Caps is the caller's effective set; Held is what it could keep through
+	// an exec, of what the policy names: permitted and in the bounding set.
+	// LastCap is the number of the kernel's last capability.
+	Caps, Held caps.Set
+	LastCap    int
 	// Landlock is the kernel's Landlock ABI, 0 without.
 	Landlock int
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
@@ -111,9 +112,10 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if h.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
 		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Hint: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
 	}
-	if h.Caps, err = caps.Effective(); err != nil {
+	if h.Caps, h.Held, err = caps.Own(); err != nil {
 		return nil, err
 	}
+	h.Held = caps.Bounded(h.Held & named(p.Process.Capabilities))
 	if h.LastCap, err = caps.Last(); err != nil {
 		return nil, err
 	}
@@ -133,7 +135,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		if err == nil && unix.Fstat(fd, &st) == nil {
 			access := flags & unix.O_ACCMODE
 			h.Stdio[fd] = Stdio{st.Mode & unix.S_IFMT, access != unix.O_WRONLY, access != unix.O_RDONLY, flags&unix.O_PATH != 0,
-				st.Mode&unix.S_IFMT == unix.S_IFIFO && named(fd)}
+				st.Mode&unix.S_IFMT == unix.S_IFIFO && fifoNamed(fd)}
 		}
 	}
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
@@ -187,8 +189,8 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	return h, nil
 }
 
-// named says whether a FIFO has a name, and so is no pipe of the kernel's own.
-func named(fd int) bool {
+// fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.
+func fifoNamed(fd int) bool {
 	const pipefs = 0x50495045 // PIPEFS_MAGIC
 	var st unix.Statfs_t
 	return unix.Fstatfs(fd, &st) == nil && st.Type != pipefs

@@ -64,6 +64,13 @@ func TestRefusals(t *testing.T) {
 		{"host user namespace", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.User = "host" }, "CAP_SYS_ADMIN"},
 		{"host pid namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.PID = "host" }, "pid namespace"},
 		{"joined namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.Net = "/run/ns" }, "joining"},
+		{"another id without a namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.UID = ptr(5) }, "be uid 5: the user namespace is the host's"},
+		{"an id out of range", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.GID = ptr(1<<32 - 1) }, "ids go from 0"},
+		{"a negative id", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.UID = ptr(-1) }, "ids go from 0"},
+		{"hostname of the host", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
+			p.Namespaces.UTS, p.Namespaces.Hostname = "host", "x"
+		}, "UTS namespace is not"},
+		{"long hostname", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.Hostname = strings.Repeat("x", 65) }, "64 bytes at most"},
 		{"directory not shown", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Dir = "/srv" }, "start in /srv"},
 		{"relative directory", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Dir = "." }, "not an absolute path"},
 		{"zero byte", 1000, func(_ *policy.Policy, _ *Host, t *Target) { t.Args = []string{"x", "a\x00b"} }, "zero byte"},

@@ -11,8 +11,7 @@ func unsupported(p *policy.Policy) error {
 		what string
 	}{
 		{p.Limits != (policy.Limits{}), "hold the policy's [limits]"},
-		{n.UID != nil || n.GID != nil || isTrue(n.Ranges), "map other ids than the caller's own"},
-		{n.Hostname != "", "set a hostname"},
+		{isTrue(n.Ranges), "map ranges of ids"},
 		{n.Monotonic != "" || n.Boottime != "", "shift clocks"},
 		{len(f.Overlay) > 0, "mount an overlay"},
 		{len(f.Directories) > 0, "make directories"},
@@ -21,7 +20,6 @@ func unsupported(p *policy.Policy) error {
 		{len(f.Symlinks) > 0, "make symlinks"},
 		{len(f.Paths) > 0, "hold the options of files.path"},
 		{p.Network.Bind != nil || p.Network.Connect != nil, "restrict ports"},
-		{isTrue(r.Ambient), "keep ambient capabilities"},
 		{isTrue(r.LandlockLog), "log what Landlock denies"},
 		{r.Terminal != "" && r.Terminal != "inherit", "give the target a terminal of its own"},
 		{r.AppArmor != "" || r.SELinux != "", "execute under a security module's label"},

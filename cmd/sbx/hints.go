@@ -105,7 +105,7 @@ func stepHint(e *sandbox.StepError) string {
 	switch s := e.Step.(type) {
 	case process.Exec:
 		return execHint(s, e.Err)
-	case ns.OpenProc, ns.IDMap:
+	case ns.OpenProc, ns.IDMap, ns.NoUsers:
 		if is(unix.ENOENT) {
 			return "/proc is not mounted here: mount -t proc proc /proc"
 		}

@@ -1,0 +1,158 @@
+package sandbox
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"sbx/caps"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox/step"
+)
+
+// spaces is what becomes of the namespaces: those that are made new. All
+// others are the host's.
+type spaces struct {
+	new ns.Set
+	// uid and gid are the target's ids in its user namespace.
+	uid, gid int
+}
+
+// has says whether the target has a namespace of its own of the kind.
+func (s spaces) has(k ns.Set) bool { return s.new&k != 0 }
+
+// namespaces decides which are new.
+func namespaces(p *policy.Policy, h *Host) (spaces, error) {
+	n := p.Namespaces
+	s := spaces{uid: h.UID, gid: h.GID}
+	for _, k := range [...]struct {
+		say  string
+		set  ns.Set
+		name string
+		must bool
+	}{{n.Mount, ns.Mount, "mount", true}, {n.PID, ns.PID, "pid", true}, {n.Net, ns.Net, "net", false},
+		{n.IPC, ns.IPC, "ipc", false}, {n.UTS, ns.UTS, "uts", false}, {n.Cgroup, ns.Cgroup, "cgroup", false}} {
+		switch {
+		case k.say == "" || k.say == "new":
+			s.new |= k.set
+		case k.say == "host" && !k.must:
+		case k.say == "host":
+			return s, fmt.Errorf("use the host's %s namespace: not possible, the view and the init need a new one", k.name)
+		default:
+			return s, fmt.Errorf("use %s namespace %s: joining a namespace is not possible yet", k.name, step.Quote(k.say))
+		}
+	}
+	if n.Time != "" && n.Time != "host" {
+		return s, fmt.Errorf("use time namespace %s: only \"host\" is possible yet", step.Quote(n.Time))
+	}
+	switch n.User {
+	case "", "auto":
+		if h.Caps&caps.Admin == 0 {
+			s.new |= ns.User
+		}
+	case "new":
+		s.new |= ns.User
+	case "host":
+		if h.Caps&caps.Admin == 0 {
+			return s, &NeedError{What: "user namespace \"host\" without CAP_SYS_ADMIN",
+				Hint: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
+		}
+	default:
+		return s, fmt.Errorf("use user namespace %s: joining a namespace is not possible yet", step.Quote(n.User))
+	}
+	return s, s.ids(n)
+}
+
+// ids takes in what a policy says of single namespaces: ids and the host's
+// name.
+func (s *spaces) ids(n policy.Namespaces) error {
+	for _, id := range [...]struct {
+		name string
+		say  *int
+		to   *int
+	}{{"uid", n.UID, &s.uid}, {"gid", n.GID, &s.gid}} {
+		switch {
+		case id.say == nil || *id.say == *id.to:
+		case *id.say < 0 || int64(*id.say) > maxID:
+			return fmt.Errorf("map %s %d: ids go from 0 to %d", id.name, *id.say, int64(maxID))
+		case !s.has(ns.User):
+			return &NeedError{What: fmt.Sprintf("be %s %d: the user namespace is the host's", id.name, *id.say),
+				Hint: "say user = \"new\" in the policy's [namespaces]"}
+		default:
+			*id.to = *id.say
+		}
+	}
+	if n.Hostname == "" {
+		return nil
+	}
+	switch {
+	case s.new&ns.UTS == 0:
+		return &NeedError{What: "set the hostname " + step.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
+			Hint: "say uts = \"new\" in the policy's [namespaces]"}
+	case len(n.Hostname) > 64 || strings.IndexByte(n.Hostname, 0) >= 0:
+		return fmt.Errorf("set the hostname %s: it has 64 bytes at most, none of them zero", step.Quote(n.Hostname))
+	}
+	return nil
+}
+
+// maxID is the greatest id; (uid_t)-1 means "none" to the kernel.
+const maxID = 1<<32 - 2
+
+// kept is the set of capabilities that the target keeps: never more than the
+// caller really has, outside or in the namespace that the policy asks for in
+// so many words. A user namespace that is there only because the caller needs
+// one ("auto") gives the target nothing.
+func kept(p *policy.Policy, h *Host, s spaces) (caps.Set, error) {
+	var have caps.Set
+	switch {
+	case !s.has(ns.User):
+		have = h.Held
+	case s.askedUser(p):
+		have = 1<<uint(h.LastCap+1) - 1
+	}
+	exec := s.uid == 0 || isTrue(p.Process.Ambient) // otherwise it takes them all
+	var keep caps.Set
+	for _, name := range p.Process.Capabilities {
+		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
+		switch {
+		case err != nil:
+			return 0, err
+		case have&c != 0 && exec:
+			keep |= c
+		case strings.HasPrefix(name, "?"):
+		case have&c != 0:
+			return 0, &NeedError{What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) + " loses it when the program is executed",
+				Hint: "say ambient = true in the policy's [process]"}
+		default:
+			return 0, &NeedError{What: "keep capability " + c.String() + ", which the caller does not have",
+				Hint: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
+		}
+	}
+	return keep, nil
+}
+
+// named is the set of the capabilities that a policy names; Build tells of
+// unknown ones.
+func named(list []string) (s caps.Set) {
+	for _, name := range list {
+		if c, err := caps.Parse(strings.TrimPrefix(name, "?")); err == nil {
+			s |= c
+		}
+	}
+	return s
+}
+
+// askedUser says whether the target has a user namespace of its own because
+// the policy says so.
+func (s spaces) askedUser(p *policy.Policy) bool {
+	return s.has(ns.User) && p.Namespaces.User != "" && p.Namespaces.User != "auto"
+}
+
+// initCaps is what the init keeps, to signal a target that changes its user.
+func (s spaces) initCaps(h *Host) caps.Set {
+	if s.has(ns.User) {
+		return caps.Kill
+	}
+	return h.Caps & caps.Kill
+}
