@@ -39,10 +39,13 @@ func resolved(name string) *policy.Policy {
 
 func resolvedBase(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "base",
-		Version:    1,
-		Summary:    "Part of every role: installed software, read-only; empty home and /tmp",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "base",
+		Version: 1,
+		Summary: "Part of every role: installed software, read-only; empty home and /tmp",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?/bin",
@@ -164,8 +167,11 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -313,10 +319,13 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 
 func resolvedBuild(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "build",
-		Version:    1,
-		Summary:    "Compile the current directory with what is installed; no network",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "build",
+		Version: 1,
+		Summary: "Compile the current directory with what is installed; no network",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?${CWD}/.bashrc",
@@ -505,8 +514,11 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -665,10 +677,13 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 
 func resolvedDefault(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "default",
-		Version:    1,
-		Summary:    "Unknown commands: no network, the current directory read-only",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "default",
+		Version: 1,
+		Summary: "Unknown commands: no network, the current directory read-only",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"${CWD}",
@@ -791,8 +806,11 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -946,10 +964,13 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 
 func resolvedFetch(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "fetch",
-		Version:    1,
-		Summary:    "Download into the current directory: git clone, curl, tar",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "fetch",
+		Version: 1,
+		Summary: "Download into the current directory: git clone, curl, tar",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?${CWD}/.bashrc",
@@ -1118,8 +1139,11 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 				"https_proxy",
 				"no_proxy",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1278,10 +1302,13 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 
 func resolvedFilter(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "filter",
-		Version:    1,
-		Summary:    "Convert files given with --read and --write; no network, no current directory",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "filter",
+		Version: 1,
+		Summary: "Convert files given with --read and --write; no network, no current directory",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?/bin",
@@ -1403,8 +1430,11 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1562,17 +1592,23 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 
 func resolvedKernel(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "kernel",
-		Version:    1,
-		Summary:    "Part of every role: kernel interfaces that are denied",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "kernel",
+		Version: 1,
+		Summary: "Part of every role: kernel interfaces that are denied",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Proc: yes,
 			Dev:  yes,
 		},
 		Process: policy.Process{
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1700,10 +1736,13 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 
 func resolvedOpen(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "open",
-		Version:    1,
-		Summary:    "All files and the network; no privileges and no kernel attack surface",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "host", UTS: "host", Cgroup: "host", Time: "host"},
+		Name:    "open",
+		Version: 1,
+		Summary: "All files and the network; no privileges and no kernel attack surface",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "host", UTS: "host", Cgroup: "host", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?/sys",
@@ -1718,8 +1757,11 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Env: []string{
 				"*",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1863,10 +1905,13 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 
 func resolvedProject(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "project",
-		Version:    1,
-		Summary:    "Work on the current directory: writable, but for git's, CI's and editors' files; no network",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "project",
+		Version: 1,
+		Summary: "Work on the current directory: writable, but for git's, CI's and editors' files; no network",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?${CWD}/.bashrc",
@@ -2027,8 +2072,11 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -2184,10 +2232,13 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 
 func resolvedPure(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "pure",
-		Version:    1,
-		Summary:    "Standard input to standard output; nothing else can be written",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "pure",
+		Version: 1,
+		Summary: "Standard input to standard output; nothing else can be written",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?/bin",
@@ -2304,8 +2355,11 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -2464,10 +2518,13 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 
 func resolvedShell(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "shell",
-		Version:    1,
-		Summary:    "An interactive shell in a private world that is gone afterwards",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "shell",
+		Version: 1,
+		Summary: "An interactive shell in a private world that is gone afterwards",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"?/bin",
@@ -2603,8 +2660,11 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"USER",
 				"VISUAL",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -2757,10 +2817,13 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 
 func resolvedWeb(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
-		Name:       "web",
-		Version:    1,
-		Summary:    "Network servers: nginx as root on port 80 or as a user on a high port",
-		Namespaces: policy.Namespaces{User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "new", UTS: "new", Cgroup: "new", Time: "host"},
+		Name:    "web",
+		Version: 1,
+		Summary: "Network servers: nginx as root on port 80 or as a user on a high port",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "host", IPC: "new", UTS: "new", Cgroup: "new", Time: "host",
+			Ranges: no,
+		},
 		Files: policy.Files{
 			Read: []string{
 				"${CWD}",
@@ -2895,8 +2958,11 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"TZ",
 				"USER",
 			},
-			Nest:     no,
-			Landlock: "auto",
+			Ambient:     no,
+			Nest:        no,
+			Landlock:    "auto",
+			LandlockLog: no,
+			Terminal:    "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},

@@ -129,7 +129,19 @@ func (s *schema) keyword(at, key string, want any, rule map[string]any, v any) e
 				}
 			}
 		}
+	case "maximum":
+		if n, ok := v.(int64); ok && float64(n) > want.(float64) {
+			return bad("%d is above %v", n, want)
+		}
 	case "additionalProperties":
+		if others, ok := want.(map[string]any); ok {
+			for name, value := range object {
+				if err := s.valid(at+"."+name, others, value); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 		for name := range object {
 			if _, ok := rule["properties"].(map[string]any)[name]; !ok {
 				return bad("has the unknown key %s", name)

@@ -1,6 +1,10 @@
 package policy
 
-import "sbx/policy/seccomp"
+import (
+	"strings"
+
+	"sbx/policy/seccomp"
+)
 
 // Data is the policy as plain values under the names that its file has, for
 // encoding as JSON. What the policy does not say is left out.
@@ -9,8 +13,12 @@ func (p *Policy) Data() map[string]any {
 	for _, f := range fields() {
 		var v any
 		switch {
-		case f.list != nil && len(*f.list(p)) > 0:
+		case f.list != nil && (len(*f.list(p)) > 0 || f.closed && *f.list(p) != nil):
 			v = *f.list(p)
+		case f.isMap() && f.len(p) > 0:
+			v = f.data(p)
+		case f.id32 != nil && *f.id32(p) != nil:
+			v = **f.id32(p)
 		case f.str != nil && *f.str(p) != "":
 			v = *f.str(p)
 		case f.num != nil && *f.num(p) != 0:
@@ -45,6 +53,31 @@ func (p *Policy) Data() map[string]any {
 	}
 	subtable(top, "expect") // as in the file, it is there even if empty
 	return top
+}
+
+// data is a table by path; what is taken out is false, as in the file.
+func (f *field) data(p *Policy) map[string]any {
+	all := map[string]any{}
+	for _, path := range f.paths(p) {
+		if bare, out := strings.CutPrefix(path, "!"); out {
+			all[bare] = false
+			continue
+		}
+		if f.texts != nil {
+			all[path] = (*f.texts(p))[path]
+			continue
+		}
+		said, options := map[string]any{}, (*f.options(p))[path]
+		for _, x := range pathOptions() {
+			if x.truth != nil && *x.truth(&options) != nil {
+				said[x.key] = **x.truth(&options)
+			} else if x.str != nil && *x.str(&options) != "" {
+				said[x.key] = *x.str(&options)
+			}
+		}
+		all[path] = said
+	}
+	return all
 }
 
 func subtable(top map[string]any, name string) map[string]any {

@@ -75,26 +75,46 @@ func Within(p, dir string) bool {
 // be the host's and private is an error.
 //
 // A variable without a value takes its entry along, but nothing that was to be
-// hidden is forgotten for that: there it is an error, unless marked "?".
+// hidden is forgotten for that: there it is an error, unless marked "?". A path
+// also vanishes with a variable in what files.path says of it, and a file or
+// link of the sandbox's own with one in its path or target.
 func (p *Policy) Expand(v Vars) (*Policy, error) {
 	q := *p
-	for _, l := range []struct {
+	options, lacking, err := p.expandOptions(&v)
+	if err != nil {
+		return nil, err
+	}
+	q.Files.Paths = nil
+	for _, l := range [...]struct {
 		key  string
 		list *[]string
 	}{
 		{"read", &q.Files.Read}, {"write", &q.Files.Write}, {"tmpfs", &q.Files.Tmpfs}, {"hide", &q.Files.Hide},
+		{"overlay", &q.Files.Overlay}, {"directories", &q.Files.Directories}, {"sockets", &q.Files.Sockets},
 	} {
+		if len(*l.list) == 0 {
+			continue
+		}
+		own := l.key == "tmpfs" || l.key == "directories"
 		list := make([]string, 0, len(*l.list))
 		for _, e := range *l.list {
-			if withoutMark(e) == "${HOME}" && (v.Home == "/" && l.key != "hide" || l.key == "tmpfs" && PrivateHome(v.Home) == "") {
+			if withoutMark(e) == "${HOME}" && (v.Home == "/" && l.key != "hide" || own && PrivateHome(v.Home) == "") {
 				continue
 			}
 			s, missing, err := v.expandPath(e)
 			if err != nil {
 				return nil, &Error{File: p.Name, Msg: "files." + l.key + ": " + err.Error()}
 			}
+			if missing == "" && l.key != "hide" && l.key != "sockets" {
+				missing = lacking[withoutMark(e)]
+			}
 			if missing == "" {
 				list = addPath(list, s)
+				if o, ok := options[withoutMark(e)]; ok && l.key != "hide" && l.key != "sockets" {
+					if err := q.addOptions(e, withoutMark(s), o); err != nil {
+						return nil, err
+					}
+				}
 				continue
 			}
 			if e[0] != '?' && (missing == "XDG_RUNTIME_DIR" || l.key == "hide" && missing != "CWD") {
@@ -105,6 +125,9 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			}
 		}
 		*l.list = list
+	}
+	if err := q.expandTexts(&v); err != nil {
+		return nil, err
 	}
 	env := make([]string, 0, len(q.Process.Env))
 	for _, e := range q.Process.Env {

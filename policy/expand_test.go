@@ -93,7 +93,7 @@ func TestExpandErrors(t *testing.T) {
 		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/p/" }), `p: files.read: ${CWD} is "/p/", not the clean path of a directory below /`},
 		{"[files]\nread = ['/x/${USER}']", with(func(v *Vars) { v.User = "../etc" }), `p: files.read: user name "../etc" is no name of a file`},
 		{"[files]\nread = ['/x/${USER}/y']", with(func(v *Vars) { v.User = ".." }), `p: files.read: user name ".." is no name of a file`},
-		{"[files]\nwrite = ['.']\ntmpfs = ['/x']", with(func(v *Vars) { v.CWD = "/x" }), `p: both files.write and files.tmpfs name /x`},
+		{"[files]\nwrite = ['.']\ntmpfs = ['/x']", with(func(v *Vars) { v.CWD = "/x" }), `p:4:10: both files.write and files.tmpfs name /x`},
 	} {
 		_, err := resolvedText(t, c.text).Expand(c.v)
 		var e *Error

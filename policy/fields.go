@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"sbx/policy/seccomp"
@@ -18,15 +20,23 @@ type field struct {
 	str    func(*Policy) *string
 	num    func(*Policy) *int
 	truth  func(*Policy) **bool
+	id32   func(*Policy) **int // a user or group id
 	action func(*Policy) *seccomp.Action
+	// texts and options are by path.
+	texts   func(*Policy) *map[string]string
+	options func(*Policy) *map[string]PathOptions
 
 	// check says what is wrong with a string or a list's entry, else gives
 	// its canonical form. Entries come without their "!".
 	check func(string) (string, *fault)
 	// id is what makes two entries the same one; nil: the entry itself.
 	id func(string) string
-	// whole says that the file may give the string as a whole number too.
+	// whole says that the file may give the string, or a list's entry, as a
+	// whole number too.
 	whole bool
+	// closed says of a list that an empty one forbids all, while none at all
+	// forbids nothing.
+	closed bool
 	// deflt is what a string means when nothing is said.
 	deflt string
 	// values, if not nil, lists all that check takes.
@@ -39,7 +49,7 @@ type field struct {
 
 // tables are the names of the tables, in the order they are printed in.
 func tables() []string {
-	return []string{"namespaces", "files", "process", "limits", "seccomp", "expect"}
+	return []string{"namespaces", "files", "network", "process", "limits", "seccomp", "expect"}
 }
 
 // fields lists every key but seccomp.rule, in the order they are printed in.
@@ -64,6 +74,14 @@ func fields() []field {
 		}
 	}
 	flag := func(key, doc string, at func(*Policy) **bool) field { return field{key: key, doc: doc, truth: at} }
+	limit := func(key, doc string, check func(string) (string, *fault), at func(*Policy) *string) field {
+		return field{key: "limits." + key, doc: doc + ", or \"none\"; ? in front: may be given up on", str: at, check: check}
+	}
+	number := func(f field) field {
+		f.whole = true
+		return f
+	}
+	count, size, span := checkLimit(ParseCount), checkLimit(ParseSize), checkLimit(ParseTime)
 	return []field{
 		{key: "version", doc: "vocabulary of the file: 1", num: func(p *Policy) *int { return &p.Version }},
 		{key: "summary", doc: "one line for people", str: func(p *Policy) *string { return &p.Summary }, check: checkSummary},
@@ -78,21 +96,49 @@ func fields() []field {
 		ns("cgroup", "new", "cgroup namespace: new, host or the path of one to join", func(p *Policy) *string { return &p.Namespaces.Cgroup }),
 		ns("time", "host", "time namespace: new, host or the path of one to join", func(p *Policy) *string { return &p.Namespaces.Time }),
 
+		{key: "namespaces.uid", doc: "the caller's user id in a new user namespace", id32: func(p *Policy) **int { return &p.Namespaces.UID }},
+		{key: "namespaces.gid", doc: "the caller's group id in a new user namespace", id32: func(p *Policy) **int { return &p.Namespaces.GID }},
+		flag("namespaces.ranges", "whether the caller's ranges in /etc/subuid and subgid are mapped too (default false)", func(p *Policy) **bool { return &p.Namespaces.Ranges }),
+		{key: "namespaces.hostname", doc: "hostname in a new UTS namespace", str: func(p *Policy) *string { return &p.Namespaces.Hostname }, check: checkHostname},
+		{key: "namespaces.monotonic", doc: "offset of CLOCK_MONOTONIC in a new time namespace, as 1h30m or -2h", str: func(p *Policy) *string { return &p.Namespaces.Monotonic }, check: checkOffset},
+		{key: "namespaces.boottime", doc: "offset of CLOCK_BOOTTIME in a new time namespace, as 1h30m or -2h", str: func(p *Policy) *string { return &p.Namespaces.Boottime }, check: checkOffset},
+
 		paths("read", "paths shown read-only; ? in front: may be missing", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Read }),
 		paths("write", "paths shown writable; ? in front: may be missing, or not the caller's to write", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Write }),
 		paths("hide", "paths, or patterns without a slash, covered inside what is shown", false, narrow, checkHide, func(p *Policy) *[]string { return &p.Files.Hide }),
 		paths("tmpfs", "directories that are private, empty and writable", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Tmpfs }),
+		paths("overlay", "directories that can be written while the outside's stay as they are", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Overlay }),
+		paths("directories", "empty, read-only directories", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Directories }),
+		paths("sockets", "Unix sockets, or directories with such, that may be connected to", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Sockets }),
+		{key: "files.file", doc: "read-only files by path: their text", texts: func(p *Policy) *map[string]string { return &p.Files.Inline }, check: checkContent},
+		{key: "files.symlink", doc: "symbolic links by path: their target", texts: func(p *Policy) *map[string]string { return &p.Files.Symlinks }, check: checkLink},
+		{key: "files.path", doc: "more about single paths of the lists", options: func(p *Policy) *map[string]PathOptions { return &p.Files.Paths }},
 		flag("files.proc", "whether there is a /proc, masked and read-only (default true)", func(p *Policy) **bool { return &p.Files.Proc }),
 		flag("files.dev", "whether there is a minimal /dev (default true)", func(p *Policy) **bool { return &p.Files.Dev }),
 
+		{key: "network.bind", doc: "TCP ports that may be bound, 0: those the kernel picks; none at all if empty", list: func(p *Policy) *[]string { return &p.Network.Bind }, check: checkPort(0), removable: true, wide: true, whole: true, closed: true},
+		{key: "network.connect", doc: "TCP ports that may be connected to; none at all if empty", list: func(p *Policy) *[]string { return &p.Network.Connect }, check: checkPort(1), removable: true, wide: true, whole: true, closed: true},
+
 		{key: "process.capabilities", doc: "capabilities kept; ? in front: only if the caller has it", list: func(p *Policy) *[]string { return &p.Process.Capabilities }, check: checkCapability, id: withoutMark, values: capabilityNames, removable: true, wide: true},
 		{key: "process.env", doc: "environment that crosses: NAME, PREFIX_* or NAME=value", list: func(p *Policy) *[]string { return &p.Process.Env }, check: checkEnv, id: envName, removable: true, wide: true},
+		flag("process.ambient", "whether the capabilities kept are ambient too (default false)", func(p *Policy) **bool { return &p.Process.Ambient }),
 		flag("process.nest", "whether user namespaces may be made inside (default false)", func(p *Policy) **bool { return &p.Process.Nest }),
 		{key: "process.landlock", doc: "the rules of files once more by Landlock: auto, require or off", str: func(p *Policy) *string { return &p.Process.Landlock }, check: oneOf("landlock", landlockModes()), values: landlockModes, deflt: "auto"},
+		flag("process.landlock_log", "whether what Landlock denies is logged (default false)", func(p *Policy) **bool { return &p.Process.LandlockLog }),
+		{key: "process.terminal", doc: "the caller's terminal: inherit, new-session (none) or pty (one of its own)", str: func(p *Policy) *string { return &p.Process.Terminal }, check: oneOf("terminal", terminalModes()), values: terminalModes, deflt: "inherit"},
+		{key: "process.apparmor", doc: "AppArmor profile to execute under", str: func(p *Policy) *string { return &p.Process.AppArmor }, check: checkLabel},
+		{key: "process.selinux", doc: "SELinux context to execute under", str: func(p *Policy) *string { return &p.Process.SELinux }, check: checkLabel},
 
-		{key: "limits.processes", doc: "most processes at a time, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Processes }, check: checkCount, whole: true},
-		{key: "limits.memory", doc: "most memory, as 512M or 2G, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Memory }, check: checkSize},
-		{key: "limits.time", doc: "longest run, as 90s or 1h30m, or \"none\"", str: func(p *Policy) *string { return &p.Limits.Time }, check: checkTime},
+		number(limit("processes", "most processes at a time", count, func(p *Policy) *string { return &p.Limits.Processes })),
+		limit("memory", "most memory, as 512M or 2G", size, func(p *Policy) *string { return &p.Limits.Memory }),
+		limit("cpu", "share of one processor's time, as 50% or 200%", checkLimit(ParsePercent), func(p *Policy) *string { return &p.Limits.CPU }),
+		limit("io", "most bytes a second to and from each disk, as 10M", size, func(p *Policy) *string { return &p.Limits.IO }),
+		limit("time", "longest run, as 90s or 1h30m", span, func(p *Policy) *string { return &p.Limits.Time }),
+		limit("cpu_time", "most processor time of each process, as 90s or 1h30m", span, func(p *Policy) *string { return &p.Limits.CPUTime }),
+		limit("file_size", "largest file written, as 512M or 2G", size, func(p *Policy) *string { return &p.Limits.FileSize }),
+		number(limit("open_files", "most descriptors open in a process", count, func(p *Policy) *string { return &p.Limits.OpenFiles })),
+		number(limit("core", "largest core dump, 0 for none", checkLimit(ParseCore), func(p *Policy) *string { return &p.Limits.Core })),
+		limit("tmp", "size of each tmpfs that has none of its own, as 64M", size, func(p *Policy) *string { return &p.Limits.Tmp }),
 
 		{key: "seccomp.oci", doc: "container runtime's seccomp profile, in the place of all that is inherited here", str: func(p *Policy) *string { return &p.OCI }, check: checkProfile},
 		{key: "seccomp.default", doc: "answer to known system calls that nothing names (default errno:EPERM)", action: func(p *Policy) *seccomp.Action { return &p.Seccomp.Default }, deflt: "errno:EPERM"},
@@ -109,8 +155,32 @@ func fields() []field {
 	}
 }
 
+// option is one key of files.path's tables.
+type option struct {
+	key, doc string
+	str      func(*PathOptions) *string
+	truth    func(*PathOptions) **bool
+	check    func(string) (string, *fault)
+	// kinds are the lists of [files] whose paths may have it.
+	kinds string
+}
+
+// pathOptions lists what files.path can say, in the order it is printed in.
+func pathOptions() []option {
+	return []option{
+		{key: "from", doc: "what is shown there: another path, or a descriptor as fd:7", str: func(o *PathOptions) *string { return &o.From }, check: checkFrom, kinds: "read write overlay"},
+		{key: "exec", doc: "whether files there can be executed (default true)", truth: func(o *PathOptions) **bool { return &o.Exec }, kinds: "read write tmpfs overlay"},
+		{key: "size", doc: "size of a tmpfs, as 64M", str: func(o *PathOptions) *string { return &o.Size }, check: checkTmpfsSize, kinds: "tmpfs"},
+		{key: "mode", doc: "mode of a tmpfs or a directory, in octal, as 1777", str: func(o *PathOptions) *string { return &o.Mode }, check: checkMode, kinds: "tmpfs directories"},
+		{key: "upper", doc: "directory that an overlay's changes are kept in", str: func(o *PathOptions) *string { return &o.Upper }, check: checkPlace, kinds: "overlay"},
+		{key: "work", doc: "empty directory on the same file system, for the overlay's work", str: func(o *PathOptions) *string { return &o.Work }, check: checkPlace, kinds: "overlay"},
+	}
+}
+
 // ruleKeys are the keys of one [[seccomp.rule]].
 func ruleKeys() []string { return []string{"syscalls", "when", "action"} }
+
+func terminalModes() []string { return []string{"inherit", "new-session", "pty"} }
 
 func landlockModes() []string { return []string{"auto", "require", "off"} }
 
@@ -145,4 +215,26 @@ func (f *field) place() (table, key string) {
 		return table, key
 	}
 	return "", f.key
+}
+
+// isMap says whether the key is a table by path.
+func (f *field) isMap() bool { return f.texts != nil || f.options != nil }
+
+// paths are a table's keys, in order.
+func (f *field) paths(p *Policy) []string {
+	if f.texts != nil {
+		return slices.Sorted(maps.Keys(*f.texts(p)))
+	}
+	return slices.Sorted(maps.Keys(*f.options(p)))
+}
+
+// len is how many paths a table by path has.
+func (f *field) len(p *Policy) int {
+	switch {
+	case f.texts != nil:
+		return len(*f.texts(p))
+	case f.options != nil:
+		return len(*f.options(p))
+	}
+	return 0
 }

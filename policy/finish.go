@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,6 +28,8 @@ func finish(p *Policy) error {
 		case f.truth != nil && *f.truth(p) == nil:
 			b := f.key == "files.proc" || f.key == "files.dev"
 			*f.truth(p) = &b
+		case f.closed: // numbers
+			slices.SortFunc(*f.list(p), func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 		case f.list != nil && f.key != "process.env":
 			slices.SortFunc(*f.list(p), func(a, b string) int { return strings.Compare(withoutMark(a), withoutMark(b)) })
 		}
@@ -40,35 +44,49 @@ func finish(p *Policy) error {
 		}
 	}
 	// The rules stay in order: of two errnos the later rule's is answered.
-	for _, s := range []*string{&p.Limits.Processes, &p.Limits.Memory, &p.Limits.Time} {
+	for _, s := range p.Limits.all() {
 		if *s == none {
 			*s = ""
 		}
 	}
-	return settlePaths(p)
+	if err := p.agrees(); err != nil {
+		return err
+	}
+	if err := settlePaths(p); err != nil {
+		return err
+	}
+	return settleOptions(p)
 }
 
-// settlePaths drops what is read where it is written too, and refuses what is
-// to be both the host's and private.
-func settlePaths(p *Policy) error {
-	shown := map[string]string{}
-	for _, e := range p.Files.Write {
-		shown[withoutMark(e)] = "files.write"
+// all are the limits, in no order that matters.
+func (l *Limits) all() []*string {
+	return []*string{
+		&l.Processes, &l.Memory, &l.CPU, &l.IO, &l.Time, &l.CPUTime, &l.FileSize, &l.OpenFiles, &l.Core, &l.Tmp,
 	}
-	read := p.Files.Read[:0:0]
-	for _, e := range p.Files.Read {
-		if shown[withoutMark(e)] == "" {
-			shown[withoutMark(e)] = "files.read"
-			read = append(read, e)
-		}
-	}
-	p.Files.Read = read
-	for _, e := range p.Files.Tmpfs {
-		if by := shown[withoutMark(e)]; by != "" {
-			return &Error{
-				File: p.Name, Msg: "both " + by + " and files.tmpfs name " + withoutMark(e),
-				Hint: `take one out, as tmpfs = ["!` + withoutMark(e) + `"]`,
-			}
+}
+
+// agrees refuses what is said of something that another key says is not there.
+func (p *Policy) agrees() error {
+	n, r := &p.Namespaces, &p.Process
+	shifted := func(s string) bool { d, err := ParseOffset(s); return err == nil && d != 0 }
+	ids := n.User != "new" && n.User != "auto"
+	for _, x := range []struct {
+		said, bad    bool
+		key, because string
+	}{
+		{n.UID != nil, ids, "namespaces.uid", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
+		{n.GID != nil, ids, "namespaces.gid", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
+		{*n.Ranges, ids, "namespaces.ranges", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
+		{n.Hostname != "", n.UTS != "new", "namespaces.hostname", fmt.Sprintf("namespaces.uts is %q: only a new UTS namespace has a hostname of its own", n.UTS)},
+		{shifted(n.Monotonic), n.Time != "new", "namespaces.monotonic", fmt.Sprintf("namespaces.time is %q: only a new time namespace has clocks of its own", n.Time)},
+		{shifted(n.Boottime), n.Time != "new", "namespaces.boottime", fmt.Sprintf("namespaces.time is %q: only a new time namespace has clocks of its own", n.Time)},
+		{p.Network.Bind != nil, r.Landlock == "off", "network.bind", `process.landlock is "off": Landlock is what holds ports`},
+		{p.Network.Connect != nil, r.Landlock == "off", "network.connect", `process.landlock is "off": Landlock is what holds ports`},
+		{p.Network.Bind != nil, *r.Nest, "network.bind", "process.nest is true: there is no Landlock then, which is what holds ports"},
+		{p.Network.Connect != nil, *r.Nest, "network.connect", "process.nest is true: there is no Landlock then, which is what holds ports"},
+	} {
+		if x.said && x.bad {
+			return p.placed(x.key, "", &fault{msg: x.key + ": " + x.because})
 		}
 	}
 	return nil

@@ -18,7 +18,8 @@ func (o Origin) String() string { return fmt.Sprintf("%s:%d", o.Policy, o.Line) 
 
 // Origin says where an entry of the list named key ("files.read") was
 // written, as far as that is known: embedded policies are kept resolved,
-// without it.
+// without it. The entry of a single value is "", that of a table by path, and
+// of an option in it ("files.path.size"), the path.
 func (p *Policy) Origin(key, entry string) (Origin, bool) {
 	o, ok := p.origins[key+"\x00"+entry]
 	return o, ok
@@ -34,6 +35,13 @@ func (p *Policy) note(f *field, entry string, o Origin) {
 		p.origins = map[string]Origin{}
 	}
 	p.origins[f.key+"\x00"+entry] = o
+}
+
+// noteAs takes over where q says it.
+func (p *Policy) noteAs(f *field, entry string, q *Policy) {
+	if o, ok := q.Origin(f.key, entry); ok {
+		p.note(f, entry, o)
+	}
 }
 
 func (p *Policy) noteRule(r seccomp.Rule, o Origin) {

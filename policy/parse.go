@@ -39,7 +39,8 @@ func Parse(file string, data []byte) (*Policy, error) {
 
 // How a table came to be, for TOML allows each to be opened once.
 const (
-	byHeader = iota + 1
+	implied = iota + 1 // by the header of a table in it: may yet be opened
+	byHeader
 	byDots
 	inline
 )
@@ -54,7 +55,7 @@ type reader struct {
 
 	last struct{ at, line, col int } // see place
 
-	table string         // the header in force
+	table []string       // the header in force
 	open  map[string]int // tables, and how they came to be
 	said  map[string]int // keys that have a value, and the line
 
@@ -109,10 +110,11 @@ func (r *reader) finish() error {
 	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
 		return &Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Hint: "beside it, deny and rules can take calls away"}
 	}
-	if r.open["expect"] != 0 && r.table != "expect" {
+	last := slices.Equal(r.table, []string{"expect"})
+	if r.open["expect"] != 0 && !last {
 		return r.fail(len(r.data), faultf("[expect] is not the last table").or("put it last, under a header of its own"))
 	}
-	if r.table != "expect" {
+	if !last {
 		return r.fail(len(r.data), faultf("the file does not end with its [expect] table, so it may have been cut short").
 			or("put [expect] last; it may be empty"))
 	}
@@ -120,28 +122,43 @@ func (r *reader) finish() error {
 }
 
 func (r *reader) header(e *unstable.Node) error {
-	name, at := r.keys("", e.Key())
+	parts, at, err := r.keys(nil, e.Key())
+	if err != nil {
+		return err
+	}
+	name := joined(parts)
 	if name == "seccomp.rule" {
 		return r.fail(at, faultf("[seccomp.rule] is one of several").or("write [[seccomp.rule]]"))
 	}
-	if r.field(name) != nil {
-		return r.fail(at, faultf("%q is no table", name).or("write %s = ... above the first table, or below its own", name))
+	if !r.isTable(parts) {
+		if r.field(name) != nil || r.isTable(parts[:len(parts)-1]) && len(parts) > 2 {
+			return r.fail(at, faultf("%q is no table", name).or("write %s = ... above the first table, or below its own", name))
+		}
+		return r.fail(at, faultf("unknown table %q", name).like(name, append(tables(), r.subtables()...)))
 	}
-	if !slices.Contains(tables(), name) {
-		return r.fail(at, faultf("unknown table %q", name).like(name, tables()))
-	}
-	if r.open[name] != 0 {
-		return r.fail(at, faultf("table %q is there already", name))
+	for i := range parts {
+		outer := joined(parts[:i+1])
+		how := r.open[outer]
+		if how == inline || r.said[outer] != 0 || i == len(parts)-1 && how > implied {
+			return r.fail(at, faultf("table %q is there already", outer))
+		}
+		if how == 0 {
+			r.open[outer] = implied
+		}
 	}
 	if err := r.finishRule(); err != nil {
 		return err
 	}
-	r.open[name], r.table = byHeader, name
+	r.open[name], r.table = byHeader, parts
 	return nil
 }
 
 func (r *reader) arrayHeader(e *unstable.Node) error {
-	name, at := r.keys("", e.Key())
+	parts, at, err := r.keys(nil, e.Key())
+	if err != nil {
+		return err
+	}
+	name := joined(parts)
 	switch {
 	case name != "seccomp.rule":
 		return r.fail(at, faultf("unknown list of tables %q", name).or("the only one is [[seccomp.rule]]"))
@@ -153,52 +170,76 @@ func (r *reader) arrayHeader(e *unstable.Node) error {
 	}
 	r.rules = byHeader
 	r.beginRule(at)
-	r.table = name
+	r.table = parts
 	return nil
 }
 
-// keyValue reads one key = value inside table, which is "" at the top.
-func (r *reader) keyValue(table string, e *unstable.Node) error {
-	first := e.Key()
-	first.Next()
-	top := string(first.Node().Data)
-	key, at := r.keys(table, e.Key())
-	v := e.Value()
-
-	if table == "" && key != top && slices.Contains(tables(), top) { // files.read = [...]
-		if how := r.open[top]; how != 0 && how != byDots {
-			return r.fail(at, faultf("table %q is there already", top))
-		}
-		r.open[top] = byDots
+// keyValue reads one key = value inside table, which is empty at the top.
+func (r *reader) keyValue(table []string, e *unstable.Node) error {
+	parts, at, err := r.keys(table, e.Key())
+	if err != nil {
+		return err
 	}
-	if slices.Contains(tables(), key) {
-		if v.Kind != unstable.InlineTable {
-			return r.fail(at, faultf("%q is a table", key).or("write [%s]", key))
+	key := joined(parts)
+	v := e.Value()
+	for i := len(table) + 1; i < len(parts); i++ { // files.read = [...]
+		if !r.isTable(parts[:i]) {
+			break
 		}
-		if r.open[key] != 0 {
+		outer := joined(parts[:i])
+		if how := r.open[outer]; how != 0 && how != byDots || r.said[outer] != 0 {
+			return r.fail(at, faultf("table %q is there already", outer))
+		}
+		r.open[outer] = byDots
+	}
+	if r.isTable(parts) && !r.takesOut(parts, v) {
+		if v.Kind != unstable.InlineTable {
+			return r.fail(at, r.wrongTable(parts))
+		}
+		if r.open[key] != 0 || r.said[key] != 0 {
 			return r.fail(at, faultf("table %q is there already", key))
 		}
 		r.open[key] = inline
-		return r.inlineTable(key, v)
+		return r.inlineTable(parts, v)
 	}
 	if key == "seccomp.rule" {
 		return r.inlineRules(at, v)
 	}
-	if table == "seccomp.rule" {
-		return r.ruleKey(strings.TrimPrefix(key, "seccomp.rule."), at, v)
-	}
-	f := r.field(key)
-	if f == nil {
-		return r.fail(at, r.unknownKey(table, key))
+	if rule, ok := strings.CutPrefix(key, "seccomp.rule."); ok && len(table) == 2 {
+		return r.ruleKey(rule, at, v)
 	}
 	if line := r.said[key]; line != 0 {
 		return r.fail(at, faultf("%q has a value already, in line %d", key, line))
 	}
+	if r.open[key] != 0 {
+		return r.fail(at, faultf("table %q is there already", key))
+	}
+	assign, fault := r.target(parts)
+	if fault != nil {
+		return r.fail(at, fault)
+	}
 	r.said[key], _ = r.place(at)
-	return r.assign(f, at, v)
+	return assign(at, v)
 }
 
-func (r *reader) inlineTable(table string, v *unstable.Node) error {
+// target is what stores the value of a key.
+func (r *reader) target(parts []string) (assign func(at int, v *unstable.Node) error, _ *fault) {
+	key := joined(parts)
+	if len(parts) > 2 {
+		if f := r.field(joined(parts[:2])); f != nil && f.texts != nil && len(parts) == 3 {
+			return func(at int, v *unstable.Node) error { return r.assignText(f, parts[2], at, v) }, nil
+		} else if f != nil && f.options != nil {
+			return r.optionTarget(f, parts)
+		}
+	}
+	f := r.field(key)
+	if f == nil {
+		return nil, r.unknownKey(key)
+	}
+	return func(at int, v *unstable.Node) error { return r.assign(f, at, v) }, nil
+}
+
+func (r *reader) inlineTable(table []string, v *unstable.Node) error {
 	for it := v.Children(); it.Next(); {
 		if err := r.keyValue(table, it.Node()); err != nil {
 			return err
@@ -207,26 +248,44 @@ func (r *reader) inlineTable(table string, v *unstable.Node) error {
 	return nil
 }
 
-// keys joins a dotted key behind table and says where in the file it begins.
-func (r *reader) keys(table string, it unstable.Iterator) (string, int) {
-	var b strings.Builder
-	b.WriteString(table)
-	at := -1
+// keys are the parts of a dotted key behind table's, paths in their canonical
+// form, and where in the file it begins.
+func (r *reader) keys(table []string, it unstable.Iterator) (parts []string, at int, _ error) {
+	parts, at = slices.Clip(table), -1
 	for it.Next() {
 		k := it.Node()
 		if at < 0 {
 			at = int(k.Raw.Offset)
 		}
-		if b.Len() > 0 {
+		part := string(k.Data)
+		if len(parts) == 2 {
+			if f := r.field(joined(parts)); f != nil && f.isMap() {
+				var fault *fault
+				if part, fault = checkKey(part); fault != nil {
+					return nil, 0, r.fail(int(k.Raw.Offset), fault)
+				}
+			}
+		}
+		parts = append(parts, part)
+	}
+	return parts, max(at, 0), nil
+}
+
+// joined is a key's parts with dots, such that no two keys are written alike:
+// "files.read" as one part is not files.read.
+func joined(parts []string) string {
+	var b strings.Builder
+	for i, part := range parts {
+		if i > 0 {
 			b.WriteByte('.')
 		}
-		if part := string(k.Data); strings.Trim(part, "abcdefghijklmnopqrstuvwxyz_") == "" {
+		if strings.Trim(part, "abcdefghijklmnopqrstuvwxyz_") == "" {
 			b.WriteString(part)
 		} else {
-			b.WriteString(strconv.Quote(part)) // so that "files.read" is not files.read
+			b.WriteString(strconv.Quote(part))
 		}
 	}
-	return b.String(), max(at, 0)
+	return b.String()
 }
 
 func (r *reader) field(key string) *field {
@@ -240,7 +299,7 @@ func (r *reader) field(key string) *field {
 
 // unknownKey names the key's nearest neighbour in its table, or else the
 // table that has such a key.
-func (r *reader) unknownKey(table, key string) *fault {
+func (r *reader) unknownKey(key string) *fault {
 	var here, last []string
 	base := key[strings.LastIndexByte(key, '.')+1:]
 	prefix := key[:len(key)-len(base)]

@@ -15,22 +15,16 @@ func (r *reader) assign(f *field, at int, v *unstable.Node) error {
 	switch {
 	case f.list != nil:
 		return r.assignList(f, at, v)
-	case f.num != nil:
+	case f.num != nil, f.id32 != nil:
 		return r.assignNumber(f, at, v)
 	case f.truth != nil:
-		if v.Kind != unstable.Bool {
-			return r.fail(at, wrongType(f.key, v, "true or false"))
-		}
-		b := string(v.Data) == "true"
-		*f.truth(r.pol) = &b
-		return nil
+		b, err := r.truth(f.key, at, v)
+		*f.truth(r.pol) = b
+		r.note(f, "", at)
+		return err
 	}
-	var s string
-	var where int
-	var err error
-	if f.whole && v.Kind == unstable.Integer {
-		s, where = string(v.Data), int(v.Raw.Offset)
-	} else if s, where, err = r.text(f.key, at, v); err != nil {
+	s, where, err := r.entry(f, at, v)
+	if err != nil {
 		return err
 	}
 	if f.action != nil {
@@ -46,18 +40,45 @@ func (r *reader) assign(f *field, at int, v *unstable.Node) error {
 		return r.fail(where, fault)
 	}
 	*f.str(r.pol) = s
+	r.note(f, "", at)
 	return nil
+}
+
+// entry is a string, or a whole number where the field may have one.
+func (r *reader) entry(f *field, at int, v *unstable.Node) (string, int, error) {
+	if f.whole && v.Kind == unstable.Integer {
+		return string(v.Data), int(v.Raw.Offset), nil
+	}
+	return r.text(f.key, at, v)
+}
+
+func (r *reader) truth(key string, at int, v *unstable.Node) (*bool, error) {
+	if v.Kind != unstable.Bool {
+		return nil, r.fail(at, wrongType(key, v, "true or false"))
+	}
+	b := string(v.Data) == "true"
+	return &b, nil
+}
+
+// note keeps where an entry was written.
+func (r *reader) note(f *field, entry string, at int) {
+	line, col := r.place(at)
+	r.pol.note(f, entry, Origin{Policy: r.file, Line: line, Col: col})
 }
 
 func (r *reader) assignList(f *field, at int, v *unstable.Node) error {
 	if v.Kind != unstable.Array {
-		return r.fail(at, wrongType(f.key, v, `a list of strings, as ["a", "b"]`))
+		want := `a list of strings, as ["a", "b"]`
+		if f.whole {
+			want = "a list of whole numbers, as [80, 443]"
+		}
+		return r.fail(at, wrongType(f.key, v, want))
 	}
 	// An empty list is a list: it says that there is nothing to add.
 	list := []string{}
 	seen := map[string]bool{}
 	for it := v.Children(); it.Next(); {
-		s, where, err := r.text(f.key, at, it.Node())
+		s, where, err := r.entry(f, at, it.Node())
 		if err != nil {
 			return err
 		}
@@ -78,8 +99,7 @@ func (r *reader) assignList(f *field, at int, v *unstable.Node) error {
 			return r.fail(where, faultf("more than %d entries in %s", MaxEntries, f.key))
 		}
 		list = append(list, entry)
-		line, col := r.place(where)
-		r.pol.note(f, entry, Origin{Policy: r.file, Line: line, Col: col})
+		r.note(f, entry, where)
 	}
 	*f.list(r.pol) = list
 	return nil
@@ -112,12 +132,18 @@ func (r *reader) assignNumber(f *field, at int, v *unstable.Node) error {
 		return r.fail(at, wrongType(f.key, v, "a whole number"))
 	}
 	where, digits := int(v.Raw.Offset), string(v.Data)
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || strconv.FormatInt(n, 10) != digits {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != digits || n < 0 || n > MaxID {
 		return r.fail(where, faultf("%s: %q is not a plain decimal number in range", f.key, digits))
 	}
 	if f.key == "version" && n != 1 {
 		return r.fail(where, faultf("version %d is not known; this sbx knows 1", n))
+	}
+	if f.id32 != nil {
+		id := int(n)
+		*f.id32(r.pol) = &id
+		r.note(f, "", at)
+		return nil
 	}
 	*f.num(r.pol) = int(n)
 	return nil
@@ -269,7 +295,7 @@ func (r *reader) inlineRules(at int, v *unstable.Node) error {
 			return r.fail(at, wrongType("an entry of seccomp.rule", n, "a table"))
 		}
 		r.beginRule(int(n.Raw.Offset))
-		if err := r.inlineTable("seccomp.rule", n); err != nil {
+		if err := r.inlineTable([]string{"seccomp", "rule"}, n); err != nil {
 			return err
 		}
 		if err := r.finishRule(); err != nil {

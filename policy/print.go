@@ -28,10 +28,14 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 		switch {
 		case f.list != nil:
 			value = w.list(&f, *f.list(p))
+		case f.isMap() && f.len(p) > 0:
+			value = w.entries(&f, p)
+		case f.id32 != nil && *f.id32(p) != nil:
+			value = strconv.Itoa(**f.id32(p))
 		case f.str != nil && *f.str(p) != "":
 			value = quote(*f.str(p))
-			if _, err := strconv.Atoi(*f.str(p)); f.whole && err == nil {
-				value = *f.str(p)
+			if f.whole {
+				value = plain(*f.str(p))
 			}
 		case f.num != nil && *f.num(p) != 0:
 			value = strconv.Itoa(*f.num(p))
@@ -53,6 +57,10 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 			w.WriteString("\n[" + in + "]\n")
 			table = in
 		}
+		if f.isMap() {
+			w.WriteString(value)
+			continue
+		}
 		w.WriteString(key + " = " + value + "\n")
 	}
 	return []byte(w.String())
@@ -71,15 +79,53 @@ type printer struct {
 
 func (w *printer) list(f *field, list []string) string {
 	if len(list) == 0 {
+		if f.closed && list != nil {
+			return "[]"
+		}
 		return ""
 	}
 	var b strings.Builder
 	b.WriteString("[\n")
 	for _, e := range list {
-		b.WriteString("  " + quote(e) + "," + comment(w.note(f.key, e, nil)) + "\n")
+		text := quote(e)
+		if f.whole {
+			text = plain(e)
+		}
+		b.WriteString("  " + text + "," + comment(w.note(f.key, e, nil)) + "\n")
 	}
 	b.WriteString("]")
 	return b.String()
+}
+
+// entries writes a table by path, one path a line.
+func (w *printer) entries(f *field, p *Policy) string {
+	var b strings.Builder
+	_, name := f.place()
+	for _, path := range f.paths(p) {
+		bare, out := strings.CutPrefix(path, "!")
+		value := "false"
+		switch {
+		case out:
+		case f.texts != nil:
+			value = quoteLines((*f.texts(p))[path])
+		default:
+			value = "{ " + strings.Join(optionTexts((*f.options(p))[path]), ", ") + " }"
+		}
+		b.WriteString(name + "." + quote(bare) + " = " + value + comment(w.note(f.key, path, nil)) + "\n")
+	}
+	return b.String()
+}
+
+// optionTexts are what is said of a path, as key = value.
+func optionTexts(o PathOptions) (texts []string) {
+	for _, x := range pathOptions() {
+		if x.truth != nil && *x.truth(&o) != nil {
+			texts = append(texts, x.key+" = "+strconv.FormatBool(**x.truth(&o)))
+		} else if x.str != nil && *x.str(&o) != "" {
+			texts = append(texts, x.key+" = "+quote(*x.str(&o)))
+		}
+	}
+	return texts
 }
 
 func (w *printer) rules(rules []seccomp.Rule) {
@@ -108,6 +154,24 @@ func quoteList(list []string) string {
 		quoted[i] = quote(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// plain writes a number that the file may have without quotes.
+func plain(s string) string {
+	if _, err := strconv.Atoi(s); err == nil {
+		return s
+	}
+	return quote(s)
+}
+
+// quoteLines writes a text of lines as they are: TOML drops a line break that
+// follows the opening quotes.
+func quoteLines(s string) string {
+	if !strings.Contains(s, "\n") {
+		return strings.ReplaceAll(quote(s), "\t", `\t`)
+	}
+	quoted := quote(s)
+	return `"""` + "\n" + quoted[1:len(quoted)-1] + `"""`
 }
 
 // quote writes a TOML basic string. Policies hold no control characters.

@@ -44,6 +44,7 @@ func (a author) grants(w *strings.Builder, key string) {
 	case "files":
 		a.list(w, "read", "/usr", "?/etc/x", "~/r", ".", "/usr/lib", "/srv/${USER}", "/")
 		a.list(w, "write", "/var/w", "?./out", "/usr/share", "~/w")
+		a.list(w, "sockets", "?/run/x.sock", "/var/w", "${XDG_RUNTIME_DIR}/y")
 	case "process":
 		a.list(w, "env", "LANG", "LC_*", "LC_ALL", "TERM", "*")
 		a.list(w, "capabilities", "net_raw", "?chown", "sys_admin")
@@ -58,7 +59,7 @@ func (a author) policy(extends ...string) string {
 	if len(extends) > 0 {
 		fmt.Fprintf(&w, "extends = %s\n", quoteList(extends))
 	}
-	tables := []string{"namespaces", "files", "process", "limits", "seccomp"}
+	tables := []string{"namespaces", "files", "network", "process", "limits", "seccomp"}
 	a.Shuffle(len(tables), func(i, j int) { tables[i], tables[j] = tables[j], tables[i] })
 	for _, table := range tables {
 		fmt.Fprintf(&w, "[%s]\n", table)
@@ -69,18 +70,39 @@ func (a author) policy(extends ...string) string {
 				a.scalar(&w, ns, `"new"`, `"host"`, `"/run/netns/x"`)
 			}
 			a.scalar(&w, "user", `"auto"`, `"new"`)
+			a.scalar(&w, "uid", "0", "1000", "4294967294")
+			a.scalar(&w, "gid", "0", "65534")
+			a.scalar(&w, "ranges", "true", "false")
+		case "network":
+			a.ports(&w, "bind", "0", "80", "443", "8080")
+			a.ports(&w, "connect", "22", "443", "65535")
 		case "files":
 			a.list(&w, "tmpfs", "/tmp", "~", "/usr/local")
+			a.list(&w, "overlay", "?/opt", "${XDG_CACHE_HOME}/x", "./over", "/lower")
+			a.list(&w, "directories", "/mnt", "/usr/empty", "~/d")
+			a.files(&w)
 			a.list(&w, "hide", "*.pem", "?**/.env*", "?~/.ssh", "/usr/lib/secret")
 			a.scalar(&w, "proc", "true", "false")
 			a.scalar(&w, "dev", "true", "false")
 		case "process":
 			a.scalar(&w, "nest", "true", "false")
 			a.scalar(&w, "landlock", `"auto"`, `"off"`, `"require"`)
+			a.scalar(&w, "ambient", "true", "false")
+			a.scalar(&w, "landlock_log", "true", "false")
+			a.scalar(&w, "terminal", `"inherit"`, `"new-session"`, `"pty"`)
+			a.scalar(&w, "apparmor", `"docker-default"`, `"a//b.c:d"`)
+			a.scalar(&w, "selinux", `"system_u:system_r:x_t:s0:c1,c2"`)
 		case "limits":
 			a.scalar(&w, "processes", "5", "500", `"none"`)
 			a.scalar(&w, "memory", `"1G"`, `"512M"`, `"none"`)
 			a.scalar(&w, "time", `"1h"`, `"90s"`, `"none"`)
+			a.scalar(&w, "cpu", `"50%"`, `"?200%"`, `"none"`)
+			a.scalar(&w, "io", `"10M"`, `"?1G"`)
+			a.scalar(&w, "cpu_time", `"1h"`, `"?90s"`)
+			a.scalar(&w, "file_size", `"1G"`, `"?2K"`)
+			a.scalar(&w, "open_files", "64", `"?1024"`, `"none"`)
+			a.scalar(&w, "core", "0", `"?0"`, `"1M"`)
+			a.scalar(&w, "tmp", `"64M"`, `"?1G"`)
 		case "seccomp":
 			a.list(&w, "deny", "@debug", "keyctl", "@kernel-surface", "mount", "socket")
 			a.scalar(&w, "default", `"allow"`, `"errno:EPERM"`, `"kill-process"`, `"errno:77"`)
@@ -97,6 +119,23 @@ func (a author) policy(extends ...string) string {
 	w.WriteString("[expect]\n")
 	a.list(&w, "deny", "read /etc/shadow", "syscall keyctl")
 	return w.String()
+}
+
+// ports is list, of numbers.
+func (a author) ports(w *strings.Builder, key string, of ...string) {
+	if a.IntN(3) == 0 {
+		fmt.Fprintf(w, "%s = [%s]\n", key, strings.Join(a.some(of...), ", "))
+	}
+}
+
+// files are the tables by path.
+func (a author) files(w *strings.Builder) {
+	for _, path := range a.some("/etc/resolv.conf", "~/.profile", "${XDG_RUNTIME_DIR}/f", "/srv/${USER}/f") {
+		fmt.Fprintf(w, "file.%q = %s\n", path, a.one(`""`, `"x"`, `"a\tb\n"`, `"""`+"\nnameserver \\\"1\\\"\\\\\n\n"+`"""`))
+	}
+	for _, path := range a.some("/bin", "~/.link", "/var/w/l") {
+		fmt.Fprintf(w, "symlink.%q = %s\n", path, a.one(`"usr/bin"`, `"${HOME}/x"`, `"../.."`))
+	}
 }
 
 // entries is list, but never an empty one.

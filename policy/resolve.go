@@ -109,9 +109,20 @@ func merge(sum, p *Policy) error {
 			}
 			*f.list(sum) = list
 			entries += len(list)
+		case f.isMap():
+			if err := mergeMap(&f, sum, p); err != nil {
+				return err
+			}
+			entries += f.len(sum)
 		case f.str != nil:
 			if s := *f.str(p); s != "" {
 				*f.str(sum) = s
+				sum.noteAs(&f, "", p)
+			}
+		case f.id32 != nil:
+			if n := *f.id32(p); n != nil {
+				*f.id32(sum) = n
+				sum.noteAs(&f, "", p)
 			}
 		case f.num != nil:
 			if n := *f.num(p); n != 0 {
@@ -120,6 +131,7 @@ func merge(sum, p *Policy) error {
 		case f.truth != nil:
 			if b := *f.truth(p); b != nil {
 				*f.truth(sum) = b
+				sum.noteAs(&f, "", p)
 			}
 		case f.action != nil:
 			if a := *f.action(p); a.Kind != seccomp.Unset {
@@ -142,6 +154,9 @@ func merge(sum, p *Policy) error {
 // mergeList takes p's "!x" entries out of sum's list and adds the others.
 func mergeList(f *field, sum, p *Policy) ([]string, error) {
 	have, add := *f.list(sum), *f.list(p)
+	if f.closed && have == nil && add == nil {
+		return nil, nil
+	}
 	at := make(map[string]int, len(have)+len(add))
 	list := make([]string, 0, len(have)+len(add))
 	for _, e := range have {

@@ -39,14 +39,18 @@ ipc = "new"
 uts = "new"
 cgroup = "new"
 time = "host"
+ranges = false
 
 [files]
 %sproc = true
 dev = true
 
 [process]
-%snest = false
+%sambient = false
+nest = false
 landlock = "auto"
+landlock_log = false
+terminal = "inherit"
 
 [seccomp]
 default = "errno:EPERM"
@@ -179,7 +183,7 @@ func TestResolveErrors(t *testing.T) {
 		{map[string]string{"p": "extends = ['a']\n[files]\nread = ['!/usr/lbi']", "a": "[files]\nread = ['/usr/lib']"}, `p:4:9: "!/usr/lbi" takes out what files.read does not inherit`, `did you mean "/usr/lib"?`},
 		{map[string]string{"p": "extends = ['a']\n[process]\nenv = ['!A=2']", "a": "[process]\nenv = ['A=1']"}, `p:4:8: "!A=2" takes out what process.env does not inherit`, `did you mean "A=1"?`},
 		{map[string]string{"p": "[[seccomp.rule]]\nsyscalls = ['!read']"}, `p:2:3: "!read" takes out what no inherited rule names`, ""},
-		{map[string]string{"p": "extends = ['a']\n[files]\nwrite = ['/tmp']", "a": "[files]\ntmpfs = ['/tmp']"}, `p: both files.write and files.tmpfs name /tmp`, `take one out, as tmpfs = ["!/tmp"]`},
+		{map[string]string{"p": "extends = ['a']\n[files]\nwrite = ['/tmp']", "a": "[files]\ntmpfs = ['/tmp']"}, `a:3:10: both files.write and files.tmpfs name /tmp`, `take one out, as tmpfs = ["!/tmp"]`},
 		{long, fmt.Sprintf("p%d: extends goes deeper than %d", MaxDepth-1, MaxDepth), ""},
 		{wide, fmt.Sprintf("more than %d policies are drawn in", MaxPolicies), ""},
 	} {

@@ -69,12 +69,16 @@ func fieldSchema(f *field) map[string]any {
 	switch {
 	case f.key == "version":
 		return object{"const": 1}
-	case f.key == "limits.processes":
-		return object{"anyOf": []object{{"type": "integer", "minimum": 1}, {"const": none}}}
-	case f.key == "limits.memory":
-		return text(`^([1-9][0-9]*[KMGT]?|none)$`)
-	case f.key == "limits.time":
-		return text(`^(([0-9]+[hms])+|none)$`)
+	case strings.HasPrefix(f.key, "limits."):
+		return limitSchema(f)
+	case f.id32 != nil:
+		return object{"type": "integer", "minimum": 0, "maximum": MaxID}
+	case f.key == "namespaces.hostname":
+		return text(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	case f.key == "namespaces.monotonic", f.key == "namespaces.boottime":
+		return text(`^-?([0-9]+[hms])+$`)
+	case f.isMap():
+		return mapSchema(f)
 	case f.truth != nil:
 		return object{"type": "boolean"}
 	case f.action != nil:
@@ -94,6 +98,8 @@ func fieldSchema(f *field) map[string]any {
 		entry = object{"type": "string"}
 	case strings.HasPrefix(f.key, "seccomp."):
 		entry = object{"$ref": "#/$defs/call"}
+	case f.closed:
+		entry = object{"anyOf": []object{{"type": "integer", "minimum": 0, "maximum": 65535}, text(`^!?[0-9]+$`)}}
 	case f.key == "files.hide":
 		entry = object{"type": "string", "minLength": 1}
 	case strings.HasPrefix(f.key, "files."):
@@ -110,6 +116,49 @@ func fieldSchema(f *field) map[string]any {
 		entry = object{"type": "string", "minLength": 1}
 	}
 	return object{"type": "array", "uniqueItems": true, "items": entry}
+}
+
+// limitSchema is the schema of a bound.
+func limitSchema(f *field) map[string]any {
+	type object = map[string]any
+	pattern := `([1-9][0-9]*[KMGT]?)`
+	switch f.key {
+	case "limits.processes", "limits.open_files":
+		pattern = `([1-9][0-9]*)`
+	case "limits.core":
+		pattern = `(0|[1-9][0-9]*[KMGT]?)`
+	case "limits.cpu":
+		pattern = `([1-9][0-9]*%)`
+	case "limits.time", "limits.cpu_time":
+		pattern = `(([0-9]+[hms])+)`
+	}
+	s := object{"type": "string", "pattern": `^(\??` + pattern + `|none)$`}
+	if f.whole {
+		least := 1
+		if f.key == "limits.core" {
+			least = 0
+		}
+		return object{"anyOf": []object{{"type": "integer", "minimum": least}, s}}
+	}
+	return s
+}
+
+// mapSchema is the schema of a table by path.
+func mapSchema(f *field) map[string]any {
+	type object = map[string]any
+	value := object{"type": "string"}
+	if f.options != nil {
+		properties := object{}
+		for _, o := range pathOptions() {
+			s := object{"type": "string", "minLength": 1, "description": o.doc}
+			if o.truth != nil {
+				s = object{"type": "boolean", "description": o.doc}
+			}
+			properties[o.key] = s
+		}
+		value = object{"type": "object", "additionalProperties": false, "properties": properties}
+	}
+	return object{"type": "object", "additionalProperties": object{"anyOf": []object{value, {"const": false}}}}
 }
 
 // syscallNames are all system calls and @groups, for completion.

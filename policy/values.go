@@ -2,9 +2,7 @@ package policy
 
 import (
 	"path"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -261,85 +259,6 @@ func oneOf(what string, values []string) func(string) (string, *fault) {
 		}
 		return "", faultf("%q is no value of %s", s, what).like(s, values)
 	}
-}
-
-// ParseSize reads a size as limits.memory has it: a number from 1 in plain
-// decimal, with K, M, G or T for powers of 1024.
-func ParseSize(s string) (uint64, error) {
-	digits, shift := s, 0
-	if s != "" {
-		if i := strings.IndexByte("KMGT", s[len(s)-1]); i >= 0 {
-			digits, shift = s[:len(s)-1], 10*(i+1)
-		}
-	}
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || digits[0] == '0' || digits[0] == '+' || n<<shift>>shift != n || n<<shift > 1<<62 {
-		return 0, &Error{Msg: "size " + strconv.Quote(s) + " is not a number from 1 with K, M, G or T behind it", Hint: `as "512M" or "2G"`}
-	}
-	return n << shift, nil
-}
-
-// ParseCount reads a number of things, as limits.processes has it: from 1, in
-// plain decimal, at most 2^31-1.
-func ParseCount(s string) (int, error) {
-	n, err := strconv.ParseInt(s, 10, 32)
-	if err != nil || n < 1 || strconv.FormatInt(n, 10) != s {
-		return 0, &Error{Msg: "count " + strconv.Quote(s) + " is not a plain decimal number from 1", Hint: "write \"none\" for no limit"}
-	}
-	return int(n), nil
-}
-
-func checkCount(s string) (string, *fault) {
-	if s == none {
-		return s, nil
-	}
-	if _, err := ParseCount(s); err != nil {
-		return "", asFault(err)
-	}
-	return s, nil
-}
-
-func checkSize(s string) (string, *fault) {
-	if s == none {
-		return s, nil
-	}
-	if _, err := ParseSize(s); err != nil {
-		return "", asFault(err)
-	}
-	return s, nil
-}
-
-// ParseTime reads a span as limits.time has it: numbers with h, m or s,
-// such as "1h30m"; at least a second.
-func ParseTime(s string) (time.Duration, error) {
-	ok := s != "" && s[0] >= '0' && s[0] <= '9'
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; (c < '0' || c > '9') && strings.IndexByte("hms", c) < 0 {
-			ok = false
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if !ok || err != nil || d < time.Second || strings.Contains(s, "ms") {
-		return 0, &Error{Msg: "time " + strconv.Quote(s) + " is not a span of at least 1s", Hint: `as "90s" or "1h30m"`}
-	}
-	return d, nil
-}
-
-func checkTime(s string) (string, *fault) {
-	if s == none {
-		return s, nil
-	}
-	if _, err := ParseTime(s); err != nil {
-		return "", asFault(err)
-	}
-	return s, nil
-}
-
-func asFault(err error) *fault {
-	if e, ok := err.(*Error); ok { //nolint:errorlint // our own, never wrapped
-		return &fault{e.Msg, e.Hint}
-	}
-	return &fault{msg: err.Error()}
 }
 
 // CheckHide says what is wrong with an entry of files.hide, as Parse would: for

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"go/format"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"sbx/policy"
@@ -82,20 +84,46 @@ func writePolicy(w *bytes.Buffer, p *policy.Policy) {
 	fmt.Fprintf(w, "\nfunc %s(yes, no *bool) *policy.Policy {\nreturn &policy.Policy{\n", function(p))
 	fmt.Fprintf(w, "Name: %q,\nVersion: %d,\nSummary: %q,\n", p.Name, p.Version, p.Summary)
 	n := p.Namespaces
-	fmt.Fprintf(w, "Namespaces: policy.Namespaces{User: %q, Mount: %q, PID: %q, Net: %q, IPC: %q, UTS: %q, Cgroup: %q, Time: %q},\n",
+	fmt.Fprintf(w, "Namespaces: policy.Namespaces{\nUser: %q, Mount: %q, PID: %q, Net: %q, IPC: %q, UTS: %q, Cgroup: %q, Time: %q,\n",
 		n.User, n.Mount, n.PID, n.Net, n.IPC, n.UTS, n.Cgroup, n.Time)
+	id(w, "UID", n.UID)
+	id(w, "GID", n.GID)
+	flag(w, "Ranges", n.Ranges)
+	text(w, "Hostname", n.Hostname)
+	text(w, "Monotonic", n.Monotonic)
+	text(w, "Boottime", n.Boottime)
+	w.WriteString("},\n")
 	w.WriteString("Files: policy.Files{\n")
 	list(w, "Read", p.Files.Read)
 	list(w, "Write", p.Files.Write)
 	list(w, "Hide", p.Files.Hide)
 	list(w, "Tmpfs", p.Files.Tmpfs)
+	list(w, "Overlay", p.Files.Overlay)
+	list(w, "Directories", p.Files.Directories)
+	list(w, "Sockets", p.Files.Sockets)
+	texts(w, "Inline", p.Files.Inline)
+	texts(w, "Symlinks", p.Files.Symlinks)
+	options(w, p.Files.Paths)
 	flag(w, "Proc", p.Files.Proc)
 	flag(w, "Dev", p.Files.Dev)
-	w.WriteString("},\nProcess: policy.Process{\n")
+	w.WriteString("},\n")
+	if p.Network.Bind != nil || p.Network.Connect != nil {
+		w.WriteString("Network: policy.Network{\n")
+		closed(w, "Bind", p.Network.Bind)
+		closed(w, "Connect", p.Network.Connect)
+		w.WriteString("},\n")
+	}
+	w.WriteString("Process: policy.Process{\n")
 	list(w, "Capabilities", p.Process.Capabilities)
 	list(w, "Env", p.Process.Env)
+	flag(w, "Ambient", p.Process.Ambient)
 	flag(w, "Nest", p.Process.Nest)
-	fmt.Fprintf(w, "Landlock: %q,\n},\n", p.Process.Landlock)
+	text(w, "Landlock", p.Process.Landlock)
+	flag(w, "LandlockLog", p.Process.LandlockLog)
+	text(w, "Terminal", p.Process.Terminal)
+	text(w, "AppArmor", p.Process.AppArmor)
+	text(w, "SELinux", p.Process.SELinux)
+	w.WriteString("},\n")
 	if p.Limits != (policy.Limits{}) {
 		fmt.Fprintf(w, "Limits: %#v,\n", p.Limits)
 	}
@@ -133,6 +161,57 @@ func list(w *bytes.Buffer, name string, entries []string) {
 		fmt.Fprintf(w, "%q,\n", e)
 	}
 	w.WriteString("},\n")
+}
+
+// closed writes a list that says something even if it is empty.
+func closed(w *bytes.Buffer, name string, entries []string) {
+	if entries != nil && len(entries) == 0 {
+		fmt.Fprintf(w, "%s: []string{},\n", name)
+	}
+	list(w, name, entries)
+}
+
+func texts(w *bytes.Buffer, name string, m map[string]string) {
+	if len(m) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%s: map[string]string{\n", name)
+	for _, path := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(w, "%q: %q,\n", path, m[path])
+	}
+	w.WriteString("},\n")
+}
+
+func options(w *bytes.Buffer, m map[string]policy.PathOptions) {
+	if len(m) == 0 {
+		return
+	}
+	w.WriteString("Paths: map[string]policy.PathOptions{\n")
+	for _, path := range slices.Sorted(maps.Keys(m)) {
+		o := m[path]
+		fmt.Fprintf(w, "%q: {\n", path)
+		text(w, "From", o.From)
+		flag(w, "Exec", o.Exec)
+		text(w, "Size", o.Size)
+		text(w, "Mode", o.Mode)
+		text(w, "Upper", o.Upper)
+		text(w, "Work", o.Work)
+		w.WriteString("},\n")
+	}
+	w.WriteString("},\n")
+}
+
+func text(w *bytes.Buffer, name, s string) {
+	if s != "" {
+		fmt.Fprintf(w, "%s: %q,\n", name, s)
+	}
+}
+
+// id writes a pointer to a number: of a constant there is none.
+func id(w *bytes.Buffer, name string, n *int) {
+	if n != nil {
+		fmt.Fprintf(w, "%s: &[]int{%d}[0],\n", name, *n)
+	}
 }
 
 func flag(w *bytes.Buffer, name string, b *bool) {
