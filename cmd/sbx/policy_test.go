@@ -85,6 +85,7 @@ ipc = "new"
 uts = "new"
 cgroup = "new"
 time = "host"
+ranges = false
 
 [files]
 read = [
@@ -95,8 +96,11 @@ proc = true
 dev = true
 
 [process]
+ambient = false
 nest = false
 landlock = "auto"
+landlock_log = false
+terminal = "inherit"
 
 [seccomp]
 default = "errno:EPERM"
