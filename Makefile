@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit race integration lint fmt vet arm64 bench fuzz soak clean
+.PHONY: help setup build demo test unit race integration test-kernel test-kernels lint fmt vet arm64 bench fuzz soak clean
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -52,7 +52,7 @@ build: setup $(MUSL)/lib/libseccomp.a ## bin/sbx: one static, stripped binary
 demo: build ## see it work: an untrusted script, nginx, a plan
 	@integration/demo.sh
 
-test: lint unit race integration ## everything CI runs, at most 10 minutes on two cores
+test: lint unit race integration test-kernel ## everything CI runs, at most 10 minutes on two cores
 
 unit: setup ## tests that need no privilege
 	$(GOTEST) $$(go list ./... | grep -v /integration)
@@ -63,6 +63,16 @@ race: setup ## the launcher under the race detector
 
 integration: build ## the user's view: real programs, as root and as a user
 	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 8m ./integration/...
+
+# In guests, under qemu. KERNELS names some of the matrix, RUN some tests.
+KERNELS ?= all
+test-kernels: build ## boot Debian's kernels and run the tests there (KERNELS="6.1 new" RUN=TestScript/limits)
+	@integration/setup.sh --kernels
+	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 60m -v ./integration/kernels/...
+
+test-kernel: build ## a short form of it on one kernel
+	@integration/setup.sh --kernel
+	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 8m ./integration/kernels/...
 
 lint: setup $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck (see .ci/lint)
 	@.ci/lint

@@ -78,7 +78,11 @@ func runTwice() (int, error) {
 	}
 	defer os.RemoveAll(base)
 	code := 0
-	for _, role := range []string{"root", "user"} {
+	roles := []string{"root", "user"}
+	if only := os.Getenv("SBX_IT_ONLY"); only != "" {
+		roles = []string{only}
+	}
+	for _, role := range roles {
 		fmt.Printf("integration: as %s\n", role)
 		err := reexec(role)
 		var exit *exec.ExitError
@@ -112,6 +116,15 @@ func reexec(role string) error {
 			cmd.Env = append(os.Environ(), "SBX_IT_AS="+role, "SBX_IT_BASE="+base, "HOME="+home, "TMPDIR="+home)
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			// In a guest of the kernel matrix, the user has control groups.
+			if dir := os.Getenv("SBX_IT_CGROUP_" + role); dir != "" {
+				group, err := os.Open(dir)
+				if err != nil {
+					return err
+				}
+				defer group.Close()
+				cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
+			}
 			if role == "user" {
 				cmd.SysProcAttr.Credential = &syscall.Credential{Uid: testUser, Gid: testUser}
 			}
@@ -165,10 +178,16 @@ func lay() (string, error) {
 			return "", fmt.Errorf("make build: %w\n%s", err, out)
 		}
 	}
-	probe := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "bin", "probe"), "./probe")
-	probe.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := probe.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the probe: %w\n%s", err, out)
+	if ready := os.Getenv("SBX_PROBE"); ready != "" {
+		if err := copyFile(ready, filepath.Join(dir, "bin", "probe"), 0o755); err != nil {
+			return "", err
+		}
+	} else {
+		probe := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "bin", "probe"), "./probe")
+		probe.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := probe.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the probe: %w\n%s", err, out)
+		}
 	}
 	exe, err := os.Executable()
 	if err != nil {

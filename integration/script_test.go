@@ -29,11 +29,18 @@ import (
 //	await WHAT ARG           wait for: url URL, file PATH, line NAME TEXT
 //	freeport VAR             set VAR to a port of the loopback nobody uses
 //
+// Conditions are in guest_test.go, and so is sysctl, for the scripts of
+// testdata/guest: those run, as root and as a user, in the guests of the kernel
+// matrix only (see integration/kernels).
+//
 // After each script no process may be left, and the host must be as it was.
 func TestScript(t *testing.T) {
 	dirs := []string{"testdata/both", "testdata/user"}
 	if asRoot() {
 		dirs[1] = "testdata/root"
+	}
+	if guestFacts != "" {
+		dirs = append(dirs, "testdata/guest")
 	}
 	var files []string
 	for _, dir := range dirs {
@@ -49,6 +56,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
+		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status":   cmdStatus,
 			"start":    cmdStart,
@@ -56,6 +64,7 @@ func TestScript(t *testing.T) {
 			"ended":    cmdEnded,
 			"await":    cmdAwait,
 			"freeport": cmdFreeport,
+			"sysctl":   cmdSysctl,
 		},
 	})
 }

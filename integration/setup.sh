@@ -5,18 +5,21 @@
 #
 #   integration/setup.sh           what `make build`, `demo` and `test` need
 #   integration/setup.sh --bench   also the tools that `make bench` compares with
+#   integration/setup.sh --kernel  also the one kernel that `make test` boots, in .cache
+#   integration/setup.sh --kernels also all those that `make test-kernels` boots
 #   integration/setup.sh --arm64   also a cross compiler, libseccomp and qemu for arm64
 set -eu
 
 # What each is for: the static build; the programs the tests run under sbx;
-# the tools that look at it from outside.
+# the tools that look at it from outside; the guests of the kernel matrix.
 packages="gcc libc6-dev linux-libc-dev make musl-tools libseccomp-dev pkg-config
 ca-certificates curl git
 nginx-light python3-minimal python3 jq sqlite3 tar xz-utils gzip bash coreutils procps
-bubblewrap runc strace systemd libcap2-bin util-linux psmisc"
+bubblewrap runc strace systemd libcap2-bin util-linux psmisc
+qemu-system-x86 e2fsprogs uidmap apparmor login passwd mount hostname mawk diffutils media-types"
 mode=${1:-}
 case $mode in
-"") ;;
+"" | --kernel | --kernels) ;;
 --bench) packages="$packages hyperfine firejail" ;;
 --arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static" ;;
 *)
@@ -29,6 +32,14 @@ if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
 	echo "setup: Go is missing: sbx needs Go $(sed -n 's/^go //p' "$(dirname "$0")/../go.mod") or newer, from https://go.dev/dl" >&2
 	exit 1
 fi
+
+# kernels fetches those that the mode asks for.
+kernels() {
+	case $mode in
+	--kernel) "$(dirname "$0")/kernels/fetch.sh" 6.1 ;;
+	--kernels) "$(dirname "$0")/kernels/fetch.sh" 5.10 6.1 6.12 new ;;
+	esac
+}
 
 # has NAME: is the package, or for nginx-light any nginx, installed?
 has() {
@@ -59,7 +70,10 @@ done
 if [ "$mode" = --arm64 ] && ! has libseccomp-dev:arm64; then
 	missing="$missing libseccomp-dev:arm64"
 fi
-[ -z "$missing" ] && exit 0
+if [ -z "$missing" ]; then
+	kernels
+	exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "setup: these packages are missing and installing them needs root:$missing" >&2
@@ -83,4 +97,5 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update || echo "setup: apt-get update did not finish; trying with the lists there are" >&2
 # shellcheck disable=SC2086 # a list of words
 apt-get -qq install -y --no-install-recommends $missing >/dev/null
+kernels
 echo "setup: done"

@@ -1,0 +1,151 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sbx/integration/kernels/job"
+)
+
+// guest is a line of the matrix.
+type guest struct {
+	machine
+	name string
+	// facts must hold in the guest; see condition in integration/guest_test.go.
+	facts string
+	// run and skip choose from the tests of integration, as -test.run and
+	// -test.skip do. The scripts of testdata/guest ask for what they need by
+	// themselves.
+	run, skip string
+	// units says to run the other packages' tests as well.
+	units bool
+}
+
+// all chooses the tests of integration that run in full; short, what the
+// ordinary `make test` has time for; refusals, what a kernel that lacks
+// something has to say. Under emulation a launch takes a third of a second.
+const (
+	all      = "."
+	allSkip  = "^(TestFaultSweep|TestSoak.*)$|^TestScript$/^role-build$" // an hour each; needs compilers
+	short    = "^(TestGuest|TestPrivilegesCannotGrow)$|^TestScript$/^(identity|status|root|" + scripts + ")$"
+	refusals = "^(TestGuest|TestNoLandlock|TestPrivilegesCannotGrow)$|^TestScript$/^(root|" + scripts + ")$"
+	scripts  = "guest-.*"
+	controls = " cgroup:memory cgroup:pids cgroup:cpu cgroup:io"
+)
+
+var matrix = []guest{
+	{name: "6.1", machine: machine{kernel: "6.1"}, run: all, skip: allSkip, units: true,
+		facts: "guest kernel:6.1 !kernel:6.2 landlock:2 !landlock:3 lsm:apparmor" + controls},
+	{name: "6.12", machine: machine{kernel: "6.12"}, run: all, skip: allSkip, units: true,
+		facts: "guest kernel:6.12 !kernel:6.13 landlock:6 !landlock:7 lsm:apparmor" + controls},
+	{name: "new", machine: machine{kernel: "new"}, run: all, skip: allSkip, units: true,
+		facts: "guest kernel:6.17 landlock:7 lsm:apparmor" + controls},
+	{name: "6.1-nolandlock", machine: machine{kernel: "6.1", cmdline: "lsm=lockdown,yama,apparmor"}, run: refusals,
+		facts: "guest kernel:6.1 !landlock:1 lsm:apparmor" + controls},
+	{name: "5.10", machine: machine{kernel: "5.10"}, run: "^TestGuest$|^TestScript$/^guest-old$",
+		facts: "guest kernel:5.10 !kernel:5.11 !landlock:1 lsm:apparmor" + controls},
+}
+
+// TestKernels boots the guests that SBX_KERNELS names ("all", "short", or
+// names of the matrix) and runs the tests in each, as root and as a user.
+// SBX_GUEST_RUN chooses other tests of integration, as -run does.
+func TestKernels(t *testing.T) {
+	names := strings.Fields(os.Getenv("SBX_KERNELS"))
+	if len(names) == 0 {
+		t.Skip("SBX_KERNELS names no kernels; see make test-kernels")
+	}
+	guests := slices.Clone(matrix)
+	switch {
+	case slices.Equal(names, []string{"short"}):
+		guests = guests[:1]
+		guests[0].run, guests[0].skip, guests[0].units = short, "^$", false
+	case !slices.Equal(names, []string{"all"}):
+		guests = nil
+		for _, name := range names {
+			i := slices.IndexFunc(matrix, func(g guest) bool { return g.name == name })
+			if i < 0 {
+				t.Fatalf("no kernel %s in the matrix", name)
+			}
+			guests = append(guests, matrix[i])
+		}
+	}
+	if run := os.Getenv("SBX_GUEST_RUN"); run != "" {
+		for i := range guests {
+			guests[i].run, guests[i].skip, guests[i].units = "^TestGuest$|"+run, "^$", false
+		}
+	}
+	start := time.Now()
+	packages := tests[:1]
+	if slices.ContainsFunc(guests, func(g guest) bool { return g.units }) {
+		packages = tests
+	}
+	d, err := layDisks(t.TempDir(), os.Getenv("SBX_BIN"), packages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("disks: %.1fs", time.Since(start).Seconds())
+	for _, g := range guests {
+		t.Run(g.name, func(t *testing.T) { g.test(t, d) })
+	}
+}
+
+// test boots the guest and reports what its tests have reported.
+func (g guest) test(t *testing.T, d disks) {
+	const each = 10 * time.Minute
+	env := []string{"SBX_BIN=/tests/bin/sbx", "SBX_PROBE=/tests/bin/probe", "SBX_MUST_WORK=1", "SBX_GUEST=" + g.facts}
+	for _, role := range []string{"root", "user"} {
+		g.jobs = append(g.jobs, job.Job{
+			Name: role, Dir: "/tests/unit/integration", Env: append(env, "SBX_IT_ONLY="+role), Timeout: each,
+			Args: []string{"/tests/unit/integration/test", "-test.v", "-test.run", g.run, "-test.skip", g.skip},
+		})
+		for _, pkg := range tests[1:] {
+			if g.units {
+				dir := "/tests/unit/" + pkg
+				g.jobs = append(g.jobs, job.Job{Name: role + "/" + pkg, User: role == "user", Dir: dir, Env: env, Timeout: each, Args: []string{dir + "/test", "-test.v"}})
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+each*time.Duration(len(g.jobs)))
+	defer cancel()
+	start := time.Now()
+	results, console, err := g.boot(ctx, t.TempDir(), d)
+	if err != nil {
+		t.Errorf("%v\nconsole:\n%s", err, tail(console, 60))
+	}
+	for _, j := range g.jobs {
+		t.Run(j.Name, func(t *testing.T) {
+			i := slices.IndexFunc(results, func(r job.Result) bool { return r.Name == j.Name })
+			if i < 0 {
+				t.Fatal("was not run")
+			}
+			report(t, results[i])
+		})
+	}
+	t.Logf("%s: %.1fs", g.name, time.Since(start).Seconds())
+}
+
+// tail is the last lines of a text.
+func tail(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
+
+// TestScriptsAskRightly: each script for guests is named so that the matrix
+// finds it.
+func TestScriptsAskRightly(t *testing.T) {
+	files, err := filepath.Glob(repo + "/integration/testdata/guest/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		if base := filepath.Base(name); !strings.HasPrefix(base, "guest-") || !strings.HasSuffix(base, ".txtar") {
+			t.Error(fmt.Errorf("%s: want guest-NAME.txtar", name))
+		}
+	}
+}
