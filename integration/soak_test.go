@@ -99,6 +99,24 @@ func TestSoakFaults(t *testing.T) {
 	}
 }
 
+// TestSoakLaunches is the long form of TestManyLaunches: 10,000 in a row.
+func TestSoakLaunches(t *testing.T) {
+	t.Run("in few namespaces", func(t *testing.T) { inARow(t, 10_000) })
+	t.Run("plainly", func(t *testing.T) { plainly(t, 10_000) })
+}
+
+// TestSoakTogether is the long form of TestManyTogether: 200 at once, ten times.
+func TestSoakTogether(t *testing.T) {
+	for range 10 {
+		together(t, 200)
+	}
+}
+
+// TestSoakKilled is the long form of TestKilledAtAnyInstant.
+func TestSoakKilled(t *testing.T) { killed(t, 10*kills) }
+
+// TestSoakRaced is the long form of TestRaced: 10,000 starts beside renamers.
+func TestSoakRaced(t *testing.T) { raced(t, 10_000) }
 // TestSoakRename races a renamer against the launcher: a directory that is to
 // be shown is exchanged with a link to another all the time. A link that stands
 // there when sbx reads the path is the caller's own word and is followed; one

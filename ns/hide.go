@@ -16,14 +16,14 @@ const (
 )
 
 // Covers makes the empty file and directory that Hide uses.
-type Covers struct{}
+type Covers struct{ Cover step.Slot }
 
 func (Covers) String() string { return "make covers for hidden paths" }
 
 // Compile makes both.
-func (Covers) Compile(a *step.Asm) {
-	a.Sys(unix.SYS_MKNODAT, step.SlotRoot.Arg(), a.Str(rel(coverFile)), step.Int(unix.S_IFREG), step.Int(0))
-	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(coverDir)), step.Int(0))
+func (c Covers) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_MKNODAT, c.Cover.Arg(), a.Str(rel(coverFile)), step.Int(unix.S_IFREG), step.Int(0))
+	a.Sys(unix.SYS_MKDIRAT, c.Cover.Arg(), a.Str(rel(coverDir)), step.Int(0))
 }
 
 // ID tells files apart.

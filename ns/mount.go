@@ -234,14 +234,32 @@ func (Pivot) Compile(a *step.Asm) {
 
 // Detach takes the old root away. It waits for all processors to have
 // forgotten it, so it is left to the init while the target prepares.
-type Detach struct{}
+type Detach struct {
+	// Covers says that the file system with the covers lies over the old root,
+	// where RootBind put it, and goes first.
+	Covers bool
+}
 
-func (Detach) String() string { return "unmount the old root" }
+func (Detach) String() string { return "unmount the old root and verify that nothing lies over the new" }
 
-// Compile unmounts what lies over the current directory, the new root.
-func (Detach) Compile(a *step.Asm) {
+// Compile unmounts what lies over the current directory, the new root, and
+// makes sure that ".." ends there: whatever had been mounted over the caller's
+// root would still be over ours.
+func (d Detach) Compile(a *step.Asm) {
+	const idAt = 144 // struct statx
+	if d.Covers {
+		a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))
+	}
 	a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))
 	a.Sys(unix.SYS_CHDIR, a.Str("/"))
+	here, up := a.Space(256), a.Space(256)
+	stat := func(path string, buf step.Arg) {
+		a.Sys(unix.SYS_STATX, step.Fd(unix.AT_FDCWD), a.Str(path), step.Int(unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT),
+			step.Int(unix.STATX_MNT_ID), buf)
+	}
+	stat(".", here)
+	stat("..", up)
+	a.Equal(here.At(idAt), up.At(idAt), 8)
 }
 
 func rel(path string) string {
@@ -320,18 +338,20 @@ func resolve(a *step.Asm, to step.Slot, path string) {
 }
 
 // RootBind makes the outside's root the inside's, for policies that show
-// everything; the empty root stays for the covers of what is hidden.
+// everything. It is made before anything is mounted over the old root, which
+// would be cloned with it. Beneath it comes an empty root for the covers of what
+// is hidden.
 type RootBind struct{ Bind }
 
-// Compile moves the empty root to step.SlotCover and attaches the tree over
-// it, in its slot.
+// Compile leaves the tree in step.SlotRoot, the empty root in step.SlotCover.
 func (r RootBind) Compile(a *step.Asm) {
-	a.Sys(unix.SYS_FCNTL, step.SlotRoot.Arg(), step.Int(unix.F_DUPFD_CLOEXEC), step.Int(3)).To(step.SlotCover)
-	a.Sys(unix.SYS_CLOSE, step.SlotRoot.Arg())
 	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str("/"),
 		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(step.SlotRoot)
 	same(a, step.SlotRoot, r.Major, r.Minor, r.Ino)
 	setattr(a, step.SlotRoot.Arg(), "", r.attrs(), 0)
-	a.Sys(unix.SYS_MOVE_MOUNT, step.SlotRoot.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
-		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+	fsmount(a, step.SlotCover, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")
+	for _, tree := range [...]step.Slot{step.SlotCover, step.SlotRoot} {
+		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
+			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+	}
 }

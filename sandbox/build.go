@@ -135,7 +135,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// ---- The init, while the target waits for it.
 	in := &plan.Init
 	// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
-	add(in, ns.Detach{})
+	add(in, ns.Detach{Covers: view.root})
 	// It keeps CAP_KILL, where it has it, to signal a target that changes
 	// its user. It can be asked for nothing else.
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: spaces.initCaps(h), Who: "init"})

@@ -61,13 +61,12 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 	if err := v.build(); err != nil {
 		return nil, nil, err
 	}
+	cover := step.SlotRoot
 	if v.root {
-		// Covers lie on the empty root under the outside's.
-		i := slices.IndexFunc(v.steps, func(s step.Step) bool { _, ok := s.(ns.RootBind); return ok })
-		v.steps = slices.Insert(v.steps, i, step.Step(ns.Covers{}))
-	} else {
-		v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{}))
+		// Of the whole outside, the first entry; it brings its own empty root.
+		cover, v.steps = step.SlotCover, v.steps[1:]
 	}
+	v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{Cover: cover}))
 	if notFalse(p.Files.Dev) {
 		if err := v.dir("/dev/pts"); err != nil {
 			return nil, nil, err
@@ -77,10 +76,6 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}} {
 			v.steps = append(v.steps, ns.Symlink{Target: l[0], Path: "/dev/" + l[1]})
 		}
-	}
-	cover := step.SlotRoot
-	if v.root {
-		cover = step.SlotCover
 	}
 	if notFalse(p.Files.Proc) {
 		if err := v.dir("/proc"); err != nil {

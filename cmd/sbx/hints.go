@@ -89,6 +89,8 @@ func stepHint(e *sandbox.StepError) string {
 		switch e.Step.(type) {
 		case ns.Bind, ns.RootBind, ns.Hide:
 			return "the file was replaced while sbx was starting; try again"
+		case ns.Detach:
+			return "something is mounted over the root that sbx was started in; enter a root with nothing over it"
 		case ns.OpenProc:
 			return "something else is mounted at /proc: mount -t proc proc /proc"
 		}

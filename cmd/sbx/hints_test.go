@@ -49,6 +49,9 @@ func TestStepHints(t *testing.T) {
 			t.Errorf("%s: %v: hint %q, want %q", c.step, c.errno, got, c.want)
 		}
 	}
+	if got := hintFor(&sandbox.StepError{Step: ns.Detach{}, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "over the root") {
+		t.Errorf("a root under another: hint %q", got)
+	}
 	for _, s := range []step.Step{ns.Bind{Source: "/a", Dest: "/a"}, ns.Hide{Path: "/a"}} {
 		if got := hintFor(&sandbox.StepError{Step: s, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "replaced while") {
 			t.Errorf("%s, swapped: hint %q", s, got)

@@ -245,6 +245,9 @@ func (a *Asm) Exec(path, argv, envp Arg) *Call {
 // Compare appends a check that n bytes at p are the bytes b.
 func (a *Asm) Compare(p Arg, b []byte) { a.add(OpCompare, []Arg{p, a.Bytes(b), Int(len(b))}) }
 
+// Equal appends a check that n bytes at p are those at q.
+func (a *Asm) Equal(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
+
 // Zero appends the clearing of n bytes at an address of the process itself.
 func (a *Asm) Zero(addr, n uintptr) { a.add(OpZero, []Arg{Int(addr), Int(n)}) }
 
