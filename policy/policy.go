@@ -26,11 +26,7 @@
 // takes those out of the rules inherited. "none" lifts a limit inherited.
 package policy
 
-import (
-	"slices"
-
-	"sbx/policy/seccomp"
-)
+import "sbx/policy/seccomp"
 
 // Policy is one policy. As parsed it holds what one file says; as resolved
 // (see Resolve) the sum of it and everything it extends, with Extends empty
@@ -137,11 +133,15 @@ type PathOptions struct {
 }
 
 // Network restricts TCP by port, by Landlock (ABI 4, Linux 6.7), and with that
-// leaves no other way out: no UDP, MPTCP or other families. Nil lists restrict
-// nothing; an empty one allows no port.
+// leaves no other way out: no UDP (and so no DNS but by TCP), MPTCP, TCP Fast
+// Open or other families; sockets that were handed over stay what they are. Nil
+// lists restrict nothing; an empty one allows no port.
 type Network struct {
 	// Bind and Connect list the ports that may be bound and connected to, in
-	// decimal.
+	// decimal. Bind's "0" is any that the kernel picks. A program that may
+	// listen can have such a one without asking: listen(2) on a socket that
+	// has no port yet is nothing that Landlock checks. So with an empty Bind
+	// no socket listens at all, Unix sockets neither.
 	Bind, Connect []string
 }
 
@@ -199,22 +199,4 @@ type Limits struct {
 // Expect lists what must hold inside, as `sbx policy test` checks it.
 type Expect struct {
 	Allow, Deny []string
-}
-
-// Calls is what the policy says of system calls, with the calls that nesting
-// takes. Whoever compiles, exports or explains a resolved policy asks here, so
-// that all mean the filter that is loaded.
-func (p *Policy) Calls() *seccomp.Policy {
-	calls := p.Seccomp
-	if p.Process.Nest != nil && *p.Process.Nest {
-		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
-		calls.Rules = slices.DeleteFunc(slices.Clone(calls.Rules), hidesOpenat2)
-	}
-	return &calls
-}
-
-// hidesOpenat2 says whether the rule refuses openat2 whatever it is to open, as
-// package policies' kernel does. sbx could not nest without the call.
-func hidesOpenat2(r seccomp.Rule) bool {
-	return len(r.When) == 0 && slices.Equal(r.Syscalls, []string{"openat2"})
 }

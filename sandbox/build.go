@@ -10,7 +10,6 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
 )
@@ -147,34 +146,13 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	to := &plan.Target
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
-	switch walls, nest := p.Process.Landlock, isTrue(p.Process.Nest); {
-	case walls == "off" || nest && walls != "require":
-		// A Landlock domain may not mount, and so could not nest.
-	case nest:
-		return nil, &NeedError{What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
-			Hint: "choose one: landlock = \"auto\" goes with nest = true"}
-	case h.Landlock > 0:
-		// After the mounts: rules name what is inside. Landlock forbids
-		// mounting from here on.
-		// Abstract sockets go with a new network; with the host's they are
-		// closed here, unless all files are there to be written anyway.
-		scope := p.Namespaces.Net == "host" && !plan.AllWritable && !strings.HasPrefix(notifySocket(t.Env), "@")
-		add(to, landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: scope})
-		add(to, rules...)
-		for fd, f := range h.Stdio {
-			if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
-				// /dev/stdin and its like open the file once more.
-				add(to, landlock.StdioRule{ABI: h.Landlock, FD: fd, Read: f.Read, Write: f.Write})
-			}
-		}
-		add(to, landlock.Restrict{})
-		plan.Landlock = true
-	case walls == "require":
-		return nil, &NeedError{What: "require Landlock, which this kernel does not have",
-			Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
-	default:
-		plan.Notes = append(plan.Notes, "this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
+	// After the mounts: rules name what is inside, and inside a domain nothing
+	// can be mounted.
+	walls, err := domain(p, plan, t, h, rules)
+	if err != nil {
+		return nil, err
 	}
+	add(to, walls...)
 	if h.HideCut != "" {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(h.HideCut)))
 	}

@@ -23,12 +23,25 @@ const (
 		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
 	// Devices is for /dev: use what is there.
 	Devices Access = Read | files
+	// Sockets is to connect to Unix sockets of the outside; those that were
+	// bound in the domain need no right.
+	Sockets Access = unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 
 	refer    = unix.LANDLOCK_ACCESS_FS_REFER
 	truncate = unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	ioctlDev = unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	// fileOnly are the rights that a rule on a file may name.
-	fileOnly = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | files
+	fileOnly = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | files | Sockets
+)
+
+// The versions of Landlock (ABI) that brought what sbx asks of it. ABI 8
+// (Linux 7.0) enters a domain with all threads of a process, of which a target
+// has one.
+const (
+	ABIPorts   = 4 // TCP by port, Linux 6.7
+	ABIScopes  = 6 // signals and abstract sockets, Linux 6.12
+	ABILog     = 7 // what the audit log is told, Linux 6.15
+	ABISockets = 9 // Unix sockets by path, Linux 7.1
 )
 
 // handled are the rights that an ABI knows: what a domain does not grant of
@@ -44,10 +57,13 @@ func handled(abi int) Access {
 	if abi >= 5 { // 6.10
 		h |= ioctlDev
 	}
+	if abi >= ABISockets {
+		h |= Sockets
+	}
 	return h
 }
 
-// Ruleset makes an empty domain.
+// Ruleset makes an empty domain, of as much as the ABI knows.
 //
 // From ABI 6 on (Linux 6.12) the target cannot send signals out of it: at a
 // terminal it shares its process group with the launcher and the shell, and a
@@ -58,42 +74,69 @@ type Ruleset struct {
 	// (ABI 6, Linux 6.12). Older kernels: no such wall; the network
 	// namespace is.
 	ScopeAbstract bool
+	// Bind and Connect close all TCP ports but those of Port steps. Build
+	// has seen to it that the ABI knows how.
+	Bind, Connect bool
 }
 
 func (r Ruleset) String() string {
 	s := fmt.Sprintf("make a Landlock domain, ABI %d", r.ABI)
-	if r.scoped() != 0 {
+	at := r.attr()
+	if at.scoped != 0 {
 		s += ", no signals out of it"
 	}
-	if r.scoped()&unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET != 0 {
+	if at.scoped&unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET != 0 {
 		s += ", no abstract sockets of the outside"
+	}
+	if at.fs&Sockets != 0 {
+		s += ", no Unix sockets of the outside"
+	}
+	if at.net&unix.LANDLOCK_ACCESS_NET_BIND_TCP != 0 {
+		s += ", no TCP port to bind"
+	}
+	if at.net&unix.LANDLOCK_ACCESS_NET_CONNECT_TCP != 0 {
+		s += ", none to connect to"
 	}
 	return s
 }
 
-func (r Ruleset) scoped() uint64 {
-	switch {
-	case r.ABI < 6:
-		return 0
-	case r.ScopeAbstract:
-		return unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+// attr is struct landlock_ruleset_attr, of which a kernel takes the first size
+// bytes.
+type attr struct {
+	fs          Access
+	net, scoped uint64
+	size        int
+}
+
+// attr is what of the ruleset an ABI can be asked for.
+func (r Ruleset) attr() attr {
+	at := attr{fs: handled(r.ABI), size: 8}
+	if r.ABI >= ABIPorts {
+		at.size = 16
+		if r.Bind {
+			at.net |= unix.LANDLOCK_ACCESS_NET_BIND_TCP
+		}
+		if r.Connect {
+			at.net |= unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+		}
 	}
-	return unix.LANDLOCK_SCOPE_SIGNAL
+	if r.ABI >= ABIScopes {
+		at.size = 24
+		at.scoped = unix.LANDLOCK_SCOPE_SIGNAL
+		if r.ScopeAbstract {
+			at.scoped |= unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+		}
+	}
+	return at
 }
 
 // Compile leaves the ruleset in step.SlotRuleset.
 func (r Ruleset) Compile(a *step.Asm) {
-	attr := binary.NativeEndian.AppendUint64(nil, uint64(handled(r.ABI)))
-	attr = binary.NativeEndian.AppendUint64(attr, 0)
-	attr = binary.NativeEndian.AppendUint64(attr, r.scoped())
-	size := 8
-	if r.ABI >= 4 { // 6.7
-		size = 16
-	}
-	if r.ABI >= 6 {
-		size = 24
-	}
-	a.Sys(unix.SYS_LANDLOCK_CREATE_RULESET, a.Bytes(attr[:size]), step.Int(size), step.Int(0)).To(step.SlotRuleset)
+	at := r.attr()
+	b := binary.NativeEndian.AppendUint64(nil, uint64(at.fs))
+	b = binary.NativeEndian.AppendUint64(b, at.net)
+	b = binary.NativeEndian.AppendUint64(b, at.scoped)
+	a.Sys(unix.SYS_LANDLOCK_CREATE_RULESET, a.Bytes(b[:at.size]), step.Int(at.size), step.Int(0)).To(step.SlotRuleset)
 }
 
 // Rule grants rights on a path of the inside and all below it.
@@ -113,6 +156,8 @@ func (r Rule) String() string {
 		what = "write"
 	case Devices:
 		what = "use devices"
+	case Sockets:
+		what = "connect to sockets"
 	}
 	return fmt.Sprintf("allow Landlock %s at %s", what, step.Quote(r.Path))
 }
@@ -163,16 +208,6 @@ func (r StdioRule) Compile(a *step.Asm) {
 	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
 	attr = binary.NativeEndian.AppendUint32(attr, uint32(r.FD))
 	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), a.Bytes(attr), step.Int(0))
-}
-
-// Restrict enters the domain for good.
-type Restrict struct{}
-
-func (Restrict) String() string { return "enter the Landlock domain" }
-
-// Compile is one landlock_restrict_self(2); no_new_privs is set by then.
-func (Restrict) Compile(a *step.Asm) {
-	a.Sys(unix.SYS_LANDLOCK_RESTRICT_SELF, step.SlotRuleset.Arg(), step.Int(0))
 }
 
 // ABI is the kernel's Landlock version, 0 where it has none or has it switched

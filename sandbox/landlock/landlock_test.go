@@ -26,6 +26,7 @@ func TestABIs(t *testing.T) {
 		{1, unix.LANDLOCK_ACCESS_FS_MAKE_FIFO, "mkfifo"}, {1, unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK, "mknod b"},
 		{1, unix.LANDLOCK_ACCESS_FS_MAKE_SYM, "symlink"}, {2, unix.LANDLOCK_ACCESS_FS_REFER, "refer"},
 		{3, unix.LANDLOCK_ACCESS_FS_TRUNCATE, "truncate"}, {5, unix.LANDLOCK_ACCESS_FS_IOCTL_DEV, "ioctl"},
+		{9, unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX, "connect to a socket's path"},
 	}
 	for abi := 1; abi <= 9; abi++ {
 		var want Access
@@ -44,9 +45,51 @@ func TestABIs(t *testing.T) {
 	if Read&^(unix.LANDLOCK_ACCESS_FS_EXECUTE|unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_READ_DIR) != 0 {
 		t.Error("reading includes more than that")
 	}
-	for abi, want := range map[int]uint64{5: 0, 6: 3, 7: 3} {
-		if got := (Ruleset{ABI: abi, ScopeAbstract: true}).scoped(); got != want {
-			t.Errorf("ABI %d scopes %#x, want %#x", abi, got, want)
+}
+
+// TestDowngrade holds, for each version of Landlock, all that is asked of it
+// when everything is wanted and when nothing is, to the byte.
+func TestDowngrade(t *testing.T) {
+	for abi, want := range [...]struct {
+		fs          Access
+		net, scoped uint64 // with everything wanted
+		size        int
+		quiet, log  int // flags of landlock_restrict_self
+		text        string
+	}{
+		1:  {0x1fff, 0, 0, 8, 0, 0, "ABI 1"},
+		2:  {0x3fff, 0, 0, 8, 0, 0, "ABI 2"},
+		3:  {0x7fff, 0, 0, 8, 0, 0, "ABI 3"},
+		4:  {0x7fff, 3, 0, 16, 0, 0, "ABI 4, no TCP port to bind, none to connect to"},
+		5:  {0xffff, 3, 0, 16, 0, 0, "ABI 5, no TCP port to bind, none to connect to"},
+		6:  {0xffff, 3, 3, 24, 0, 0, "ABI 6, no signals out of it, no abstract sockets of the outside, no TCP port to bind, none to connect to"},
+		7:  {0xffff, 3, 3, 24, 4, 2, "ABI 7, no signals out of it, no abstract sockets of the outside, no TCP port to bind, none to connect to"},
+		8:  {0xffff, 3, 3, 24, 4, 2, "ABI 8, no signals out of it, no abstract sockets of the outside, no TCP port to bind, none to connect to"},
+		9:  {0x1ffff, 3, 3, 24, 4, 2, "ABI 9, no signals out of it, no abstract sockets of the outside, no Unix sockets of the outside, no TCP port to bind, none to connect to"},
+		10: {0x1ffff, 3, 3, 24, 4, 2, "ABI 10, no signals out of it, no abstract sockets of the outside, no Unix sockets of the outside, no TCP port to bind, none to connect to"},
+	} {
+		if abi == 0 {
+			continue // no Landlock, and no ruleset
+		}
+		all := Ruleset{ABI: abi, ScopeAbstract: true, Bind: true, Connect: true}
+		if got := all.attr(); got != (attr{want.fs, want.net, want.scoped, want.size}) {
+			t.Errorf("ABI %d: everything is %+v", abi, got)
+		}
+		if got := all.String(); got != "make a Landlock domain, "+want.text {
+			t.Errorf("ABI %d: everything says %q", abi, got)
+		}
+		few := attr{want.fs, 0, want.scoped &^ unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, want.size}
+		if got := (Ruleset{ABI: abi}).attr(); got != few {
+			t.Errorf("ABI %d: the least is %+v", abi, got)
+		}
+		if got := (Ruleset{ABI: abi, Bind: true}).attr().net; got != want.net&1 {
+			t.Errorf("ABI %d: binding restricts %#x", abi, got)
+		}
+		if got := (Ruleset{ABI: abi, Connect: true}).attr().net; got != want.net&2 {
+			t.Errorf("ABI %d: connecting restricts %#x", abi, got)
+		}
+		if quiet, log := (Restrict{ABI: abi}).flags(), (Restrict{ABI: abi, Log: true}).flags(); quiet != want.quiet || log != want.log {
+			t.Errorf("ABI %d: flags %#x, with log %#x", abi, quiet, log)
 		}
 	}
 }
@@ -66,7 +109,7 @@ func TestKernel(t *testing.T) {
 	}
 	for abi := 1; abi <= machine; abi++ {
 		var a step.Asm
-		Ruleset{ABI: abi, ScopeAbstract: true}.Compile(&a)
+		Ruleset{ABI: abi, ScopeAbstract: true, Bind: true, Connect: true}.Compile(&a)
 		tab, err := a.Link()
 		if err != nil {
 			t.Fatal(err)
@@ -75,6 +118,23 @@ func TestKernel(t *testing.T) {
 		fd, _, errno := unix.RawSyscall(c.Nr, c.Arg[0], c.Arg[1], c.Arg[2])
 		if errno != 0 {
 			t.Fatalf("ABI %d: make a ruleset: %v", abi, errno)
+		}
+		if abi >= ABIPorts {
+			for _, p := range []Port{{Port: 0, Bind: true}, {Port: 65535, Connect: true}, {Port: 80, Bind: true, Connect: true}} {
+				var a step.Asm
+				p.Compile(&a)
+				rule, err := a.Link()
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := rule.Calls[0]
+				if _, _, errno := unix.RawSyscall6(c.Nr, fd, c.Arg[1], c.Arg[2], c.Arg[3], 0, 0); errno != 0 {
+					t.Errorf("ABI %d: %v: %v", abi, p, errno)
+				}
+				if err := rule.Free(); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 		for _, r := range []Rule{{abi, "/etc/passwd", Write, true}, {abi, "/tmp", Write, false}, {abi, "/dev", Devices, false}} {
 			var a step.Asm

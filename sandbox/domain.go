@@ -1,0 +1,109 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policy"
+	"sbx/sandbox/landlock"
+	"sbx/sandbox/step"
+)
+
+// domain is the target's Landlock domain: the policy's files once more, its
+// ports, and what there is to keep signals and sockets inside. None where the
+// policy or the kernel has none, and what that leaves open is noted.
+func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) ([]step.Step, error) {
+	walls, nest := p.Process.Landlock, isTrue(p.Process.Nest)
+	restricted := p.Network.Bind != nil || p.Network.Connect != nil
+	note := func(s string) { plan.Notes = append(plan.Notes, s) }
+	switch {
+	case nest && walls == "require":
+		return nil, &NeedError{What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
+			Hint: "choose one: landlock = \"auto\" goes with nest = true"}
+	case restricted && nest:
+		return nil, &NeedError{What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
+			Hint: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
+	case restricted && walls == "off":
+		return nil, &NeedError{What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
+			Hint: "say landlock = \"auto\" in the policy's [process]"}
+	case restricted && h.Landlock < landlock.ABIPorts:
+		return nil, &NeedError{What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, abiName(h.Landlock)),
+			Hint: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
+	case walls == "off" || nest:
+		// A Landlock domain may not mount, and so could not nest.
+		if isTrue(p.Process.LandlockLog) {
+			note("there is no Landlock domain, and so nothing for landlock_log to log")
+		}
+		return nil, nil
+	case h.Landlock == 0 && walls == "require":
+		return nil, &NeedError{What: "require Landlock, which this kernel does not have",
+			Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+	case h.Landlock == 0:
+		note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
+		return nil, nil
+	}
+	if isTrue(p.Process.LandlockLog) && h.Landlock < landlock.ABILog {
+		note("this kernel does not log what Landlock denies: that takes Linux 6.15")
+	}
+	plan.Landlock = true
+	// Abstract sockets go with a new network; with the host's they are closed
+	// here, unless all files are there to be written anyway.
+	scope := p.Namespaces.Net == "host" && !plan.AllWritable && !strings.HasPrefix(notifySocket(t.Env), "@")
+	steps := []step.Step{landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil}}
+	steps = append(steps, rules...)
+	for fd, f := range h.Stdio {
+		if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
+			// /dev/stdin and its like open the file once more.
+			steps = append(steps, landlock.StdioRule{ABI: h.Landlock, FD: fd, Read: f.Read, Write: f.Write})
+		}
+	}
+	open, err := ports(p.Network)
+	if err != nil {
+		return nil, err
+	}
+	steps = append(steps, open...)
+	return append(steps, landlock.Restrict{ABI: h.Landlock, Log: isTrue(p.Process.LandlockLog)}), nil
+}
+
+func abiName(abi int) string {
+	if abi == 0 {
+		return "none"
+	}
+	return strconv.Itoa(abi)
+}
+
+// ports opens what the policy names, in order of number.
+func ports(n policy.Network) ([]step.Step, error) {
+	var list []landlock.Port
+	add := func(names []string, mark func(*landlock.Port)) error {
+		for _, name := range names {
+			port, err := strconv.ParseUint(name, 10, 16)
+			if err != nil {
+				return fmt.Errorf("allow TCP port %s: not a number from 0 to 65535", step.Quote(name))
+			}
+			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == uint16(port) })
+			if i < 0 {
+				i = len(list)
+				list = append(list, landlock.Port{Port: uint16(port)})
+			}
+			mark(&list[i])
+		}
+		return nil
+	}
+	if err := add(n.Bind, func(x *landlock.Port) { x.Bind = true }); err != nil {
+		return nil, err
+	}
+	if err := add(n.Connect, func(x *landlock.Port) { x.Connect = true }); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b landlock.Port) int { return int(a.Port) - int(b.Port) })
+	steps := make([]step.Step, len(list))
+	for i, x := range list {
+		steps[i] = x
+	}
+	return steps, nil
+}
