@@ -20,9 +20,9 @@ type bait struct {
 	tcp, udp, unix       atomic.Int64
 }
 
-func layBait(t *testing.T) *bait {
+func layBait(t *testing.T, name ...string) *bait {
 	t.Helper()
-	b := &bait{path: filepath.Join(t.TempDir(), "bait"), abstract: fmt.Sprintf("sbx-bait-%d", os.Getpid())}
+	b := &bait{path: filepath.Join(t.TempDir(), "bait"), abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
 	accept := func(l net.Listener, count *atomic.Int64) {
 		t.Cleanup(func() {
 			if err := l.Close(); err != nil {

@@ -152,6 +152,8 @@ func stepHint(e *sandbox.StepError) string {
 			return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"
 		}
 		return "start elsewhere with --dir, or show the directory with --read"
+	case landlock.Port:
+		return "this kernel's Landlock knows no ports; say net = \"new\" in the policy's [namespaces] in the place of [network]"
 	case landlock.Ruleset, landlock.Rule, landlock.Restrict:
 		return "say landlock = \"off\" in the policy's [process] to do without this wall"
 	case process.DropGroups:
