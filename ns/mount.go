@@ -284,13 +284,7 @@ func setattr(a *step.Asm, fd step.Arg, path string, set, propagation uint64) {
 
 // same makes sure that fd is the planned file.
 func same(a *step.Asm, fd step.Slot, major, minor uint32, ino uint64) {
-	const inoAt, devAt = 32, 136 // struct statx
-	buf := a.Scratch()
-	a.Sys(unix.SYS_STATX, fd.Arg(), a.Str(""), step.Int(unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT),
-		step.Int(unix.STATX_INO), buf)
-	dev := binary.NativeEndian.AppendUint32(nil, major)
-	a.Compare(buf.At(inoAt), binary.NativeEndian.AppendUint64(nil, ino))
-	a.Compare(buf.At(devAt), binary.NativeEndian.AppendUint32(dev, minor))
+	isFile(a, fd, "", unix.AT_EMPTY_PATH, major, minor, ino)
 }
 
 // fsmount makes a detached file system with options in pairs.

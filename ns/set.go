@@ -20,6 +20,7 @@ const (
 	IPC    Set = unix.CLONE_NEWIPC    // ipc_namespaces(7), Linux 2.6.19
 	UTS    Set = unix.CLONE_NEWUTS    // uts_namespaces(7), Linux 2.6.19
 	Cgroup Set = unix.CLONE_NEWCGROUP // cgroup_namespaces(7), Linux 4.6
+	Time   Set = unix.CLONE_NEWTIME   // time_namespaces(7), Linux 5.6
 )
 
 // Names lists the set's members, in the order of the constants above.
@@ -28,7 +29,7 @@ func (s Set) Names() []string {
 	for _, k := range [...]struct {
 		set  Set
 		name string
-	}{{User, "user"}, {Mount, "mount"}, {PID, "pid"}, {Net, "net"}, {IPC, "ipc"}, {UTS, "uts"}, {Cgroup, "cgroup"}} {
+	}{{User, "user"}, {Mount, "mount"}, {PID, "pid"}, {Net, "net"}, {IPC, "ipc"}, {UTS, "uts"}, {Cgroup, "cgroup"}, {Time, "time"}} {
 		if s&k.set != 0 {
 			list = append(list, k.name)
 		}

@@ -84,19 +84,34 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
 	setup := &plan.Setup
-	if spaces.has(ns.User) {
+	spaces.joinSteps(h, plan)
+	time := spaces.new&ns.Time != 0
+	switch user := spaces.new&ns.User != 0; {
+	case user:
 		// First of all: until the ids are mapped the child owns nothing,
 		// and a process that is not dumpable may not write its own maps.
-		add(setup, ns.OpenProc{}, ns.IDMap{UID: spaces.uid, GID: spaces.gid, OutsideUID: h.UID, OutsideGID: h.GID})
+		if len(spaces.joins) == 0 {
+			add(setup, ns.OpenProc{})
+		}
+		add(setup, ns.IDMap{UID: spaces.uid, GID: spaces.gid, OutsideUID: h.UID, OutsideGID: h.GID})
 		if !isTrue(p.Process.Nest) {
 			// The second wall before new user namespaces, for the day that
 			// the filter has a hole. It takes CAP_SYS_RESOURCE in the new
 			// one; in the host's it would be the whole machine's number.
 			add(setup, ns.NoUsers{})
 		}
+	case spaces.joined(ns.User):
+		// A change of user takes the death signal away, so before that.
+		add(setup, process.DropGroups{IfAllowed: true}, process.Become{UID: spaces.uid, GID: spaces.gid})
+	case time && len(spaces.joins) == 0:
+		add(setup, ns.OpenProc{})
+	}
+	if time {
+		// While its file below /proc/self is its own, as for the ids.
+		add(setup, ns.Clocks{Monotonic: spaces.monotonic, Boottime: spaces.boottime})
 	}
 	// Before anything can be left behind by a launcher that is killed.
-	add(setup, process.DieWithLauncher{})
+	add(setup, process.DieWithLauncher{Left: len(spaces.joins) > 0})
 	// Before there is anybody inside who could look (runc's CVE-2016-9962).
 	add(setup, process.Undumpable{})
 	if !h.Terminal {
@@ -122,14 +137,14 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// After all mounts, which need the sources of the outside; before any
 	// capability goes, as it needs CAP_SYS_ADMIN.
 	add(setup, ns.Pivot{})
-	if !spaces.has(ns.User) && !h.GroupsFixed {
+	if !spaces.has(ns.User) && spaces.groups(h) {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
 	}
 	// Init and target alike, so before the fork, and while CAP_SETPCAP is
 	// there: the permitted set comes last of the five.
 	add(setup, caps.Ambient{Keep: ambient}, caps.Bounding{Keep: keep, Last: h.LastCap},
 		caps.Securebits{RootKeeps: keep != 0 && spaces.uid == 0})
-	add(setup, process.Fork{})
+	add(setup, process.Fork{Copy: time})
 
 	// ---- The init, while the target waits for it.
 	in := &plan.Init

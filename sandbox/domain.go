@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/step"
@@ -52,7 +53,7 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 	plan.Landlock = true
 	// Abstract sockets go with a new network; with the host's they are closed
 	// here, unless all files are there to be written anyway.
-	scope := p.Namespaces.Net == "host" && !plan.AllWritable && !strings.HasPrefix(notifySocket(t.Env), "@")
+	scope := plan.New&ns.Net == 0 && !plan.AllWritable && !strings.HasPrefix(notifySocket(t.Env), "@")
 	steps := []step.Step{landlock.Ruleset{ABI: h.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil}}
 	steps = append(steps, rules...)
 	for fd, f := range h.Stdio {

@@ -51,6 +51,9 @@ type Host struct {
 	// read and should not.
 	Masks []Hidden
 
+	// Spaces are the namespaces that the policy names by path.
+	Spaces map[string]Space
+
 	fds []int // keep what Files describes from being replaced and reused
 }
 
@@ -138,6 +141,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 				st.Mode&unix.S_IFMT == unix.S_IFIFO && fifoNamed(fd)}
 		}
 	}
+	h.spaces(p.Namespaces)
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
 	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
 	var core unix.Rlimit

@@ -18,6 +18,11 @@ type Plan struct {
 	Name string
 	// New are the namespaces that the child is made in.
 	New ns.Set
+	// Joined are the namespaces that it enters, and Join is how: by a process
+	// that ends when it has made the child in them. Without Joined there is
+	// none.
+	Joined ns.Set
+	Join   []step.Step
 	// Setup is done by the child that then becomes the init, Target by the
 	// process that becomes the target, Init by the init while the target
 	// waits.
@@ -42,7 +47,12 @@ func (p *Plan) steps(f func(in string, s step.Step)) {
 	for _, s := range prepare {
 		f("keeper", s)
 	}
-	f("launcher", namespacesStep{p.New})
+	if len(p.Join) == 0 {
+		f("launcher", namespacesStep{p.New})
+	}
+	for _, s := range p.Join {
+		f("join", s)
+	}
 	for _, s := range p.Setup {
 		f("setup", s)
 	}
@@ -57,12 +67,18 @@ func (p *Plan) steps(f func(in string, s step.Step)) {
 	}
 }
 
-// namespacesStep is the clone3(2) of the launcher as the plan shows it.
+// namespacesStep is the clone3(2) of the launcher as the plan shows it, or of
+// the process that has joined others before.
 type namespacesStep struct{ set ns.Set }
 
-func (n namespacesStep) String() string { return "make new namespaces: " + n.set.String() }
+func (n namespacesStep) String() string { return "make new namespaces: " + (n.set &^ ns.Time).String() }
 
-func (namespacesStep) Compile(*step.Asm) {}
+// flags are clone3(2)'s. A time namespace made by it would be entered at once,
+// with no moment to shift its clocks.
+func (n namespacesStep) flags() uint64 { return uint64(n.set &^ ns.Time) }
+
+// Compile is for the process that has joined.
+func (n namespacesStep) Compile(a *step.Asm) { a.Enter(n.flags()) }
 
 // String is the plan for people, a step a line: what --dry-run prints.
 func (p *Plan) String() string {
@@ -90,9 +106,10 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Policy     string   `json:"policy"`
 		Namespaces []string `json:"namespaces"`
+		Joined     []string `json:"joined,omitempty"`
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
-	}{Policy: p.Name, Namespaces: p.New.Names(), Notes: p.Notes}
+	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
 	p.steps(func(in string, s step.Step) {
 		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
 		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind})

@@ -63,7 +63,6 @@ func TestRefusals(t *testing.T) {
 		}, "require Landlock and nest"},
 		{"host user namespace", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.User = "host" }, "CAP_SYS_ADMIN"},
 		{"host pid namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.PID = "host" }, "pid namespace"},
-		{"joined namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.Net = "/run/ns" }, "joining"},
 		{"another id without a namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.UID = ptr(5) }, "be uid 5: the user namespace is the host's"},
 		{"an id out of range", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.GID = ptr(1<<32 - 1) }, "ids go from 0"},
 		{"a negative id", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.UID = ptr(-1) }, "ids go from 0"},

@@ -1,9 +1,12 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sbx/caps"
 	"sbx/ns"
@@ -11,16 +14,25 @@ import (
 	"sbx/sandbox/step"
 )
 
-// spaces is what becomes of the namespaces: those that are made new. All
-// others are the host's.
+// spaces is what becomes of the namespaces: those that are made new and those
+// that are joined, in order. All others are the host's.
 type spaces struct {
-	new ns.Set
+	new   ns.Set
+	joins []ns.Join
 	// uid and gid are the target's ids in its user namespace.
 	uid, gid int
+	// monotonic and boottime are how far a new time namespace is shifted.
+	monotonic, boottime time.Duration
 }
 
-// has says whether the target has a namespace of its own of the kind.
-func (s spaces) has(k ns.Set) bool { return s.new&k != 0 }
+// has says whether the target's namespace of the kind is another than the
+// host's.
+func (s spaces) has(k ns.Set) bool { return s.new&k != 0 || s.joined(k) }
+
+// joined says whether it is one that was there before.
+func (s spaces) joined(k ns.Set) bool {
+	return slices.ContainsFunc(s.joins, func(j ns.Join) bool { return j.Kind == k })
+}
 
 // namespaces decides which are new.
 func namespaces(p *policy.Policy, h *Host) (spaces, error) {
@@ -32,19 +44,22 @@ func namespaces(p *policy.Policy, h *Host) (spaces, error) {
 		name string
 		must bool
 	}{{n.Mount, ns.Mount, "mount", true}, {n.PID, ns.PID, "pid", true}, {n.Net, ns.Net, "net", false},
-		{n.IPC, ns.IPC, "ipc", false}, {n.UTS, ns.UTS, "uts", false}, {n.Cgroup, ns.Cgroup, "cgroup", false}} {
+		{n.IPC, ns.IPC, "ipc", false}, {n.UTS, ns.UTS, "uts", false}, {n.Cgroup, ns.Cgroup, "cgroup", false}, {cmp.Or(n.Time, "host"), ns.Time, "time", false}} {
 		switch {
 		case k.say == "" || k.say == "new":
 			s.new |= k.set
 		case k.say == "host" && !k.must:
 		case k.say == "host":
 			return s, fmt.Errorf("use the host's %s namespace: not possible, the view and the init need a new one", k.name)
+		case k.must:
+			return s, fmt.Errorf("join %s namespace %s: not possible yet", k.name, step.Quote(k.say))
 		default:
-			return s, fmt.Errorf("use %s namespace %s: joining a namespace is not possible yet", k.name, step.Quote(k.say))
+			j, err := h.joinStep(k.set, k.say)
+			if err != nil {
+				return s, err
+			}
+			s.joins = append(s.joins, j)
 		}
-	}
-	if n.Time != "" && n.Time != "host" {
-		return s, fmt.Errorf("use time namespace %s: only \"host\" is possible yet", step.Quote(n.Time))
 	}
 	switch n.User {
 	case "", "auto":
@@ -59,9 +74,58 @@ func namespaces(p *policy.Policy, h *Host) (spaces, error) {
 				Hint: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
 		}
 	default:
-		return s, fmt.Errorf("use user namespace %s: joining a namespace is not possible yet", step.Quote(n.User))
+		j, err := h.joinStep(ns.User, n.User)
+		if err != nil {
+			return s, err
+		}
+		// A user has the right to the others only in there; root has it by
+		// what it loses in there.
+		if h.Caps&caps.Admin == 0 {
+			s.joins = slices.Insert(s.joins, 0, j)
+		} else {
+			s.joins = append(s.joins, j)
+		}
+		if n.UID == nil || n.GID == nil {
+			// Who has no number there would count as "nobody", by an accident.
+			return s, &NeedError{What: "join user namespace " + step.Quote(n.User) + " without knowing as whom",
+				Hint: "say uid and gid, of that namespace, in the policy's [namespaces]"}
+		}
+	}
+	if err := s.clocks(n); err != nil {
+		return s, err
 	}
 	return s, s.ids(n)
+}
+
+// clocks takes in what a policy says of the time.
+func (s *spaces) clocks(n policy.Namespaces) error {
+	for _, c := range [...]struct {
+		say string
+		to  *time.Duration
+	}{{n.Monotonic, &s.monotonic}, {n.Boottime, &s.boottime}} {
+		if c.say == "" {
+			continue
+		}
+		var err error
+		switch *c.to, err = time.ParseDuration(c.say); {
+		case err != nil:
+			return fmt.Errorf("shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", step.Quote(c.say))
+		case s.new&ns.Time == 0:
+			return &NeedError{What: "shift a clock by " + c.say + ": the time namespace is not a new one",
+				Hint: "say time = \"new\" in the policy's [namespaces]"}
+		}
+	}
+	if s.new&ns.Time != 0 && s.joined(ns.User) {
+		// Its offsets could be written only while the process can be traced,
+		// and those in the joined namespace could be the ones to do it.
+		return &NeedError{What: "make a new time namespace in a joined user namespace", Hint: "say time = \"host\", or user = \"new\""}
+	}
+	return nil
+}
+
+// groups says whether the supplementary groups can be dropped outside.
+func (s spaces) groups(h *Host) bool {
+	return h.Caps&caps.Admin != 0 && !h.GroupsFixed
 }
 
 // ids takes in what a policy says of single namespaces: ids and the host's

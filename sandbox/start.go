@@ -82,10 +82,17 @@ func (p *Plan) Start() (*Process, error) {
 		ps.free()
 		return nil, fmt.Errorf("lay out the status page: %w", err)
 	}
-	ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, child.Config{
-		Flags: uint64(p.New), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack})
+	cfg := child.Config{Flags: namespacesStep{p.New}.flags(), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack}
+	if len(p.Join) > 0 {
+		cfg.Flags = 0
+	}
+	if ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, cfg); err != nil {
+		err = &StepError{namespacesStep{p.New}, err}
+	} else if len(p.Join) > 0 {
+		err = ps.entered()
+	}
 	if err != nil {
-		err = errors.Join(&StepError{namespacesStep{p.New}, err}, ps.keeper.end())
+		err = errors.Join(err, ps.keeper.end())
 		ps.free()
 		return nil, err
 	}
@@ -95,7 +102,7 @@ func (p *Plan) Start() (*Process, error) {
 // compile is the table: set-up, target, then init's part from initAt on.
 func (p *Plan) compile(launcher, notify int) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{Launcher: launcher, Notify: notify}
-	asm.Grow(len(p.Setup) + len(p.Target) + len(p.Init))
+	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
 	add := func(list []step.Step) {
 		for _, s := range list {
@@ -107,6 +114,7 @@ func (p *Plan) compile(launcher, notify int) (asm *step.Asm, initAt int) {
 			s.Compile(asm)
 		}
 	}
+	add(p.Join)
 	add(p.Setup)
 	add(p.Target)
 	initAt = asm.Len()
@@ -116,7 +124,7 @@ func (p *Plan) compile(launcher, notify int) (asm *step.Asm, initAt int) {
 
 // stepAt is the step that compile numbered n.
 func (p *Plan) stepAt(n int) step.Step {
-	for _, list := range [...][]step.Step{p.Setup, p.Target, p.Init} {
+	for _, list := range [...][]step.Step{p.Join, p.Setup, p.Target, p.Init} {
 		if n < len(list) {
 			return list[n]
 		}

@@ -12,7 +12,6 @@ func unsupported(p *policy.Policy) error {
 	}{
 		{p.Limits != (policy.Limits{}), "hold the policy's [limits]"},
 		{isTrue(n.Ranges), "map ranges of ids"},
-		{n.Monotonic != "" || n.Boottime != "", "shift clocks"},
 		{len(f.Overlay) > 0, "mount an overlay"},
 		{len(f.Directories) > 0, "make directories"},
 		{len(f.Sockets) > 0, "allow single sockets"},

@@ -147,6 +147,24 @@ func stepHint(e *sandbox.StepError) string {
 		if is(unix.EPERM) {
 			return "an outer sandbox forbids new networks; use --net host if that is acceptable"
 		}
+	case ns.Join:
+		if is(unix.EPERM) {
+			return "it takes CAP_SYS_ADMIN in the user namespace that owns it: join that one too (user = \"/path\"), or run sbx as root"
+		}
+		if is(unix.EINVAL) && s.Kind == ns.User {
+			return "it is the caller's own: say user = \"host\", or \"auto\""
+		}
+	case ns.Clocks:
+		if is(unix.EINVAL) {
+			return "time namespaces take Linux 5.6 or newer, built with CONFIG_TIME_NS"
+		}
+		if is(unix.ERANGE) {
+			return "shifted so far a clock would stand before zero or at the end of time"
+		}
+	case process.Become:
+		if is(unix.EINVAL) {
+			return "the user namespace has no such uid or gid; its /proc/PID/uid_map and gid_map say which it has"
+		}
 	case process.Chdir:
 		if is(unix.EACCES) {
 			return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"

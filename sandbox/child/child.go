@@ -50,7 +50,10 @@ type Status struct {
 	// Forked is 1 once the target's process is there, and with it somebody
 	// who gets the terminal's signals by himself.
 	Forked uint32
-	slot   [step.NumSlots]uintptr
+	// Entered is the process in the namespaces that were joined, as the
+	// launcher sees it, once it is there; see OpEnter.
+	Entered uint32
+	slot    [step.NumSlots]uintptr
 	// What init's system calls write to is here because its stack is short.
 	mask uint64
 	info [128]byte // siginfo_t
@@ -190,6 +193,10 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target
 		}
 		if c.HasWant && r != c.Want {
 			fail(st, i, 0, r)
+		}
+		if c.Op == step.OpEnter && r != 0 {
+			st.Entered = uint32(r)
+			exit(0)
 		}
 		if c.Save != 0 {
 			st.slot[(c.Save-1)%step.NumSlots] = r

@@ -14,18 +14,49 @@ import (
 
 // DieWithLauncher makes the launcher's death the child's (prctl(2),
 // PR_SET_PDEATHSIG) and makes sure that it has not happened already.
-type DieWithLauncher struct{}
+type DieWithLauncher struct {
+	// Left says that LeaveLauncher has been done.
+	Left bool
+}
 
 func (DieWithLauncher) String() string { return "die with the launcher" }
 
 // Compile sets the signal first and only then looks: the launcher's end of
 // the socket hangs up exactly when it is gone.
-func (DieWithLauncher) Compile(a *step.Asm) {
+func (d DieWithLauncher) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_PDEATHSIG), step.Int(int(unix.SIGKILL)))
-	a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher))
+	if !d.Left {
+		a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher))
+	}
 	pollfd := binary.NativeEndian.AppendUint32(nil, uint32(a.Notify))
 	pollfd = binary.NativeEndian.AppendUint32(pollfd, 0) // only POLLHUP and POLLERR
 	a.Sys(unix.SYS_PPOLL, a.Bytes(pollfd), step.Int(1), a.Space(16), step.Int(0), step.Int(0)).Expect(0)
+}
+
+// LeaveLauncher lets go of the launcher's end of the socket, so that it hangs
+// up with the launcher whatever becomes of this process.
+type LeaveLauncher struct{}
+
+func (LeaveLauncher) String() string { return "let go of the launcher's socket" }
+
+// Compile is one close(2).
+func (LeaveLauncher) Compile(a *step.Asm) { a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher)) }
+
+// Become takes other ids, of the user namespace that has been joined. They
+// must be mapped there: the kernel refuses others.
+type Become struct{ UID, GID int }
+
+func (b Become) String() string { return fmt.Sprintf("become user %d and group %d", b.UID, b.GID) }
+
+// Compile changes all three of each. The capabilities stay meanwhile
+// (SECBIT_NO_SETUID_FIXUP), for the steps to come.
+func (b Become) Compile(a *step.Asm) {
+	const noSetuidFixup = 1 << 2
+	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_SECUREBITS), step.Int(noSetuidFixup))
+	a.Sys(unix.SYS_SETRESGID, step.Int(b.GID), step.Int(b.GID), step.Int(b.GID))
+	a.Sys(unix.SYS_SETRESUID, step.Int(b.UID), step.Int(b.UID), step.Int(b.UID))
+	a.Sys(unix.SYS_GETEGID).Expect(b.GID)
+	a.Sys(unix.SYS_GETEUID).Expect(b.UID)
 }
 
 // Undumpable keeps others from tracing the process and from reading its
@@ -51,12 +82,24 @@ func (OwnGroup) String() string { return "make an own process group" }
 func (OwnGroup) Compile(a *step.Asm) { a.Sys(unix.SYS_SETPGID, step.Int(0), step.Int(0)) }
 
 // DropGroups empties the list of supplementary groups.
-type DropGroups struct{}
+type DropGroups struct {
+	// IfAllowed leaves them where the user namespace denies setgroups(2).
+	IfAllowed bool
+}
 
-func (DropGroups) String() string { return "drop the supplementary groups" }
+func (d DropGroups) String() string {
+	if d.IfAllowed {
+		return "drop the supplementary groups, unless the user namespace forbids it"
+	}
+	return "drop the supplementary groups"
+}
 
 // Compile is one setgroups(2) and a check.
-func (DropGroups) Compile(a *step.Asm) {
+func (d DropGroups) Compile(a *step.Asm) {
+	if d.IfAllowed {
+		a.Sys(unix.SYS_SETGROUPS, step.Int(0), step.Int(0)).Or(unix.EPERM)
+		return
+	}
 	a.Sys(unix.SYS_SETGROUPS, step.Int(0), step.Int(0))
 	a.Sys(unix.SYS_GETGROUPS, step.Int(0), step.Int(0)).Expect(0)
 }
@@ -81,12 +124,27 @@ func (RestoreUmask) String() string { return "restore the umask" }
 func (RestoreUmask) Compile(a *step.Asm) { a.Sys(unix.SYS_UMASK, step.SlotUmask.Arg()) }
 
 // Fork parts the sandbox's init, pid 1, from the target, pid 2.
-type Fork struct{}
+type Fork struct {
+	// Copy gives the target a copy of init's memory: a new time namespace is
+	// entered by a fork only if it has its own.
+	Copy bool
+}
 
-func (Fork) String() string { return "fork the target from the init" }
+func (f Fork) String() string {
+	if f.Copy {
+		return "fork the target from the init, with memory of its own"
+	}
+	return "fork the target from the init"
+}
 
 // Compile is one clone(2). The target shares init's memory until its exec.
-func (Fork) Compile(a *step.Asm) { a.Fork(unix.CLONE_VM | int(unix.SIGCHLD)) }
+func (f Fork) Compile(a *step.Asm) {
+	if f.Copy {
+		a.Fork(int(unix.SIGCHLD))
+		return
+	}
+	a.Fork(unix.CLONE_VM | int(unix.SIGCHLD))
+}
 
 // Await holds the target until init has given up its own powers.
 type Await struct{}

@@ -32,6 +32,9 @@ const (
 	OpAwait
 	// OpEnd makes no call: init is ready and begins to wait for its children.
 	OpEnd
+	// OpEnter makes the call, a clone3(2) whose child goes on with the table
+	// while the parent tells its number on the Status page and ends.
+	OpEnter
 	// OpFail makes no call and fails with errno Arg[0]. Only the fault sweep
 	// uses it, in the place of a call that should have failed.
 	OpFail
@@ -234,6 +237,16 @@ func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
 // Fork appends the clone(2), with these flags, that parts init from the
 // target.
 func (a *Asm) Fork(flags int) { a.add(OpFork, []Arg{Int(flags)}) }
+
+// Enter appends the clone3(2), with these flags, by which a process that has
+// joined namespaces makes the one to be in them. That one is the launcher's
+// child, not its own (CLONE_PARENT), so that it is the launcher that it dies
+// with.
+func (a *Asm) Enter(flags uint64) {
+	args := a.Words(Int(flags|unix.CLONE_PARENT), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0))
+	c := a.add(OpEnter, []Arg{args, Int(64)})
+	c.Nr = unix.SYS_CLONE3
+}
 
 // Exec appends one try of execve(2). Tries stand next to each other.
 func (a *Asm) Exec(path, argv, envp Arg) *Call {

@@ -1,0 +1,85 @@
+package ns
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/step"
+)
+
+// Join enters an existing namespace (setns(2)). FD is it, opened and looked at
+// while planning; Major, Minor and Ino are what it is on nsfs.
+type Join struct {
+	Kind         Set // one
+	Path         string
+	FD           int
+	Major, Minor uint32
+	Ino          uint64
+}
+
+func (j Join) String() string {
+	return fmt.Sprintf("join %s namespace %s", j.Kind, step.Quote(j.Path))
+}
+
+// Compile enters it and reads back, below step.SlotProc, where it has got to.
+// A pid namespace is that of the children only.
+func (j Join) Compile(a *step.Asm) {
+	name := map[Set]string{User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net", IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time"}[j.Kind]
+	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Kind)))
+	isFile(a, step.SlotProc, "self/ns/"+name, 0, j.Major, j.Minor, j.Ino)
+}
+
+// Clocks makes a time namespace for the processes to come, Linux 5.6, in which
+// two clocks are shifted; see time_namespaces(7).
+type Clocks struct{ Monotonic, Boottime time.Duration }
+
+func (c Clocks) String() string {
+	s := "make a new time namespace"
+	if c.Monotonic != 0 {
+		s += fmt.Sprintf(", monotonic clock %+v", c.Monotonic)
+	}
+	if c.Boottime != 0 {
+		s += fmt.Sprintf(", boot clock %+v", c.Boottime)
+	}
+	return s
+}
+
+// Compile leaves it and writes its offsets below step.SlotProc, which can be
+// done only while nobody is in it.
+func (c Clocks) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_UNSHARE, step.Int(unix.CLONE_NEWTIME))
+	text := ""
+	for _, k := range [...]struct {
+		name string
+		by   time.Duration
+	}{{"monotonic", c.Monotonic}, {"boottime", c.Boottime}} {
+		if k.by == 0 {
+			continue
+		}
+		// Nanoseconds count upwards, also of a negative time.
+		sec := k.by / time.Second
+		nsec := k.by % time.Second
+		if nsec < 0 {
+			sec, nsec = sec-1, nsec+time.Second
+		}
+		text += fmt.Sprintf("%s %d %d\n", k.name, int64(sec), int64(nsec))
+	}
+	if text != "" {
+		write(a, "self/timens_offsets", text)
+	}
+}
+
+// isFile makes sure that the path below dir, or dir itself, is the planned
+// file.
+func isFile(a *step.Asm, dir step.Slot, path string, flags int, major, minor uint32, ino uint64) {
+	const inoAt, devAt = 32, 136 // struct statx
+	buf := a.Scratch()
+	a.Sys(unix.SYS_STATX, dir.Arg(), a.Str(path), step.Int(flags|unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT),
+		step.Int(unix.STATX_INO), buf)
+	dev := binary.NativeEndian.AppendUint32(nil, major)
+	a.Compare(buf.At(inoAt), binary.NativeEndian.AppendUint64(nil, ino))
+	a.Compare(buf.At(devAt), binary.NativeEndian.AppendUint32(dev, minor))
+}
