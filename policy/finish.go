@@ -74,8 +74,8 @@ func (p *Policy) agrees() error {
 		said, bad    bool
 		key, because string
 	}{
-		{n.UID != nil, ids, "namespaces.uid", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
-		{n.GID != nil, ids, "namespaces.gid", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
+		{n.UID != nil, n.User == "host", "namespaces.uid", "namespaces.user is \"host\": only another user namespace has other ids"},
+		{n.GID != nil, n.User == "host", "namespaces.gid", "namespaces.user is \"host\": only another user namespace has other ids"},
 		{*n.Ranges, ids, "namespaces.ranges", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
 		{n.Hostname != "", n.UTS != "new", "namespaces.hostname", fmt.Sprintf("namespaces.uts is %q: only a new UTS namespace has a hostname of its own", n.UTS)},
 		{shifted(n.Monotonic), n.Time != "new", "namespaces.monotonic", fmt.Sprintf("namespaces.time is %q: only a new time namespace has clocks of its own", n.Time)},

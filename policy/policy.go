@@ -68,8 +68,9 @@ type Policy struct {
 // Time, "new" for all the rest. See namespaces(7).
 type Namespaces struct {
 	User, Mount, PID, Net, IPC, UTS, Cgroup, Time string
-	// UID and GID are the caller's ids inside a new user namespace. Nil means
-	// the same as outside. With an explicit User "new" and UID 0, Capabilities
+	// UID and GID are the caller's ids inside a new user namespace; nil means
+	// the same as outside. In a joined one they are the ids to take there, and
+	// both must be said. With an explicit User "new" and UID 0, Capabilities
 	// are those of the new namespace.
 	UID, GID *int
 	// Ranges also maps the ranges that /etc/subuid and /etc/subgid give the

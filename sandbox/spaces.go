@@ -107,7 +107,7 @@ func (s *spaces) clocks(n policy.Namespaces) error {
 			continue
 		}
 		var err error
-		switch *c.to, err = time.ParseDuration(c.say); {
+		switch *c.to, err = policy.ParseOffset(c.say); {
 		case err != nil:
 			return fmt.Errorf("shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", step.Quote(c.say))
 		case s.new&ns.Time == 0:
