@@ -240,7 +240,9 @@ type Detach struct {
 	Covers bool
 }
 
-func (Detach) String() string { return "unmount the old root and verify that nothing lies over the new" }
+func (Detach) String() string {
+	return "unmount the old root and verify that nothing lies over the new"
+}
 
 // Compile unmounts what lies over the current directory, the new root, and
 // makes sure that ".." ends there: whatever had been mounted over the caller's

@@ -85,33 +85,16 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// ---- Set-up, by the child that becomes the sandbox's init.
 	setup := &plan.Setup
 	spaces.joinSteps(h, plan)
-	time := spaces.new&ns.Time != 0
-	switch user := spaces.new&ns.User != 0; {
-	case user:
-		// First of all: until the ids are mapped the child owns nothing,
-		// and a process that is not dumpable may not write its own maps.
-		if len(spaces.joins) == 0 {
-			add(setup, ns.OpenProc{})
-		}
-		add(setup, ns.IDMap{UID: spaces.uid, GID: spaces.gid, OutsideUID: h.UID, OutsideGID: h.GID})
-		if !isTrue(p.Process.Nest) {
-			// The second wall before new user namespaces, for the day that
-			// the filter has a hole. It takes CAP_SYS_RESOURCE in the new
-			// one; in the host's it would be the whole machine's number.
-			add(setup, ns.NoUsers{})
-		}
-	case spaces.joined(ns.User):
-		// A change of user takes the death signal away, so before that.
-		add(setup, process.DropGroups{IfAllowed: true}, process.Become{UID: spaces.uid, GID: spaces.gid})
-	case time && len(spaces.joins) == 0:
-		add(setup, ns.OpenProc{})
+	ids, err := spaces.idSteps(p, h, plan)
+	if err != nil {
+		return nil, err
 	}
-	if time {
-		// While its file below /proc/self is its own, as for the ids.
-		add(setup, ns.Clocks{Monotonic: spaces.monotonic, Boottime: spaces.boottime})
-	}
-	// Before anything can be left behind by a launcher that is killed.
-	add(setup, process.DieWithLauncher{Left: len(spaces.joins) > 0})
+	// First of all: until the ids are mapped the child owns nothing, and a
+	// process that is not dumpable may not write what is its own in /proc.
+	add(setup, ids...)
+	// Before anything can be left behind by a launcher that is killed; but a
+	// change of user takes the death signal away.
+	add(setup, process.DieWithLauncher{Left: len(spaces.joins) > 0 || plan.Ranges != nil})
 	// Before there is anybody inside who could look (runc's CVE-2016-9962).
 	add(setup, process.Undumpable{})
 	if !h.Terminal {
@@ -144,7 +127,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// there: the permitted set comes last of the five.
 	add(setup, caps.Ambient{Keep: ambient}, caps.Bounding{Keep: keep, Last: h.LastCap},
 		caps.Securebits{RootKeeps: keep != 0 && spaces.uid == 0})
-	add(setup, process.Fork{Copy: time})
+	add(setup, process.Fork{Copy: spaces.new&ns.Time != 0})
 
 	// ---- The init, while the target waits for it.
 	in := &plan.Init

@@ -51,6 +51,9 @@ type Host struct {
 	// read and should not.
 	Masks []Hidden
 
+	// Sub are the ids that the caller may map besides its own, if the policy
+	// asks for them.
+	Sub Sub
 	// Spaces are the namespaces that the policy names by path.
 	Spaces map[string]Space
 
@@ -142,6 +145,9 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	h.spaces(p.Namespaces)
+	if isTrue(p.Namespaces.Ranges) {
+		h.Sub = h.ranges()
+	}
 	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
 	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
 	var core unix.Rlimit

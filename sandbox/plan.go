@@ -23,6 +23,9 @@ type Plan struct {
 	// none.
 	Joined ns.Set
 	Join   []step.Step
+	// Ranges are the ids that the launcher has mapped while the child waits;
+	// nil: the child maps its own.
+	Ranges *ns.Ranges
 	// Setup is done by the child that then becomes the init, Target by the
 	// process that becomes the target, Init by the init while the target
 	// waits.

@@ -11,6 +11,7 @@ import (
 	"sbx/caps"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/process"
 	"sbx/sandbox/step"
 )
 
@@ -219,4 +220,50 @@ func (s spaces) initCaps(h *Host) caps.Set {
 		return caps.Kill
 	}
 	return h.Caps & caps.Kill
+}
+
+// idSteps are the child's first: who it is in its user namespace, and what
+// takes a file of its own in /proc.
+func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step, err error) {
+	alone := len(s.joins) == 0 // otherwise /proc is open
+	if s.new&(ns.User|ns.Time) != 0 && alone {
+		list = append(list, ns.OpenProc{})
+	}
+	switch {
+	case s.joined(ns.User):
+		list = append(list, process.DropGroups{IfAllowed: true}, process.Become{UID: s.uid, GID: s.gid})
+	case s.new&ns.User == 0:
+	case isTrue(p.Namespaces.Ranges):
+		if h.Sub.Err != nil {
+			return nil, h.Sub.Err
+		}
+		r := ns.Ranges{}
+		if r.UIDs, err = extents(s.uid, h.UID, h.Sub.UIDs); err != nil {
+			return nil, err
+		}
+		if r.GIDs, err = extents(s.gid, h.GID, h.Sub.GIDs); err != nil {
+			return nil, err
+		}
+		if alone {
+			list = append(list, process.LeaveLauncher{}) // or the wait would outlive it
+		}
+		// The groups can go here. Denying setgroups(2) for good, as with one id,
+		// would keep them; so it is for want of CAP_SETGID that it is denied.
+		list, plan.Ranges = append(list, r, process.DropGroups{}), &r
+	default:
+		list = append(list, ns.IDMap{UID: s.uid, GID: s.gid, OutsideUID: h.UID, OutsideGID: h.GID})
+	}
+	if isTrue(p.Namespaces.Ranges) && plan.Ranges == nil {
+		return nil, &NeedError{What: "map ranges of ids: the user namespace is not a new one", Hint: "say user = \"new\" in the policy's [namespaces]"}
+	}
+	if s.new&ns.User != 0 && !isTrue(p.Process.Nest) {
+		// The second wall before new user namespaces, for the day that the
+		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
+		// host's it would be the whole machine's number.
+		list = append(list, ns.NoUsers{})
+	}
+	if s.new&ns.Time != 0 {
+		list = append(list, ns.Clocks{Monotonic: s.monotonic, Boottime: s.boottime})
+	}
+	return list, nil
 }

@@ -91,6 +91,9 @@ func (p *Plan) Start() (*Process, error) {
 	} else if len(p.Join) > 0 {
 		err = ps.entered()
 	}
+	if err == nil && p.Ranges != nil {
+		err = ps.mapRanges(p.Ranges)
+	}
 	if err != nil {
 		err = errors.Join(err, ps.keeper.end())
 		ps.free()

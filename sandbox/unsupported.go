@@ -5,13 +5,12 @@ import "sbx/policy"
 // unsupported refuses what the language can say and this version cannot do
 // yet: nothing that a policy asks for is left out in silence.
 func unsupported(p *policy.Policy) error {
-	n, f, r := p.Namespaces, p.Files, p.Process
+	f, r := p.Files, p.Process
 	for _, x := range [...]struct {
 		said bool
 		what string
 	}{
 		{p.Limits != (policy.Limits{}), "hold the policy's [limits]"},
-		{isTrue(n.Ranges), "map ranges of ids"},
 		{len(f.Overlay) > 0, "mount an overlay"},
 		{len(f.Directories) > 0, "make directories"},
 		{len(f.Sockets) > 0, "allow single sockets"},

@@ -147,6 +147,8 @@ func stepHint(e *sandbox.StepError) string {
 		if is(unix.EPERM) {
 			return "an outer sandbox forbids new networks; use --net host if that is acceptable"
 		}
+	case ns.Ranges:
+		return "newuidmap and newgidmap must be set-user-ID root, /etc/subuid and /etc/subgid must give the ranges, and no_new_privs must be off"
 	case ns.Join:
 		if is(unix.EPERM) {
 			return "it takes CAP_SYS_ADMIN in the user namespace that owns it: join that one too (user = \"/path\"), or run sbx as root"
