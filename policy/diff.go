@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"sbx/policy/seccomp"
 )
@@ -39,7 +38,11 @@ func (d *Difference) Verdict() string {
 func Compare(a, b *Policy) (*Difference, error) {
 	d := &Difference{}
 	d.namespaces(&a.Namespaces, &b.Namespaces)
-	d.files(&a.Files, &b.Files)
+	if err := d.files(&a.Files, &b.Files); err != nil {
+		return nil, err
+	}
+	d.ports("bind", a.Network.Bind, b.Network.Bind)
+	d.ports("connect to", a.Network.Connect, b.Network.Connect)
 	d.process(&a.Process, &b.Process)
 	if err := d.limits(&a.Limits, &b.Limits); err != nil {
 		return nil, err
@@ -88,16 +91,20 @@ func (d *Difference) namespaces(a, b *Namespaces) {
 			d.other("%s namespace: %s instead of %s", n.name, n.b, n.a)
 		}
 	}
+	d.inNamespaces(a, b)
 }
 
 // access is what a path gives. Each level counts as more than the one before:
-// private space holds nothing of the machine's.
+// private space holds nothing of the machine's, and an overlay changes nothing
+// of it.
 type access int
 
 const (
 	nothing access = iota
+	fixed          // an empty directory, a file or link of the sandbox's own
 	private
 	readable
+	overlaid
 	writable
 )
 
@@ -107,7 +114,9 @@ func (f *Files) at(p string) access {
 	for _, l := range []struct {
 		list []string
 		is   access
-	}{{f.Read, readable}, {f.Write, writable}, {f.Tmpfs, private}} {
+	}{
+		{f.Read, readable}, {f.Write, writable}, {f.Tmpfs, private}, {f.Overlay, overlaid}, {f.Directories, fixed}, {f.own(), fixed},
+	} {
 		for _, e := range l.list {
 			if e = withoutMark(e); Within(p, e) && len(e) >= len(best) {
 				best, is = e, l.is
@@ -122,11 +131,17 @@ func (x access) beyond(y access) string {
 	switch {
 	case x <= y:
 		return ""
+	case x == fixed:
+		return "a thing of the sandbox's own at"
 	case x == private:
 		return "private space at"
 	case x == readable:
 		return "read"
-	case y == readable:
+	case x == overlaid && y == readable:
+		return "private changes to"
+	case x == overlaid:
+		return "read and private changes to"
+	case y == readable || y == overlaid:
 		return "write"
 	}
 	return "read and write"
@@ -145,9 +160,11 @@ func around(p string, paths []string) string {
 
 // files compares the view path by path. It changes only at the entries of
 // either policy, so that looking there is looking everywhere.
-func (d *Difference) files(a, b *Files) {
+func (d *Difference) files(a, b *Files) error {
 	var paths []string
-	for _, list := range [][]string{a.Read, a.Write, a.Tmpfs, b.Read, b.Write, b.Tmpfs} {
+	for _, list := range [][]string{
+		a.Read, a.Write, a.Tmpfs, a.Overlay, a.Directories, a.own(), b.Read, b.Write, b.Tmpfs, b.Overlay, b.Directories, b.own(),
+	} {
 		for _, e := range list {
 			paths = append(paths, withoutMark(e))
 		}
@@ -183,6 +200,8 @@ func (d *Difference) files(a, b *Files) {
 	}{{"/proc", a.Proc, b.Proc, true}, {"a minimal /dev", a.Dev, b.Dev, true}} {
 		d.truth(x.what, x.a, x.b, x.unsaid)
 	}
+	d.sockets(a, b)
+	return d.inFiles(a, b)
 }
 
 func (d *Difference) truth(what string, a, b *bool, unsaid bool) {
@@ -209,6 +228,7 @@ func (d *Difference) process(a, b *Process) {
 	d.truth("user namespaces inside", a.Nest, b.Nest, false)
 	rank := func(s string) int { return slices.Index([]string{"require", "auto", "off"}, s) }
 	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)", b.Landlock, a.Landlock)
+	d.walls(a, b)
 }
 
 // env: what crosses is allowed; another fixed value is just another one.
@@ -246,55 +266,6 @@ func (d *Difference) env(a, b []string) {
 			}
 		}
 	}
-}
-
-func (d *Difference) limits(a, b *Limits) error {
-	more := func(a, b int64) int { // 0 is no bound
-		switch {
-		case a == b || a < 0 && b < 0:
-			return 0
-		case b <= 0 || a > 0 && b > a:
-			return 1
-		}
-		return -1
-	}
-	var count [2]int64
-	var size [2]int64
-	var span [2]int64
-	for i, l := range []*Limits{a, b} {
-		if l.Processes != "" {
-			n, err := ParseCount(l.Processes)
-			if err != nil {
-				return err
-			}
-			count[i] = int64(n)
-		}
-		if l.Memory != "" {
-			n, err := ParseSize(l.Memory)
-			if err != nil {
-				return err
-			}
-			size[i] = int64(min(n, 1<<62))
-		}
-		if l.Time != "" {
-			t, err := ParseTime(l.Time)
-			if err != nil {
-				return err
-			}
-			span[i] = int64(t / time.Second)
-		}
-	}
-	d.step(more(count[0], count[1]), "processes: %s instead of %s", bound(b.Processes), bound(a.Processes))
-	d.step(more(size[0], size[1]), "memory: %s instead of %s", bound(b.Memory), bound(a.Memory))
-	d.step(more(span[0], span[1]), "time: %s instead of %s", bound(b.Time), bound(a.Time))
-	return nil
-}
-
-func bound(v any) string {
-	if s := fmt.Sprint(v); s != "" && s != "0" {
-		return s
-	}
-	return "no bound"
 }
 
 func sign(b bool) int {

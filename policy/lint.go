@@ -34,6 +34,7 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) []Finding {
 	l := &linter{whole: whole}
 	l.redundant(file, parents)
 	l.shadowed()
+	l.walls()
 	l.hidesNothing()
 	l.writable()
 	l.sockets()
@@ -65,6 +66,17 @@ func (l *linter) add(rule, key, entry, format string, args ...any) {
 // redundant finds entries that are inherited as they stand.
 func (l *linter) redundant(file *Policy, parents []*Policy) {
 	for _, f := range fields() {
+		if f.texts != nil && len(*f.texts(file)) > 0 {
+			for _, path := range f.paths(file) {
+				for _, p := range parents {
+					if have, ok := (*f.texts(p))[path]; ok && have == (*f.texts(file))[path] {
+						o, _ := file.Origin(f.key, path)
+						l.found = append(l.found, Finding{o, "inherited", fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name)})
+						break
+					}
+				}
+			}
+		}
 		if f.list == nil || f.key == "extends" {
 			continue
 		}
@@ -179,7 +191,7 @@ func (l *linter) hidesNothing() {
 		if p[0] != '/' && p[0] != '$' {
 			continue
 		}
-		if !slices.ContainsFunc(slices.Concat(f.Read, f.Write), func(s string) bool { return Within(p, withoutMark(s)) || Within(withoutMark(s), p) }) &&
+		if !slices.ContainsFunc(slices.Concat(f.Read, f.Write, f.Overlay), func(s string) bool { return Within(p, withoutMark(s)) || Within(withoutMark(s), p) }) &&
 			!strings.HasPrefix(p, "${CWD}") { // base hides what only other roles show
 			l.add("hides-nothing", "files.hide", e, "%q is hidden, but nothing there is shown", e)
 		}
@@ -206,7 +218,7 @@ func (l *linter) writable() {
 	for _, list := range []struct {
 		key     string
 		entries []string
-	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}} {
+	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}, {"files.overlay", l.whole.Files.Overlay}} {
 		for _, e := range list.entries {
 			if p := withoutMark(e); Within(p, "/proc") {
 				l.add("host-proc", list.key, e, "%q shows the machine's processes", e)
@@ -225,7 +237,7 @@ func (l *linter) sockets() {
 	for _, list := range []struct {
 		key     string
 		entries []string
-	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}} {
+	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}, {"files.overlay", l.whole.Files.Overlay}, {"files.sockets", l.whole.Files.Sockets}} {
 		for _, e := range list.entries {
 			p := withoutMark(e)
 			for _, s := range strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private /tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock ${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus") {
