@@ -135,6 +135,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 		list []string
 	}{
 		{"files.read", p.Files.Read}, {"files.write", p.Files.Write}, {"files.tmpfs", p.Files.Tmpfs}, {"files.hide", p.Files.Hide},
+		{"files.overlay", p.Files.Overlay}, {"files.directories", p.Files.Directories}, {"files.sockets", p.Files.Sockets},
 		{"process.env", p.Process.Env},
 	} {
 		if len(l.list) > 0 {
@@ -144,15 +145,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 	if p.Process.Landlock == "require" {
 		lose("process.landlock", "required")
 	}
-	if l := p.Limits; l.Processes != "" {
-		lose("limits.processes", "%s%s", l.Processes, flag("--pids-limit="+l.Processes, ""))
-	}
-	if l := p.Limits; l.Memory != "" {
-		lose("limits.memory", "%s%s", l.Memory, flag("--memory="+strings.ToLower(l.Memory), ""))
-	}
-	if l := p.Limits; l.Time != "" {
-		lose("limits.time", "%s", l.Time)
-	}
+	walls(p, lose, flag)
 	return losses
 }
 

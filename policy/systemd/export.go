@@ -21,11 +21,12 @@ func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string
 	x.namespaces()
 	if x.p.Namespaces.Mount == "new" {
 		x.files()
-	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide) > 0 {
+	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide)+len(f.Overlay)+len(f.Directories)+len(f.Inline)+len(f.Symlinks) > 0 {
 		x.lose("files: without mounts of its own a unit sees the host's files")
 	}
 	x.environment()
 	x.limits()
+	x.walls()
 	if err := x.calls(); err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +55,10 @@ func (x *exporter) capabilities() {
 		kept = append(kept, "CAP_"+strings.ToUpper(bare(c)))
 	}
 	x.line("CapabilityBoundingSet=%s", strings.Join(kept, " "))
-	x.line("AmbientCapabilities=")
+	if a := x.p.Process.Ambient; a == nil || !*a {
+		kept = nil
+	}
+	x.line("AmbientCapabilities=%s", strings.Join(kept, " "))
 }
 
 func (x *exporter) namespaces() {
@@ -105,6 +109,7 @@ func (x *exporter) files() {
 	x.paths("files.read", "BindReadOnlyPaths", f.Read)
 	x.paths("files.write", "BindPaths", f.Write)
 	x.paths("files.tmpfs", "TemporaryFileSystem", f.Tmpfs)
+	x.paths("files.directories", "TemporaryFileSystem", f.Directories)
 	var hide, patterns []string
 	for _, h := range f.Hide {
 		if p := bare(h); strings.HasPrefix(p, "/") || strings.HasPrefix(p, "${") {
@@ -134,7 +139,9 @@ func (x *exporter) paths(key, setting string, list []string) {
 			lost = append(lost, bare(e))
 			continue
 		}
-		x.line("%s=%s", setting, path)
+		if path, ok = x.withOptions(key, setting, path, e); ok {
+			x.line("%s=%s", setting, path)
+		}
 	}
 	if len(lost) > 0 {
 		x.lose("%s: units have no words for %s", key, some(lost))
@@ -179,20 +186,6 @@ func (x *exporter) environment() {
 	}
 	if len(lost) > 0 {
 		x.lose("process.env: units pass names, not patterns, and know no %s", some(lost))
-	}
-}
-
-func (x *exporter) limits() {
-	l := x.p.Limits
-	if l.Processes != "" {
-		x.line("TasksMax=%s", l.Processes)
-	}
-	if l.Memory != "" {
-		x.line("MemoryMax=%s", l.Memory)
-		x.line("MemorySwapMax=0")
-	}
-	if l.Time != "" {
-		x.line("RuntimeMaxSec=%s", strings.Replace(l.Time, "m", "min", 1))
 	}
 }
 

@@ -83,6 +83,7 @@ type importer struct {
 	ambient         []string
 	system, home    string
 	write, readOnly []string
+	noexec          []string
 }
 
 func (m *importer) lose(format string, args ...any) {
@@ -104,6 +105,9 @@ func (m *importer) capabilities() {
 			if !m.bounded || m.bounding[c] {
 				kept = append(kept, c)
 			}
+		}
+		if yes := true; len(kept) > 0 {
+			m.p.Process.Ambient = &yes
 		}
 	default:
 		for c := range m.bounding {
@@ -147,6 +151,7 @@ func (m *importer) files() {
 	f.Read = slices.DeleteFunc(tidy(f.Read), func(e string) bool {
 		return slices.ContainsFunc(slices.Concat(f.Write, f.Tmpfs), func(w string) bool { return bare(w) == bare(e) })
 	})
+	m.settle()
 }
 
 func bare(e string) string { return strings.TrimPrefix(e, "?") }

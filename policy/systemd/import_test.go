@@ -168,7 +168,7 @@ func TestRefused(t *testing.T) {
 // TestLosses: a setting that a policy cannot say is named, not passed over.
 func TestLosses(t *testing.T) {
 	for _, s := range []string{"NoNewPrivileges=no", "DynamicUser=yes", "RestrictNamespaces=net", "SystemCallLog=kill", "IPAddressDeny=any",
-		"MemoryMax=50%", "TasksMax=infinity", "BindPaths=/a:/b", "TemporaryFileSystem=/x:ro", "SELinuxContext=x", "KeyringMode=shared", "RootDirectory=/x"} {
+		"MemoryMax=50%", "TasksMax=infinity", "BindPaths=/a:/b:x", "TemporaryFileSystem=/x:ro", "SELinuxContext=-x", "LimitNOFILE=1:2", "CPUQuota=1.5%", "NoExecPaths=/x", "TemporaryFileSystem=/x:nr_inodes=3", "KeyringMode=shared", "RootDirectory=/x"} {
 		_, losses, err := Import("x.service", []byte("[Service]\n"+s+"\n"), seccomp.AMD64)
 		key, _, _ := strings.Cut(s, "=")
 		if err != nil || len(losses) != 1 || !strings.Contains(losses[0], key+"=") {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/policy"
 	"sbx/policy/capability"
 	"sbx/policy/seccomp"
 )
@@ -54,6 +55,10 @@ func (m *importer) take(s setting) (known bool, err error) {
 		}
 		m.p.Limits.Memory = s.value
 		return true, nil
+	case "CPUQuota", "LimitCPU", "LimitFSIZE", "LimitNOFILE", "LimitCORE", "AppArmorProfile", "SELinuxContext":
+		return m.wall(s), nil
+	case "NoExecPaths":
+		return m.noExec(s)
 	case "RuntimeMaxSec":
 		return m.time(s.value)
 	case "ProtectProc", "ProcSubset":
@@ -161,9 +166,10 @@ func (m *importer) paths(s setting) (known bool, err error) {
 			}
 			w = w[1:]
 		}
-		w, options, has := strings.Cut(w, ":")
-		if has && (s.key != "TemporaryFileSystem" && options != w && !strings.HasPrefix(options, w+":") || s.key == "TemporaryFileSystem" && strings.Contains(","+options+",", ",ro,")) {
-			m.lose("%s=%s:%s: a policy shows paths where they are, and its private directories are writable", s.key, w, options)
+		w, rest, _ := strings.Cut(w, ":")
+		w, said, ok := m.pathOptions(s.key, w, rest)
+		if !ok {
+			m.lose("%s=%s:%s: a policy has no word for it", s.key, w, rest)
 			continue
 		}
 		if below != "" {
@@ -175,7 +181,10 @@ func (m *importer) paths(s setting) (known bool, err error) {
 		if s.key == "TemporaryFileSystem" {
 			mark = ""
 		}
-		*to = append(*to, mark+path.Clean(w))
+		if w = path.Clean(w); said != (policy.PathOptions{}) {
+			m.say(w, said)
+		}
+		*to = append(*to, mark+w)
 	}
 	return true, nil
 }
