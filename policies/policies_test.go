@@ -205,6 +205,20 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s, resolved: %v", name, err)
 		}
 	}
+	for _, good := range []string{
+		"[namespaces]\nuid = 0\nhostname = 'a-1.b'\nmonotonic = '-1h30m'\nranges = true",
+		"[files]\noverlay = ['?/x']\nfile.'/y' = ''\nfile.'~/z' = false\npath.'/x' = { upper = '/u', exec = false }\npath.'/v' = false\nsymlink.'/l' = '..'",
+		"[network]\nbind = [0, '80', '!443']\nconnect = []",
+		"[limits]\nprocesses = '?5'\ncpu = '?50%'\ncore = 0\nopen_files = 'none'\ncpu_time = '1h'\ntmp = '1M'",
+	} {
+		text := []byte("version = 1\n" + good + "\n[expect]\n")
+		if err := s.check(text); err != nil {
+			t.Errorf("the schema refuses %q: %v", good, err)
+		}
+		if _, err := policy.Parse("p", text); err != nil {
+			t.Errorf("Parse refuses %q: %v", good, err)
+		}
+	}
 	for _, bad := range []string{
 		"", "version = 1", "version = 2\n[expect]", "version = 1\nx = 1\n[expect]", "version = 1\n[files]\nraed = []\n[expect]",
 		"version = 1\n[files]\nread = 'x'\n[expect]", "version = 1\n[files]\nread = ['x']\n[expect]", "version = 1\n[files]\nproc = 1\n[expect]",
@@ -213,6 +227,10 @@ func TestSchema(t *testing.T) {
 		"version = 1\n[seccomp]\nallow = ['opnat']\n[expect]", "version = 1\n[seccomp]\ndefault = 'x'\n[expect]",
 		"version = 1\n[[seccomp.rule]]\naction = 'allow'\n[expect]", "version = 1\n[[seccomp.rule]]\nsyscalls = ['read']\nwhen = []\n[expect]",
 		"version = 1\n[expect]\ndeny = ['x']",
+		"version = 1\n[namespaces]\nuid = 4294967295\n[expect]", "version = 1\n[namespaces]\nhostname = 'a_b'\n[expect]",
+		"version = 1\n[files]\npath.'/x'.siez = '1M'\n[expect]", "version = 1\n[files]\nfile.'/x' = true\n[expect]", "version = 1\n[files]\noverlay = ['x']\n[expect]",
+		"version = 1\n[network]\nbind = [65536]\n[expect]", "version = 1\n[network]\nbind = ['?80']\n[expect]", "version = 1\n[process]\nterminal = 'x'\n[expect]",
+		"version = 1\n[limits]\ncpu = '50'\n[expect]", "version = 1\n[limits]\nmemory = '?none'\n[expect]",
 	} {
 		if s.check([]byte(bad)) == nil {
 			t.Errorf("the schema takes %q", bad)

@@ -101,7 +101,9 @@ func (r *reader) assignList(f *field, at int, v *unstable.Node) error {
 		list = append(list, entry)
 		r.note(f, entry, where)
 	}
-	*f.list(r.pol) = list
+	if *f.list(r.pol) = list; f.closed {
+		r.note(f, "", at)
+	}
 	return nil
 }
 

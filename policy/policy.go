@@ -24,6 +24,30 @@
 // counts; of a path that is read and written, the writing; of two values for
 // an environment variable, the later. A rule whose syscalls all begin with "!"
 // takes those out of the rules inherited. "none" lifts a limit inherited.
+//
+// Three tables in [files] have paths for keys, written as in the lists but
+// without marks:
+//
+//	file."/etc/resolv.conf" = """
+//	nameserver 1.1.1.1
+//	"""
+//	symlink."/bin" = "usr/bin"
+//	path."/tmp" = { size = "64M", mode = "1777", exec = false }
+//
+// A file's text is taken as it stands: lines, tabs, and no other control
+// characters. A link's target is any text, with variables. path says more of a
+// path that a list names: from (another path, or "fd:7") and exec of what is
+// read, written or overlaid, size, mode and exec of a tmpfs, mode of a
+// directory, upper and work, both or neither, of an overlay; for another kind,
+// or of a path that no list names, that is an error. Of files and links what
+// is said later replaces what is inherited; of path it does so key by key.
+// false in the place of the value takes the inherited entry out. No path may
+// be two of read or written, tmpfs, overlay, directory, file and link.
+//
+// network.bind and connect, once anybody says them, are all the ports there
+// are: an empty list allows none, and only saying nothing leaves them open.
+// Ports may be written as numbers, and so may counts in [limits]. "?" in front
+// of a limit says that it may be given up on where it cannot be held.
 package policy
 
 import "sbx/policy/seccomp"

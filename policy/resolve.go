@@ -157,6 +157,7 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 	if f.closed && have == nil && add == nil {
 		return nil, nil
 	}
+	sum.noteAs(f, "", p)
 	at := make(map[string]int, len(have)+len(add))
 	list := make([]string, 0, len(have)+len(add))
 	for _, e := range have {
