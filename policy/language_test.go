@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -223,5 +224,41 @@ func wantError(t *testing.T, in string, err error, want, hint string) {
 		t.Errorf("%q: got %v, want %s", in, err, want)
 	} else if e.Error() != want || e.Hint != hint {
 		t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", in, e, want, e.Hint, hint)
+	}
+}
+
+// TestRandomTables: however tables are opened and reopened, what Parse takes
+// is TOML to a decoder that knows the whole standard.
+func TestRandomTables(t *testing.T) {
+	pieces := []string{
+		"[files]", "[files.path]", "[files.file]", "[files.symlink]", "[files.path.'/a']", "[files.path.'/b']", "[network]", "[files.path.'/a/']",
+		"path.'/a'.size = '1M'", "path.'/a'.exec = true", "path.'/b' = { size = '1M' }", "path.'/b' = false", "path = { '/a' = {}, '/b'.size = '2M' }", "path = {}",
+		"'/a'.mode = '700'", "'/a' = {}", "'/b' = { mode = '700' }", "'/b' = false", "size = '1M'", "exec = false",
+		"file.'/x' = ''", "file = { '/y' = 'z' }", "'/x' = 'y'", "symlink.'/a' = 'b'", "read = []", "bind = []",
+		"files.path.'/a'.size = '3M'", "files.path.'/b' = {}", "files.file = {}", "files = { path = { '/c' = {} } }", "files.read = ['/r']", "files.file.'/q' = ''",
+	}
+	taken := 0
+	for seed := range uint64(20000) {
+		a := author{rand.New(rand.NewPCG(seed, 2))}
+		var w strings.Builder
+		w.WriteString(head)
+		for range 1 + a.IntN(5) {
+			w.WriteString(a.one(pieces...) + "\n")
+		}
+		w.WriteString(tail)
+		p, err := Parse("f", []byte(w.String()))
+		if err != nil {
+			continue
+		}
+		taken++
+		if !isTOML([]byte(w.String())) {
+			t.Fatalf("taken, but no TOML:\n%s", w.String())
+		}
+		if q, err := Parse("f", p.Print()); err != nil || string(q.Print()) != string(p.Print()) {
+			t.Fatalf("%v:\n%sprints\n%s", err, w.String(), p.Print())
+		}
+	}
+	if taken < 300 {
+		t.Errorf("only %d are taken", taken)
 	}
 }
