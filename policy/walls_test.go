@@ -92,7 +92,7 @@ func TestWallsErrors(t *testing.T) {
 		{"[files]\npath.'/x' = false", `p:3:1: files.path."/x" = false takes out what is not inherited`, ""},
 		{"[network]\nbind = ['!80']", `p:3:9: "!80" takes out what network.bind does not inherit`, ""},
 
-		{"[namespaces]\nuser = 'host'\nuid = 0", `p:4:1: namespaces.uid: namespaces.user is "host": only a new user namespace has ids of its own`, ""},
+		{"[namespaces]\nuser = 'host'\nuid = 0", `p:4:1: namespaces.uid: namespaces.user is "host": only another user namespace has other ids`, ""},
 		{"[namespaces]\nuser = '/x'\nranges = true", `p:4:1: namespaces.ranges: namespaces.user is "/x": only a new user namespace has ids of its own`, ""},
 		{"[namespaces]\nuts = 'host'\nhostname = 'x'", `p:4:1: namespaces.hostname: namespaces.uts is "host": only a new UTS namespace has a hostname of its own`, ""},
 		{"[namespaces]\nboottime = '1s'", `p:3:1: namespaces.boottime: namespaces.time is "host": only a new time namespace has clocks of its own`, ""},
