@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,17 +193,45 @@ func TestJobControl(t *testing.T) {
 
 // TestInteractiveShell: a shell inside has job control of its own.
 func TestInteractiveShell(t *testing.T) {
-	term := atTerminal(t, binary("sbx"), "--policy", "shell", "--", "/bin/bash", "--norc", "--noprofile", "-i")
+	insideShell(t, []string{binary("sbx"), "--policy", "shell", "--", "/bin/bash", "--norc", "--noprofile", "-i"})
+}
+
+// running waits until a program of that name runs below the terminal's.
+func (term *terminal) running(name string) {
+	term.t.Helper()
+	eventually(term.t, name+" to run", func() bool {
+		return slices.ContainsFunc(descendants(term.t, term.cmd.Process.Pid), func(p process) bool { return p.name == name })
+	})
+}
+
+// gone waits until none does.
+func (term *terminal) gone(name string) {
+	term.t.Helper()
+	eventually(term.t, name+" to end", func() bool {
+		return !slices.ContainsFunc(descendants(term.t, term.cmd.Process.Pid), func(p process) bool { return p.name == name })
+	})
+}
+
+func insideShell(t *testing.T, sbx []string) {
+	t.Helper()
+	term := atTerminal(t, sbx...)
 	term.types("PS1='inside> '\n")
 	term.shows("inside> ", 2)
 	if bytes.Contains([]byte(term.out.String()), []byte("no job control")) {
 		t.Errorf("no job control\n%s", &term.out)
 	}
 	term.types("sleep 100\n")
-	time.Sleep(300 * time.Millisecond)
+	term.running("sleep") // until its exec it is a copy of bash
 	term.types("\x1a")
 	term.shows("Stopped", 1)
-	term.types("kill %1; wait; echo after $((1+1))\n")
+	// Bash learns of the job's end by SIGCHLD, and may take the job for a
+	// stopped one until then: it would not wait for it, and not exit.
+	term.types("kill %1\n")
+	eventually(t, "bash to tell of the job's end", func() bool {
+		term.types("\n")
+		return strings.Contains(term.out.String(), "Terminated")
+	})
+	term.types("wait; echo after $((1+1))\n")
 	term.shows("after 2", 1)
 	term.types("exit 5\n")
 	term.ends(5)
