@@ -191,8 +191,11 @@ type Process struct {
 	// LandlockLog lets the kernel's audit log tell what Landlock denied the
 	// target (ABI 7, Linux 6.15). Nil means no.
 	LandlockLog *bool
-	// Terminal is "inherit" (default: the caller's, with its job control),
-	// "new-session" (none) or "pty" (one of its own, relayed).
+	// Terminal is "inherit" (default: the caller's, with its job control);
+	// "new-session" (no controlling terminal: the streams stay, and the keys
+	// Ctrl-C and Ctrl-Z still work, through sbx); or "pty": one of the target's
+	// own in the place of each standard stream that is a terminal, relayed. It
+	// needs Dev. Where the caller is at no terminal, "pty" is "new-session".
 	Terminal string
 	// AppArmor names the profile, SELinux the context, that the target is
 	// executed under; a security module that is not there is an error.

@@ -12,6 +12,7 @@ import (
 	"sbx/policy/seccomp"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
+	"sbx/sandbox/terminal"
 )
 
 // Build makes the plan. It is pure: what it knows of the machine is h, and
@@ -79,7 +80,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: p.Name, New: spaces.new, Terminal: h.Terminal, AllWritable: view.made["/"] == writeKind, Notes: view.notes}
+	plan := &Plan{Name: p.Name, New: spaces.new, AllWritable: view.made["/"] == writeKind, Notes: view.notes}
+	if err := plan.terminal(p, h); err != nil {
+		return nil, err
+	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
@@ -97,7 +101,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(setup, process.DieWithLauncher{Left: len(spaces.joins) > 0 || plan.Ranges != nil})
 	// Before there is anybody inside who could look (runc's CVE-2016-9962).
 	add(setup, process.Undumpable{})
-	if !h.Terminal {
+	switch {
+	case plan.Apart:
+		add(setup, process.OwnSession{})
+	case !plan.Terminal:
 		add(setup, process.OwnGroup{})
 	}
 	// Before the first file is made, so that modes are as planned.
@@ -106,6 +113,11 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(setup, ns.Private{})
 	// The view: root, mounts by depth, masks; see mounts.
 	add(setup, mounts...)
+	if plan.Caller != nil {
+		// As soon as there is a /dev/pts, and by the session's leader, who is
+		// not the target: a leader's group could not be stopped by Ctrl-Z.
+		add(setup, plan.Caller.Open())
+	}
 	if spaces.new&ns.Net != 0 {
 		add(setup, ns.Loopback{}) // takes CAP_NET_ADMIN, so before it goes
 	}
@@ -142,6 +154,12 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 
 	// ---- The target.
 	to := &plan.Target
+	if plan.Apart {
+		add(to, process.OwnGroup{})
+	}
+	if plan.Caller != nil {
+		add(to, terminal.Foreground{}) // needs the group, and the descriptor that is closed below
+	}
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
 	// After the mounts: rules name what is inside, and inside a domain nothing

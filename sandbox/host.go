@@ -14,6 +14,7 @@ import (
 	"sbx/policy"
 	"sbx/sandbox/inherit"
 	"sbx/sandbox/landlock"
+	"sbx/sandbox/terminal"
 )
 
 // Host is everything that Build is told of the machine and the caller: Probe
@@ -32,6 +33,9 @@ type Host struct {
 	GroupsFixed bool
 	// Terminal says that the caller has a controlling terminal.
 	Terminal bool
+	// Caller is the terminal to relay, if the policy gives the target one of
+	// its own and the caller is at one.
+	Caller *terminal.Caller
 	// Signals are the dispositions and the mask that sbx was started with,
 	// OpenFiles its RLIMIT_NOFILE, soft and hard.
 	Ignored, Mask uint64
@@ -134,6 +138,11 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
 		h.Terminal = true
 		unix.Close(fd)
+	}
+	if p.Process.Terminal == "pty" {
+		if h.Caller, err = findTerminal(t); err != nil {
+			return nil, err
+		}
 	}
 	for fd := range h.Stdio {
 		var st unix.Stat_t

@@ -9,6 +9,7 @@ import (
 
 	"sbx/ns"
 	"sbx/sandbox/step"
+	"sbx/sandbox/terminal"
 )
 
 // Plan is everything that happens between the launcher's fork and the
@@ -42,6 +43,12 @@ type Plan struct {
 	// Terminal says that sbx shares its process group with the target, as a
 	// terminal's job control needs.
 	Terminal bool
+	// Apart says that the sandbox has a session of its own: the signals of the
+	// caller's terminal do not reach it but through sbx.
+	Apart bool
+	// Caller is the caller's terminal if the target has one of its own, to be
+	// relayed; nil: it has none.
+	Caller *terminal.Caller
 }
 
 // steps calls f for each step in order of the printed plan.

@@ -12,6 +12,7 @@ import (
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
+	"sbx/sandbox/terminal"
 )
 
 // Process is a started plan.
@@ -23,7 +24,9 @@ type Process struct {
 	cookie uint64
 	table  *step.Table
 	status *child.Status
-	keeper *keeper // nil if there is nothing to undo outside
+	keeper *keeper         // nil if there is nothing to undo outside
+	relay  *terminal.Relay // nil unless the target has its terminal
+	hangup bool            // the target was told that the caller's terminal is gone
 }
 
 // Exit is how a target ended.
@@ -184,12 +187,17 @@ func failure(st *child.Status, s step.Step) *StepError {
 }
 
 // Signal sends a signal to the target, by way of its init.
-func (ps *Process) Signal(sig unix.Signal) error {
+func (ps *Process) Signal(sig unix.Signal) error { return ps.queue(sig, ps.cookie) }
+
+// signalGroup sends one to the target's process group, as a terminal does.
+func (ps *Process) signalGroup(sig unix.Signal) error { return ps.queue(sig, ^ps.cookie) }
+
+func (ps *Process) queue(sig unix.Signal, value uint64) error {
 	// siginfo_t with SI_QUEUE and the cookie by which the init knows us.
 	var info [128]byte
 	binary.NativeEndian.PutUint32(info[0:], uint32(sig))
 	binary.NativeEndian.PutUint32(info[8:], ^uint32(0))
-	binary.NativeEndian.PutUint64(info[24:], ps.cookie)
+	binary.NativeEndian.PutUint64(info[24:], value)
 	_, _, errno := unix.Syscall6(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(ps.pidfd), uintptr(sig), uintptr(unsafe.Pointer(&info)), 0, 0, 0)
 	if errno != 0 && errno != unix.ESRCH {
 		return fmt.Errorf("send signal %d to the sandbox: %w", sig, errno)

@@ -17,7 +17,6 @@ func unsupported(p *policy.Policy) error {
 		{len(f.Inline) > 0, "make inline files"},
 		{len(f.Symlinks) > 0, "make symlinks"},
 		{len(f.Paths) > 0, "hold the options of files.path"},
-		{r.Terminal != "" && r.Terminal != "inherit", "give the target a terminal of its own"},
 		{r.AppArmor != "" || r.SELinux != "", "execute under a security module's label"},
 	} {
 		if x.said {

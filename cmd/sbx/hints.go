@@ -14,6 +14,7 @@ import (
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
+	"sbx/sandbox/terminal"
 )
 
 // execFailed is the exit status and message of a target that did not start.
@@ -116,6 +117,13 @@ func stepHint(e *sandbox.StepError) string {
 		}
 		if _, ok := s.(ns.IDMap); ok && is(unix.EPERM, unix.EACCES) {
 			return userNamespaceHint(unix.EPERM)
+		}
+	case terminal.Open:
+		if is(unix.ENOSPC, unix.EIO) {
+			return "all pseudo-terminals are in use: /proc/sys/kernel/pty/max says how many there can be"
+		}
+		if is(unix.ENOENT, unix.ENXIO) {
+			return "the policy hides /dev/pts; terminal = \"new-session\" does without it"
 		}
 	case ns.Private, ns.Root:
 		if is(unix.EPERM, unix.EACCES) {

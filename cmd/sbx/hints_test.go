@@ -14,6 +14,7 @@ import (
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
+	"sbx/sandbox/terminal"
 )
 
 // TestStepHints holds the mend that each failing step suggests.
@@ -37,6 +38,8 @@ func TestStepHints(t *testing.T) {
 		{ns.Bind{Source: "/a", Dest: "/b"}, unix.EMFILE, "ulimit -n"},
 		{ns.Hide{Path: "/x"}, unix.ELOOP, "symbolic link"},
 		{ns.Tmpfs{Path: "/tmp"}, unix.ENOMEM, "out of memory"},
+		{terminal.Open{}, unix.ENOSPC, "pty/max"},
+		{terminal.Open{}, unix.ENOENT, "hides /dev/pts"},
 		{ns.Loopback{}, unix.EPERM, "--net host"},
 		{process.Chdir{Dir: "/x"}, unix.ENOENT, "--dir"},
 		{process.Chdir{Dir: "/x"}, unix.EACCES, "may not enter"},

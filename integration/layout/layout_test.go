@@ -36,6 +36,8 @@ var arrows = []forbidden{
 	{"sbx/sandbox", "sbx/cmd", "the command line is on top"},
 	{"sbx/sandbox", "github.com/alecthomas/kong", "only the command line parses flags"},
 	{"sbx/policy", "github.com/alecthomas/kong", "only the command line parses flags"},
+	{"sbx/sandbox/terminal", "sbx/policy", "the relay moves bytes; who has which terminal is decided above it"},
+	{"sbx/sandbox/terminal", "sbx/sandbox/child", "the relay moves bytes; who has which terminal is decided above it"},
 	{"sbx/sandbox/step", "sbx/", "step is a leaf: everybody who makes steps imports it"},
 	{"sbx/sandbox/child", "sbx/", "what runs in the forked child is a leaf that can be read in one sitting"},
 	{"sbx/cmd/sbx", "net/http", "the launcher starts in a millisecond; this costs more than that and is a way out"},

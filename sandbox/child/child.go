@@ -67,7 +67,8 @@ type Config struct {
 	// Notify is init's end of the socket on which it tells the launcher that
 	// the target stopped, or -1.
 	Notify int
-	// Cookie is the si_value by which init knows the launcher's signals.
+	// Cookie is the si_value by which init knows the launcher's signals to the
+	// target; those to the target's process group bear its complement.
 	Cookie uint64
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.

@@ -25,7 +25,7 @@ const siQueue = -1 // SI_QUEUE
 // All signals are blocked, so those of the terminal, which reach the target
 // by themselves, and those of processes inside (si_pid is not 0) are taken
 // and dropped: only the launcher's, queued from outside with the cookie, are
-// forwarded.
+// forwarded, and those with its complement to the target's whole group.
 //
 //go:nosplit
 //go:norace
@@ -42,9 +42,18 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 		if errno != 0 {
 			giveUp(st, uintptr(errno))
 		}
-		if info.code == siQueue && info.pid == 0 && info.value == cfg.Cookie {
-			syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
+		if info.code != siQueue || info.pid != 0 {
+			continue
 		}
+		if info.value == ^cfg.Cookie {
+			// As a terminal does; but the target may have no group of its own yet.
+			if _, _, errno := syscall.RawSyscall6(unix.SYS_KILL, -target, sig, 0, 0, 0, 0); errno == 0 {
+				continue
+			}
+		} else if info.value != cfg.Cookie {
+			continue
+		}
+		syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
 	}
 }
 

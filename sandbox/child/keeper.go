@@ -110,6 +110,11 @@ func walkKeeper(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 		case step.OpZero:
 			zero(c.Arg[0], c.Arg[1])
 			continue
+		case step.OpSkip:
+			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
+				i += c.Arg[3]
+			}
+			continue
 		case step.OpCompare:
 			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
 				errno = ^uintptr(0)

@@ -50,8 +50,9 @@ func (CloseAll) String() string { return "close all descriptors of the init" }
 // Compile closes from 0 on.
 func (CloseAll) Compile(a *step.Asm) { closeBut(a, 0, []int{a.Notify}) }
 
-// OwnSession takes the keeper out of the launcher's session and process group,
-// whose signals and whose terminal's end are not for it: setsid(2).
+// OwnSession takes the process out of the launcher's session and process group,
+// whose signals and whose terminal are not for it: setsid(2). It is for the
+// keeper, and for a sandbox that is to have no terminal or one of its own.
 type OwnSession struct{}
 
 func (OwnSession) String() string { return "make an own session" }

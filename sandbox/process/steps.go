@@ -72,8 +72,9 @@ func (Undumpable) Compile(a *step.Asm) {
 }
 
 // OwnGroup makes a process group of the sandbox's own, so that a signal to
-// the launcher's group arrives once, forwarded, and not twice. Not at a
-// terminal, whose job control goes by groups.
+// the launcher's group arrives once, forwarded, and not twice. Not at the
+// caller's terminal, whose job control goes by groups. Away from it the target
+// makes one, in the init's session: then it is no orphan and Ctrl-Z stops it.
 type OwnGroup struct{}
 
 func (OwnGroup) String() string { return "make an own process group" }

@@ -5,6 +5,7 @@ package signals
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -17,6 +18,8 @@ type Info struct {
 	// Code is si_code: above zero when the kernel sent the signal, a
 	// terminal's among them.
 	Code int32
+	// PID is si_pid, the sender's, of a signal that a process sent.
+	PID int32
 }
 
 // pipe is the descriptor that the handler writes to.
@@ -69,8 +72,29 @@ func Catch(list ...unix.Signal) (int, error) {
 func Read(fd int) (Info, bool) {
 	var b [128]byte
 	n, err := unix.Read(fd, b[:])
-	if err != nil || n < 16 {
+	if err != nil || n < 20 {
 		return Info{}, false
 	}
-	return Info{unix.Signal(binary.NativeEndian.Uint32(b[0:])), int32(binary.NativeEndian.Uint32(b[8:]))}, true
+	return Info{unix.Signal(binary.NativeEndian.Uint32(b[0:])), int32(binary.NativeEndian.Uint32(b[8:])),
+		int32(binary.NativeEndian.Uint32(b[16:]))}, true
+}
+
+// Stop stops the process as Ctrl-Z at its terminal does, until somebody
+// continues it: so not at all where its process group is an orphan, whose
+// stopped processes nobody would continue. The calling goroutine is locked to
+// its thread.
+func Stop() error {
+	var old, def sigaction
+	set := func(to, was *sigaction) error {
+		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGTSTP), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(was)), 8, 0, 0); e != 0 {
+			return fmt.Errorf("stop at the terminal: %w", e)
+		}
+		return nil
+	}
+	if err := set(&def, &old); err != nil {
+		return err
+	}
+	// To this thread: it is back here only when all is over.
+	err := unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+	return errors.Join(err, set(&old, nil))
 }

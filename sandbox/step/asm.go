@@ -42,6 +42,9 @@ const (
 	// again while it answers EBUSY: Arg[3] times at most, with a pause, whose
 	// timespec is at Arg[4].
 	OpRetry
+	// OpSkip makes no call, and is the keeper's alone: of the calls that follow,
+	// Arg[3] are left out unless Arg[2] bytes at Arg[0] are those at Arg[1].
+	OpSkip
 )
 
 // Call is one entry of the table: fixed size, no Go pointer, so that a forked
@@ -77,6 +80,8 @@ const (
 	// SlotCover holds the file system with the covers of what is hidden; the
 	// root itself unless the root is the outside's.
 	SlotCover
+	// SlotTerminal holds the terminal of the sandbox's own.
+	SlotTerminal
 	firstTemp
 	// NumSlots bounds them all.
 	NumSlots = 32
@@ -232,6 +237,12 @@ func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
 	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
 	c.Nr = uintptr(nr)
 	return c
+}
+
+// SkipUnless appends a check that leaves out the next n calls unless there are
+// the bytes b at p. Only the keeper can.
+func (a *Asm) SkipUnless(n int, p Arg, b []byte) {
+	a.add(OpSkip, []Arg{p, a.Bytes(b), Int(len(b)), Int(n)})
 }
 
 // Fork appends the clone(2), with these flags, that parts init from the
