@@ -184,7 +184,7 @@ func TestExpandWalls(t *testing.T) {
 	}
 	// A policy that uses none of it pays nothing.
 	p := resolvedText(t, "[files]\nread = ['/a']")
-	if q, err := p.Expand(all); err != nil || q.Files.Paths != nil || q.Files.Inline != nil || q.Files.Symlinks != nil || q.Files.Overlay != nil && len(q.Files.Overlay) > 0 {
+	if q, err := p.Expand(all); err != nil || q.Files.Paths != nil || q.Files.Inline != nil || q.Files.Symlinks != nil || len(q.Files.Overlay) > 0 {
 		t.Errorf("%+v %v", q, err)
 	}
 }
