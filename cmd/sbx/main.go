@@ -14,6 +14,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -105,7 +106,7 @@ func plainLaunch(own []string) (launch, bool) {
 // found, unless nil, is given what was parsed.
 func parse(cli any, name, help string, args []string, found func(*kong.Context)) (code int, done bool) {
 	parser, err := kong.New(cli, kong.Name(name), kong.Description(help), kong.Exit(func(c int) { code, done = c, true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.KindMapper(reflect.String, kong.MapperFunc(asIs)))
 	if err != nil {
 		return report(err), true
 	}
@@ -124,6 +125,17 @@ func parse(cli any, name, help string, args []string, found func(*kong.Context))
 		found(ctx)
 	}
 	return code, done
+}
+
+// asIs takes a word byte for byte. kong's own way leads through JSON, which
+// turns what is no UTF-8, as names of files may be, into something else.
+func asIs(ctx *kong.DecodeContext, target reflect.Value) error {
+	t, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	target.SetString(fmt.Sprint(t.Value))
+	return nil
 }
 
 // usageHint guesses the commonest slip: a program without "--" before it.

@@ -10,7 +10,7 @@ func TestPlainLaunch(t *testing.T) {
 	short := 0
 	for _, args := range [][]string{{}, {"--policy", "web"}, {"-p", "./x.toml"}, {"-p", "-n"}, {"--policy", ""}, {"--dry-run"},
 		{"--policy=web"}, {"--read", "/a", "--read", "b,c", "--write", "?/x", "--policy", "web", "--policy", "pure"}, {"--net", "host"}, {"--net", "new"},
-		{"--env", "A=b=c", "--env", "B", "--hide", "*.x,y", "--hide", " ", "--dir", "."}, {"--read"}, {"--read", "--write"}, {"--keep-fd", "3"}, {"-p", "a", "--read", "/x"}, {"-pweb"}, {"--policy", "=x"}, {"--policy", "a,b"}} {
+		{"--env", "A=b=c", "--env", "B", "--hide", "*.x,y", "--hide", " ", "--dir", "."}, {"--read"}, {"--read", "--write"}, {"--read", "/\x80\xff", "--env", "A=\xc3(", "--dir", "\x80"}, {"--keep-fd", "3"}, {"-p", "a", "--read", "/x"}, {"-pweb"}, {"--policy", "=x"}, {"--policy", "a,b"}} {
 		got, ok := plainLaunch(args)
 		if !ok {
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 
 	"sbx/policy"
 	"sbx/sandbox"
@@ -45,11 +46,11 @@ func report(err error) int {
 	return code
 }
 
-// oneLine keeps control characters off the terminal. What comes from others
+// oneLine keeps characters that are not printed off the terminal. What comes from others
 // is quoted already; this is for what slipped through.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r

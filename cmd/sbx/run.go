@@ -105,7 +105,7 @@ func (l *launch) run(target []string) (int, error) {
 		return 0, err
 	}
 	for _, n := range plan.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", n)
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", oneLine(n))
 	}
 	return supervise(plan, host)
 }
@@ -155,7 +155,7 @@ func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
 		return 0, err
 	}
 	for _, n := range exit.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", n)
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", oneLine(n))
 	}
 	return exit.Code(), nil
 }
