@@ -117,6 +117,7 @@ func TestSoakKilled(t *testing.T) { killed(t, 10*kills) }
 
 // TestSoakRaced is the long form of TestRaced: 10,000 starts beside renamers.
 func TestSoakRaced(t *testing.T) { raced(t, 10_000) }
+
 // TestSoakRename races a renamer against the launcher: a directory that is to
 // be shown is exchanged with a link to another all the time. A link that stands
 // there when sbx reads the path is the caller's own word and is followed; one

@@ -87,12 +87,26 @@ func readOpened(name string, fd int, err error) ([]byte, error) {
 // else's, or "".
 func distrust(st *unix.Stat_t) string {
 	switch {
+	case st.Uid == overflow && !mapped():
+		return fmt.Sprintf("belongs to a user that has no number here and is shown as %d", st.Uid)
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return fmt.Sprintf("belongs to user %d, not to you or root", st.Uid)
 	case st.Mode&unix.S_IFMT != unix.S_IFLNK && st.Mode&0o022 != 0:
 		return fmt.Sprintf("can be written by others than its owner (mode %04o)", st.Mode&0o7777)
 	}
 	return ""
+}
+
+// overflow is the number by which every user is shown that a user namespace
+// does not map: user_namespaces(7), /proc/sys/kernel/overflowuid.
+const overflow = 65534
+
+// mapped says whether all users have their own numbers here, so that 65534 is
+// the user of that number, nobody, and not just anybody.
+func mapped() bool {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	f := strings.Fields(string(data))
+	return err == nil && len(f) == 3 && f[0] == "0" && f[2] == "4294967295"
 }
 
 func mend(st *unix.Stat_t, name string) string {

@@ -198,7 +198,9 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	if notFalse(p.Files.Proc) {
-		h.masks()
+		if err := h.masks(); err != nil {
+			return nil, err
+		}
 	}
 	for _, dir := range h.projects(t) {
 		if err := h.findHidden(p, dir); err != nil {
@@ -279,12 +281,22 @@ var procMasks = [...]string{"acpi", "asound", "bus", "fs", "irq", "scsi", "kcore
 	"kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "sched_debug", "slabinfo", "sysrq-trigger",
 	"timer_list", "timer_stats", "vmallocinfo"}
 
-func (h *Host) masks() {
+func (h *Host) masks() error {
 	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_CLOEXEC|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return // OpenProc or Proc will say so
+		return fmt.Errorf("look at /proc: %w", err)
 	}
 	defer unix.Close(proc)
+	// What is missing there would not be masked inside, so it has to be the
+	// kernel's, and all of it: without "subset=pid" (proc(5), Linux 5.8).
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(proc, &fs); err != nil {
+		return fmt.Errorf("look at /proc: %w", err)
+	}
+	if fs.Type != unix.PROC_SUPER_MAGIC || unix.Faccessat(proc, "version", unix.F_OK, 0) != nil {
+		return &NeedError{What: "tell by /proc what of the kernel's to mask: something else is mounted there, or a part of it only",
+			Hint: "mount -t proc proc /proc"}
+	}
 	for _, name := range procMasks {
 		var st unix.Stat_t
 		if unix.Fstatat(proc, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -295,6 +307,7 @@ func (h *Host) masks() {
 			h.Masks = append(h.Masks, Hidden{Path: "/proc/" + name, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR})
 		}
 	}
+	return nil
 }
 
 // projects are the directories in which secrets are looked for.

@@ -128,11 +128,13 @@ func (d *Dir) open(create bool) bool {
 func (d *Dir) fd() int { return int(d.file.Fd()) }
 
 // private reports whether an open file is of a kind, the caller's, and closed
-// to everyone else.
+// to everyone else. The user 65534 goes without: in a user namespace that is
+// how everybody is shown whom it does not map.
 func private(fd int, kind uint32) bool {
+	const overflow = 65534
 	var st unix.Stat_t
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == kind &&
-		int(st.Uid) == os.Geteuid() && st.Mode&0o077 == 0
+		int(st.Uid) == os.Geteuid() && st.Uid != overflow && st.Mode&0o077 == 0
 }
 
 // prune empties a cache that has grown large. Entries are cheap to make again.
