@@ -83,3 +83,14 @@ func isFile(a *step.Asm, dir step.Slot, path string, flags int, major, minor uin
 	a.Compare(buf.At(inoAt), binary.NativeEndian.AppendUint64(nil, ino))
 	a.Compare(buf.At(devAt), binary.NativeEndian.AppendUint32(dev, minor))
 }
+
+// OwnProc opens a /proc of the pid namespace that the process is in, mounted
+// nowhere, in the place of the outside's.
+type OwnProc struct{}
+
+func (OwnProc) String() string { return "open a /proc of the joined pid namespace" }
+
+// Compile leaves the descriptor in step.SlotProc.
+func (OwnProc) Compile(a *step.Asm) {
+	fsmount(a, step.SlotProc, "proc", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +73,13 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if spaces.has(ns.User) {
 		outside = 0 // in a namespace of its own they mean nothing for the files of others
 	}
-	mounts, rules, err := mounts(p, view, t, h, outside)
+	var mounts, rules []step.Step
+	own := spaces.new&ns.Mount != 0 // the view is
+	if own {
+		mounts, rules, err = viewSteps(p, view, t, h, outside)
+	} else {
+		rules, err = bare(p, t, h, spaces, outside)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +95,15 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
 	setup := &plan.Setup
+	if !own {
+		plan.Notes = append(plan.Notes, bareNote)
+		plan.AllWritable = slices.Contains(p.Files.Write, "/")
+	}
+	if spaces.new&ns.PID == 0 {
+		if err := shared(p, h, spaces, plan); err != nil {
+			return nil, err
+		}
+	}
 	spaces.joinSteps(h, plan)
 	ids, err := spaces.idSteps(p, h, plan)
 	if err != nil {
@@ -109,8 +125,17 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	// Before the first file is made, so that modes are as planned.
 	add(setup, process.ClearUmask{})
-	// Before the first mount, or it would show up outside.
-	add(setup, ns.Private{})
+	if plan.Shared {
+		if spaces.joined(ns.PID) {
+			add(setup, ns.OwnProc{}) // the outside's has other numbers
+		}
+		// Before there is anybody who could leave an orphan.
+		add(setup, process.Adopt{})
+	}
+	if own {
+		// Before the first mount, or it would show up outside.
+		add(setup, ns.Private{})
+	}
 	// The view: root, mounts by depth, masks; see mounts.
 	add(setup, mounts...)
 	if plan.Caller != nil {
@@ -124,14 +149,16 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if name := p.Namespaces.Hostname; name != "" {
 		add(setup, ns.Hostname{Name: name}) // takes CAP_SYS_ADMIN
 	}
-	if view.root {
-		add(setup, ns.Seal{Path: "/dev"})
-	} else {
-		add(setup, ns.Seal{Path: "/"}) // after the last mount point is made
+	if own {
+		if view.root {
+			add(setup, ns.Seal{Path: "/dev"})
+		} else {
+			add(setup, ns.Seal{Path: "/"}) // after the last mount point is made
+		}
+		// After all mounts, which need the sources of the outside; before any
+		// capability goes, as it needs CAP_SYS_ADMIN.
+		add(setup, ns.Pivot{})
 	}
-	// After all mounts, which need the sources of the outside; before any
-	// capability goes, as it needs CAP_SYS_ADMIN.
-	add(setup, ns.Pivot{})
 	if !spaces.has(ns.User) && spaces.groups(h) {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
 	}
@@ -143,17 +170,30 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 
 	// ---- The init, while the target waits for it.
 	in := &plan.Init
-	// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
-	add(in, ns.Detach{Covers: view.root})
+	if own {
+		// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
+		add(in, ns.Detach{Covers: view.root})
+	} else {
+		add(in, process.LeaveDir{})
+	}
 	// It keeps CAP_KILL, where it has it, to signal a target that changes
 	// its user. It can be asked for nothing else.
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: spaces.initCaps(h), Who: "init"})
 	// What the launcher was told is nobody's business inside: /proc/1/environ
 	// of bwrap --clearenv still shows it all.
-	add(in, process.Forget{Who: "init"}, process.CloseAll{}, process.Ready{})
+	add(in, process.Forget{Who: "init"}, process.CloseAll{Children: plan.Shared})
+	if plan.Shared {
+		// Before the target can have children.
+		add(in, process.OutliveLauncher{})
+	}
+	add(in, process.Ready{})
 
 	// ---- The target.
 	to := &plan.Target
+	if plan.Shared {
+		// First: the init may be gone already, and then nobody would end it.
+		add(to, process.DieWithInit{})
+	}
 	if plan.Apart {
 		add(to, process.OwnGroup{})
 	}

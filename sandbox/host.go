@@ -55,6 +55,9 @@ type Host struct {
 	// read and should not.
 	Masks []Hidden
 
+	// ListsChildren says that /proc has the list of a process's children, if a
+	// pid namespace is to be shared.
+	ListsChildren bool
 	// Sub are the ids that the caller may map besides its own, if the policy
 	// asks for them.
 	Sub Sub
@@ -96,7 +99,9 @@ type File struct {
 	// UID, GID and Perm are its owner, group and mode bits; NoWrite is why the
 	// caller, with all its powers outside, may not write to it, if so.
 	UID, GID, Perm uint32
-	NoWrite        error
+	// FD is open to it, by O_PATH, until Host.Close.
+	FD      int
+	NoWrite error
 	// Err is why the path could not be looked at, if not for being missing.
 	Err error
 }
@@ -154,6 +159,9 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	h.spaces(p.Namespaces)
+	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
+		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
+	}
 	if isTrue(p.Namespaces.Ranges) {
 		h.Sub = h.ranges()
 	}
@@ -177,6 +185,9 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	paths = append(paths, between(p)...)
+	if p.Namespaces.PID == "host" && notFalse(p.Files.Proc) {
+		paths = append(paths, "/proc")
+	}
 	if notFalse(p.Files.Dev) {
 		for _, d := range devices {
 			paths = append(paths, "/dev/"+d)
@@ -261,7 +272,7 @@ func (h *Host) look(s string) File {
 	case err != nil:
 		return File{Err: err}
 	}
-	h.fds = append(h.fds, fd)
+	h.fds, f.FD = append(h.fds, fd), fd
 	f.Mode = st.Mode & unix.S_IFMT
 	f.Major, f.Minor, f.Ino = unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
 	f.Rdev = st.Rdev

@@ -22,10 +22,10 @@ var devices = [...]string{"null", "zero", "full", "random", "urandom", "tty"}
 // Documentation/admin-guide/devices.txt.
 var numbers = [len(devices)]uint64{unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkdev(1, 7), unix.Mkdev(1, 8), unix.Mkdev(1, 9), unix.Mkdev(5, 0)}
 
-// mounts is the view: an empty root, what the policy shows by depth of path,
+// viewSteps are the view: an empty root, what the policy shows by depth of path,
 // /proc and /dev, and covers over what is hidden, after all that could cover
 // them again.
-func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
+func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
 	v.steps = []step.Step{ns.Root{}}
 	if err := v.collect(p, keep); err != nil {
 		return nil, nil, err
@@ -82,7 +82,15 @@ func mounts(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps,
 			return nil, nil, err
 		}
 		nest := isTrue(p.Process.Nest)
-		v.steps = append(v.steps, ns.Proc{Write: nest})
+		if proc := h.Files["/proc"]; p.Namespaces.PID == "host" {
+			// Of a pid namespace that it does not own nobody mounts a new one.
+			if !proc.Dir() {
+				return nil, nil, errors.New("show the host's /proc: it is not there")
+			}
+			v.steps = append(v.steps, ns.Bind{Source: "/proc", Dest: "/proc", Major: proc.Major, Minor: proc.Minor, Ino: proc.Ino, NoExec: true})
+		} else {
+			v.steps = append(v.steps, ns.Proc{Write: nest})
+		}
 		for _, m := range h.Masks {
 			if nest {
 				break // the kernel lets nobody mount a /proc that shows more than this one

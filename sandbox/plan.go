@@ -27,6 +27,8 @@ type Plan struct {
 	// Ranges are the ids that the launcher has mapped while the child waits;
 	// nil: the child maps its own.
 	Ranges *ns.Ranges
+	// Shared says that the pid namespace is not the sandbox's own.
+	Shared bool
 	// Setup is done by the child that then becomes the init, Target by the
 	// process that becomes the target, Init by the init while the target
 	// waits.

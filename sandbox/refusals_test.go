@@ -10,6 +10,25 @@ import (
 	"sbx/policy/seccomp"
 )
 
+// shareProc and bareFiles are for policies with the host's pid and mount
+// namespaces.
+func shareProc(edit func(*policy.Policy, *Host)) func(*policy.Policy, *Host, *Target) {
+	return func(p *policy.Policy, h *Host, _ *Target) {
+		p.Namespaces.PID, h.ListsChildren = "host", true
+		h.Files["/proc"] = File{Real: "/proc", Mode: unix.S_IFDIR, Ino: 1}
+		edit(p, h)
+	}
+}
+
+func bareFiles(edit func(*policy.Policy, *Host)) func(*policy.Policy, *Host, *Target) {
+	return func(p *policy.Policy, h *Host, t *Target) {
+		p.Namespaces.Mount, p.Files.Tmpfs, p.Files.Proc, p.Files.Read = "host", nil, ptr(false), []string{"/usr"}
+		h.Files["/usr"] = File{Real: "/usr", Mode: unix.S_IFDIR, Ino: 2}
+		t.Dir = "/"
+		edit(p, h)
+	}
+}
+
 // TestRefusals holds what Build refuses rather than weakens, and its words.
 func TestRefusals(t *testing.T) {
 	dir := func(uid, perm uint32) File {
@@ -62,7 +81,24 @@ func TestRefusals(t *testing.T) {
 			p.Process.Landlock, p.Process.Nest = "require", &yes
 		}, "require Landlock and nest"},
 		{"host user namespace", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.User = "host" }, "CAP_SYS_ADMIN"},
-		{"host pid namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.PID = "host" }, "pid namespace"},
+		{"host pid namespace, no list of children", 0, shareProc(func(_ *policy.Policy, h *Host) { h.ListsChildren = false }), "does not list"},
+		{"host pid namespace, old Landlock", 0, shareProc(func(_ *policy.Policy, h *Host) { h.Landlock = 5 }), "Landlock ABI 6"},
+		{"host pid namespace, nest", 1000, shareProc(func(p *policy.Policy, _ *Host) { p.Process.Nest = ptr(true) }), "nest in a pid namespace"},
+		{"host pid namespace", 0, shareProc(func(*policy.Policy, *Host) {}), ""},
+		{"host pid namespace, no Landlock asked", 1000, shareProc(func(p *policy.Policy, h *Host) { p.Process.Landlock, h.Landlock = "off", 0 }), ""},
+		{"host mount namespace", 1000, bareFiles(func(*policy.Policy, *Host) {}), ""},
+		{"host mount namespace, tmpfs", 1000, bareFiles(func(p *policy.Policy, _ *Host) { p.Files.Tmpfs = []string{"/x"} }), "and mount a tmpfs"},
+		{"host mount namespace, hide", 1000, bareFiles(func(p *policy.Policy, _ *Host) { p.Files.Hide = []string{"*.pem"} }), "and hide what is inside"},
+		{"host mount namespace, proc", 1000, bareFiles(func(p *policy.Policy, _ *Host) { p.Files.Proc = nil }), "and mask /proc"},
+		{"host mount namespace, no Landlock", 1000, bareFiles(func(_ *policy.Policy, h *Host) { h.Landlock = 0 }), "by Landlock alone"},
+		{"host mount namespace, old Landlock", 1000, bareFiles(func(_ *policy.Policy, h *Host) { h.Landlock = 2 }), "by Landlock alone"},
+		{"host mount namespace, Landlock off", 1000, bareFiles(func(p *policy.Policy, _ *Host) { p.Process.Landlock = "off" }), "neither mounts nor Landlock"},
+		{"host mount namespace, nest", 1000, bareFiles(func(p *policy.Policy, _ *Host) { p.Process.Nest = ptr(true) }), "and nest"},
+		{"host mount namespace, missing path", 1000, bareFiles(func(p *policy.Policy, _ *Host) { p.Files.Read = []string{"/none"} }), "show /none: no such file"},
+		{"host mount namespace, directory not shown", 1000, func(p *policy.Policy, h *Host, t *Target) {
+			bareFiles(func(*policy.Policy, *Host) {})(p, h, t)
+			t.Dir = "/srv"
+		}, "start in /srv"},
 		{"another id without a namespace", 0, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.UID = ptr(5) }, "be uid 5: the user namespace is the host's"},
 		{"an id out of range", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.GID = ptr(1<<32 - 1) }, "ids go from 0"},
 		{"a negative id", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Namespaces.UID = ptr(-1) }, "ids go from 0"},

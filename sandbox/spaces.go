@@ -40,20 +40,14 @@ func namespaces(p *policy.Policy, h *Host) (spaces, error) {
 	n := p.Namespaces
 	s := spaces{uid: h.UID, gid: h.GID}
 	for _, k := range [...]struct {
-		say  string
-		set  ns.Set
-		name string
-		must bool
-	}{{n.Mount, ns.Mount, "mount", true}, {n.PID, ns.PID, "pid", true}, {n.Net, ns.Net, "net", false},
-		{n.IPC, ns.IPC, "ipc", false}, {n.UTS, ns.UTS, "uts", false}, {n.Cgroup, ns.Cgroup, "cgroup", false}, {cmp.Or(n.Time, "host"), ns.Time, "time", false}} {
+		say string
+		set ns.Set
+	}{{n.PID, ns.PID}, {n.Net, ns.Net}, {n.IPC, ns.IPC}, {n.UTS, ns.UTS}, {n.Cgroup, ns.Cgroup},
+		{cmp.Or(n.Time, "host"), ns.Time}, {n.Mount, ns.Mount}} {
 		switch {
 		case k.say == "" || k.say == "new":
 			s.new |= k.set
-		case k.say == "host" && !k.must:
 		case k.say == "host":
-			return s, fmt.Errorf("use the host's %s namespace: not possible, the view and the init need a new one", k.name)
-		case k.must:
-			return s, fmt.Errorf("join %s namespace %s: not possible yet", k.name, step.Quote(k.say))
 		default:
 			j, err := h.joinStep(k.set, k.say)
 			if err != nil {
@@ -226,7 +220,7 @@ func (s spaces) initCaps(h *Host) caps.Set {
 // takes a file of its own in /proc.
 func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step, err error) {
 	alone := len(s.joins) == 0 // otherwise /proc is open
-	if s.new&(ns.User|ns.Time) != 0 && alone {
+	if (s.new&(ns.User|ns.Time) != 0 || plan.Shared) && alone {
 		list = append(list, ns.OpenProc{})
 	}
 	switch {

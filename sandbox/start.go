@@ -85,7 +85,10 @@ func (p *Plan) Start() (*Process, error) {
 		ps.free()
 		return nil, fmt.Errorf("lay out the status page: %w", err)
 	}
-	cfg := child.Config{Flags: namespacesStep{p.New}.flags(), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack}
+	cfg := child.Config{Flags: namespacesStep{p.New}.flags(), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack, Children: -1}
+	if p.Shared {
+		cfg.Children = pair[0] // see process.Adopt
+	}
 	if len(p.Join) > 0 {
 		cfg.Flags = 0
 	}

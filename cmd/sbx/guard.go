@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/ns"
 	"sbx/sandbox"
 	"sbx/sandbox/inherit"
 )
@@ -16,12 +17,13 @@ import (
 // begins with "#!/proc/self/exe" makes the kernel run the file that the child
 // was, which is sbx, on the mount of the outside; whoever owns that file, root
 // above all, could then open /proc/PID/exe for writing (runc's CVE-2019-5736).
-// Landlock forbids that. Where the plan has none, and the caller could write to
+// Landlock forbids that, but to the target alone: not to those whose pid or
+// mount namespace it has joined. Where the plan has none, or there are such, and the caller could write to
 // the file, sbx runs from a sealed copy in memory instead, which costs a few
 // milliseconds there and nothing elsewhere. A policy that lets the target
 // write to the whole of the outside lets it write to sbx under its own name.
 func guardBinary(plan *sandbox.Plan) error {
-	if plan.Landlock || plan.AllWritable {
+	if (plan.Landlock || plan.AllWritable) && plan.Joined&(ns.PID|ns.Mount) == 0 {
 		return nil
 	}
 	var st unix.Stat_t

@@ -58,6 +58,7 @@ type Status struct {
 	mask uint64
 	info [128]byte // siginfo_t
 	wait uint32
+	list [1024]byte // of init's children; see endAll
 }
 
 // Config is what the child needs beside its table.
@@ -67,6 +68,10 @@ type Config struct {
 	// Notify is init's end of the socket on which it tells the launcher that
 	// the target stopped, or -1.
 	Notify int
+	// Children is init's descriptor of its own /proc/PID/task/TID/children
+	// where the pid namespace is not the sandbox's own, so that the kernel ends
+	// nobody with init; or -1.
+	Children int
 	// Cookie is the si_value by which init knows the launcher's signals to the
 	// target; those to the target's process group bear its complement.
 	Cookie uint64

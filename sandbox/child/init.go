@@ -20,7 +20,8 @@ const siQueue = -1 // SI_QUEUE
 
 // initLoop is the sandbox's pid 1: it reaps whatever ends, passes the
 // launcher's signals on to the target, tells the launcher when the target
-// stops, and ends as the target does; the kernel then kills the rest.
+// stops, and ends as the target does; the kernel then kills the rest, or init
+// does where it is no pid 1.
 //
 // All signals are blocked, so those of the terminal, which reach the target
 // by themselves, and those of processes inside (si_pid is not 0) are taken
@@ -40,7 +41,11 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 			continue
 		}
 		if errno != 0 {
-			giveUp(st, uintptr(errno))
+			giveUp(st, cfg, uintptr(errno))
+		}
+		if cfg.Children >= 0 && launcherGone(cfg) {
+			endAll(st, cfg)
+			exit(125)
 		}
 		if info.code != siQueue || info.pid != 0 {
 			continue
@@ -62,9 +67,60 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 //
 //go:nosplit
 //go:norace
-func giveUp(st *Status, errno uintptr) {
+func giveUp(st *Status, cfg *Config, errno uintptr) {
 	st.Lost = uint32(errno)
+	endAll(st, cfg)
 	exit(125)
+}
+
+// launcherGone says whether the launcher's end of the socket has hung up.
+// That is looked at whenever a signal comes, its death's among them.
+//
+//go:nosplit
+//go:norace
+func launcherGone(cfg *Config) bool {
+	var b byte
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&b)), 1,
+		unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno == 0 && n == 0 || errno == unix.ECONNRESET
+}
+
+// endAll kills all that descends from init in a pid namespace that is not its
+// own. Orphans become init's children (PR_SET_CHILD_SUBREAPER), so those are
+// killed until there are none. None of them can be somebody else's: their
+// numbers are not free before init waits for them.
+//
+//go:nosplit
+//go:norace
+func endAll(st *Status, cfg *Config) {
+	if cfg.Children < 0 {
+		return
+	}
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(cfg.Children), uintptr(unsafe.Pointer(&st.list)),
+			unsafe.Sizeof(st.list), 0, 0, 0)
+		if errno != 0 || n > unsafe.Sizeof(st.list) {
+			n = 0
+		}
+		// Decimal numbers, each with a space behind it; what is cut off at the
+		// end comes next time.
+		pid := uintptr(0)
+		for i := uintptr(0); i < n; i++ {
+			c := *(*byte)(unsafe.Add(unsafe.Pointer(&st.list), i))
+			if c >= '0' && c <= '9' {
+				pid = pid*10 + uintptr(c-'0')
+				continue
+			}
+			if pid != 0 {
+				syscall.RawSyscall6(unix.SYS_KILL, pid, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+			}
+			pid = 0
+		}
+		_, _, errno = syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)), 0, 0, 0, 0)
+		if errno != 0 && errno != unix.EINTR {
+			return // ECHILD: there are none
+		}
+	}
 }
 
 //go:nosplit
@@ -77,7 +133,7 @@ func reap(target uintptr, st *Status, cfg *Config) {
 			continue
 		}
 		if errno != 0 {
-			giveUp(st, uintptr(errno))
+			giveUp(st, cfg, uintptr(errno))
 		}
 		if pid == 0 {
 			return
@@ -96,9 +152,11 @@ func reap(target uintptr, st *Status, cfg *Config) {
 			}
 		case ws&0x7f == 0:
 			st.WaitStatus, st.Ended = ws, 1
+			endAll(st, cfg)
 			exit(uintptr(ws>>8) & 0xff)
 		default:
 			st.WaitStatus, st.Ended = ws, 1
+			endAll(st, cfg)
 			exit(128 + uintptr(ws&0x7f))
 		}
 	}

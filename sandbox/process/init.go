@@ -43,12 +43,22 @@ func (f Forget) Compile(a *step.Asm) {
 }
 
 // CloseAll leaves init nothing but its end of the socket to the launcher.
-type CloseAll struct{}
+type CloseAll struct {
+	// Children also leaves it the list of its children; see Adopt.
+	Children bool
+}
 
 func (CloseAll) String() string { return "close all descriptors of the init" }
 
 // Compile closes from 0 on.
-func (CloseAll) Compile(a *step.Asm) { closeBut(a, 0, []int{a.Notify}) }
+func (c CloseAll) Compile(a *step.Asm) {
+	keep := []int{a.Notify}
+	if c.Children {
+		keep = append(keep, a.Launcher)
+		slices.Sort(keep)
+	}
+	closeBut(a, 0, keep)
+}
 
 // OwnSession takes the process out of the launcher's session and process group,
 // whose signals and whose terminal are not for it: setsid(2). It is for the

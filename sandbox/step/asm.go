@@ -82,6 +82,8 @@ const (
 	SlotCover
 	// SlotTerminal holds the terminal of the sandbox's own.
 	SlotTerminal
+	// SlotInit holds init's pid where that is not 1.
+	SlotInit
 	firstTemp
 	// NumSlots bounds them all.
 	NumSlots = 32
@@ -271,6 +273,9 @@ func (a *Asm) Compare(p Arg, b []byte) { a.add(OpCompare, []Arg{p, a.Bytes(b), I
 
 // Equal appends a check that n bytes at p are those at q.
 func (a *Asm) Equal(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
+
+// Same appends a check that n bytes at p are those at q.
+func (a *Asm) Same(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
 
 // Zero appends the clearing of n bytes at an address of the process itself.
 func (a *Asm) Zero(addr, n uintptr) { a.add(OpZero, []Arg{Int(addr), Int(n)}) }
