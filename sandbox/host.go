@@ -28,6 +28,10 @@ type Host struct {
 	LastCap    int
 	// Landlock is the kernel's Landlock ABI, 0 without.
 	Landlock int
+	// AppArmor is the label that sbx itself runs under, SELinux says that the
+	// module is on; only asked for if the policy names one.
+	AppArmor string
+	SELinux  bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool
@@ -126,6 +130,9 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	var err error
 	if h.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
 		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Hint: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
+	}
+	if err := h.modules(p); err != nil {
+		return nil, err
 	}
 	if h.Caps, h.Held, err = caps.Own(); err != nil {
 		return nil, err

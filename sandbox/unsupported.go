@@ -5,7 +5,7 @@ import "sbx/policy"
 // unsupported refuses what the language can say and this version cannot do
 // yet: nothing that a policy asks for is left out in silence.
 func unsupported(p *policy.Policy) error {
-	f, r := p.Files, p.Process
+	f := p.Files
 	for _, x := range [...]struct {
 		said bool
 		what string
@@ -17,7 +17,6 @@ func unsupported(p *policy.Policy) error {
 		{len(f.Inline) > 0, "make inline files"},
 		{len(f.Symlinks) > 0, "make symlinks"},
 		{len(f.Paths) > 0, "hold the options of files.path"},
-		{r.AppArmor != "" || r.SELinux != "", "execute under a security module's label"},
 	} {
 		if x.said {
 			return &NeedError{What: x.what + ": this version of sbx cannot", Hint: "take it out of the policy"}

@@ -180,6 +180,16 @@ func stepHint(e *sandbox.StepError) string {
 			return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"
 		}
 		return "start elsewhere with --dir, or show the directory with --read"
+	case process.Label:
+		if s.Module == "AppArmor" && is(unix.ENOENT) {
+			return "no profile of that name is loaded: apparmor_parser -r FILE loads one, aa-status lists them"
+		}
+		if s.Module == "SELinux" && is(unix.EINVAL) {
+			return "the loaded policy knows no such context"
+		}
+		if is(unix.EACCES, unix.EPERM) {
+			return s.Module + " does not let sbx's own label change to that one; run sbx unconfined, or allow it the change"
+		}
 	case landlock.Port:
 		return "this kernel's Landlock knows no ports; say net = \"new\" in the policy's [namespaces] in the place of [network]"
 	case landlock.Ruleset, landlock.Rule, landlock.Restrict:

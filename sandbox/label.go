@@ -1,0 +1,80 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// modules asks which of the security modules that the policy names are there.
+func (h *Host) modules(p *policy.Policy) error {
+	if p.Process.AppArmor != "" {
+		// The directory is there if the kernel was built with AppArmor (5.1
+		// and later have it), and can be read if AppArmor is on.
+		s, err := readFile("/proc/self/attr/apparmor/current")
+		if err != nil && err != unix.ENOENT && err != unix.EINVAL {
+			return fmt.Errorf("ask for AppArmor: %w", err)
+		}
+		if err == nil {
+			h.AppArmor = strings.TrimRight(s, "\n\x00")
+		}
+	}
+	if p.Process.SELinux != "" {
+		s, err := readFile("/proc/filesystems")
+		if err != nil {
+			return fmt.Errorf("ask for SELinux: %w", err)
+		}
+		// The kernel registers it if SELinux is on.
+		h.SELinux = slices.Contains(strings.Fields(s), "selinuxfs")
+	}
+	return nil
+}
+
+// readFile reads a file of /proc of up to a few kilobytes.
+func readFile(name string) (string, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var b [8192]byte
+	n, err := unix.Read(fd, b[:])
+	return string(b[:max(n, 0)]), err
+}
+
+// labels are the steps that put the target under what the policy names.
+func labels(p *policy.Policy, h *Host) ([]step.Step, error) {
+	var steps []step.Step
+	if name := p.Process.AppArmor; name != "" {
+		if h.AppArmor == "" {
+			return nil, &NeedError{What: "execute under AppArmor profile " + step.Quote(name) + ": AppArmor is not on in this kernel",
+				Hint: "boot with apparmor in the lsm= list, or take apparmor out of the policy's [process]"}
+		}
+		free := h.AppArmor == "unconfined" || strings.HasSuffix(h.AppArmor, " (unconfined)")
+		steps = append(steps, process.Label{Module: "AppArmor", Name: name, Stack: !free})
+	}
+	if name := p.Process.SELinux; name != "" {
+		if !h.SELinux {
+			return nil, &NeedError{What: "execute under SELinux context " + step.Quote(name) + ": SELinux is not on in this kernel",
+				Hint: "boot with selinux=1 and selinux in the lsm= list, or take selinux out of the policy's [process]"}
+		}
+		steps = append(steps, process.Label{Module: "SELinux", Name: name})
+	}
+	return steps, nil
+}
+
+// withProc are the first steps of the set-up, with the outside's /proc opened
+// among them.
+func withProc(first []step.Step) []step.Step {
+	if slices.ContainsFunc(first, func(s step.Step) bool { _, ok := s.(ns.OpenProc); return ok }) {
+		return first
+	}
+	return append([]step.Step{ns.OpenProc{}}, first...)
+}
