@@ -109,6 +109,13 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
+	labels, err := labels(p, h)
+	if err != nil {
+		return nil, err
+	}
+	if len(labels) > 0 {
+		ids = withProc(ids)
+	}
 	// First of all: until the ids are mapped the child owns nothing, and a
 	// process that is not dumpable may not write what is its own in /proc.
 	add(setup, ids...)
@@ -202,6 +209,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
+	// Before Landlock, inside of which nothing outside the view can be opened.
+	// It counts from the exec on.
+	add(to, labels...)
 	// After the mounts: rules name what is inside, and inside a domain nothing
 	// can be mounted.
 	walls, err := domain(p, plan, t, h, rules)
@@ -229,7 +239,8 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	add(to, caps.Verify{Keep: keep, Ambient: ambient, Last: h.LastCap})
 	// As late as can be: from here a signal may end the process.
 	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
-	// Nothing after the filter but its own check and the exec.
+	// Nothing after the filters but their own check and the exec.
+	add(to, socketFilter(p, plan, t, h, asked)...)
 	for i, f := range programs {
 		name := p.Name
 		if len(programs) > 1 {

@@ -129,7 +129,7 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 	if err := v.cwd(t.Dir); err != nil {
 		return nil, nil, err
 	}
-	rules = v.rules(h.Landlock)
+	rules = append(v.rules(h.Landlock), v.socketRules(p, t)...)
 	if notFalse(p.Files.Dev) && !v.isCovered("/dev") {
 		rules = append(rules, landlock.Rule{ABI: h.Landlock, Path: "/dev", Allow: landlock.Devices})
 	}

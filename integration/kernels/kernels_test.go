@@ -45,7 +45,7 @@ var matrix = []guest{
 	{name: "6.12", machine: machine{kernel: "6.12"}, run: all, skip: allSkip, units: true,
 		facts: "guest kernel:6.12 !kernel:6.13 landlock:6 !landlock:7 lsm:apparmor" + controls},
 	{name: "new", machine: machine{kernel: "new"}, run: all, skip: allSkip, units: true,
-		facts: "guest kernel:6.17 landlock:7 lsm:apparmor" + controls},
+		facts: "guest kernel:7.1 landlock:9 lsm:apparmor" + controls},
 	{name: "6.1-nolandlock", machine: machine{kernel: "6.1", cmdline: "lsm=lockdown,yama,apparmor"}, run: refusals,
 		facts: "guest kernel:6.1 !landlock:1 lsm:apparmor" + controls},
 	{name: "5.10", machine: machine{kernel: "5.10"}, run: "^TestGuest$|^TestScript$/^guest-old$",

@@ -41,6 +41,7 @@ func commands() []command {
 		{"abi-one", "KIND: one attempt of abi", abiOne},
 		{"sock", "ADDR PATH ABSTRACT: what can be reached", sock},
 		{"ports", "PORT OTHER BIND BINDOTHER: which ports can be had, by which protocol", ports},
+		{"unix", "STREAM DGRAM ABSTRACT [FILE]: Unix sockets that can be reached", unixSockets},
 		{"ipc", "System V, message queues, keyrings", ipc},
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},
