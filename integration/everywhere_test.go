@@ -2,6 +2,7 @@ package integration
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -176,6 +177,17 @@ func TestArgumentsAreSecret(t *testing.T) {
 	})
 }
 
+// TestSecretsAreNotPrinted: neither the plan nor a message has the value of a
+// variable in it.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	for _, flags := range [][]string{{"--dry-run"}, {"--dry-run", "--json"}, {"--net", "none", "--dir", "/no/such"}, {"--keep-fd", "99"}} {
+		args := append([]string{"--env", "TOKEN=" + canaryString, "--env", "AWS_SECRET_ACCESS_KEY"}, flags...)
+		if r := sbx(t, append(args, "--", "/no/such/program")...); strings.Contains(r.stdout+r.stderr, canaryString) {
+			t.Errorf("%q: %v", flags, r)
+		}
+	}
+}
+
 // TestNoCoreDumps: a crash inside leaves no file, whatever the caller's limit
 // allows, and the limit is the one that keeps a handler from being started.
 func TestNoCoreDumps(t *testing.T) {
@@ -192,5 +204,48 @@ func TestNoCoreDumps(t *testing.T) {
 			t.Errorf("%s: left %v (%v)", policy, entries, err)
 		}
 		run(t, call{args: append(line, binary("probe"), "limits"), dir: dir}).want(t, 0, "rlimit core: 1 1")
+	}
+}
+
+// TestNestedPeel: in a sandbox that may nest, root of a namespace within has all
+// capabilities there. What was mounted for it stays as it is all the same: the
+// kernel locks it together. Root itself does not nest; see TestNest.
+func TestNestedPeel(t *testing.T) {
+	if asRoot() {
+		return
+	}
+	dir := t.TempDir()
+	policy := "version = 1\nsummary = \"nest\"\nextends = [\"default\"]\n[files]\nwrite = [\".\"]\nread = [\"./guarded\"]\nhide = [\"hidden\", \"hiddendir\"]\n[process]\nnest = true\n[expect]\n"
+	for name, text := range map[string]string{"nest.toml": policy, "hidden": verySecret, "guarded/file": "guarded", "hiddendir/file": verySecret} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const script = `mkdir /tmp/at
+mount -t tmpfs none /tmp/at && echo mounts && umount /tmp/at
+for p in /usr hidden hiddendir guarded / . /proc /dev /dev/null; do
+  umount $p && echo "OUT umount $p"; umount -l $p && echo "OUT umount -l $p"
+done
+for p in /usr guarded /; do mount -o remount,bind,rw $p && echo "OUT rw $p"; done
+for p in . guarded hiddendir; do mount --move $p /tmp/at && echo "OUT move $p"; done
+for p in . / hiddendir guarded; do mount --bind $p /tmp/at && { echo x >/tmp/at/guarded/file; cat /tmp/at/hidden /tmp/at/hiddendir/file /tmp/at$PWD/hidden; umount -l /tmp/at; }; done
+for p in . / guarded /usr; do mount --rbind $p /tmp/at && { mount -o remount,bind,rw /tmp/at && echo x >/tmp/at/file; umount /tmp/at/hidden; umount -l /tmp/at/hiddendir; cat /tmp/at/hidden /tmp/at/hiddendir/file /tmp/at$PWD/hidden; umount -l /tmp/at; }; done
+mount -t sysfs s /tmp/at && echo "OUT sysfs"
+mount -t proc p /tmp/at && { ls /tmp/at/1/root/../../etc/shadow && echo "OUT proc"; echo 1 >/tmp/at/sys/kernel/sysrq && echo "OUT sysctl"; umount /tmp/at; }
+echo x >guarded/file && echo "OUT wrote"; echo x >/usr/x && echo "OUT wrote /usr"
+mv guarded moved && echo "OUT renamed"
+cat hidden hiddendir/file
+echo end`
+	inside := `unshare --user --map-root-user --mount --pid --fork /bin/sh -c "$0" 2>/dev/null`
+	r := run(t, call{args: []string{binary("sbx"), "--policy", "./nest.toml", "--", "/bin/sh", "-c", inside, script}, dir: dir})
+	r.want(t, 0, "mounts", "end")
+	if strings.Contains(r.stdout, "OUT ") || strings.Contains(r.stdout, verySecret) {
+		t.Errorf("peeled: %v", r)
+	}
+	if got := content(t, filepath.Join(dir, "guarded/file")); got != "guarded" {
+		t.Errorf("the guarded file is %q", got)
 	}
 }

@@ -247,7 +247,19 @@ func TestSymlinkedDestinations(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// 40 links in a row are the most that the kernel follows.
+	for i := range 42 {
+		if err := os.Symlink(fmt.Sprintf("chain%d", i+1), filepath.Join(project, fmt.Sprintf("chain%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(sentinel, filepath.Join(project, "chain42")); err != nil {
+		t.Fatal(err)
+	}
 	for _, flags := range [][]string{
+		{"--policy", "project", "--write", "./chain0"}, {"--policy", "project", "--read", "./chain4/x"}, {"--policy", "project", "--hide", "chain9"},
+		{"--policy", "project", "--write", "./out/x"}, {"--policy", "project", "--write", "./up/x"}, {"--policy", "project", "--read", "./proc/etc"},
+		{"--policy", "project", "--dir", "./proc/tmp"}, {"--policy", "project", "--dir", "./chain0"},
 		{"--policy", "project"}, {"--policy", "project", "--hide", "out"}, {"--policy", "project", "--hide", "etc"},
 		{"--policy", "project", "--hide", "self"}, {"--policy", "project", "--write", "./out"}, {"--policy", "project", "--write", "./dangling"},
 		{"--policy", "project", "--read", "./self"}, {"--policy", "project", "--hide", "dangling"},

@@ -223,7 +223,7 @@ func TestStaticBinary(t *testing.T) {
 	run(t, call{args: []string{"strace", "-f", "-b", "execve", "-e", "trace=execve,execveat,openat,open", "-o", log, binary("sbx"), "--", "true"}, dir: t.TempDir()}).want(t, 0)
 	trace := content(t, log)
 	for _, name := range []string{"nsswitch.conf", "ld.so", "/lib", "resolv.conf", "gconv", "locale"} {
-		if regexp.MustCompile(`open(at)?\([^"]*"[^"]*` + regexp.QuoteMeta(name)).MatchString(trace) && !strings.Contains(trace, "O_PATH") {
+		if regexp.MustCompile(`open(at)?\([^"]*"[^"]*`+regexp.QuoteMeta(name)).MatchString(trace) && !strings.Contains(trace, "O_PATH") {
 			t.Errorf("it opens something like %s:\n%s", name, trace)
 		}
 	}
