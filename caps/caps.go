@@ -22,6 +22,9 @@ const Kill = Set(1) << unix.CAP_KILL
 // Admin is what making namespaces, other than a user namespace, takes.
 const Admin = Set(1) << unix.CAP_SYS_ADMIN
 
+// SysResource is what raising a limit on resources takes.
+const SysResource = Set(1) << unix.CAP_SYS_RESOURCE
+
 // Parse is the set of the capability with that name, with or without "cap_",
 // in any case. An unknown name is an error.
 func Parse(name string) (Set, error) {

@@ -11,6 +11,7 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
+	"sbx/sandbox/cgroup"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
@@ -31,6 +32,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		return nil, err
 	}
 	if err := unsupported(p); err != nil {
+		return nil, err
+	}
+	held, err := limits(p, t, h, spaces, keep)
+	if err != nil {
 		return nil, err
 	}
 	if isTrue(p.Process.Nest) && h.UID == 0 {
@@ -87,11 +92,15 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: p.Name, New: spaces.new, AllWritable: view.made["/"] == writeKind, Notes: view.notes}
+	plan := &Plan{Name: p.Name, New: spaces.new, AllWritable: view.made["/"] == writeKind,
+		Notes: append(view.notes, held.notes...), held: held}
 	if err := plan.terminal(p, h); err != nil {
 		return nil, err
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
+
+	// ---- Outside, by the keeper.
+	held.outside(plan, len(spaces.joins) > 0)
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
 	setup := &plan.Setup
@@ -129,6 +138,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		add(setup, process.OwnSession{})
 	case !plan.Terminal:
 		add(setup, process.OwnGroup{})
+	}
+	if plan.New&ns.Cgroup != spaces.new&ns.Cgroup {
+		add(setup, cgroup.Namespace{}) // before anybody looks at a cgroup
 	}
 	// Before the first file is made, so that modes are as planned.
 	add(setup, process.ClearUmask{})
@@ -193,6 +205,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})
 	}
+	add(in, held.end...) // late, for it is the target's time
 	add(in, process.Ready{})
 
 	// ---- The target.
@@ -226,7 +239,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// After all that opens any but the directory, which is closed at once
 	// (flatpak leaked its own O_PATH ones).
 	add(to, process.Descriptors{Keep: fds})
-	add(to, process.RestoreUmask{}, process.OpenFiles{Soft: h.OpenFiles[0], Hard: h.OpenFiles[1]})
+	add(to, process.RestoreUmask{})
+	if !held.openFiles {
+		add(to, process.OpenFiles{Soft: h.OpenFiles[0], Hard: h.OpenFiles[1]})
+	}
 	if p.Limits.Core == "" {
 		add(to, process.NoCore{Max: h.CoreMax})
 	}
@@ -237,6 +253,8 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// link that somebody swaps in, leads there. No links are followed either.
 	add(to, process.Chdir{Dir: t.Dir})
 	add(to, caps.Verify{Keep: keep, Ambient: ambient, Last: h.LastCap})
+	// After all that opens a descriptor, even for a moment.
+	add(to, held.target...)
 	// As late as can be: from here a signal may end the process.
 	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
 	// Nothing after the filters but their own check and the exec.

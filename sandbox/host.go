@@ -67,6 +67,7 @@ type Host struct {
 	Sub Sub
 	// Spaces are the namespaces that the policy names by path.
 	Spaces map[string]Space
+	Bounds
 
 	fds []int // keep what Files describes from being replaced and reused
 }
@@ -217,6 +218,11 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	}
 	if notFalse(p.Files.Proc) {
 		if err := h.masks(); err != nil {
+			return nil, err
+		}
+	}
+	if p.Limits != (policy.Limits{}) {
+		if err := h.probeLimits(p); err != nil {
 			return nil, err
 		}
 	}

@@ -51,6 +51,8 @@ type Plan struct {
 	// Caller is the caller's terminal if the target has one of its own, to be
 	// relayed; nil: it has none.
 	Caller *terminal.Caller
+	// held says what holds the policy's limits; nil without any.
+	held *held
 }
 
 // steps calls f for each step in order of the printed plan.
@@ -58,6 +60,9 @@ func (p *Plan) steps(f func(in string, s step.Step)) {
 	prepare, undo := p.keeperSteps()
 	for _, s := range prepare {
 		f("keeper", s)
+	}
+	if p.held != nil && p.held.cgroup != nil {
+		f("launcher", verifyCgroup{})
 	}
 	if len(p.Join) == 0 {
 		f("launcher", namespacesStep{p.New})

@@ -75,7 +75,7 @@ func TestRefusals(t *testing.T) {
 			yes := true
 			p.Seccomp.WaitKillable = &yes
 		}, "wait_killable"},
-		{"limits", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Limits.Memory = "1M" }, "[limits]"},
+		{"limits", 1000, func(p *policy.Policy, _ *Host, _ *Target) { p.Limits.Memory = "1M" }, "hold limits.memory"},
 		{"Landlock required in a nest", 1000, func(p *policy.Policy, _ *Host, _ *Target) {
 			yes := true
 			p.Process.Landlock, p.Process.Nest = "require", &yes

@@ -27,6 +27,7 @@ type Process struct {
 	keeper *keeper         // nil if there is nothing to undo outside
 	relay  *terminal.Relay // nil unless the target has its terminal
 	hangup bool            // the target was told that the caller's terminal is gone
+	cgroup int             // the sandbox's, or -1
 }
 
 // Exit is how a target ended.
@@ -59,7 +60,7 @@ func (p *Plan) Start() (*Process, error) {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1}
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
 	var cookie [8]byte
 	if _, err := unix.Getrandom(cookie[:], 0); err != nil {
 		ps.free()
@@ -85,12 +86,20 @@ func (p *Plan) Start() (*Process, error) {
 		ps.free()
 		return nil, fmt.Errorf("lay out the status page: %w", err)
 	}
-	cfg := child.Config{Flags: namespacesStep{p.New}.flags(), Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack, Children: -1}
+	cfg := child.Config{Flags: namespacesStep{p.New}.flags(), Cgroup: -1, Children: -1,
+		Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack}
 	if p.Shared {
 		cfg.Children = pair[0] // see process.Adopt
 	}
 	if len(p.Join) > 0 {
 		cfg.Flags = 0
+	}
+	if p.held != nil && p.held.cgroup != nil {
+		if cfg.Cgroup, err = ps.enterCgroup(); err != nil {
+			ps.free()
+			return nil, err
+		}
+		defer unix.Close(cfg.Cgroup)
 	}
 	if ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, cfg); err != nil {
 		err = &StepError{namespacesStep{p.New}, err}
@@ -156,6 +165,9 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.free()
 	exit, err := ps.exit(ws)
+	if err == nil {
+		exit.Notes = ps.limitNotes(exit)
+	}
 	if e := ps.keeper.end(); e != nil {
 		if err != nil {
 			return Exit{}, errors.Join(err, e)
@@ -171,6 +183,8 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	switch {
 	case st.Failed != 0:
 		return Exit{}, failure(st, ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)))
+	case st.TimedOut != 0:
+		return Exit{Status: unix.WaitStatus(unix.SIGKILL)}, nil
 	case st.Ended != 0:
 		return Exit{Status: unix.WaitStatus(st.WaitStatus)}, nil
 	case st.Lost != 0:
@@ -211,6 +225,9 @@ func (ps *Process) queue(sig unix.Signal, value uint64) error {
 func (ps *Process) free() {
 	ps.keeper.end()
 	unix.Close(ps.notify)
+	if ps.cgroup >= 0 {
+		unix.Close(ps.cgroup)
+	}
 	if ps.pidfd >= 0 {
 		unix.Close(ps.pidfd)
 	}

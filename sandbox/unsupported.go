@@ -10,7 +10,7 @@ func unsupported(p *policy.Policy) error {
 		said bool
 		what string
 	}{
-		{p.Limits != (policy.Limits{}), "hold the policy's [limits]"},
+		{p.Limits.Tmp != "", "hold limits.tmp"},
 		{len(f.Overlay) > 0, "mount an overlay"},
 		{len(f.Directories) > 0, "make directories"},
 		{len(f.Sockets) > 0, "allow single sockets"},

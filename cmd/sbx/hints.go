@@ -11,6 +11,7 @@ import (
 
 	"sbx/ns"
 	"sbx/sandbox"
+	"sbx/sandbox/cgroup"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
 	"sbx/sandbox/step"
@@ -194,6 +195,13 @@ func stepHint(e *sandbox.StepError) string {
 		return "this kernel's Landlock knows no ports; say net = \"new\" in the policy's [namespaces] in the place of [network]"
 	case landlock.Ruleset, landlock.Rule, landlock.Restrict:
 		return "say landlock = \"off\" in the policy's [process] to do without this wall"
+	case cgroup.Make:
+		switch {
+		case is(unix.EBUSY):
+			return "another process has come into that cgroup, where the launcher must be alone; try again, or give sbx one of its own"
+		case is(unix.EAGAIN):
+			return "a cgroup above allows no more below it (cgroup.max.descendants, cgroup.max.depth), as that of an outer sbx with limits does"
+		}
 	case process.DropGroups:
 		return "the caller lacks CAP_SETGID, or its user namespace denies setgroups; run sbx as a plain user"
 	}

@@ -47,6 +47,8 @@ type Status struct {
 	// ready is the futex that holds the target back until init has shed its
 	// own powers.
 	ready uint32
+	// TimedOut is 1 once init's timer has ended all.
+	TimedOut uint32
 	// Forked is 1 once the target's process is there, and with it somebody
 	// who gets the terminal's signals by himself.
 	Forked uint32
@@ -59,12 +61,17 @@ type Status struct {
 	info [128]byte // siginfo_t
 	wait uint32
 	list [1024]byte // of init's children; see endAll
+	// Usage is what the target and its children have used, as wait4 told.
+	Usage unix.Rusage
 }
 
 // Config is what the child needs beside its table.
 type Config struct {
 	// Flags are the clone3(2) flags: the new namespaces.
 	Flags uint64
+	// Cgroup is a descriptor of the cgroup of version 2 that the child is born
+	// into (CLONE_INTO_CGROUP, Linux 5.7), or -1.
+	Cgroup int
 	// Notify is init's end of the socket on which it tells the launcher that
 	// the target stopped, or -1.
 	Notify int
@@ -94,12 +101,15 @@ func (s *Status) Free() error {
 	return unix.MunmapPtr(unsafe.Pointer(s), unsafe.Sizeof(*s))
 }
 
-// cloneArgs is struct clone_args of clone3(2), in its first version.
+// cloneArgs is struct clone_args of clone3(2), in its third version.
 type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-const cloneClearSighand = 0x100000000 // CLONE_CLEAR_SIGHAND, Linux 5.5
+const (
+	cloneClearSighand = 0x100000000 // CLONE_CLEAR_SIGHAND, Linux 5.5
+	cloneIntoCgroup   = 0x200000000 // CLONE_INTO_CGROUP, Linux 5.7
+)
 
 // Start forks a child that walks the table. The calling thread must stay
 // alive as long as the child: its death is the child's (PR_SET_PDEATHSIG).
@@ -113,6 +123,10 @@ func Start(t *step.Table, st *Status, cfg Config) (pid, pidfd int, err error) {
 		flags:      cfg.Flags | unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),
 		exitSignal: uint64(unix.SIGCHLD),
+	}
+	if cfg.Cgroup >= 0 {
+		args.flags |= cloneIntoCgroup
+		args.cgroup = uint64(cfg.Cgroup)
 	}
 	r, errno := fork(&args, unsafe.Pointer(&t.Calls[0]), uintptr(len(t.Calls)), st, &cfg)
 	if errno != 0 {

@@ -16,7 +16,10 @@ type siginfo struct {
 	value              uint64
 }
 
-const siQueue = -1 // SI_QUEUE
+const (
+	siQueue  = -1   // SI_QUEUE
+	siKernel = 0x80 // SI_KERNEL, which no process can send
+)
 
 // initLoop is the sandbox's pid 1: it reaps whatever ends, passes the
 // launcher's signals on to the target, tells the launcher when the target
@@ -46,6 +49,11 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 		if cfg.Children >= 0 && launcherGone(cfg) {
 			endAll(st, cfg)
 			exit(125)
+		}
+		if info.code == siKernel && sig == uintptr(unix.SIGALRM) {
+			st.TimedOut = 1
+			endAll(st, cfg)
+			exit(128 + uintptr(unix.SIGKILL))
 		}
 		if info.code != siQueue || info.pid != 0 {
 			continue
@@ -128,7 +136,7 @@ func endAll(st *Status, cfg *Config) {
 func reap(target uintptr, st *Status, cfg *Config) {
 	for {
 		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)),
-			unix.WNOHANG|unix.WUNTRACED, 0, 0, 0)
+			unix.WNOHANG|unix.WUNTRACED, uintptr(unsafe.Pointer(&st.Usage)), 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}

@@ -1,0 +1,363 @@
+package sandbox
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/caps"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox/cgroup"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
+)
+
+// held is how the policy's limits are held.
+type held struct {
+	// cgroup is the one that is made, with these limits; nil: none is.
+	cgroup *cgroup.Make
+	files  []cgroup.Limit
+	// target are limits of the target's own, end the init's timer.
+	target []step.Step
+	end    []step.Step
+	// openFiles says that target has the limit on open files.
+	openFiles bool
+	notes     []string
+	// What the policy says, for what is told in the end; empty where there is
+	// no such limit.
+	memory, processes, time, cpuTime, fileSize string
+	// cpuKill is the processor time at which the kernel kills.
+	cpuKill time.Duration
+}
+
+// asked is one limit of the policy.
+type asked struct {
+	name, value string
+	optional    bool
+}
+
+func ask(name, s string) asked {
+	value, optional := policy.Optional(s)
+	return asked{"limits." + name, value, optional}
+}
+
+func (a asked) said() bool { return a.value != "" }
+
+// lack gives an optional limit up, with a note, and refuses any other.
+func (l *held) lack(a asked, why, hint string) error {
+	if a.optional {
+		l.notes = append(l.notes, a.name+" is not held: "+why)
+		return nil
+	}
+	return &NeedError{What: "hold " + a.name + ": " + why, Hint: hint}
+}
+
+// limits decides what holds each of the policy's limits; see setrlimit(2) for
+// those of a process. keep are the capabilities kept.
+func limits(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (*held, error) {
+	l := &held{}
+	if p.Limits == (policy.Limits{}) {
+		return l, nil
+	}
+	if a := ask("time", p.Limits.Time); a.said() {
+		d, err := policy.ParseTime(a.value)
+		if err != nil {
+			return nil, err
+		}
+		l.end, l.time = append(l.end, process.EndAfter{Time: d}), a.value
+	}
+	if err := l.rlimits(p, h, s, keep); err != nil {
+		return nil, err
+	}
+	if err := l.shared(p, t, h, s); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// rlimits are the limits of each process by itself.
+func (l *held) rlimits(p *policy.Policy, h *Host, s spaces, keep caps.Set) error {
+	// Outside of a user namespace of its own, who has this capability raises
+	// any limit again.
+	raises := keep&caps.SysResource != 0 && !s.has(ns.User)
+	for _, x := range [...]struct {
+		asked
+		resource int
+		what     string
+		parse    func(string) (uint64, error)
+	}{
+		{ask("cpu_time", p.Limits.CPUTime), unix.RLIMIT_CPU, "processor time", func(s string) (uint64, error) {
+			d, err := policy.ParseTime(s)
+			return uint64((d + time.Second - 1) / time.Second), err
+		}},
+		{ask("file_size", p.Limits.FileSize), unix.RLIMIT_FSIZE, "file size", policy.ParseSize},
+		{ask("core", p.Limits.Core), unix.RLIMIT_CORE, "core dumps", policy.ParseCore},
+		{ask("open_files", p.Limits.OpenFiles), unix.RLIMIT_NOFILE, "open files", func(s string) (uint64, error) {
+			n, err := policy.ParseCount(s)
+			return uint64(n), err
+		}},
+	} {
+		if !x.said() {
+			continue
+		}
+		n, err := x.parse(x.value)
+		if err != nil {
+			return err
+		}
+		if raises {
+			if err := l.lack(x.asked, "the target keeps the capability sys_resource, with which it can raise it", "take sys_resource out of the policy's [process] capabilities"); err != nil {
+				return err
+			}
+		}
+		limit := process.Rlimit{Say: x.what + " to " + x.value, Resource: x.resource, Soft: n, Hard: n}
+		switch x.resource {
+		case unix.RLIMIT_CPU:
+			// SIGXCPU first, which a program may take to end well; a second
+			// later it is killed.
+			limit.Say += " for each process"
+			limit.Hard++
+			l.cpuTime = x.value
+		case unix.RLIMIT_FSIZE:
+			l.fileSize = x.value
+		case unix.RLIMIT_NOFILE:
+			l.openFiles = true
+		case unix.RLIMIT_CORE:
+			if n == 0 {
+				l.target = append(l.target, process.NoCore{Max: h.CoreMax})
+				continue
+			}
+		}
+		if most := h.Hard[x.resource]; most < limit.Hard {
+			// Nobody is given more than the caller has.
+			limit.Soft, limit.Hard = min(limit.Soft, most), most
+			limit.Say += fmt.Sprintf(", of which the caller has only %d itself", most)
+		}
+		if x.resource == unix.RLIMIT_CPU && limit.Hard < math.MaxInt64/uint64(time.Second) {
+			l.cpuKill = time.Duration(limit.Hard) * time.Second
+		}
+		l.target = append(l.target, limit)
+	}
+	return nil
+}
+
+// shared are the limits on all processes together: those of a cgroup. For
+// processes, a user namespace of its own has a count of its own as well.
+func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
+	memory, cpu, io, processes := ask("memory", p.Limits.Memory), ask("cpu", p.Limits.CPU), ask("io", p.Limits.IO), ask("processes", p.Limits.Processes)
+	// The kernel does not count for its own root, user 0 outside of all user
+	// namespaces, nor in a namespace by itself before Linux 5.14.
+	// And it counts for each user by itself, and all of a namespace's.
+	count := s.new&ns.User != 0 && !isTrue(p.Namespaces.Ranges) && h.UID != 0 && h.CountsPerNamespace
+	var must, want cgroup.Set
+	var needing []string
+	for _, x := range [...]struct {
+		asked
+		use    cgroup.Set
+		spared bool
+	}{{memory, cgroup.Memory, false}, {cpu, cgroup.CPU, false},
+		// Without the memory controller what is written late is nobody's.
+		{io, cgroup.IO | cgroup.Memory, false}, {processes, cgroup.Pids, count}} {
+		switch {
+		case !x.said():
+		case x.optional || x.spared:
+			want |= x.use
+		default:
+			must |= x.use
+			needing = append(needing, x.name)
+		}
+	}
+	if must|want == 0 {
+		return nil
+	}
+	place := choose(h.Cgroups, must, want)
+	if place == nil {
+		if must != 0 {
+			return &NeedError{What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Hint: cgroupHint(h)}
+		}
+		place = &cgroup.Place{}
+	}
+	if place.Have != 0 {
+		if s.new&ns.Mount == 0 {
+			return &NeedError{What: "hold limits by a cgroup: in a mount namespace that is not its own the target could write to " + step.Quote(place.Path),
+				Hint: "say mount = \"new\" in the policy's [namespaces]"}
+		}
+		if err := guarded(p, place.Path); err != nil {
+			return err
+		}
+	}
+	use := cgroup.Set(0)
+	limit := func(say, file, text string) {
+		l.files = append(l.files, cgroup.Limit{Place: *place, Say: say, File: file, Text: text})
+	}
+	if memory.said() {
+		n, err := policy.ParseSize(memory.value)
+		if err != nil {
+			return err
+		}
+		if place.Have&cgroup.Memory == 0 {
+			if err := l.lack(memory, lacking(h, cgroup.Memory), ""); err != nil {
+				return err
+			}
+		} else {
+			use |= cgroup.Memory
+			l.memory = memory.value
+			page := uint64(unix.Getpagesize())
+			limit("memory to "+memory.value, "memory.max", fmt.Sprint(max(n/page, 1)*page))
+			l.files = append(l.files, cgroup.Limit{Place: *place, Say: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true})
+			limit("memory for all together, who die together", "memory.oom.group", "1")
+		}
+	}
+	if processes.said() {
+		n, err := policy.ParseCount(processes.value)
+		if err != nil {
+			return err
+		}
+		switch {
+		case place.Have&cgroup.Pids != 0:
+			use |= cgroup.Pids
+			l.processes = processes.value
+			most := uint64(n) + 1
+			if place.Pids != 0 {
+				most = min(most, place.Pids)
+			}
+			limit("processes to "+processes.value+" and the init", "pids.max", fmt.Sprint(most))
+		case count:
+			limit := process.Rlimit{Say: "processes of the user namespace to " + processes.value + " and the init", Resource: unix.RLIMIT_NPROC,
+				Soft: uint64(n) + 1, Hard: uint64(n) + 1}
+			if most := h.Hard[unix.RLIMIT_NPROC]; most < limit.Hard {
+				limit.Soft, limit.Hard = most, most
+				limit.Say += fmt.Sprintf(", of which the caller has only %d itself", most)
+			}
+			l.target = append(l.target, limit)
+		default:
+			if err := l.lack(processes, lacking(h, cgroup.Pids), ""); err != nil {
+				return err
+			}
+		}
+	} else if place.Pids != 0 && place.Have&cgroup.Pids != 0 {
+		use |= cgroup.Pids
+		limit("processes as the launcher's own cgroup does", "pids.max", fmt.Sprint(place.Pids))
+	}
+	if cpu.said() {
+		n, err := policy.ParsePercent(cpu.value)
+		if err != nil {
+			return err
+		}
+		if place.Have&cgroup.CPU == 0 {
+			if err := l.lack(cpu, lacking(h, cgroup.CPU), ""); err != nil {
+				return err
+			}
+		} else {
+			use |= cgroup.CPU
+			// Microseconds in each tenth of a second.
+			limit("processor time to "+cpu.value+" of one processor", "cpu.max", fmt.Sprintf("%d 100000", n*1000))
+		}
+	}
+	if io.said() {
+		n, err := policy.ParseSize(io.value)
+		if err != nil {
+			return err
+		}
+		switch {
+		case place.Have&(cgroup.IO|cgroup.Memory) != cgroup.IO|cgroup.Memory:
+			if err := l.lack(io, lacking(h, cgroup.IO|cgroup.Memory), ""); err != nil {
+				return err
+			}
+		case len(h.Disks) == 0:
+			if err := l.lack(io, "this machine has no disk in /sys/block that could be limited", "put a ? in front of the limit to do without it"); err != nil {
+				return err
+			}
+		default:
+			use |= cgroup.IO | cgroup.Memory
+			for _, d := range h.Disks {
+				limit(fmt.Sprintf("reading and writing to %s a second on %s", io.value, step.Quote(d.Name)), "io.max",
+					fmt.Sprintf("%d:%d rbps=%d wbps=%d", d.Major, d.Minor, n, n))
+			}
+		}
+	}
+	if use != 0 {
+		l.cgroup = &cgroup.Make{Place: *place, Use: use, Launcher: t.PID}
+	}
+	return nil
+}
+
+// outside gives the plan what the keeper does for the limits. Where namespaces
+// are joined, the new ones are made by somebody who is in the cgroup already.
+func (l *held) outside(plan *Plan, joins bool) {
+	if l.cgroup == nil {
+		return
+	}
+	if !joins {
+		plan.New &^= ns.Cgroup // made later; see cgroup.Namespace
+	}
+	plan.Prepare = append(plan.Prepare, *l.cgroup)
+	for _, f := range l.files {
+		plan.Prepare = append(plan.Prepare, f)
+	}
+	plan.Undo = append(plan.Undo, cgroup.Remove{Make: *l.cgroup})
+}
+
+// choose is the first of the places that has what must be, among those with
+// most of what is wanted; nil without one.
+func choose(places []cgroup.Place, must, want cgroup.Set) *cgroup.Place {
+	best, found := -1, 0
+	for i, p := range places {
+		if n := len((p.Have & (must | want)).Names()); p.Have&must == must && n > found {
+			best, found = i, n
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	return &places[best]
+}
+
+// lacking says why no cgroup has the controllers.
+func lacking(h *Host, must cgroup.Set) string {
+	if h.CgroupWhy != "" {
+		return h.CgroupWhy
+	}
+	return "no cgroup that the caller may use has the controllers " + must.String()
+}
+
+func cgroupHint(h *Host) string {
+	const without = "; a ? in front of a limit lets it go where it cannot be held"
+	switch {
+	case !h.CgroupUnified:
+		return "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1); here the controllers are version 1's" + without
+	case h.UID != 0:
+		return "run it as: systemd-run --user --scope -p Delegate=yes sbx ..., as a service with Delegate=yes, or as root" + without
+	}
+	return "give the service Delegate=yes, or the container cgroups that it may write" + without
+}
+
+// guarded makes sure that the target cannot write to cgroups, for then it could
+// lift its limits: where something over them is shown writable, they must be
+// shown for reading.
+func guarded(p *policy.Policy, place string) error {
+	const mount = "/sys/fs/cgroup"
+	no := &NeedError{What: "hold limits by a cgroup: the policy lets the target write to " + step.Quote(place), Hint: `add "/sys" to the policy's files.read`}
+	read := ""
+	for _, s := range p.Files.Read {
+		if s = strings.TrimPrefix(s, "?"); policy.Within(mount, s) && len(s) > len(read) {
+			read = s
+		}
+	}
+	for _, s := range p.Files.Write {
+		s = strings.TrimPrefix(s, "?")
+		if from := p.Files.Paths[s].From; from != "" {
+			if policy.Within(mount, from) || policy.Within(from, mount) {
+				return no
+			}
+			continue
+		}
+		if policy.Within(s, mount) || policy.Within(mount, s) && len(s) >= len(read) {
+			return no
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policy"
+	"sbx/sandbox/cgroup"
+)
+
+// Bounds is what Build is told of the machine for the policy's limits; empty
+// without any.
+type Bounds struct {
+	// Hard are the caller's hard limits that the policy's come near, by
+	// RLIMIT_*.
+	Hard map[int]uint64
+	// CountsPerNamespace says that the kernel counts processes for each user
+	// namespace, Linux 5.14.
+	CountsPerNamespace bool
+	// Cgroups are those below which the caller may make others, if the policy
+	// needs one; CgroupWhy is why there are none, or not more.
+	Cgroups   []cgroup.Place
+	CgroupWhy string
+	// CgroupUnified says that there is no cgroup v1 beside v2.
+	CgroupUnified bool
+	// Disks are what limits.io is about.
+	Disks []cgroup.Disk
+}
+
+// probeLimits reads what the limits need to know.
+func (h *Host) probeLimits(p *policy.Policy) error {
+	l := p.Limits
+	h.Hard = make(map[int]uint64)
+	for _, x := range [...]struct {
+		said     string
+		resource int
+	}{{l.CPUTime, unix.RLIMIT_CPU}, {l.FileSize, unix.RLIMIT_FSIZE}, {l.Core, unix.RLIMIT_CORE}, {l.OpenFiles, unix.RLIMIT_NOFILE},
+		{l.Processes, unix.RLIMIT_NPROC}} {
+		if x.said == "" {
+			continue
+		}
+		var r unix.Rlimit
+		if err := unix.Getrlimit(x.resource, &r); err != nil {
+			return fmt.Errorf("read the caller's limits: %w", err)
+		}
+		h.Hard[x.resource] = r.Max
+	}
+	if l.Memory == "" && l.CPU == "" && l.IO == "" && l.Processes == "" {
+		return nil
+	}
+	h.CountsPerNamespace = kernelFrom(5, 14)
+	h.CgroupUnified = cgroup.Unified()
+	h.Cgroups, h.CgroupWhy = cgroup.Find()
+	for _, c := range h.Cgroups {
+		h.fds = append(h.fds, c.FD)
+	}
+	if l.IO != "" {
+		var err error
+		if h.Disks, err = cgroup.Disks(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kernelFrom says whether the kernel calls itself that version or a later one.
+func kernelFrom(major, minor int) bool {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return false
+	}
+	var x, y int
+	if n, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &x, &y); n != 2 || err != nil {
+		return false
+	}
+	return x > major || x == major && y >= minor
+}
