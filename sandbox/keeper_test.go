@@ -236,6 +236,9 @@ func TestKeeperVictim(t *testing.T) {
 	}
 	plan := planFor(t, "default", "/bin/sleep", "0.01")
 	withDirectory(t, plan, dir)
+	if cgroup := os.Getenv("SBX_KEEPER_CGROUP"); cgroup != "" {
+		inCgroup(t, plan, cgroup)
+	}
 	runtime.LockOSThread()
 	for {
 		ps, err := plan.Start()
@@ -259,11 +262,14 @@ func TestLauncherKilled(t *testing.T) {
 	if testing.Short() {
 		kills = 8
 	}
-	dir := t.TempDir()
+	dir, cgroup := t.TempDir(), ""
+	if os.Getuid() == 0 {
+		cgroup = testCgroup(t)
+	}
 	seen := 0
 	for range kills {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKeeperVictim$")
-		cmd.Env = append(os.Environ(), "SBX_KEEPER_VICTIM="+dir, "TMPDIR="+t.TempDir())
+		cmd.Env = append(os.Environ(), "SBX_KEEPER_VICTIM="+dir, "SBX_KEEPER_CGROUP="+cgroup, "TMPDIR="+t.TempDir())
 		cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -275,7 +281,7 @@ func TestLauncherKilled(t *testing.T) {
 		}
 		seen += len(entries(t, dir))
 		cmd.Wait()
-		until(t, "nothing left", func() bool { return len(entries(t, dir)) == 0 })
+		until(t, "nothing left", func() bool { return len(entries(t, dir)) == 0 && (cgroup == "" || len(cgroupsOf(t, cgroup)) == 0) })
 		// Whatever it left behind is ours now, by the subreaper.
 		until(t, "the keeper gone", func() bool {
 			var ws unix.WaitStatus

@@ -129,31 +129,36 @@ func TestGuarded(t *testing.T) {
 }
 
 // inCgroup gives the plan a cgroup of version 2 without any controller, for
-// machines on which that is all there is to have. Only root may.
-func inCgroup(t testing.TB, plan *Plan) string {
+// machines on which that is all there is to have, below dir. Only root may.
+func inCgroup(t testing.TB, plan *Plan, dir string) {
+	t.Helper()
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	plan.held = &held{cgroup: &cgroup.Make{Place: cgroup.Place{Path: dir, FD: fd}, Launcher: os.Getpid()}}
+	plan.held.outside(plan, false)
+	plan.Setup = append([]step.Step{cgroup.Namespace{}}, plan.Setup...)
+}
+
+// testCgroup is a cgroup of this test's own: others test here as well.
+func testCgroup(t testing.TB) string {
 	t.Helper()
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st unix.Statfs_t
 		if err := unix.Statfs(mount, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
 			continue
 		}
-		// One of this test's own: others test here as well.
 		dir, err := os.MkdirTemp(mount, "test-")
 		if err != nil {
 			t.Fatal(err)
 		}
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
 		t.Cleanup(func() {
-			if err := errors.Join(unix.Close(fd), unix.Rmdir(dir)); err != nil {
+			if err := unix.Rmdir(dir); err != nil {
 				t.Error(err)
 			}
 		})
-		plan.held = &held{cgroup: &cgroup.Make{Place: cgroup.Place{Path: dir, FD: fd}, Launcher: os.Getpid()}}
-		plan.held.outside(plan, false)
-		plan.Setup = append([]step.Step{cgroup.Namespace{}}, plan.Setup...)
 		return dir
 	}
 	t.Fatal("no cgroup v2 is mounted")
@@ -177,7 +182,8 @@ func TestCgroup(t *testing.T) {
 		return // guest-limits has a user's
 	}
 	plan := planFor(t, "default", "/bin/sh", "-c", "grep -q ^0::/$ /proc/self/cgroup && exec sleep 1000")
-	mount := inCgroup(t, plan)
+	mount := testCgroup(t)
+	inCgroup(t, plan, mount)
 	ps, err := plan.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +242,8 @@ func TestCgroupFaults(t *testing.T) {
 		{cgroup.Limit{Say: "nothing", File: "cgroup.nothing", Text: "1", Optional: true}, ""},
 	} {
 		plan := planFor(t, "default", "/bin/touch", "ran")
-		mount := inCgroup(t, plan)
+		mount := testCgroup(t)
+		inCgroup(t, plan, mount)
 		c.limit.Place = plan.held.cgroup.Place
 		plan.held.files = []cgroup.Limit{c.limit}
 		plan.Prepare = append(plan.Prepare, c.limit)
