@@ -51,10 +51,9 @@ func (h *Host) probeLimits(p *policy.Policy) error {
 	}
 	h.CountsPerNamespace = kernelFrom(5, 14)
 	h.CgroupUnified = cgroup.Unified()
+	// Their descriptors stay when Close has closed all others: with one of
+	// them the launcher undoes, should its keeper be killed.
 	h.Cgroups, h.CgroupWhy = cgroup.Find()
-	for _, c := range h.Cgroups {
-		h.fds = append(h.fds, c.FD)
-	}
 	if l.IO != "" {
 		var err error
 		if h.Disks, err = cgroup.Disks(); err != nil {
