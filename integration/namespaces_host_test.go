@@ -11,10 +11,27 @@ import (
 	"time"
 )
 
+// refusedBefore says that the kernel's Landlock is older than the ABI that the
+// policy takes, and makes sure that sbx says so too.
+func refusedBefore(t *testing.T, abi int, args []string) bool {
+	t.Helper()
+	if landlockABI(t) >= abi {
+		return false
+	}
+	r := run(t, call{args: append(args, "/bin/true"), dir: home()})
+	if r.status != 125 || !strings.Contains(r.stderr, fmt.Sprintf("Landlock ABI %d", abi)) && !strings.Contains(r.stderr, fmt.Sprintf("it takes ABI %d", abi)) {
+		t.Errorf("with an older Landlock: %v", r)
+	}
+	return true
+}
+
 // TestHostPID: a target among the host's processes sees them, cannot touch
 // them, and takes all that it has started with it.
 func TestHostPID(t *testing.T) {
 	policy := "[namespaces]\npid = \"host\"\n[files]\nwrite = [\".\"]\n"
+	if refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
+		return
+	}
 	bystander := exec.Command("sleep", "1000")
 	if err := bystander.Start(); err != nil {
 		t.Fatal(err)
@@ -60,6 +77,9 @@ func policyFile(t *testing.T, policy string) string {
 // TestHostPIDDies: however the launcher ends, and at whatever moment.
 func TestHostPIDDies(t *testing.T) {
 	policy := "[namespaces]\npid = \"host\"\n[files]\nwrite = [\".\"]\n"
+	if refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
+		return
+	}
 	for i := range 40 {
 		dir := t.TempDir()
 		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
@@ -96,6 +116,9 @@ func TestJoinedPID(t *testing.T) {
 	policy := fmt.Sprintf("[files]\nwrite = [\".\"]\n[namespaces]\npid = %q\n", own+"pid")
 	if !asRoot() {
 		policy += fmt.Sprintf("user = %q\nuid = 0\ngid = 0\n", own+"user")
+	}
+	if refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
+		return
 	}
 	r := boxed(t, policy, "/bin/sh", "-c", "readlink /proc/self/ns/pid; tr '\\0' ' ' </proc/1/cmdline; echo; kill -9 1; (setsid sleep 1000 &); setsid sleep 1000 & cat /proc/1/environ; echo done; exit 4")
 	link, err := os.Readlink(own + "pid")
@@ -178,6 +201,9 @@ func bareArgs(t *testing.T, dir, text string) []string {
 // TestHostMount: files walled by Landlock alone.
 func TestHostMount(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
+	if refusedBefore(t, 3, bareArgs(t, dir, bareText)) {
+		return
+	}
 	for name, text := range map[string]string{filepath.Join(dir, "mine"): "mine", filepath.Join(other, "secret"): "secret"} {
 		if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -211,6 +237,9 @@ func TestHostMount(t *testing.T) {
 // TestJoinedMount: the tree of somebody else's mount namespace.
 func TestJoinedMount(t *testing.T) {
 	dir := t.TempDir()
+	if refusedBefore(t, 3, bareArgs(t, dir, bareText)) {
+		return
+	}
 	flags := []string{"--mount", "--propagation", "private"}
 	if !asRoot() {
 		flags = append(flags, "--user", "--map-root-user")
@@ -242,5 +271,89 @@ func TestJoinedMount(t *testing.T) {
 	}
 	if _, err := os.Stat(ns + "root" + dir + "/new"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAllOfHost: no namespace at all, by root; all but the user namespace, by
+// a user. What is left are capabilities, Landlock and the filter.
+func TestAllOfHost(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Replace(bareText, "mount = \"host\"", "mount = \"host\"\npid = \"host\"\nnet = \"host\"\nipc = \"host\"\nuts = \"host\"\ncgroup = \"host\"", 1)
+	text = strings.Replace(text, "[\"/usr\"", "[\"/proc\", \"/usr\"", 1)
+	args := bareArgs(t, dir, text)
+	if refusedBefore(t, 6, args) {
+		return
+	}
+	r := run(t, call{args: append(args, "/bin/sh", "-c", binary("probe")+" ns; "+binary("probe")+" caps; kill -9 $PPID; (setsid sleep 1000 &); cat /etc/passwd; exit 6"), dir: dir})
+	want := []string{"CapEff: none", "CapBnd: none", "NoNewPrivs: 1", "Seccomp: 2"}
+	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"} {
+		link, err := os.Readlink("/proc/self/ns/" + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind != "user" || asRoot() {
+			want = append(want, kind+": "+link)
+		}
+	}
+	r.want(t, 6, want...)
+	if strings.Contains(r.stdout, "root:") {
+		t.Error(r)
+	}
+	noStrays(t)
+}
+
+// TestJoinedContainer: all of somebody else's, as one enters a container.
+func TestJoinedContainer(t *testing.T) {
+	dir := t.TempDir()
+	flags := []string{"--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts", "--cgroup"}
+	if !asRoot() {
+		flags = append(flags, "--user", "--map-root-user")
+	}
+	own := space(t, flags...)
+	all := ""
+	kinds := []string{"pid", "net", "ipc", "uts", "cgroup"}
+	if !asRoot() {
+		all = "uid = 0\ngid = 0\n"
+		kinds = append(kinds, "user")
+	}
+	for _, kind := range kinds {
+		all += fmt.Sprintf("%s = %q\n", kind, own+kind)
+	}
+	text := strings.Replace(bareText, "mount = \"host\"", fmt.Sprintf("mount = %q\n%s", own+"mnt", all), 1)
+	text = strings.Replace(text, "[\"/usr\"", "[\"/proc\", \"/usr\"", 1)
+	args := bareArgs(t, dir, text)
+	if refusedBefore(t, 6, args) {
+		return
+	}
+	r := run(t, call{args: append(args, "/bin/sh", "-c", binary("probe")+" ns; "+binary("probe")+" caps; tr '\\0' ' ' </proc/1/cmdline; echo; (setsid sleep 1000 &); kill -9 1; exit 7"), dir: dir})
+	want := []string{"CapEff: none", "CapBnd: none", "NoNewPrivs: 1", "sleep 1000 "}
+	for _, kind := range append(kinds, "mnt") {
+		link, err := os.Readlink(own + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, kind+": "+link)
+	}
+	r.want(t, 7, want...)
+	link, err := os.Readlink(own + "pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noSleepers(t, link)
+}
+
+// TestNamedNetwork: what "ip netns" makes, by its name in the file system.
+func TestNamedNetwork(t *testing.T) {
+	if !asRoot() {
+		return // a name is a mount
+	}
+	dir := t.TempDir()
+	args := append(boxedArgs(t, dir, "[namespaces]\nnet = \"/run/netns/blue\""), binary("probe"), "ns")
+	script := "mount -t tmpfs none /run && ip netns add blue && ip netns exec blue readlink /proc/self/ns/net && exec \"$@\""
+	r := run(t, call{args: append([]string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh"}, args...), dir: dir})
+	first, _, _ := strings.Cut(r.stdout, "\n")
+	r.want(t, 0, "net: "+first)
+	if own, err := os.Readlink("/proc/self/ns/net"); err != nil || own == first {
+		t.Errorf("%s, %v", own, err)
 	}
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/ns"
 	"sbx/policies"
 	"sbx/policy"
+	"sbx/sandbox/process"
+	"sbx/sandbox/step"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -169,5 +173,56 @@ func TestNames(t *testing.T) {
 	number, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
 	if err != nil || strings.TrimSpace(string(number)) == "0" {
 		t.Errorf("the host's max_user_namespaces is %q, %v", number, err)
+	}
+}
+
+// TestSpaceFaults makes each call of the steps fail that only some namespaces
+// and capabilities take, and of all that surrounds them.
+func TestSpaceFaults(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*policy.Policy)
+	}{
+		{"host's processes", func(p *policy.Policy) { p.Namespaces.PID = "host" }},
+		{"ids, clocks, ambient", func(p *policy.Policy) {
+			n := &p.Namespaces
+			n.User, n.UID, n.GID, n.Hostname, n.Time, n.Boottime = "new", ptr(5), ptr(6), "box", "new", "1h"
+			p.Process.Capabilities, p.Process.Ambient = []string{"net_raw", "checkpoint_restore"}, ptr(true)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan := planWith(t, "default", c.edit, "/bin/touch", "ran")
+			if plan.Shared && !plan.Landlock {
+				t.Skip("this kernel keeps no signals inside")
+			}
+			sweep(t, plan, func(s step.Step) bool {
+				switch s.(type) {
+				case ns.OpenProc, ns.IDMap, ns.NoUsers, ns.Clocks, ns.Hostname, caps.Ambient, caps.Securebits, caps.Reduce,
+					process.Adopt, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
+					return true
+				}
+				return false
+			})
+		})
+	}
+	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err == nil && pid > 0 {
+		t.Errorf("process %d was left", pid)
+	}
+	// An ambient capability too few is noticed, for what it is.
+	plan := planWith(t, "default", func(p *policy.Policy) {
+		p.Namespaces.User, p.Process.Capabilities, p.Process.Ambient = "new", []string{"net_raw"}, ptr(true)
+	}, "/bin/touch", "ran")
+	fault = func(tab *step.Table) {
+		for i := range tab.Calls {
+			if c := &tab.Calls[i]; c.Nr == unix.SYS_PRCTL && c.Arg[0] == unix.PR_CAP_AMBIENT && c.Arg[1] == unix.PR_CAP_AMBIENT_RAISE {
+				c.Nr = unix.SYS_GETPID
+			}
+		}
+	}
+	_, err := run(plan)
+	fault = nil
+	var se *StepError
+	if !errors.As(err, &se) || se.Step.String() != "verify that the capabilities left are net_raw, ambient net_raw" {
+		t.Errorf("a prctl that lies: %v", err)
 	}
 }

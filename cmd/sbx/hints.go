@@ -156,6 +156,17 @@ func stepHint(e *sandbox.StepError) string {
 		if is(unix.EPERM) {
 			return "an outer sandbox forbids new networks; use --net host if that is acceptable"
 		}
+	case landlock.ThereRule:
+		if is(unix.ENOENT) {
+			return "put a ? in front of a path that may be missing in the joined namespace: \"?" + s.Path + "\""
+		}
+		if is(unix.ELOOP) {
+			return "a part of " + step.Quote(s.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
+		}
+	case ns.OwnProc:
+		if is(unix.EPERM) {
+			return "it takes CAP_SYS_ADMIN in the user namespace that owns the pid namespace, and a /proc that is not masked; join the user namespace too"
+		}
 	case ns.Ranges:
 		return "newuidmap and newgidmap must be set-user-ID root, /etc/subuid and /etc/subgid must give the ranges, and no_new_privs must be off"
 	case ns.Join:

@@ -337,9 +337,11 @@ func passes(c *step.Call, errno uintptr) bool {
 //go:nosplit
 //go:norace
 func fail(st *Status, i, errno, got uintptr) {
-	st.Errno = uint32(errno)
-	st.Got = uint64(got)
-	st.Failed = uint32(i) + 1
+	if st.Failed == 0 { // what fails for want of the other process is not the cause
+		st.Errno = uint32(errno)
+		st.Got = uint64(got)
+		st.Failed = uint32(i) + 1
+	}
 	exit(125)
 }
 
