@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -228,6 +229,22 @@ func TestHostMount(t *testing.T) {
 	r = run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/sh", "-c", "echo pid $$; sleep 1000 & exit 5"), dir: dir})
 	r.want(t, 5, "pid 2")
 	noStrays(t)
+	// Nor are sockets to be had, though they lie in a directory that is shown.
+	listener, err := net.Listen("unix", filepath.Join(dir, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	r = run(t, call{args: append(bareArgs(t, dir, bareText), binary("probe"), "sock", "127.0.0.1:1", filepath.Join(dir, "socket"), "none"), dir: dir})
+	for _, kind := range []string{"unix path", "unix abstract"} {
+		if said, ok := r.answers()[kind]; !ok || said == "ok" {
+			t.Errorf("%s: %v", kind, r)
+		}
+	}
+	env := append(userEnv(), "NOTIFY_SOCKET="+filepath.Join(dir, "socket"))
+	if r := run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/true"), dir: dir, env: env}); landlockABI(t) < 9 && (r.status != 125 || !strings.Contains(r.stderr, "allow single Unix sockets")) {
+		t.Errorf("with a manager that wants a word: %v", r)
+	}
 	// With the base policy there is what cannot be had.
 	if r := boxed(t, "[namespaces]\nmount = \"host\"", "/bin/true"); r.status != 125 || !strings.Contains(r.stderr, "mount namespace that is not new") {
 		t.Errorf("with a tmpfs: %v", r)

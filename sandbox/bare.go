@@ -32,8 +32,11 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		{len(f.Hide) > 0, "hide what is inside of what is shown", ""},
 		{len(f.Overlay) > 0, "mount an overlay", ""},
 		{len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0, "make files and directories of its own", ""},
+		{len(f.Sockets) > 0, "allow single Unix sockets", ""},
 		{len(f.Paths) > 0, "hold the options of files.path", ""},
 		{p.Process.Terminal == "pty", "give the target a terminal of its own", "say terminal = \"inherit\", or mount = \"new\""},
+		{h.socketWall(p, t.Env) == coverWall, "allow single Unix sockets: it takes covers over the others, or Landlock ABI 9",
+			"say mount = \"new\", or name no sockets and take NOTIFY_SOCKET out of the environment"},
 		{notFalse(f.Proc), "mask /proc", "say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there"},
 	} {
 		if x.said {
@@ -83,6 +86,9 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 			}
 		}
 	}
+	if s := notifySocket(t.Env); strings.HasPrefix(s, "/") && !there && h.socketWall(p, t.Env) == landlockWall {
+		rules = append(rules, landlock.OpenRule{ABI: h.Landlock, Path: s, FD: h.Files[s].FD, Allow: landlock.Sockets, File: true})
+	}
 	switch {
 	case !path.IsAbs(t.Dir):
 		return nil, fmt.Errorf("start in %s: not an absolute path", step.Quote(t.Dir))
@@ -97,8 +103,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 // own; see Plan.Notes.
 const (
 	bareNote = "the mount namespace is not the sandbox's own: Landlock alone keeps files from being read and written. " +
-		"Names, sizes and owners can be seen, and modes, owners, times and extended attributes changed, wherever the target's user may; " +
-		"and before Landlock ABI 9 every Unix socket connected to"
+		"Names, sizes and owners can be seen, and modes, owners, times and extended attributes changed, wherever the target's user may"
 	sharedNote = "the pid namespace is not the sandbox's own: the target sees the processes in it, with their arguments, " +
 		"and what it leaves running is ended by sbx's init and not by the kernel: processes that multiply faster than they are ended, " +
 		"or whose init is killed by somebody, may stay"
