@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,16 +109,19 @@ func TestOwnTerminalKilledAtAnyInstant(t *testing.T) {
 	}
 }
 
-// TestOwnTerminalKilledByShell: the shell that takes the terminal back is not
-// disturbed by the keeper: what is typed next is edited and echoed once.
-func TestOwnTerminalKilledByShell(t *testing.T) {
-	for range 5 {
+// TestOwnTerminalKilledBelowShell: the shell that takes the terminal back, or
+// has it while the job is stopped, is not disturbed by the keeper: readline
+// goes on in modes of its own.
+func TestOwnTerminalKilledBelowShell(t *testing.T) {
+	for n := range 6 {
 		term := shellAt(t)
-		term.types("echo before $(stty -g)\n")
-		term.shows("before ", 2)
-		term.types("echo $$; " + fmt.Sprintf("%s\n", joined(ownTerminal(t, binary("probe"), "tty-wait"))))
+		term.types(joined(ownTerminal(t, binary("probe"), "tty-wait")) + "\n")
 		term.shows("ready", 1)
 		term.takenOver()
+		if n%2 == 1 {
+			term.types("\x1a")
+			term.shows("Stopped", 1)
+		}
 		for _, p := range descendants(t, term.cmd.Process.Pid) {
 			if p.name == "sbx" {
 				if err := unix.Kill(p.pid, unix.SIGKILL); err != nil {
@@ -125,8 +129,13 @@ func TestOwnTerminalKilledByShell(t *testing.T) {
 				}
 			}
 		}
+		term.gone("sbx-keeper")
+		if n%2 == 1 {
+			term.types("\n") // bash tells at the next prompt
+		}
 		term.shows("Killed", 1)
-		term.types("echo fine $((40+2))\n")
+		term.takenOver() // by readline
+		term.types("echo fins\x7fe $((40+2))\n")
 		term.shows("fine 42", 1)
 		term.types("exit 0\n")
 		term.ends(0)
@@ -201,5 +210,27 @@ func TestOwnTerminalNobodyReads(t *testing.T) {
 			t.Fatal(err)
 		}
 		noStrays(t)
+	}
+}
+
+// TestOwnTerminalTyping: even where the filter lets a program type, it types
+// at its own terminal and not for the user.
+func TestOwnTerminalTyping(t *testing.T) {
+	if legacy, err := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti"); err == nil && string(legacy) == "0\n" {
+		t.Skip("the kernel lets nobody type: dev.tty.legacy_tiocsti is 0")
+	}
+	for mode, want := range map[string]string{"inherit": "typed <x>", "pty": "typed <>"} {
+		name := filepath.Join(t.TempDir(), "typing.toml")
+		text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [\"shell\"]\n[process]\nterminal = %q\n[seccomp]\nallow = [\"@terminal-input\"]\n[expect]\n", mode)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-c", `"$@" | grep '^TIOCSTI:'; stty -icanon min 0 time 5; typed=$(head -c 1); echo "typed <$typed>"`,
+			"bash", binary("sbx"), "--policy", name, "--read", binary("probe"), "--", binary("probe"), "tty")
+		term.shows("typed <", 1)
+		term.ends(0)
+		if out := term.out.String(); !strings.Contains(out, "TIOCSTI: ok") || !strings.Contains(out, want) {
+			t.Errorf("%s: want %s\n%s", mode, want, out)
+		}
 	}
 }
