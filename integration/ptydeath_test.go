@@ -62,12 +62,22 @@ type waiting struct {
 
 func waitingFor(t *testing.T, start func() *terminal) waiting {
 	t.Helper()
-	// A new pty's modes are always the same.
+	w := waiting{before: newModes(t)}
+	w.terminal = start()
+	w.shows("ready", 1)
+	w.takenOver()
+	return w
+}
+
+// newModes are those of every new pty. Those of one at which something runs
+// already may be its.
+func newModes(t *testing.T) unix.Termios {
+	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	modes, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +86,7 @@ func waitingFor(t *testing.T, start func() *terminal) waiting {
 			t.Fatal(err)
 		}
 	}
-	w := waiting{start(), *before}
-	w.shows("ready", 1)
-	w.takenOver()
-	return w
+	return *modes
 }
 
 func (w waiting) restored() {
@@ -91,10 +98,9 @@ func (w waiting) restored() {
 // millisecond of its first fifty.
 func TestOwnTerminalKilledAtAnyInstant(t *testing.T) {
 	args := ownTerminal(t, "sleep", "100")
-	rawOnce := false
+	rawOnce, before := false, newModes(t)
 	for after := range 25 {
 		term := atTerminal(t, args...)
-		before := term.modes()
 		time.Sleep(time.Duration(2*after) * time.Millisecond)
 		rawOnce = rawOnce || term.modes() != before
 		if err := term.cmd.Process.Kill(); err != nil {
