@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -276,8 +275,8 @@ func TestOwnTerminalBackground(t *testing.T) {
 	term.types("echo typed $((40+2))\n")
 	term.shows("typed 42", 1)
 	term.types("fg\n")
+	term.shows("tty-wait", 2) // bash says what it brings back, with its own modes gone
 	term.takenOver()
-	time.Sleep(time.Second) // it looks a few times a second; readline is raw as well
 	term.types("\x03")
 	term.gone("sbx")
 	term.types("echo status $?\n")
