@@ -79,8 +79,8 @@ type Config struct {
 	// where the pid namespace is not the sandbox's own, so that the kernel ends
 	// nobody with init; or -1.
 	Children int
-	// Cookie is the si_value by which init knows the launcher's signals to the
-	// target; those to the target's process group bear its complement.
+	// Cookie is the si_value by which init knows the launcher's signals; its
+	// complement, those to the target's whole process group.
 	Cookie uint64
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.
@@ -381,21 +381,3 @@ func zero(p, n uintptr) {
 //go:nosplit
 //go:norace
 func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
-
-// await holds the target until init is ready. Init's death is the target's,
-// so this ends.
-//
-//go:nosplit
-//go:norace
-func await(st *Status) {
-	for *(*uint32)(&st.ready) == 0 {
-		syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&st.ready)), 0 /* FUTEX_WAIT */, 0, 0, 0, 0)
-	}
-}
-
-//go:nosplit
-//go:norace
-func release(st *Status) {
-	st.ready = 1
-	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&st.ready)), 1 /* FUTEX_WAKE */, 1, 0, 0, 0)
-}

@@ -169,3 +169,21 @@ func reap(target uintptr, st *Status, cfg *Config) {
 		}
 	}
 }
+
+// await holds the target until init is ready. Init's death is the target's,
+// so this ends.
+//
+//go:nosplit
+//go:norace
+func await(st *Status) {
+	for *(*uint32)(&st.ready) == 0 {
+		syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&st.ready)), 0 /* FUTEX_WAIT */, 0, 0, 0, 0)
+	}
+}
+
+//go:nosplit
+//go:norace
+func release(st *Status) {
+	st.ready = 1
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&st.ready)), 1 /* FUTEX_WAKE */, 1, 0, 0, 0)
+}
