@@ -42,6 +42,8 @@ type Hide struct {
 	// ID is what Path was when the plan was made; the child refuses to cover
 	// anything else in its stead. The zero value: whatever it is.
 	ID ID
+	// Maybe says that nothing may be there: then nothing is covered.
+	Maybe bool
 	// Cover is the slot of the file system with the covers.
 	Cover step.Slot
 }
@@ -58,6 +60,17 @@ func (h Hide) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_OPEN_TREE, h.Cover.Arg(), a.Str(rel(cover)),
 		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
 	setattr(a, tree.Arg(), "", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, 0)
+	if h.Maybe {
+		// Gone, or something else stands where a directory was: no descriptor,
+		// and so EBADF from then on.
+		to := a.Temp()
+		resolve(a, to, h.Path).Or(unix.ENOENT).Or(unix.ENOTDIR).Or(unix.ELOOP)
+		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), to.Arg(), a.Str(""),
+			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)).Or(unix.EBADF)
+		a.Sys(unix.SYS_CLOSE, to.Arg()).Or(unix.EBADF)
+		a.Sys(unix.SYS_CLOSE, tree.Arg())
+		return
+	}
 	if h.ID == (ID{}) {
 		attach(a, tree, h.Path, h.Below)
 		return

@@ -3,6 +3,7 @@ package ns
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,13 +33,18 @@ func (Private) Compile(a *step.Asm) {
 
 // Root makes the new root, an empty tmpfs, and attaches it over the old one,
 // where nothing looks for it: path walks begin beneath it until Pivot.
-type Root struct{}
+type Root struct {
+	// Extra is how many bytes of content it must have room for, beyond the
+	// little that directories and links take.
+	Extra int
+}
 
 func (Root) String() string { return "make an empty root" }
 
 // Compile leaves the descriptor in step.SlotRoot.
-func (Root) Compile(a *step.Asm) {
-	fsmount(a, step.SlotRoot, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")
+func (r Root) Compile(a *step.Asm) {
+	fsmount(a, step.SlotRoot, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755",
+		"size", strconv.Itoa(1<<20+r.Extra))
 	a.Sys(unix.SYS_MOVE_MOUNT, step.SlotRoot.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
 		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
 }
@@ -49,7 +55,13 @@ type Dir struct {
 	Mode uint32
 }
 
-func (d Dir) String() string { return fmt.Sprintf("make directory %s", step.Quote(d.Path)) }
+func (d Dir) String() string {
+	s := "make directory " + step.Quote(d.Path)
+	if d.Mode != 0o755 {
+		s += fmt.Sprintf(", mode %04o", d.Mode)
+	}
+	return s
+}
 
 // Compile is one mkdirat(2); the umask is cleared by then.
 func (d Dir) Compile(a *step.Asm) {
@@ -82,6 +94,9 @@ func (l Symlink) Compile(a *step.Asm) {
 // below it.
 type Bind struct {
 	Source, Dest string
+	// Via is the symbolic link that led to Source, if one did and it is not
+	// Dest: what was named is not what is shown.
+	Via string
 	// Major, Minor and Ino are what Source was when the plan was made; the
 	// child refuses anything else in its place.
 	Major, Minor uint32
@@ -97,6 +112,9 @@ type Bind struct {
 
 func (b Bind) String() string {
 	s := "bind " + step.Quote(b.Source)
+	if b.Via != "" {
+		s += ", which " + step.Quote(b.Via) + " leads to,"
+	}
 	if b.Dest != b.Source {
 		s += " at " + step.Quote(b.Dest)
 	}
@@ -146,14 +164,23 @@ type Tmpfs struct {
 	Mode uint32
 	// Size is tmpfs(5)'s size option; empty means the kernel's default, half
 	// of the memory.
-	Size  string
-	Below bool
+	Size string
+	// NoExec forbids execution, ReadOnly writing: then it is an empty
+	// directory.
+	NoExec, ReadOnly bool
+	Below            bool
 }
 
 func (t Tmpfs) String() string {
 	s := fmt.Sprintf("mount a private tmpfs at %s, mode %04o", step.Quote(t.Path), t.Mode)
+	if t.ReadOnly {
+		s = fmt.Sprintf("mount an empty directory at %s, mode %04o", step.Quote(t.Path), t.Mode)
+	}
 	if t.Size != "" {
 		s += ", size " + t.Size
+	}
+	if t.NoExec {
+		s += ", no exec"
 	}
 	return s
 }
@@ -164,8 +191,15 @@ func (t Tmpfs) Compile(a *step.Asm) {
 	if t.Size != "" {
 		opts = append(opts, "size", t.Size)
 	}
+	attrs := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
+	if t.NoExec {
+		attrs |= unix.MOUNT_ATTR_NOEXEC
+	}
+	if t.ReadOnly {
+		attrs |= unix.MOUNT_ATTR_RDONLY
+	}
 	fd := a.Temp()
-	fsmount(a, fd, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, opts...)
+	fsmount(a, fd, "tmpfs", attrs, opts...)
 	attach(a, fd, t.Path, t.Below)
 }
 
@@ -291,12 +325,23 @@ func same(a *step.Asm, fd step.Slot, major, minor uint32, ino uint64) {
 
 // fsmount makes a detached file system with options in pairs.
 func fsmount(a *step.Asm, to step.Slot, kind string, attrs uint64, opts ...string) {
-	const setString, create = 1, 6 // FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE
+	fscreate(a, fsopen(a, kind, opts...), to, attrs)
+}
+
+// fsopen begins a file system with options in pairs.
+func fsopen(a *step.Asm, kind string, opts ...string) step.Slot {
+	const setString = 1 // FSCONFIG_SET_STRING
 	fs := a.Temp()
 	a.Sys(unix.SYS_FSOPEN, a.Str(kind), step.Int(unix.FSOPEN_CLOEXEC)).To(fs)
 	for i := 0; i+1 < len(opts); i += 2 {
 		a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(setString), a.Str(opts[i]), a.Str(opts[i+1]), step.Int(0))
 	}
+	return fs
+}
+
+// fscreate makes it, detached.
+func fscreate(a *step.Asm, fs, to step.Slot, attrs uint64) {
+	const create = 6 // FSCONFIG_CMD_CREATE
 	a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(create), step.Int(0), step.Int(0), step.Int(0))
 	a.Sys(unix.SYS_FSMOUNT, fs.Arg(), step.Int(unix.FSMOUNT_CLOEXEC), step.Int(attrs)).To(to)
 	a.Sys(unix.SYS_CLOSE, fs.Arg())
@@ -326,23 +371,23 @@ func onto(a *step.Asm, tree, to step.Slot) {
 }
 
 // resolve opens a path of the inside from the new root, following no link.
-func resolve(a *step.Asm, to step.Slot, path string) {
+func resolve(a *step.Asm, to step.Slot, path string) *step.Call {
 	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
 	how = binary.NativeEndian.AppendUint64(how, 0)
 	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS)
-	a.Sys(unix.SYS_OPENAT2, step.SlotRoot.Arg(), a.Str(rel(path)), a.Bytes(how), step.Int(len(how))).To(to)
+	return a.Sys(unix.SYS_OPENAT2, step.SlotRoot.Arg(), a.Str(rel(path)), a.Bytes(how), step.Int(len(how))).To(to)
 }
 
-// RootBind makes the outside's root the inside's, for policies that show
-// everything. It is made before anything is mounted over the old root, which
-// would be cloned with it. Beneath it comes an empty root for the covers of what
-// is hidden.
+// RootBind makes a directory of the outside the inside's root: mostly the
+// outside's own, for policies that show everything. It is made before anything
+// is mounted over the old root, which would be cloned with it. Beneath it comes
+// an empty root for the covers of what is hidden.
 type RootBind struct{ Bind }
 
 // Compile leaves the tree in step.SlotRoot, the empty root in step.SlotCover.
 func (r RootBind) Compile(a *step.Asm) {
-	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str("/"),
-		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(step.SlotRoot)
+	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str(r.Source),
+		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)).To(step.SlotRoot)
 	same(a, step.SlotRoot, r.Major, r.Minor, r.Ino)
 	setattr(a, step.SlotRoot.Arg(), "", r.attrs(), 0)
 	fsmount(a, step.SlotCover, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")

@@ -1,6 +1,7 @@
 package ns
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,7 @@ func TestOrder(t *testing.T) {
 		Bind{Source: "/a", Dest: "/a", Ino: 1}, Bind{Source: "/a", Dest: "/a", Ino: 1, Below: true},
 		Hide{Path: "/a", Below: true}, Tmpfs{Path: "/t", Mode: 0o700}, Tmpfs{Path: "/t", Below: true}, Proc{}, Devpts{},
 		RootBind{Bind{Source: "/", Dest: "/", Ino: 2}},
+		Tmpfs{Path: "/t", ReadOnly: true, NoExec: true, Below: true}, Hide{Path: "/a", Below: true, Maybe: true},
 	} {
 		flagged, checked, resolved, attached := false, false, false, false
 		for _, c := range calls(t, s) {
@@ -84,6 +86,58 @@ func TestOrder(t *testing.T) {
 		}
 		if below != resolved {
 			t.Errorf("%v: below the outside %v, resolved %v", s, below, resolved)
+		}
+	}
+}
+
+// TestOver holds that a file of ours lies at the stage only until it has been
+// cloned, and that the clone has its flags before it is attached.
+func TestOver(t *testing.T) {
+	for _, o := range []Over{{Path: "/f", Text: "x"}, {Path: "/f", Text: "x", Below: true, ID: ID{Ino: 3}}} {
+		var order []uintptr
+		for _, c := range calls(t, o) {
+			switch c.Nr {
+			case unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_UMOUNT2, unix.SYS_UNLINKAT, unix.SYS_OPENAT2:
+				order = append(order, c.Nr)
+			}
+		}
+		want := []uintptr{unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_UMOUNT2, unix.SYS_UNLINKAT, unix.SYS_MOVE_MOUNT}
+		if o.Below {
+			want = slices.Insert(want, 5, unix.SYS_OPENAT2)
+		}
+		if !slices.Equal(order, want) {
+			t.Errorf("%+v: calls %v, want %v", o, order, want)
+		}
+	}
+}
+
+// TestLayers holds that overlayfs is told of no directory that has not been
+// checked, and is told by its descriptor; and that its mount has its flags.
+func TestLayers(t *testing.T) {
+	layer := func(name string, n int) Layer { return Layer{Path: name, ID: ID{Ino: uint64(n)}, FD: n} }
+	for _, o := range []Overlay{
+		{Path: "/o", Lower: layer("/l", 40)},
+		{Path: "/o", Lower: layer("/l", 40), Upper: layer("/u", 41), Work: layer("/w", 42), NoExec: true, Below: true},
+	} {
+		want, made := uint64(unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV), false
+		if o.NoExec {
+			want |= unix.MOUNT_ATTR_NOEXEC
+		}
+		checked := map[uintptr]bool{}
+		for _, c := range calls(t, o) {
+			switch {
+			case c.Nr == unix.SYS_DUP3:
+				checked[c.Arg[1]] = true
+			case c.Nr == unix.SYS_FSMOUNT:
+				made = uint64(c.Arg[2]) == want
+			}
+		}
+		layers := 1
+		if o.Upper.Path != "" {
+			layers = 3
+		}
+		if !made || len(checked) != layers || !checked[40] {
+			t.Errorf("%v: flags right %v, layers %v", o, made, checked)
 		}
 	}
 }

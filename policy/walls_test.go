@@ -78,7 +78,7 @@ func TestEmptyListIsNone(t *testing.T) {
 func TestWallsErrors(t *testing.T) {
 	for _, c := range []struct{ text, want, hint string }{
 		{"[files]\npath.'/x'.size = '1M'", `p:3:1: files.path."/x": no list of [files] names that path`, `put it into read, write, tmpfs, overlay or directories, or say path."/x" = false`},
-		{"[files]\nread = ['/x']\npath.'/x' = { size = '1M' }", `p:4:15: files.path."/x".size: size is for paths of tmpfs, and this one is of read`, ""},
+		{"[files]\nread = ['/x']\npath.'/x' = { size = '1M' }", `p:4:15: files.path."/x".size: size is for paths of tmpfs, overlay, and this one is of read`, ""},
 		{"[files]\nwrite = ['?/x']\npath.'/x'.mode = '700'", `p:4:1: files.path."/x".mode: mode is for paths of tmpfs, directories, and this one is of write`, ""},
 		{"[files]\ntmpfs = ['/x']\n[files.path.'/x']\nfrom = '/y'", `p:5:1: files.path."/x".from: from is for paths of read, write, overlay, and this one is of tmpfs`, ""},
 		{"[files]\ndirectories = ['/x']\npath.'/x'.exec = false", `p:4:1: files.path."/x".exec: exec is for paths of read, write, tmpfs, overlay, and this one is of directories`, ""},

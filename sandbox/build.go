@@ -31,9 +31,6 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	if err := unsupported(p); err != nil {
-		return nil, err
-	}
 	held, err := limits(p, t, h, spaces, keep)
 	if err != nil {
 		return nil, err
@@ -69,7 +66,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	view := &view{host: h}
+	view := &view{policy: p, host: h, users: spaces.has(ns.User)}
 	var ambient caps.Set
 	if isTrue(p.Process.Ambient) {
 		ambient = keep
@@ -92,7 +89,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: p.Name, New: spaces.new, AllWritable: view.made["/"] == writeKind,
+	plan := &Plan{Name: p.Name, New: spaces.new, AllWritable: view.allWritable(),
 		Notes: append(view.notes, held.notes...), held: held}
 	if err := plan.terminal(p, h); err != nil {
 		return nil, err
@@ -128,6 +125,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// First of all: until the ids are mapped the child owns nothing, and a
 	// process that is not dumpable may not write what is its own in /proc.
 	add(setup, ids...)
+	if len(p.Files.Overlay) > 0 && !slices.Contains(ids, step.Step(ns.OpenProc{})) {
+		add(setup, ns.OpenProc{}) // which names the layers to overlayfs
+	}
 	// Before anything can be left behind by a launcher that is killed; but a
 	// change of user takes the death signal away.
 	add(setup, process.DieWithLauncher{Left: len(spaces.joins) > 0 || plan.Ranges != nil})

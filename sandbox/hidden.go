@@ -35,16 +35,26 @@ type search struct {
 	top, deep []pattern
 	// optional says that every deep pattern may be given up on.
 	optional bool
-	seen     int
-	found    []Hidden
-	cut      bool
+	// sockets says that they are looked for at every depth.
+	sockets bool
+	seen    int
+	found   []Hidden
+	live    []Hidden // sockets
+	cut     bool
 }
 
-// findHidden looks for the policy's patterns in the project directory, and
-// below it for those that begin with "**/".
-func (h *Host) findHidden(p *policy.Policy, dir string) error {
-	s := search{optional: true}
+// deeper says that what lies below is looked at too.
+func (s *search) deeper() bool { return len(s.deep) > 0 || s.sockets }
+
+// findHidden looks for the policy's patterns in a project directory, and below
+// it for those that begin with "**/". Where it looks it sees sockets, too. In
+// what is no project it looks for those alone.
+func (h *Host) findHidden(p *policy.Policy, dir string, project bool) error {
+	s := search{optional: true, sockets: !project}
 	for _, entry := range p.Files.Hide {
+		if !project {
+			break
+		}
 		pat := strings.TrimPrefix(entry, "?")
 		switch {
 		case strings.HasPrefix(pat, "/"):
@@ -55,7 +65,7 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 			s.top = append(s.top, newPattern(pat))
 		}
 	}
-	if len(s.top)+len(s.deep) == 0 || dir == "" || !Shows(p, dir) {
+	if len(s.top) == 0 && !s.deeper() {
 		return nil
 	}
 	// What moves while we look could be seen under no name at all, or a link
@@ -68,7 +78,11 @@ func (h *Host) findHidden(p *policy.Policy, dir string) error {
 		err = again.walk(dir)
 	}
 	s = again
+	if !project && errors.Is(err, errMoved) {
+		s.cut, err = true, nil // said in a note, as of what is too large
+	}
 	h.Hidden = append(h.Hidden, s.found...)
+	h.Sockets = append(h.Sockets, s.live...)
 	if s.cut {
 		h.HideCut = dir
 	}
@@ -145,7 +159,7 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 			if name == "." || name == ".." {
 				continue
 			}
-			if s.seen++; s.seen > hideLimit && len(s.deep) > 0 {
+			if s.seen++; s.seen > hideLimit && s.deeper() {
 				if s.cut = true; rel != "." {
 					return below, nil
 				}
@@ -166,7 +180,13 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 					return nil, errMoved
 				}
 				s.found = append(s.found, Hidden{path.Join(dir, rel, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
-			case kind == unix.DT_DIR && len(s.deep) > 0 && !s.cut:
+			case kind == unix.DT_SOCK:
+				var st unix.Stat_t
+				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+					return nil, errMoved
+				}
+				s.live = append(s.live, Hidden{path.Join(dir, rel, name), false, identity(&st)})
+			case kind == unix.DT_DIR && s.deeper() && !s.cut && !(s.sockets && software(path.Join(dir, rel, name))):
 				below = append(below, path.Join(rel, name))
 			}
 		}

@@ -54,7 +54,7 @@ func TestFindHidden(t *testing.T) {
 	}
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", ".ssh", "?**/.env*"}}}
 	var h Host
-	if err := h.findHidden(p, dir); err != nil {
+	if err := h.findHidden(p, dir, true); err != nil {
 		t.Fatal(err)
 	}
 	var want []Hidden
@@ -74,10 +74,10 @@ func TestFindHidden(t *testing.T) {
 	if !slices.Equal(h.Hidden, want) {
 		t.Errorf("found %v, want %v", h.Hidden, want)
 	}
-	if h.Hidden = nil; h.findHidden(&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}, dir) != nil || h.Hidden != nil {
-		t.Errorf("looked where nothing is shown: %v", h.Hidden)
+	if list := h.projects(&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}, Target{Project: dir}); len(list) != 0 {
+		t.Errorf("would look where nothing is shown: %v", list)
 	}
-	if err := h.findHidden(p, dir+"/none"); err == nil {
+	if err := h.findHidden(p, dir+"/none", true); err == nil {
 		t.Error("no error for a directory that is not there")
 	}
 }
@@ -127,7 +127,7 @@ func TestMoving(t *testing.T) {
 	found := 0
 	for range 3000 {
 		var h Host
-		err := h.findHidden(p, dir)
+		err := h.findHidden(p, dir, true)
 		switch {
 		case err == nil && slices.ContainsFunc(h.Hidden, func(x Hidden) bool { return x.ID == identity(&st) }):
 			found++
@@ -167,19 +167,19 @@ func TestCut(t *testing.T) {
 	make(".env")
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", "?**/.env"}}}
 	var h Host
-	if err := h.findHidden(p, dir); err != nil || h.HideCut != dir || len(h.Hidden) != 4 {
+	if err := h.findHidden(p, dir, true); err != nil || h.HideCut != dir || len(h.Hidden) != 4 {
 		t.Errorf("found %v, cut %v, %v", h.Hidden, h.HideCut, err)
 	}
 	h = Host{}
 	p.Files.Hide = []string{"**/.env"}
-	if err := h.findHidden(p, dir); err == nil {
+	if err := h.findHidden(p, dir, true); err == nil {
 		t.Error("gave up on what must be hidden")
 	}
 	for i := range hideLimit + 10 {
 		make(fmt.Sprintf("f%d.pem", i))
 	}
 	p.Files.Hide = []string{"*.pem", "?**/.env"}
-	if err := h.findHidden(p, dir); err != nil || len(h.Hidden) < hideLimit+10 {
+	if err := h.findHidden(p, dir, true); err != nil || len(h.Hidden) < hideLimit+10 {
 		t.Errorf("found %d, %v", len(h.Hidden), err)
 	}
 }

@@ -55,6 +55,8 @@ type Host struct {
 	// HideCut is the directory in which the search for them was given up
 	// half-way, if there is one.
 	HideCut string
+	// Sockets are those that were seen below the same directories.
+	Sockets []Hidden
 	// Masks are the files and directories of /proc that the target could
 	// read and should not.
 	Masks []Hidden
@@ -107,12 +109,18 @@ type File struct {
 	// FD is open to it, by O_PATH, until Host.Close.
 	FD      int
 	NoWrite error
+	// NoExec says that it lies on a mount without execution, Mounted is what
+	// is mounted below it: known of what is to be an overlay alone.
+	NoExec  bool
+	Mounted string
 	// Err is why the path could not be looked at, if not for being missing.
 	Err error
 }
 
 // Dir says that the file is a directory.
 func (f File) Dir() bool { return f.Mode == unix.S_IFDIR }
+
+func (f File) id() ns.ID { return ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino} }
 
 // Close lets go of the files that Probe holds open; after the start.
 func (h *Host) Close() {
@@ -183,11 +191,11 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	paths := make([]string, 0, 64)
 	// With all of the outside shown read-only, what may be missing is shown with
 	// it; where all may be written, what is only to be read needs its own mount.
-	whole := slices.Contains(p.Files.Read, "/") && !writes(p, "/")
+	whole := slices.Contains(p.Files.Read, "/") && p.Files.Paths["/"].From == "" && !writes(p, "/")
 	for i, list := range [...][]string{p.Files.Write, p.Files.Hide, p.Files.Read} {
 		for _, s := range list {
 			name, optional := strings.CutPrefix(s, "?")
-			if read := i == 2; strings.HasPrefix(name, "/") && !(read && optional && whole) {
+			if read := i == 2; strings.HasPrefix(name, "/") && !(read && optional && whole && p.Files.Paths[name] == (policy.PathOptions{})) {
 				paths = append(paths, name)
 			}
 		}
@@ -210,7 +218,13 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			h.Files[s] = h.look(s)
 		}
 	}
+	if err := h.lookFurther(p); err != nil {
+		return nil, err
+	}
 	for _, s := range p.Files.Write {
+		if from := p.Files.Paths[s].From; from != "" {
+			s = from
+		}
 		if f := h.Files[s]; f.Mode != 0 { // not optional, and there
 			f.NoWrite = unix.Faccessat(unix.AT_FDCWD, f.Real, unix.W_OK, unix.AT_EACCESS)
 			h.Files[s] = f
@@ -226,10 +240,8 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			return nil, err
 		}
 	}
-	for _, dir := range h.projects(t) {
-		if err := h.findHidden(p, dir); err != nil {
-			return nil, err
-		}
+	if err := h.findAll(p, t); err != nil {
+		return nil, err
 	}
 	return h, nil
 }
@@ -334,21 +346,6 @@ func (h *Host) masks() error {
 	return nil
 }
 
-// projects are the directories in which secrets are looked for.
-func (h *Host) projects(t Target) []string {
-	var list []string
-	if t.Project != "" {
-		list = append(list, t.Project)
-	}
-	for _, s := range t.Shown {
-		f := h.Files[strings.TrimPrefix(s, "?")]
-		if f.Dir() && policy.ProjectDir(f.Real, t.Home) != "" && !slices.Contains(list, f.Real) {
-			list = append(list, f.Real)
-		}
-	}
-	return list
-}
-
 // between lists the directories that lie between what may be written and
 // what in it may only be read. They are bound onto themselves: a directory
 // that something is mounted on cannot be renamed, and with it would go what
@@ -379,7 +376,7 @@ func between(p *policy.Policy) []string {
 // nearest entry over it is the outside's and not a private tmpfs.
 func Shows(p *policy.Policy, dir string) bool {
 	nearest, outside := "", false
-	for i, list := range [...][]string{p.Files.Tmpfs, p.Files.Read, p.Files.Write} {
+	for i, list := range [...][]string{p.Files.Tmpfs, p.Files.Overlay, p.Files.Read, p.Files.Write} {
 		for _, s := range list {
 			if s = strings.TrimPrefix(s, "?"); policy.Within(dir, s) && len(s) >= len(nearest) {
 				nearest, outside = s, i > 0

@@ -26,7 +26,12 @@ var numbers = [len(devices)]uint64{unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkde
 // /proc and /dev, and covers over what is hidden, after all that could cover
 // them again.
 func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
-	v.steps = []step.Step{ns.Root{}}
+	v.steps = []step.Step{ns.Root{Extra: room(p)}}
+	if v.tmp = strings.TrimPrefix(p.Limits.Tmp, "?"); v.tmp != "" {
+		if err := checkSize(v.tmp); err != nil {
+			return nil, nil, fmt.Errorf("bound each tmpfs: %w", err)
+		}
+	}
 	if err := v.collect(p, keep); err != nil {
 		return nil, nil, err
 	}
@@ -36,6 +41,7 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 			return nil, nil, fmt.Errorf("show the notify socket %s: no such socket", step.Quote(s))
 		}
 		v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f})
+		v.named = append(v.named, f.Real) // the caller's, for the target
 	}
 	if notFalse(p.Files.Dev) {
 		if v.names("/") || v.names("/dev") {
@@ -54,19 +60,18 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 		}
 		// Shared memory can be written, so it is not for a policy by which
 		// nothing can.
-		if len(p.Files.Tmpfs)+len(p.Files.Write) > 0 && !v.names("/dev/shm") {
+		if len(p.Files.Tmpfs)+len(p.Files.Write)+len(p.Files.Overlay) > 0 && !v.names("/dev/shm") {
 			v.entries = append(v.entries, entry{path: "/dev/shm", kind: tmpfsKind, mode: 0o1777})
 		}
 	}
 	if err := v.build(); err != nil {
 		return nil, nil, err
 	}
-	cover := step.SlotRoot
 	if v.root {
 		// Of the whole outside, the first entry; it brings its own empty root.
-		cover, v.steps = step.SlotCover, v.steps[1:]
+		v.steps = v.steps[1:]
 	}
-	v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{Cover: cover}))
+	v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{Cover: v.cover()}))
 	if notFalse(p.Files.Dev) {
 		if err := v.dir("/dev/pts"); err != nil {
 			return nil, nil, err
@@ -95,37 +100,13 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 			if nest {
 				break // the kernel lets nobody mount a /proc that shows more than this one
 			}
-			v.steps = append(v.steps, ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: cover})
+			v.steps = append(v.steps, ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: v.cover()})
 		}
 	}
-	var hidden []Hidden
-	var own []string
-	for _, s := range p.Files.Hide {
-		name := strings.TrimPrefix(s, "?")
-		if !strings.HasPrefix(name, "/") {
-			continue // a pattern, of which h.Hidden is what it matches
-		}
-		if name == "/" {
-			return nil, nil, errors.New("hide /: then nothing could run")
-		}
-		own = append(own, name)
-		f := h.Files[name]
-		if f.Err != nil {
-			return nil, nil, fmt.Errorf("look at %s, which is to be hidden: %w", step.Quote(name), f.Err)
-		}
-		if f.Mode != 0 {
-			hidden = append(hidden, Hidden{f.Real, f.Dir(), ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino}})
-		}
+	if err := v.hideAll(p); err != nil {
+		return nil, nil, err
 	}
-	for _, x := range h.Hidden {
-		// A pattern does not hide what the policy or a flag shows by name.
-		is := func(s string) bool { return strings.TrimPrefix(s, "?") == x.Path }
-		if !slices.ContainsFunc(p.Files.Read, is) && !slices.ContainsFunc(p.Files.Write, is) {
-			hidden = append(hidden, x)
-		}
-	}
-	v.hide(hidden, own, cover)
-	v.steps = append(v.steps, ns.Uncover{Cover: cover})
+	v.steps = append(v.steps, ns.Uncover{Cover: v.cover()})
 	if err := v.cwd(t.Dir); err != nil {
 		return nil, nil, err
 	}

@@ -52,8 +52,8 @@ func (v *view) socketRules(p *policy.Policy, t Target) (rules []step.Step) {
 	}
 	add := func(f File) {
 		for _, place := range v.places(f.Real) {
-			if !v.isCovered(place) {
-				rules = append(rules, landlock.Rule{ABI: v.host.Landlock, Path: place, Allow: landlock.Sockets, File: !f.Dir()})
+			if !v.isCovered(place.path) {
+				rules = append(rules, landlock.Rule{ABI: v.host.Landlock, Path: place.path, Allow: landlock.Sockets, File: !f.Dir()})
 			}
 		}
 	}
@@ -97,9 +97,4 @@ func (f filters) unixSockets() bool {
 
 // showsTrees says whether the policy shows directories of the outside in which
 // somebody could make sockets: others than those of installed software.
-func (h *Host) showsTrees(p *policy.Policy) bool {
-	return slices.ContainsFunc(slices.Concat(p.Files.Write, p.Files.Read), func(s string) bool {
-		f := h.Files[strings.TrimPrefix(s, "?")]
-		return f.Dir() && !slices.ContainsFunc([]string{"/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}, func(d string) bool { return policy.Within(f.Real, d) })
-	})
-}
+func (h *Host) showsTrees(p *policy.Policy) bool { return len(h.trees(p)) > 0 }

@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"sbx/caps"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
@@ -21,93 +18,52 @@ import (
 type kind uint8
 
 const (
-	dirKind   kind = iota // made by us on our own tmpfs
-	fileKind              // likewise, to be mounted on
-	linkKind              // a symbolic link of ours
-	tmpfsKind             // a private tmpfs: directories below are made by us too
-	readKind              // from the outside
-	writeKind             // from the outside, writable
+	dirKind     kind = iota // made by us on our own tmpfs
+	fileKind                // a file of ours, read-only
+	linkKind                // a symbolic link of ours
+	emptyKind               // a directory of ours over one of the outside
+	tmpfsKind               // a private tmpfs: directories below are made by us too
+	readKind                // from the outside
+	writeKind               // from the outside, writable
+	overlayKind             // from the outside, with what is written kept apart
 )
+
+// shown says that what lies in it is the outside's, where we make nothing.
+func (k kind) shown() bool { return k >= readKind }
 
 // entry is one place of the view.
 type entry struct {
 	path     string
 	kind     kind
+	from     string // what is shown there, if named otherwise; see policy.PathOptions
 	src      File
-	mode     uint32 // tmpfs
+	mode     uint32 // tmpfs, directory
+	size     string // tmpfs
+	text     string // a file's content, a link's target
+	noexec   bool
 	device   bool
 	optional bool
-	fixed    bool // shown by another entry; bound so that it cannot be renamed
+	fixed    bool     // shown by another entry; bound so that it cannot be renamed
+	layers   *[2]File // an overlay's upper and work, if they are kept
 }
 
 // view turns lists of paths into mounts: parents first, by depth of path, so
 // that the order of a policy's lines does not matter.
 type view struct {
+	policy  *policy.Policy
 	host    *Host
 	entries []entry
-	made    map[string]kind // what is there so far, by path
+	special map[string]entry // of placed, those with options
+	made    map[string]kind  // what is there so far, by path
 	steps   []step.Step
 	placed  []entry         // the mounts, where they came to be
 	covered map[string]bool // what hide covered, by path inside
+	pinned  map[string]bool // directories of ours that cannot be renamed
+	named   []string        // the real paths of the sockets that may be connected to
+	tmp     string          // the size of each tmpfs that has none of its own
 	notes   []string        // see Plan.Notes
+	users   bool            // there is a user namespace of the target's own
 	root    bool            // the outside's root is the inside's
-}
-
-// collect reads the policy's lists. Of two that name one path the more
-// particular counts: write, then read, then tmpfs.
-//
-// What must be writable, and would not be for the target with the
-// capabilities it keeps, is an error now rather than a riddle later.
-func (v *view) collect(p *policy.Policy, keep caps.Set) error {
-	seen := make(map[string]bool)
-	add := func(list []string, k kind) error {
-		for _, s := range list {
-			name := strings.TrimPrefix(s, "?")
-			if seen[name] {
-				continue
-			}
-			e := entry{path: name, kind: k, optional: name != s, mode: 0o700}
-			if k == tmpfsKind {
-				if name == "/tmp" || name == "/var/tmp" || name == "/dev/shm" {
-					e.mode = 0o1777
-				}
-			} else {
-				e.src = v.host.Files[name]
-				if e.src.Err != nil {
-					return fmt.Errorf("look at %s: %w", step.Quote(name), e.src.Err)
-				}
-				if e.src.Mode == 0 {
-					if e.optional {
-						continue
-					}
-					return &MissingError{name}
-				}
-			}
-			if k == writeKind && !e.optional {
-				if err := v.host.writable(name, e.src, keep); err != nil {
-					return err
-				}
-			}
-			seen[name] = true
-			if k != tmpfsKind && e.src.Real != name && listed(p, path.Dir(name)) {
-				if err := v.link(p, e, seen); err != nil {
-					return err
-				}
-				continue
-			}
-			v.entries = append(v.entries, e)
-		}
-		return nil
-	}
-	if err := errors.Join(add(p.Files.Write, writeKind), add(p.Files.Read, readKind), add(p.Files.Tmpfs, tmpfsKind)); err != nil {
-		return err
-	}
-	for _, s := range between(p) {
-		if f := v.host.Files[s]; f.Mode != 0 && f.Real == s && !seen[s] {
-			v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f, fixed: true})
-		}
-	}
-	return nil
 }
 
 // link takes in an entry that is a symbolic link, or has one on its way, inside
@@ -137,43 +93,6 @@ func (v *view) link(p *policy.Policy, e entry, seen map[string]bool) error {
 	return nil
 }
 
-// listed says whether the path is, or lies in, what the policy shows of the
-// outside.
-func listed(p *policy.Policy, name string) bool {
-	return writes(p, name) || slices.ContainsFunc(p.Files.Read, func(r string) bool { return policy.Within(name, strings.TrimPrefix(r, "?")) })
-}
-
-// writes says whether the policy lets the target write at the path.
-func writes(p *policy.Policy, name string) bool {
-	return slices.ContainsFunc(p.Files.Write, func(w string) bool { return policy.Within(name, strings.TrimPrefix(w, "?")) })
-}
-
-// writable says why the target could not write to the file, if so.
-func (h *Host) writable(name string, f File, keep caps.Set) error {
-	const ownWay = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID // past the mode bits, or to another user
-	switch {
-	case f.NoWrite != nil:
-		return &NeedError{What: fmt.Sprintf("let the target write to %s: %v", step.Quote(name), f.NoWrite),
-			Hint: "start sbx where you may write, or use a policy that only reads, such as default"}
-	case h.UID != 0 || keep&ownWay != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
-		f.UID == 0 && f.Perm&0o200 != 0, f.UID != 0 && f.GID == uint32(h.GID) && f.Perm&0o020 != 0, f.Perm&0o002 != 0:
-		return nil
-	}
-	return &NeedError{What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", step.Quote(name), f.UID),
-		Hint: fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID)}
-}
-
-// MissingError is a path that the policy or a flag names and that is not
-// there.
-type MissingError struct{ Path string }
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("show %s: no such file or directory", step.Quote(e.Path))
-}
-
-// Unwrap makes it an ENOENT.
-func (e *MissingError) Unwrap() error { return unix.ENOENT }
-
 // build places the entries.
 func (v *view) build() error {
 	v.made = map[string]kind{"/": dirKind}
@@ -182,7 +101,11 @@ func (v *view) build() error {
 		return cmp.Or(cmp.Compare(depth(a.path), depth(b.path)), cmp.Compare(a.path, b.path))
 	})
 	for _, e := range v.entries {
-		if err := v.place(e); err != nil {
+		place := v.place
+		if e.kind < tmpfsKind {
+			place = v.placeOwn
+		}
+		if err := place(e); err != nil {
 			return err
 		}
 	}
@@ -196,11 +119,11 @@ func (v *view) place(e entry) error {
 		}
 		v.root = true
 		v.made["/"] = e.kind
-		v.placed = append(v.placed, e)
+		v.note(e)
 		v.steps = append(v.steps, ns.RootBind{Bind: e.bind()})
 		return nil
 	}
-	if e.src.Link != "" && v.shows(e.src.Real) {
+	if e.from == "" && e.src.Link != "" && v.shows(e.src.Real) {
 		// What it points to is inside, so a link of our own will do.
 		if !v.outside(path.Dir(e.path)) {
 			if err := v.parents(e.path); err != nil {
@@ -212,15 +135,21 @@ func (v *view) place(e entry) error {
 		return nil
 	}
 	up, upKind := v.above(e.path)
-	if upKind == linkKind || e.src.Link != "" && v.outside(up) {
+	if e.from == "" && (upKind == linkKind || e.src.Link != "" && v.outside(up)) {
 		// Its place is a link, ours or of the outside: use what that means.
 		e.path = e.src.Real
 		up, upKind = v.above(e.path)
 	}
-	if upKind == e.kind && e.src.Real == e.path && !e.device && !e.fixed && (upKind == readKind || upKind == writeKind) {
+	over := v.over(e.path)
+	if upKind == e.kind && e.src.Real == e.path && over.noexec == e.noexec && over.from == "" && !e.device && !e.fixed && (upKind == readKind || upKind == writeKind) {
 		return nil // shown already, in the same way
 	}
 	below := v.outside(up)
+	if below && (e.from != "" || over.from != "") {
+		if f, err := v.spot(e); err != nil || f.Mode == 0 {
+			return err
+		}
+	}
 	if !below {
 		if err := v.parents(e.path); err != nil {
 			return err
@@ -231,21 +160,42 @@ func (v *view) place(e entry) error {
 			v.steps = append(v.steps, ns.File{Path: e.path})
 		}
 	}
-	v.made[e.path] = e.kind
-	v.placed = append(v.placed, e)
-	if e.kind == tmpfsKind {
-		v.steps = append(v.steps, ns.Tmpfs{Path: e.path, Mode: e.mode, Below: below})
-		return nil
+	if e.fixed {
+		e.noexec = over.noexec
 	}
-	b := e.bind()
-	b.Below = below
-	v.steps = append(v.steps, b)
+	v.made[e.path] = e.kind
+	v.note(e)
+	switch e.kind {
+	case tmpfsKind:
+		v.steps = append(v.steps, ns.Tmpfs{Path: e.path, Mode: e.mode, Size: cmp.Or(e.size, v.tmp), NoExec: e.noexec, Below: below})
+	case overlayKind:
+		v.steps = append(v.steps, v.overlay(e, below))
+	default:
+		b := e.bind()
+		b.Below = below
+		v.steps = append(v.steps, b)
+	}
 	return nil
 }
 
 func (e entry) bind() ns.Bind {
-	return ns.Bind{Source: e.src.Real, Dest: e.path, Major: e.src.Major, Minor: e.src.Minor, Ino: e.src.Ino,
-		Write: e.kind == writeKind, Device: e.device}
+	b := ns.Bind{Source: e.src.Real, Dest: e.path, Major: e.src.Major, Minor: e.src.Minor, Ino: e.src.Ino,
+		Write: e.kind == writeKind, Device: e.device, NoExec: e.noexec}
+	if e.from != "" && e.from != e.src.Real {
+		b.Via = e.from
+	}
+	return b
+}
+
+// note writes down that the entry has its place.
+func (v *view) note(e entry) {
+	v.placed = append(v.placed, e)
+	if e.from != "" || e.noexec {
+		if v.special == nil {
+			v.special = make(map[string]entry)
+		}
+		v.special[e.path] = e
+	}
 }
 
 // above is the nearest path over p that is there, and what it is.
@@ -268,7 +218,7 @@ func (v *view) outside(p string) bool {
 	if !ok {
 		_, k = v.above(p)
 	}
-	return k == readKind || k == writeKind
+	return k.shown()
 }
 
 // shows says whether a real path will be inside through one of the entries.
@@ -317,7 +267,7 @@ func (v *view) rules(abi int) []step.Step {
 	for _, e := range v.placed {
 		switch {
 		case e.device || e.fixed || v.isCovered(e.path):
-		case e.kind == writeKind:
+		case e.kind == writeKind || e.kind == overlayKind:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: e.path, Allow: landlock.Write, File: !e.src.Dir()})
 		case e.kind == tmpfsKind:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: e.path, Allow: landlock.Write})
@@ -331,6 +281,11 @@ func depth(p string) int {
 		return 0
 	}
 	return strings.Count(p, "/")
+}
+
+// allWritable says whether the outside's root is inside, to be written.
+func (v *view) allWritable() bool {
+	return v.made["/"] == writeKind && v.placed[0].src.Real == "/"
 }
 
 // names says whether the policy lists the path itself.
