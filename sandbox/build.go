@@ -220,6 +220,13 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if plan.Caller != nil {
 		add(to, terminal.Foreground{}) // needs the group, and the descriptor that is closed below
 	}
+	if spaces.new&ns.User != 0 && !isTrue(p.Process.Nest) {
+		// The second wall before new user namespaces, for the day that the
+		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
+		// host's it would be the whole machine's number. Here, since the init
+		// has more to do meanwhile.
+		add(to, ns.NoUsers{})
+	}
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
 	// Before Landlock, inside of which nothing outside the view can be opened.

@@ -218,7 +218,7 @@ func runMapper(args []string) error {
 		return err
 	}
 	defer status.Free()
-	pid, pidfd, err := child.Start(table, status, child.Config{Notify: -1, Children: -1, Stack: table.Stack})
+	pid, pidfd, err := child.Start(table, status, child.Config{Notify: -1, Children: -1, Cgroup: -1, Stack: table.Stack})
 	if err != nil {
 		return err
 	}

@@ -250,12 +250,6 @@ func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step
 	if isTrue(p.Namespaces.Ranges) && plan.Ranges == nil {
 		return nil, &NeedError{What: "map ranges of ids: the user namespace is not a new one", Hint: "say user = \"new\" in the policy's [namespaces]"}
 	}
-	if s.new&ns.User != 0 && !isTrue(p.Process.Nest) {
-		// The second wall before new user namespaces, for the day that the
-		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
-		// host's it would be the whole machine's number.
-		list = append(list, ns.NoUsers{})
-	}
 	if s.new&ns.Time != 0 {
 		list = append(list, ns.Clocks{Monotonic: s.monotonic, Boottime: s.boottime})
 	}
