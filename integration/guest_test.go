@@ -26,6 +26,7 @@ var guestFacts = os.Getenv("SBX_GUEST")
 //	[kernel:6.2]    Linux 6.2 or newer
 //	[landlock:4]    Landlock's ABI is 4 or newer
 //	[lsm:apparmor]  this security module is on
+//	[rootfs:ext4]   what the root directory is: ext4, tmpfs, or rootfs for an initramfs
 //	[sysctl:NAME]   the kernel has this parameter
 //	[cgroup:memory] this controller is there in cgroup v2, for groups beside our own
 func condition(what string) (bool, error) {
@@ -59,6 +60,18 @@ func condition(what string) (bool, error) {
 			return false, nil // securityfs is not mounted
 		}
 		return slices.Contains(strings.Split(strings.TrimSpace(string(list)), ","), arg), err
+	case "rootfs":
+		mounts, err := os.ReadFile("/proc/self/mounts")
+		if err != nil {
+			return false, err
+		}
+		kind := ""
+		for line := range strings.Lines(string(mounts)) {
+			if f := strings.Fields(line); len(f) > 2 && f[1] == "/" {
+				kind = f[2] // the last lies on top
+			}
+		}
+		return kind == arg, nil
 	case "sysctl":
 		_, err := os.Stat(sysctlFile(arg))
 		if errors.Is(err, os.ErrNotExist) {
@@ -131,3 +144,27 @@ func cmdSysctl(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func sysctlFile(name string) string { return "/proc/sys/" + strings.ReplaceAll(name, ".", "/") }
+
+// TestSmallRoot: a root of a single busybox is enough; an initramfs, which
+// pivot_root(2) cannot leave, is refused with the reason.
+func TestSmallRoot(t *testing.T) {
+	if !strings.Contains(guestFacts, "rootfs:tmpfs") && !strings.Contains(guestFacts, "rootfs:rootfs") {
+		t.Skip("for guests of the matrix whose root is small")
+	}
+	initramfs := strings.Contains(guestFacts, "rootfs:rootfs")
+	for _, policy := range []string{"default", "pure", "project", "fetch", "web", "open"} {
+		args := []string{binary("sbx"), "--policy", policy, "--", "/bin/sh", "-c", "echo ran; exec cat /proc/self/status"}
+		r := run(t, call{args: args, dir: home()})
+		if initramfs {
+			if r.status != 125 || r.stdout != "" || !strings.Contains(r.stderr, "sbx: hint: the root is an initramfs") {
+				t.Errorf("%s: want 125 and the reason: %v", policy, r)
+			}
+			continue
+		}
+		r.want(t, 0, "ran", "NoNewPrivs:\t1", "Seccomp:\t2")
+	}
+	if !initramfs {
+		sbxProbe(t, nil, "caps").want(t, 0, "CapEff: none", "CapBnd: none", "NoNewPrivs: 1")
+		sbx(t, "--", "touch", "/bin/x").want(t, 1)
+	}
+}

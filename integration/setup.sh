@@ -16,7 +16,7 @@ packages="gcc libc6-dev linux-libc-dev make musl-tools libseccomp-dev pkg-config
 ca-certificates curl git
 nginx-light python3-minimal python3 jq sqlite3 tar xz-utils gzip bash coreutils procps
 bubblewrap runc strace systemd libcap2-bin util-linux psmisc
-qemu-system-x86 e2fsprogs uidmap apparmor login passwd mount hostname mawk diffutils media-types"
+qemu-system-x86 busybox-static e2fsprogs uidmap apparmor login passwd mount hostname mawk diffutils media-types"
 mode=${1:-}
 case $mode in
 "" | --kernel | --kernels) ;;

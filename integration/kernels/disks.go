@@ -64,7 +64,7 @@ func layDisks(dir, sbx string, packages []string) (disks, error) {
 			return d, err
 		}
 	}
-	for from, to := range map[string]string{sbx: "bin/sbx", d.guest: "guest"} {
+	for from, to := range map[string]string{sbx: "bin/sbx", "/bin/busybox": "bin/busybox", d.guest: "guest"} {
 		if err := copyFile(from, filepath.Join(d.tests, to), 0o755); err != nil {
 			return d, err
 		}

@@ -17,6 +17,9 @@ import (
 type guest struct {
 	machine
 	name string
+	// small says that the root has nothing to lay out the tests with: they
+	// find it done (see smallRoot in guest/root.go).
+	small bool
 	// facts must hold in the guest; see condition in integration/guest_test.go.
 	facts string
 	// run and skip choose from the tests of integration, as -test.run and
@@ -46,8 +49,16 @@ var matrix = []guest{
 		facts: "guest kernel:6.12 !kernel:6.13 landlock:6 !landlock:7 lsm:apparmor" + controls},
 	{name: "new", machine: machine{kernel: "new"}, run: all, skip: allSkip, units: true,
 		facts: "guest kernel:7.1 landlock:9 lsm:apparmor" + controls},
-	{name: "6.1-nolandlock", machine: machine{kernel: "6.1", cmdline: "lsm=lockdown,yama,apparmor"}, run: refusals,
-		facts: "guest kernel:6.1 !landlock:1 lsm:apparmor" + controls},
+	{name: "6.1-bare", machine: machine{kernel: "6.1", cmdline: "lsm=lockdown,yama cgroup_disable=memory"}, run: refusals,
+		facts: "guest kernel:6.1 !landlock:1 !lsm:apparmor !cgroup:memory cgroup:pids"},
+	{name: "6.12-bare", machine: machine{kernel: "6.12", cmdline: "lsm=lockdown,yama cgroup_disable=memory"}, run: refusals,
+		facts: "guest kernel:6.12 !landlock:1 !lsm:apparmor !cgroup:memory cgroup:pids"},
+	{name: "6.12-selinux", machine: machine{kernel: "6.12", cmdline: "lsm=landlock,lockdown,yama,selinux selinux=1"}, run: refusals,
+		facts: "guest kernel:6.12 landlock:6 !lsm:apparmor lsm:selinux" + controls},
+	{name: "6.12-busybox", machine: machine{kernel: "6.12", cmdline: "sbx.root=small"}, run: "^(TestGuest|TestSmallRoot)$", small: true,
+		facts: "guest rootfs:tmpfs"},
+	{name: "6.1-initramfs", machine: machine{kernel: "6.1", cmdline: "sbx.root=initramfs"}, run: "^(TestGuest|TestSmallRoot)$", small: true,
+		facts: "guest rootfs:rootfs"},
 	{name: "5.10", machine: machine{kernel: "5.10"}, run: "^TestGuest$|^TestScript$/^guest-old$",
 		facts: "guest kernel:5.10 !kernel:5.11 !landlock:1 lsm:apparmor" + controls},
 }
@@ -100,8 +111,13 @@ func (g guest) test(t *testing.T, d disks) {
 	const each = 10 * time.Minute
 	env := []string{"SBX_BIN=/tests/bin/sbx", "SBX_PROBE=/tests/bin/probe", "SBX_MUST_WORK=1", "SBX_GUEST=" + g.facts}
 	for _, role := range []string{"root", "user"} {
+		as := "SBX_IT_ONLY=" + role
+		if g.small {
+			as = "SBX_IT_AS=" + role
+		}
 		g.jobs = append(g.jobs, job.Job{
-			Name: role, Dir: "/tests/unit/integration", Env: append(env, "SBX_IT_ONLY="+role), Timeout: each,
+			Name: role, Dir: "/tests/unit/integration", Env: append(slices.Clip(env), as, "SBX_IT_BASE=/base"), Timeout: each,
+			User: g.small && role == "user",
 			Args: []string{"/tests/unit/integration/test", "-test.v", "-test.run", g.run, "-test.skip", g.skip},
 		})
 		for _, pkg := range tests[1:] {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,7 +45,7 @@ func boot() error {
 		return err
 	}
 	if err := changeRoot(); err != nil {
-		return fmt.Errorf("change to the root on the disk: %w", err)
+		return fmt.Errorf("change the root: %w", err)
 	}
 	if err := system(); err != nil {
 		return err
@@ -121,43 +120,6 @@ func loadModules(dir string) error {
 		files = later
 	}
 	return nil
-}
-
-// changeRoot makes the first disk the root. The initramfs cannot be left by
-// pivot_root(2); the disk is moved over it, as every initramfs does, and from
-// then on the root is one that sandboxes can pivot from.
-func changeRoot() error {
-	for _, disk := range []string{"/dev/vda", "/dev/vdb"} {
-		for wait := 0; ; wait++ {
-			if _, err := os.Stat(disk); err == nil {
-				break
-			} else if wait == 3000 {
-				return err
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
-	for _, m := range []mount{
-		{"/dev/vda", "/disk", "ext4", unix.MS_NOATIME, ""},
-		{"/dev/vdb", "/disk/tests", "ext4", unix.MS_RDONLY, ""},
-		{"/dev", "/disk/dev", "", unix.MS_MOVE, ""},
-		{"/proc", "/disk/proc", "", unix.MS_MOVE, ""},
-		{"/sys", "/disk/sys", "", unix.MS_MOVE, ""},
-	} {
-		if err := m.do(); err != nil {
-			return err
-		}
-	}
-	if err := os.Chdir("/disk"); err != nil {
-		return err
-	}
-	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
-		return err
-	}
-	if err := unix.Chroot("."); err != nil {
-		return err
-	}
-	return os.Chdir("/")
 }
 
 // system is what an ordinary start does for everybody.
