@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"sbx/integration/kernels/job"
 )
 
 // initramfs is an archive of the "newc" format of cpio(5), which the kernel
-// unpacks: an init and the modules that it loads, all owned by root. It is not
+// unpacks: an init, its jobs and the modules that it loads, all owned by root. It is not
 // compressed, since under emulation unpacking takes longer than reading.
-func initramfs(init string, modules []string) ([]byte, error) {
+func initramfs(init string, modules []string, jobs []byte) ([]byte, error) {
 	var out bytes.Buffer
 	inode := 0
 	entry := func(name string, mode, major, minor int, data []byte) {
@@ -30,6 +32,7 @@ func initramfs(init string, modules []string) ([]byte, error) {
 	}
 	entry("dev", 0o40755, 0, 0, nil)
 	entry("dev/console", 0o20600, 5, 1, nil)
+	entry(job.File[1:], 0o100644, 0, 0, jobs)
 	entry("modules", 0o40755, 0, 0, nil)
 	for _, m := range modules {
 		if err := file("modules/"+filepath.Base(m), m, 0o644); err != nil {

@@ -24,13 +24,14 @@ var tests = []string{"integration", "sandbox", "sandbox/child", "sandbox/process
 type disks struct {
 	root  string // the image of the root
 	guest string // the init
-	tests string // the directory that becomes the second disk
+	tests string // the directory of which the second disk was made
+	image string // that disk
 }
 
 // layDisks builds everything in dir; sbx is the binary to test, packages those
 // whose tests are to be there.
 func layDisks(dir, sbx string, packages []string) (disks, error) {
-	d := disks{guest: filepath.Join(dir, "guest"), tests: filepath.Join(dir, "tests")}
+	d := disks{guest: filepath.Join(dir, "guest"), tests: filepath.Join(dir, "tests"), image: filepath.Join(dir, "tests.ext4")}
 	if err := os.MkdirAll(filepath.Join(d.tests, "bin"), 0o755); err != nil {
 		return d, err
 	}
@@ -69,16 +70,7 @@ func layDisks(dir, sbx string, packages []string) (disks, error) {
 			return d, err
 		}
 	}
-	return d, nil
-}
-
-// testsImage makes the second disk: the tests, and the jobs.
-func (d disks) testsImage(image string, jobs []byte) error {
-	name := filepath.Join(d.tests, "jobs.json")
-	if err := os.WriteFile(name, jobs, 0o644); err != nil {
-		return err
-	}
-	return errors.Join(makeImage(image, d.tests, 256<<20), os.Remove(name))
+	return d, makeImage(d.image, d.tests, 256<<20)
 }
 
 // goDo runs the go command with some of the environment changed.

@@ -37,14 +37,14 @@ func rootImage(dir string) (string, error) {
 		return "", fmt.Errorf("lay out the guests' root: %w", err)
 	}
 	image := filepath.Join(dir, "root.ext4")
-	return image, errors.Join(makeImage(image, r.dir, 512<<20), os.RemoveAll(r.dir))
+	return image, errors.Join(makeImage(image, r.dir, 2<<30), os.RemoveAll(r.dir))
 }
 
 // makeImage makes a file system of what is in a directory. In a user namespace
 // what is the caller's belongs to root, as it is to do in the guest.
 func makeImage(image, dir string, size int64) error {
 	// Nothing in it outlives a crash, so it needs no journal.
-	cmd := exec.Command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", "-d", dir, image, fmt.Sprintf("%dk", size>>10))
+	cmd := exec.Command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-N", "65536", "-E", "lazy_itable_init=1,nodiscard", "-d", dir, image, fmt.Sprintf("%dk", size>>10))
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{

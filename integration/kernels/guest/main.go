@@ -44,6 +44,10 @@ func boot() error {
 	if err := loadModules("/modules"); err != nil {
 		return err
 	}
+	jobs, err := os.ReadFile(job.File)
+	if err != nil {
+		return err
+	}
 	if err := changeRoot(); err != nil {
 		return fmt.Errorf("change the root: %w", err)
 	}
@@ -52,6 +56,9 @@ func boot() error {
 	}
 	if err := controlGroups(); err != nil {
 		return fmt.Errorf("control groups: %w", err)
+	}
+	if err := os.WriteFile(jobsHere, jobs, 0o600); err != nil {
+		return err
 	}
 	runner, err := os.StartProcess("/tests/guest", []string{"guest"}, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	if err != nil {

@@ -17,7 +17,10 @@ import (
 	"sbx/integration/kernels/job"
 )
 
-const reports = "/dev/ttyS1"
+const (
+	reports  = "/dev/ttyS1"
+	jobsHere = "/run/jobs.json" // what job.File was in the initramfs
+)
 
 // The control groups are as systemd lays them out: a service with
 // Delegate=yes for what runs as root, and below the user's own manager, where
@@ -73,7 +76,7 @@ func controlGroups() error {
 
 // runJobs runs all jobs and reports them.
 func runJobs() error {
-	text, err := os.ReadFile(job.File)
+	text, err := os.ReadFile(jobsHere)
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ import (
 // User is the ordinary user of a guest, and of the integration tests.
 const User = 61042
 
-// File is where a guest finds its jobs, as JSON.
-const File = "/tests/jobs.json"
+// File is where a guest finds its jobs, as JSON, in the initramfs.
+const File = "/jobs.json"
 
 // Job is a program for a guest to run.
 type Job struct {
