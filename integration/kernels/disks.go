@@ -16,9 +16,15 @@ const (
 	cache = repo + "/.cache/kernels"
 )
 
-// tests are the packages whose tests run in the guests: what talks to the
-// kernel. Those of integration come with their data.
-var tests = []string{"integration", "sandbox", "sandbox/child", "sandbox/process", "sandbox/landlock", "sandbox/signals", "sandbox/inherit", "ns", "caps", "policy/seccomp/bpf"}
+// unitPackages are the packages, besides integration, whose tests run in the
+// guests: what talks to the kernel.
+func unitPackages() ([]string, error) {
+	cmd := exec.Command("go", "list", "-buildvcs=false", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}",
+		"./sandbox/...", "./ns/...", "./caps/...", "./policy/seccomp/bpf")
+	cmd.Dir = repo
+	out, err := cmd.Output()
+	return strings.Fields(strings.ReplaceAll(string(out), "sbx/", "")), explain(err)
+}
 
 // disks is what the guests are booted from.
 type disks struct {
