@@ -195,7 +195,7 @@ type Process struct {
 	// "new-session" (no controlling terminal: the streams stay, and the keys
 	// Ctrl-C and Ctrl-Z still work, through sbx); or "pty": one of the target's
 	// own in the place of each standard stream that is a terminal, relayed. It
-	// needs Dev. Where the caller is at no terminal, "pty" is "new-session".
+	// needs Dev and a new mount namespace. Where the caller is at no terminal, "pty" is "new-session".
 	Terminal string
 	// AppArmor names the profile, SELinux the context, that the target is
 	// executed under; a security module that is not there is an error.

@@ -91,7 +91,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	plan := &Plan{Name: p.Name, New: spaces.new, AllWritable: view.allWritable(),
 		Notes: append(view.notes, held.notes...), held: held}
-	if err := plan.terminal(p, h); err != nil {
+	if err := plan.terminal(p, h, own); err != nil {
 		return nil, err
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }

@@ -28,8 +28,9 @@ func findTerminal(t Target) (*terminal.Caller, error) {
 	return c, nil
 }
 
-// terminal settles how the target stands to the caller's terminal.
-func (p *Plan) terminal(pol *policy.Policy, h *Host) error {
+// terminal settles how the target stands to the caller's terminal. own says that
+// the view, and so its /dev/pts, is the sandbox's own.
+func (p *Plan) terminal(pol *policy.Policy, h *Host, own bool) error {
 	switch pol.Process.Terminal {
 	case "", "inherit":
 		p.Terminal = h.Terminal
@@ -37,6 +38,10 @@ func (p *Plan) terminal(pol *policy.Policy, h *Host) error {
 	case "pty":
 		if h.Caller == nil {
 			break // no terminal to relay: then the target has none
+		}
+		if !own {
+			return &NeedError{What: "give the target a terminal of its own where /dev/pts is another mount namespace's",
+				Hint: "leave mount to \"new\" in the policy's [namespaces], or say terminal = \"new-session\""}
 		}
 		if !notFalse(pol.Files.Dev) {
 			return &NeedError{What: "give the target a terminal of its own without a /dev",

@@ -83,17 +83,22 @@ func TestTerminalModes(t *testing.T) {
 			h.Caller = &terminal.Caller{}
 		}
 		plan := &Plan{}
-		if err := plan.terminal(&p, h); err != nil {
+		if err := plan.terminal(&p, h, true); err != nil {
 			t.Fatal(err)
 		}
 		if plan.Terminal != c.terminal || plan.Apart != c.apart || (plan.Caller != nil) != c.own || (len(plan.Undo) > 0) != c.own {
 			t.Errorf("%q at a terminal %v: %+v", c.mode, c.at, plan)
 		}
 	}
+	// Without a view, or a /dev in it, there is nowhere to make one.
 	p, no := *base, false
-	p.Process.Terminal, p.Files.Dev = "pty", &no
+	p.Process.Terminal = "pty"
 	var need *NeedError
-	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}); !errors.As(err, &need) || need.Hint == "" {
+	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, false); !errors.As(err, &need) || need.Hint == "" {
+		t.Errorf("pty without a view: %v", err)
+	}
+	p.Files.Dev = &no
+	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, true); !errors.As(err, &need) || need.Hint == "" {
 		t.Errorf("pty without /dev: %v", err)
 	}
 }
