@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,9 @@ import (
 // sockets, interfaces, IPC objects, cgroups, settings, and the directories
 // where programs tend to leave things.
 type host map[string]string
+
+// cgroups is the key of the control groups with our name.
+const cgroups = "cgroups"
 
 func hostState(t testing.TB) host {
 	t.Helper()
@@ -29,7 +33,8 @@ func hostState(t testing.TB) host {
 		}
 	}
 	h["interfaces"] = strings.Join(interfaces, "\n")
-	h["cgroups"] = strings.Join(below(t, "/sys/fs/cgroup", fs.DirEntry.IsDir), "\n")
+	// Those of others come and go; ours have our name.
+	h[cgroups] = strings.Join(below(t, "/sys/fs/cgroup", func(d fs.DirEntry) bool { return d.IsDir() && strings.HasPrefix(d.Name(), "sbx-") }), "\n")
 	// Other people's files come and go in shared directories; this run's are
 	// told by their owner, who is nobody else.
 	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/var/run", "/var/cache", base, "/"} {
@@ -129,7 +134,14 @@ func (before host) compare(t testing.TB, after host) {
 
 func (before host) differs(after host) (list []string) {
 	for what, was := range before {
-		if is, ok := after[what]; !ok || is != was {
+		is, ok := after[what]
+		if what == cgroups {
+			// Another run's may have gone meanwhile; none may have come.
+			old := strings.Split(was, "\n")
+			is = strings.Join(slices.DeleteFunc(strings.Split(is, "\n"), func(s string) bool { return slices.Contains(old, s) }), "\n")
+			was = ""
+		}
+		if !ok || is != was {
 			list = append(list, what)
 		}
 	}
