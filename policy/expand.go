@@ -44,6 +44,26 @@ func ProjectDir(dir, home string) string {
 	return dir
 }
 
+// Settings says whether dir is one of the home's directories of settings, where
+// what is written decides what runs and is allowed later, by sbx too: nobody
+// means it as a project for standing in it.
+func Settings(dir, home string) bool {
+	below, ok := strings.CutPrefix(path.Clean(dir), strings.TrimSuffix(home, "/")+"/")
+	if !ok {
+		return false
+	}
+	switch below {
+	case ".config", ".cache", ".local", ".local/bin", ".local/lib", ".local/share", ".local/state", ".mozilla", ".password-store":
+		return true
+	}
+	for _, d := range []string{".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/sbx", ".cache/sbx", ".config/systemd", ".config/autostart"} {
+		if Within("/"+below, "/"+d) {
+			return true
+		}
+	}
+	return false
+}
+
 // PrivateHome is home if an empty directory can stand in its place, else "":
 // system users have homes such as /, /bin or /var/www, and covering those
 // would cover more than a home.

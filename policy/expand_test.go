@@ -115,6 +115,18 @@ func TestExpandSamePath(t *testing.T) {
 	}
 }
 
+func TestSettings(t *testing.T) {
+	for dir, want := range map[string]bool{"/h/.config": true, "/h/.config/": true, "/h/.config/nvim": false, "/h/.ssh": true, "/h/.ssh/keys": true, "/h/.sshx": false,
+		"/h/.config/sbx/policies": true, "/h/.local/src/p": false, "/h/p": false, "/h": false, "/.ssh": false, "/hx/.ssh": false, "": false} {
+		if got := Settings(dir, "/h"); got != want {
+			t.Errorf("Settings(%q) = %v", dir, got)
+		}
+	}
+	if Settings("/x", "") || !Settings("/.ssh", "/") {
+		t.Error("a home that is none, or the root")
+	}
+}
+
 func TestProjectDir(t *testing.T) {
 	for _, c := range []struct{ dir, home, want string }{
 		{"/home/u/p", "/home/u", "/home/u/p"},

@@ -75,6 +75,16 @@ func (l *launch) run(target []string) (int, error) {
 		if own != "/" && policy.ProjectDir(cwd, own) == "" {
 			project = ""
 		}
+		// Nor are settings, or what has sbx's own policies and filters in it,
+		// wherever they are.
+		if policy.Settings(cwd, home) {
+			project = ""
+		}
+		for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
+			if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
+				project = ""
+			}
+		}
 	}
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
