@@ -190,3 +190,45 @@ func TestTenThousand(t *testing.T) {
 	r.want(t, 0, fmt.Sprint(n))
 	noStrays(t)
 }
+
+// TestHardLinks: another name of the same file is hidden with it: of a secret
+// found by its name, at the top and deep below, and of what a flag hides.
+func TestHardLinks(t *testing.T) {
+	dir := t.TempDir()
+	for name, others := range map[string][]string{".env": {"notes.txt", "sub/deep/notes.txt"}, "sub/key.pem": {"a", "sub/b"}, "private.txt": {"public.txt", "sub/public.txt"}, "plain": {"sub/plain"}} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		text := verySecret
+		if strings.HasSuffix(name, "plain") {
+			text = "plain"
+		}
+		if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range others {
+			other = filepath.Join(dir, other)
+			if err := os.MkdirAll(filepath.Dir(other), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Link(name, other); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, policy := range []string{"default", "project"} {
+		r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--hide", "./private.txt", "--", "/bin/sh", "-c",
+			"find . -type f -exec cat {} +; find . -type f -exec sh -c 'echo x >$0' {} \\; ; echo end"}, dir: dir})
+		r.want(t, 0, "plain", "end")
+		if strings.Contains(r.stdout, verySecret) {
+			t.Errorf("%s: shown by another name: %v", policy, r)
+		}
+	}
+	if got := content(t, filepath.Join(dir, "notes.txt")); got != verySecret+"\n" {
+		t.Errorf("changed by another name: %q", got)
+	}
+	// Shown by name, and so on purpose.
+	r := run(t, call{args: []string{binary("sbx"), "--read", "notes.txt", "--", "cat", "notes.txt"}, dir: dir})
+	r.want(t, 0, verySecret)
+}

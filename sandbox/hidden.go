@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strconv"
 	"strings"
@@ -37,14 +39,17 @@ type search struct {
 	optional bool
 	// sockets says that they are looked for at every depth.
 	sockets bool
-	seen    int
-	found   []Hidden
-	live    []Hidden // sockets
-	cut     bool
+	// names are the inodes whose every name is looked for, whatever it is;
+	// linked are those of what was found that have more than one.
+	names, linked map[uint64]ns.ID
+	seen          int
+	found         []Hidden
+	live          []Hidden // sockets
+	cut           bool
 }
 
 // deeper says that what lies below is looked at too.
-func (s *search) deeper() bool { return len(s.deep) > 0 || s.sockets }
+func (s *search) deeper() bool { return len(s.deep)+len(s.names) > 0 || s.sockets }
 
 // findHidden looks for the policy's patterns in a project directory, and below
 // it for those that begin with "**/". Where it looks it sees sockets, too. In
@@ -65,20 +70,43 @@ func (h *Host) findHidden(p *policy.Policy, dir string, project bool) error {
 			s.top = append(s.top, newPattern(pat))
 		}
 	}
-	if len(s.top) == 0 && !s.deeper() {
+	linked := h.linked(p)
+	if len(s.top) > 0 || s.deeper() {
+		if err := h.comb(&s, dir); err != nil {
+			return err
+		}
+	}
+	// Another hard link is the same file under a name that tells nothing.
+	maps.Copy(linked, s.linked)
+	if len(linked) == 0 || !project {
 		return nil
 	}
+	return h.comb(&search{names: linked, optional: true}, dir)
+}
+
+// linked are the inodes of what the policy hides by path and has other names.
+func (h *Host) linked(p *policy.Policy) map[uint64]ns.ID {
+	list := make(map[uint64]ns.ID)
+	for _, s := range p.Files.Hide {
+		if f := h.Files[strings.TrimPrefix(s, "?")]; f.Mode == unix.S_IFREG && f.Links > 1 {
+			list[f.Ino] = ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino}
+		}
+	}
+	return list
+}
+
+// comb looks through the directory, and takes in what it has found.
+func (h *Host) comb(s *search, dir string) error {
 	// What moves while we look could be seen under no name at all, or a link
 	// that stands in its place covered instead of it: then once more.
 	until := time.Now().Add(moving)
-	again := s
-	err := again.walk(dir)
+	first := *s
+	err := s.walk(dir)
 	for errors.Is(err, errMoved) && time.Now().Before(until) {
-		again = s
-		err = again.walk(dir)
+		*s = first
+		err = s.walk(dir)
 	}
-	s = again
-	if !project && errors.Is(err, errMoved) {
+	if s.sockets && errors.Is(err, errMoved) {
 		s.cut, err = true, nil // said in a note, as of what is too large
 	}
 	h.Hidden = append(h.Hidden, s.found...)
@@ -155,7 +183,8 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 		for b := buf[:n]; len(b) > 0; {
 			var name string
 			var kind uint8
-			name, kind, b = dirent(b)
+			var ino uint64
+			name, kind, ino, b = dirent(b)
 			if name == "." || name == ".." {
 				continue
 			}
@@ -171,7 +200,7 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 				}
 				kind = uint8(st.Mode & unix.S_IFMT >> 12)
 			}
-			switch hit := rel == "." && matches(s.top, name) || matches(s.deep, name); {
+			switch hit := rel == "." && matches(s.top, name) || matches(s.deep, name) || kind == unix.DT_REG && s.names[ino].Ino == ino; {
 			case hit && kind == unix.DT_LNK:
 				s.link(fd, dir, name)
 			case hit:
@@ -179,8 +208,10 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || uint8(st.Mode&unix.S_IFMT>>12) != kind {
 					return nil, errMoved
 				}
-				s.found = append(s.found, Hidden{path.Join(dir, rel, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
-			case kind == unix.DT_SOCK:
+				if s.names == nil || s.names[ino] == identity(&st) { // else a file of that number elsewhere
+					s.take(path.Join(dir, rel, name), &st)
+				}
+			case kind == unix.DT_SOCK && s.names == nil:
 				var st unix.Stat_t
 				if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 					return nil, errMoved
@@ -204,7 +235,18 @@ func (s *search) link(fd int, dir, name string) {
 	var st unix.Stat_t
 	real, err := readlink("/proc/self/fd/" + strconv.Itoa(to))
 	if err == nil && unix.Fstat(to, &st) == nil && real != dir && policy.Within(real, dir) {
-		s.found = append(s.found, Hidden{real, st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
+		s.take(real, &st)
+	}
+}
+
+// take notes what was found.
+func (s *search) take(name string, st *unix.Stat_t) {
+	s.found = append(s.found, Hidden{name, st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(st)})
+	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
+		if s.linked == nil {
+			s.linked = make(map[uint64]ns.ID)
+		}
+		s.linked[st.Ino] = identity(st)
 	}
 }
 
@@ -213,8 +255,9 @@ func identity(st *unix.Stat_t) ns.ID {
 }
 
 // dirent takes the first struct linux_dirent64 off b; see getdents64(2).
-func dirent(b []byte) (name string, kind uint8, rest []byte) {
+func dirent(b []byte) (name string, kind uint8, ino uint64, rest []byte) {
 	const recLen, typeAt, nameAt = 16, 18, 19
+	ino = binary.NativeEndian.Uint64(b)
 	n := int(b[recLen]) | int(b[recLen+1])<<8
 	kind = b[typeAt]
 	text := b[nameAt:n]
@@ -224,7 +267,7 @@ func dirent(b []byte) (name string, kind uint8, rest []byte) {
 			break
 		}
 	}
-	return string(text), kind, b[n:]
+	return string(text), kind, ino, b[n:]
 }
 
 // pattern is one of path.Match's. Most are a name with at most one star, at

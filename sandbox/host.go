@@ -106,6 +106,8 @@ type File struct {
 	// UID, GID and Perm are its owner, group and mode bits; NoWrite is why the
 	// caller, with all its powers outside, may not write to it, if so.
 	UID, GID, Perm uint32
+	// Links is how many names it has.
+	Links uint64
 	// FD is open to it, by O_PATH, until Host.Close.
 	FD      int
 	NoWrite error
@@ -301,7 +303,7 @@ func (h *Host) look(s string) File {
 	f.Mode = st.Mode & unix.S_IFMT
 	f.Major, f.Minor, f.Ino = unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
 	f.Rdev = st.Rdev
-	f.UID, f.GID, f.Perm = st.Uid, st.Gid, st.Mode&0o777
+	f.UID, f.GID, f.Perm, f.Links = st.Uid, st.Gid, st.Mode&0o777, uint64(st.Nlink)
 	return f
 }
 
