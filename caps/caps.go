@@ -19,6 +19,9 @@ type Set uint64
 // Kill lets init signal a target that has changed its user.
 const Kill = Set(1) << unix.CAP_KILL
 
+// Setfcap lets user 0 map itself into a user namespace below its own.
+const Setfcap = Set(1) << unix.CAP_SETFCAP
+
 // Admin is what making namespaces, other than a user namespace, takes.
 const Admin = Set(1) << unix.CAP_SYS_ADMIN
 

@@ -183,6 +183,12 @@ func TestNest(t *testing.T) {
 	boxed(t, policy, inner...).want(t, 0, "CapEff: none", "CapBnd: none", "NoNewPrivs: 1", filters, "pid: 2")
 	boxed(t, policy, "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", binary("probe"), "caps").
 		want(t, 0, "CapEff: none", "Seccomp_filters: 2")
+	// As user 0 of a namespace, which takes a capability of it.
+	mapped := policy + "\ncapabilities = [\"setfcap\"]\n[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0"
+	boxed(t, mapped, inner...).want(t, 0, "Uid: 0 0 0 0", "CapEff: none", "CapBnd: none")
+	if r := boxed(t, strings.Replace(mapped, "setfcap", "?chown", 1), inner...); r.status != 125 || !strings.Contains(r.stderr, "nest as user 0") {
+		t.Errorf("without it: %v", r)
+	}
 	// Three deep.
 	boxed(t, policy, append([]string{"unshare", "--user", "--map-current-user"}, inner...)...).want(t, 0, "CapEff: none")
 }

@@ -3,10 +3,12 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRanges: the ids of /etc/subuid, mapped by the system's own programs; as
@@ -41,15 +43,7 @@ func TestRanges(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			passwd, err := os.ReadFile("/etc/passwd")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, text := range map[string]string{"sub": c.subuid + "\n", "passwd": string(passwd) + "sbxtest:x:61042:61042::/:/bin/sh\n"} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
+			layIDs(t, dir, c.subuid)
 			inside := `tr -s ' ' </proc/self/uid_map; ` + binary("probe") + ` caps; python3 -c '
 import os
 try:
@@ -58,10 +52,7 @@ except OSError:
     print("no such user", flush=True)
 os.setgroups([7, 8]); os.setresgid(6, 6, 6); os.setresuid(5, 5, 5)
 os.execvp("sh", ["sh", "-c", "id -u; id -g; id -G; grep ^CapEff /proc/self/status; exec " + "` + binary("probe") + ` nest"])'`
-			script := `for f in subuid subgid; do [ -e /etc/$f ] || : >/etc/$f; mount --bind sub /etc/$f; done && mount --bind passwd /etc/passwd && exec "$@"`
-			args := []string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh",
-				"setpriv", "--reuid", strconv.Itoa(c.uid), "--regid", strconv.Itoa(c.uid), "--groups", "4,20"}
-			args = append(append(args, boxedArgs(t, dir, policy)...), "/bin/sh", "-c", inside)
+			args := append(append(withIDs(c.uid), boxedArgs(t, dir, policy)...), "/bin/sh", "-c", inside)
 			r := run(t, call{args: args, dir: dir})
 			if r.status != c.status || !strings.Contains(r.stderr, c.said) {
 				t.Fatal(r)
@@ -72,5 +63,58 @@ os.execvp("sh", ["sh", "-c", "id -u; id -g; id -G; grep ^CapEff /proc/self/statu
 			r.want(t, 0, fmt.Sprintf(" 0 %d 1", c.uid), " 1 700000 1000", "Uid: 0 0 0 0", "Groups: ", "CapEff: setgid setuid", "CapBnd: setgid setuid",
 				"5", "6", "6 7 8", "CapEff:\t0000000000000000", "unshare user: EPERM", "no such user")
 		})
+	}
+}
+
+// layIDs writes what withIDs shows in the place of /etc/subuid, /etc/subgid and
+// /etc/passwd, to a directory that everybody can enter.
+func layIDs(t *testing.T, dir, subuid string) {
+	t.Helper()
+	for parent := dir; parent != base; parent = filepath.Dir(parent) {
+		if err := os.Chmod(parent, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"sub": subuid + "\n", "passwd": string(passwd) + "sbxtest:x:61042:61042::/:/bin/sh\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// withIDs is a wrapper that runs a command as that user in a mount namespace
+// with the files of layIDs, found in the current directory. It is the command
+// by the end, not its parent.
+func withIDs(uid int) []string {
+	script := `for f in subuid subgid; do [ -e /etc/$f ] || : >/etc/$f; mount --bind sub /etc/$f; done && mount --bind passwd /etc/passwd && exec "$@"`
+	return []string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh",
+		"setpriv", "--reuid", strconv.Itoa(uid), "--regid", strconv.Itoa(uid), "--groups", "4,20"}
+}
+
+// TestRangesKilled: a launcher that is killed at any moment leaves nobody who
+// waits for ids.
+func TestRangesKilled(t *testing.T) {
+	if !asRoot() {
+		return // see TestRanges
+	}
+	dir := t.TempDir()
+	layIDs(t, dir, "sbxtest:700000:1000")
+	args := append(append(withIDs(testUser), boxedArgs(t, dir, "[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0\nranges = true\n")...), "sleep", "1000")
+	for i := range 40 {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir, cmd.Env = dir, userEnv()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // killed
+		noStrays(t)
 	}
 }

@@ -228,7 +228,10 @@ func (l *linter) writable() {
 		}
 	}
 	if l.whole.Namespaces.PID == "host" && (l.whole.Files.Proc == nil || *l.whole.Files.Proc) {
-		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and the target can signal them")
+		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
+	}
+	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
+		l.add("no-view", "", "", "namespaces.mount is %q: there is no view, and Landlock alone keeps files from being read and written", m)
 	}
 }
 

@@ -41,6 +41,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 		// user 0 without CAP_SETFCAP cannot map itself (Linux 5.12).
 		return nil, &NeedError{What: "nest as root: all of /proc/sys would be the target's to write", Hint: "run sbx as a user"}
 	}
+	if isTrue(p.Process.Nest) && spaces.uid == 0 && keep&caps.Setfcap == 0 {
+		return nil, &NeedError{What: "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
+			Hint: "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]"}
+	}
 	if isTrue(p.Seccomp.WaitKillable) {
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
