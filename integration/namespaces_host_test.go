@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +68,45 @@ cat /proc/%[1]d/environ; cat /proc/$PPID/environ; ls /proc/$PPID/fd; echo x >/pr
 		}
 		noStrays(t)
 	}
+}
+
+// TestHostPIDComets: processes that are gone as soon as they have a successor
+// are ended too, when the target ends and when the launcher is killed.
+func TestHostPIDComets(t *testing.T) {
+	dir := t.TempDir()
+	args := boxedArgs(t, dir, "[namespaces]\npid = \"host\"\n[files]\nwrite = [\".\"]\n")
+	if refusedBefore(t, 6, args) {
+		return
+	}
+	comets := `
+import os, sys, time
+for i in range(5):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork() != 0:
+                os._exit(0)
+time.sleep(0.3)
+open("up", "w").close()
+time.sleep(float(sys.argv[1]))
+`
+	args = append(args, "python3", "-c", comets)
+	run(t, call{args: append(slices.Clone(args), "0"), dir: dir}).want(t, 0)
+	noStrays(t)
+	if err := os.Remove(filepath.Join(dir, "up")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(args[0], append(args[1:], "1000")...)
+	cmd.Dir, cmd.Env = dir, userEnv()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	noStrays(t)
 }
 
 // policyFile writes a policy as boxed does.

@@ -104,7 +104,18 @@ func endAll(st *Status, cfg *Config) {
 	if cfg.Children < 0 {
 		return
 	}
+	options := uintptr(unix.WNOHANG)
 	for {
+		// All that have ended first: they would fill the list, and the
+		// machine, while those that run on are at its end.
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)), options, 0, 0, 0)
+		if errno != 0 && errno != unix.EINTR {
+			return // ECHILD: there are none
+		}
+		options = unix.WNOHANG
+		if errno == 0 && pid != 0 {
+			continue
+		}
 		n, _, errno := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(cfg.Children), uintptr(unsafe.Pointer(&st.list)),
 			unsafe.Sizeof(st.list), 0, 0, 0)
 		if errno != 0 || n > unsafe.Sizeof(st.list) {
@@ -112,7 +123,7 @@ func endAll(st *Status, cfg *Config) {
 		}
 		// Decimal numbers, each with a space behind it; what is cut off at the
 		// end comes next time.
-		pid := uintptr(0)
+		pid = 0
 		for i := uintptr(0); i < n; i++ {
 			c := *(*byte)(unsafe.Add(unsafe.Pointer(&st.list), i))
 			if c >= '0' && c <= '9' {
@@ -124,10 +135,7 @@ func endAll(st *Status, cfg *Config) {
 			}
 			pid = 0
 		}
-		_, _, errno = syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)), 0, 0, 0, 0)
-		if errno != 0 && errno != unix.EINTR {
-			return // ECHILD: there are none
-		}
+		options = 0 // wait for one of them
 	}
 }
 
