@@ -101,6 +101,11 @@ env = ["PATH", "HOME", "SET=x"]
 [seccomp]
 default = "allow"
 deny = ["@mount", "@kernel-surface", "unshare", "setns"]
+[limits]
+time = "1h"
+cpu_time = "1h"
+file_size = "1G"
+open_files = 500
 [expect]
 `
 

@@ -15,7 +15,7 @@ import (
 // any instant: the keeper removes it. Where no cgroup is to be had there is
 // nothing that could be left; the guests of the kernel matrix have them.
 func TestLimitKills(t *testing.T) {
-	const kills = 100
+	const kills = 40
 	if guestFacts == "" {
 		return
 	}

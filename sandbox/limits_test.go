@@ -262,3 +262,55 @@ func TestCgroupFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestCgroupSweep makes each call fail by which the keeper makes and removes a
+// cgroup with a limit. A start that fails leaves nothing; a removal that does
+// is told.
+func TestCgroupSweep(t *testing.T) {
+	if os.Getuid() != 0 {
+		return
+	}
+	mount := testCgroup(t)
+	plan := planFor(t, "default", "/bin/true")
+	inCgroup(t, plan, mount)
+	l := cgroup.Limit{Place: plan.held.cgroup.Place, Say: "depth", File: "cgroup.max.depth", Text: "3"}
+	plan.held.files = append(plan.held.files, l)
+	plan.Prepare = append(plan.Prepare, l)
+	k := &keeper{plan: plan}
+	calls := plan.compileKeeper(k, 999).Len()
+	defer func() { keeperFault = nil }()
+	for i := range calls {
+		applied := false
+		keeperFault = func(tab *step.Table) {
+			for j := range tab.Calls {
+				if c := &tab.Calls[j]; c.Op == step.OpRetry {
+					c.Arg[3] = 5 // not half a minute, where what is below stays
+				}
+			}
+			if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpRetry {
+				c.Op, c.Arg[0], c.Slots, applied = step.OpFail, uintptr(unix.EPERM), 0, true
+			}
+		}
+		ps, err := plan.Start()
+		var exit Exit
+		if err == nil {
+			exit, err = ps.Wait()
+		}
+		undo := i >= k.undoAt
+		if applied && !undo && !errors.Is(err, unix.EPERM) || (!applied || undo) && err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+		if told := len(exit.Notes) > 0; told != (applied && undo) {
+			t.Errorf("call %d: notes %q", i, exit.Notes)
+		}
+		for _, dir := range cgroupsOf(t, mount) {
+			if len(exit.Notes) == 0 {
+				t.Errorf("call %d: left %s", i, dir)
+			}
+			os.Remove(dir + "/box")
+			if err := os.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
