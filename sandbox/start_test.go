@@ -138,8 +138,10 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			continue
 		}
 		for _, errno := range errnos[:1+i%len(errnos)] {
+			var want step.Step // a call more or less closes the gaps between descriptors
 			fault = func(tab *step.Table) {
-				c := &tab.Calls[i]
+				c := &tab.Calls[min(i, len(tab.Calls)-1)]
+				want = plan.stepAt(int(c.Step))
 				switch c.Op {
 				case step.OpAwait, step.OpEnd, step.OpZero, step.OpStore:
 					return // memory and order, no call that could fail
@@ -155,7 +157,7 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			op := ps.table.Calls[i].Op
+			op := ps.table.Calls[min(i, len(ps.table.Calls)-1)].Op
 			_, err = ps.Wait()
 			_, statErr := os.Stat(marker)
 			ran := statErr == nil
@@ -170,7 +172,7 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			if !errors.As(err, &se) || !errors.Is(err, errno) {
 				t.Fatalf("call %d made to fail with %v: %v", i, errno, err)
 			}
-			if want := plan.stepAt(int(asm.StepOf(i))); se.Step.String() != want.String() {
+			if se.Step.String() != want.String() {
 				t.Fatalf("call %d blamed on %q, want %q", i, se.Step, want)
 			}
 			if ran {
