@@ -364,3 +364,32 @@ func TestOwnTerminalRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnTerminalEditor: a program of the whole screen, stopped by its own key
+// and brought back.
+func TestOwnTerminalEditor(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "f")
+	args := ownTerminal(t, "busybox", "vi", file)
+	args = append([]string{args[0], "--write", dir}, args[1:]...)
+	term := shellAt(t)
+	term.types(joined(args) + "\n")
+	term.shows("\x1b[24;1H", 1) // it knows the size
+	term.takenOver()
+	term.types("ihello")
+	term.shows("hello", 1)
+	term.types("\x1b")
+	term.shows("- "+file, 2) // not inserting any more
+	term.types("\x1a")
+	term.shows("Stopped", 1)
+	shown := strings.Count(term.out.String(), "hello")
+	term.types("fg\n")
+	term.shows("hello", shown+1)
+	term.types(":wq\r")
+	term.gone("sbx")
+	if b, err := os.ReadFile(file); err != nil || string(b) != "hello\n" {
+		t.Errorf("it wrote %q, %v", b, err)
+	}
+	term.types("exit 0\n")
+	term.ends(0)
+}

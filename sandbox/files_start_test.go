@@ -51,7 +51,7 @@ func TestFileFaults(t *testing.T) {
 		seen[s.String()] = true
 		return true
 	})
-	if len(seen) < 15 {
+	if len(seen) < 15 && !testing.Short() { // which makes only some of the calls fail
 		t.Errorf("only %d steps: %v", len(seen), seen)
 	}
 }
