@@ -115,7 +115,9 @@ type Files struct {
 	Read, Write []string
 	// Hide lists what is covered inside what is shown: paths, or patterns
 	// (path.Match) without a slash, which are looked for at the top of each
-	// shown project directory, or behind "**/" at any depth.
+	// shown project directory, or behind "**/" at any depth. A pattern covers
+	// what is there at the start. A path without a "?" that is not there is
+	// covered where the target could make it, and an error where others could.
 	Hide []string
 	// Tmpfs lists directories that are private, empty and writable.
 	Tmpfs []string
@@ -123,7 +125,7 @@ type Files struct {
 	// as they are: an overlayfs (userxattr, Linux 5.11) over them, whose
 	// changes are thrown away at the end or go where Paths says.
 	Overlay []string
-	// Directories lists empty directories of our own, read-only.
+	// Directories lists empty directories of our own: read-only, but in a tmpfs.
 	Directories []string
 	// Sockets lists Unix sockets of the outside, or directories with such,
 	// that may be connected to. Others under shown paths cannot be.
@@ -147,8 +149,8 @@ type PathOptions struct {
 	From string
 	// Exec false mounts the path noexec. Nil means true.
 	Exec *bool
-	// Size bounds a tmpfs, as "64M"; empty: Limits.Tmp, else the kernel's
-	// default, half of the memory. Mode is the mode of a tmpfs or of an entry
+	// Size bounds a tmpfs, or what an overlay takes, as "64M"; empty:
+	// Limits.Tmp, else the kernel's default, half of the memory. Mode is the mode of a tmpfs or of an entry
 	// of Directories, in octal, as "1777".
 	Size, Mode string
 	// Upper and Work are an overlay's upperdir and workdir, existing

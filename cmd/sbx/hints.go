@@ -89,7 +89,7 @@ func stepHint(e *sandbox.StepError) string {
 	var mismatch *sandbox.MismatchError
 	if errors.As(e.Err, &mismatch) {
 		switch e.Step.(type) {
-		case ns.Bind, ns.RootBind, ns.Hide:
+		case ns.Bind, ns.RootBind, ns.Hide, ns.Over, ns.Overlay:
 			return "the file was replaced while sbx was starting; try again"
 		case ns.Detach:
 			return "something is mounted over the root that sbx was started in; enter a root with nothing over it"
@@ -147,6 +147,25 @@ func stepHint(e *sandbox.StepError) string {
 		}
 		if is(unix.ENOENT) && s.Below {
 			return fmt.Sprintf("%s has no place in the sandbox to be shown at; make it outside first", step.Quote(s.Dest))
+		}
+	case ns.Tmpfs:
+		if is(unix.ENOENT, unix.ENOTDIR, unix.ELOOP) && s.Below {
+			return step.Quote(s.Path) + " lies in what is shown of the outside, where nothing is made; make it a directory there first"
+		}
+	case ns.Over:
+		if is(unix.ELOOP) {
+			return "a part of " + step.Quote(s.Path) + " is a symbolic link inside; name the path that it leads to"
+		}
+	case ns.Overlay:
+		switch {
+		case is(unix.ENODEV):
+			return "this kernel has no overlayfs: modprobe overlay, as root"
+		case is(unix.EINVAL):
+			return "overlayfs takes no such file system, nor what has mounts in it; for users it takes Linux 5.11 (dmesg says more)"
+		case is(unix.EBUSY):
+			return "another overlay uses its upper or work directory at this moment"
+		case is(unix.ELOOP):
+			return "one of its directories is, or lies in, another or in a symbolic link; name three apart from each other"
 		}
 	case ns.Hide:
 		if is(unix.ELOOP) {

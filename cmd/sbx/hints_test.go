@@ -37,6 +37,12 @@ func TestStepHints(t *testing.T) {
 		{ns.Bind{Source: "/a", Dest: "/b"}, unix.ENOSPC, "fs.mount-max"},
 		{ns.Bind{Source: "/a", Dest: "/b"}, unix.EMFILE, "ulimit -n"},
 		{ns.Hide{Path: "/x"}, unix.ELOOP, "symbolic link"},
+		{ns.Tmpfs{Path: "/x", Below: true}, unix.ENOENT, "make it a directory there first"},
+		{ns.Over{Path: "/x", Below: true}, unix.ELOOP, "symbolic link inside"},
+		{ns.Overlay{Path: "/x"}, unix.ENODEV, "modprobe overlay"},
+		{ns.Overlay{Path: "/x"}, unix.EINVAL, "Linux 5.11"},
+		{ns.Overlay{Path: "/x"}, unix.EBUSY, "at this moment"},
+		{ns.Overlay{Path: "/x"}, unix.ELOOP, "apart from each other"},
 		{ns.Tmpfs{Path: "/tmp"}, unix.ENOMEM, "out of memory"},
 		{terminal.Open{}, unix.ENOSPC, "pty/max"},
 		{terminal.Open{}, unix.ENOENT, "hides /dev/pts"},
@@ -69,7 +75,7 @@ func TestStepHints(t *testing.T) {
 	if got := hintFor(&sandbox.StepError{Step: ns.Detach{}, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "over the root") {
 		t.Errorf("a root under another: hint %q", got)
 	}
-	for _, s := range []step.Step{ns.Bind{Source: "/a", Dest: "/a"}, ns.Hide{Path: "/a"}} {
+	for _, s := range []step.Step{ns.Bind{Source: "/a", Dest: "/a"}, ns.Hide{Path: "/a"}, ns.Over{Path: "/a"}, ns.Overlay{Path: "/a"}} {
 		if got := hintFor(&sandbox.StepError{Step: s, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "replaced while") {
 			t.Errorf("%s, swapped: hint %q", s, got)
 		}
