@@ -1750,6 +1750,9 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Write: []string{
 				"?/",
 			},
+			Sockets: []string{
+				"/",
+			},
 			Proc: yes,
 			Dev:  yes,
 		},
@@ -2633,6 +2636,10 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"${HOME}",
 				"/tmp",
 				"/var/tmp",
+			},
+			Sockets: []string{
+				"?${HOME}",
+				"?/tmp",
 			},
 			Proc: yes,
 			Dev:  yes,

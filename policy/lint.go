@@ -243,6 +243,9 @@ func (l *linter) sockets() {
 	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}, {"files.overlay", l.whole.Files.Overlay}, {"files.sockets", l.whole.Files.Sockets}} {
 		for _, e := range list.entries {
 			p := withoutMark(e)
+			if list.key == "files.sockets" && slices.ContainsFunc(l.whole.Files.Tmpfs, func(d string) bool { return withoutMark(d) == p }) {
+				continue // the sandbox's own
+			}
 			for _, s := range strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private /tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock ${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus") {
 				if Within(s, p) {
 					l.add("socket", list.key, e, "%q shows %s: the service behind it acts without this policy", e, s)

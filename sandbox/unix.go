@@ -47,7 +47,7 @@ func (h *Host) socketWall(p *policy.Policy, env []string) socketWall {
 // socketRules let the target connect to the sockets that the policy names, and
 // to the manager's.
 func (v *view) socketRules(p *policy.Policy, t Target) (rules []step.Step) {
-	if v.host.socketWall(p, t.Env) > landlockWall {
+	if v.host.Landlock < landlock.ABISockets || v.host.socketWall(p, t.Env) > landlockWall {
 		return nil
 	}
 	add := func(f File) {
@@ -76,7 +76,7 @@ func socketFilter(p *policy.Policy, plan *Plan, t Target, h *Host, asked filters
 		return nil
 	}
 	if wall == coverWall {
-		if h.showsTrees(p) {
+		if len(h.trees(p)) > 0 {
 			plan.Notes = append(plan.Notes, "Unix sockets that come to be under shown paths from now on can be connected to: this kernel's Landlock knows none, and the policy or the service manager needs some")
 		}
 		return nil
@@ -94,7 +94,3 @@ func (f filters) unixSockets() bool {
 	}
 	return f.allow(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_DGRAM) || f.allow(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_RAW)
 }
-
-// showsTrees says whether the policy shows directories of the outside in which
-// somebody could make sockets: others than those of installed software.
-func (h *Host) showsTrees(p *policy.Policy) bool { return len(h.trees(p)) > 0 }
