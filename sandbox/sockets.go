@@ -22,6 +22,9 @@ import (
 func (v *view) sockets(p *policy.Policy, seen map[string]bool) error {
 	for _, s := range p.Files.Sockets {
 		name := strings.TrimPrefix(s, "?")
+		if slices.ContainsFunc(p.Files.Tmpfs, func(t string) bool { return strings.TrimPrefix(t, "?") == name }) {
+			continue // the sandbox's own; what of the outside is shown below it is not named
+		}
 		f := v.host.Files[name]
 		switch {
 		case f.Err != nil:
