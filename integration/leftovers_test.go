@@ -149,29 +149,49 @@ var killPolicies = [][]string{
 const everything = `version = 1
 summary = "a step of each kind"
 extends = ["project"]
+[namespaces]
+hostname = "box"
+time = "new"
+boottime = "1h"
 [files]
 read = ["./guarded"]
-tmpfs = ["/srv"]
+tmpfs = ["/scratch"]
 hide = ["hidden"]
+overlay = ["./layered"]
+directories = ["/own/dir"]
+file."/own/file" = "x"
+symlink."/own/link" = "/own/file"
+path."/scratch" = { size = "1M", exec = false, mode = "1770" }
 [process]
 env = ["SET=x"]
+terminal = "pty"
+[limits]
+open_files = 500
+file_size = "100M"
+time = "1h"
 [seccomp]
 deny = ["sysinfo"]
 [expect]
 deny = ["syscall sysinfo"]
 `
 
+// everythingIn lays out a directory in which everything.toml can run.
+func everythingIn(t *testing.T, dir string) {
+	t.Helper()
+	mkdir(t, dir, "guarded")
+	mkdir(t, dir, "layered")
+	for name, text := range map[string]string{"everything.toml": everything, "hidden": "", "layered/file": "x"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // killed kills the launcher n times, four at a time, each after a random time
 // between its fork and well after the target's start.
 func killed(t *testing.T, n int) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "everything.toml"), []byte(everything), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	mkdir(t, dir, "guarded")
-	if err := os.WriteFile(filepath.Join(dir, "hidden"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	everythingIn(t, dir)
 	before := tracesIn(t, dir)
 	var ran, early, late int
 	var lock sync.Mutex

@@ -54,16 +54,10 @@ var naming = regexp.MustCompile(`^\d+ +(mkdir|mkdirat|mknod|mknodat|symlink|syml
 // what the link leads to stays as it was.
 func TestNoNamesInSharedPlaces(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "own.toml"), []byte(everything), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	mkdir(t, dir, "guarded")
-	if err := os.WriteFile(filepath.Join(dir, "hidden"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	everythingIn(t, dir)
 	cache := mkdir(t, t.TempDir(), "cache")
 	env := append(userEnv(), "XDG_CACHE_HOME="+cache)
-	for _, policy := range []string{"./own.toml", "default", "project", "web", "open"} {
+	for _, policy := range []string{"./everything.toml", "default", "project", "web", "open"} {
 		log := filepath.Join(t.TempDir(), "trace")
 		r := run(t, call{args: []string{"strace", "-f", "-b", "execve", "-o", log, binary("sbx"), "--policy", policy, "--", "true"}, dir: dir, env: env})
 		r.want(t, 0)
@@ -124,7 +118,7 @@ func TestNoNamesInSharedPlaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				r := run(t, call{args: []string{binary("sbx"), "--policy", "./own.toml", "--", "true"}, dir: dir, env: append(userEnv(), "XDG_CACHE_HOME="+cache)})
+				r := run(t, call{args: []string{binary("sbx"), "--policy", "./everything.toml", "--", "true"}, dir: dir, env: append(userEnv(), "XDG_CACHE_HOME="+cache)})
 				if r.status != 0 {
 					t.Errorf("%s at %s: %v", name, place, r)
 				}
