@@ -12,23 +12,35 @@ import (
 // launchable are the shipped policies that a program can run with.
 var launchable = []string{"default", "pure", "filter", "project", "build", "fetch", "web", "shell", "open"}
 
-// within asks the probe under a policy; open shows it without being told.
+// under is a directory to start in and the flags for a policy: a shipped one by
+// its name, or "everything", which has a step of each kind.
+func under(t *testing.T, policy string) (dir string, flags []string) {
+	t.Helper()
+	dir = t.TempDir()
+	if policy == "everything" {
+		everythingIn(t, dir)
+		policy = "./everything.toml"
+	}
+	return dir, []string{binary("sbx"), "--policy", policy}
+}
+
+// askUnder asks the probe under a policy; open shows it without being told.
 func askUnder(t *testing.T, policy string, question ...string) result {
 	t.Helper()
-	flags := []string{"--policy", policy}
+	dir, args := under(t, policy)
 	if policy != "open" {
-		flags = append(flags, "--read", binary("probe"))
+		args = append(args, "--read", binary("probe"))
 	}
-	r := sbx(t, append(append(flags, "--", binary("probe")), question...)...)
+	r := run(t, call{args: append(append(args, "--", binary("probe")), question...), dir: dir})
 	if r.status != 0 {
 		t.Fatalf("%s: %q: %v", policy, question, r)
 	}
 	return r
 }
 
-// everywhere runs a test under each shipped policy.
+// everywhere runs a test under each shipped policy and one that has everything.
 func everywhere(t *testing.T, test func(t *testing.T, policy string)) {
-	for _, policy := range launchable {
+	for _, policy := range append(slices.Clone(launchable), "everything") {
 		t.Run(policy, func(t *testing.T) { test(t, policy) })
 	}
 }
@@ -55,7 +67,8 @@ func TestMountFlags(t *testing.T) {
 		if mounts < 5 || roots != 1 {
 			t.Errorf("%d mounts, %d of them the root", mounts, roots)
 		}
-		above := sbx(t, "--policy", policy, "--", "/bin/sh", "-c", "ls -id /.. /../.. / /../proc /proc; tr '\\0' ' ' </../proc/1/cmdline")
+		dir, args := under(t, policy)
+		above := run(t, call{dir: dir, args: append(args, "--", "/bin/sh", "-c", "ls -id /.. /../.. / /../proc /proc; tr '\\0' ' ' </../proc/1/cmdline")})
 		above.want(t, 0)
 		if lines := strings.Split(above.stdout, "\n"); strings.Fields(lines[0])[0] != strings.Fields(lines[2])[0] || !strings.Contains(above.stdout, "sbx-init") {
 			t.Errorf("the root is not the end of \"..\": %v", above)
@@ -164,12 +177,13 @@ func TestKernelSurface(t *testing.T) {
 // inside, neither its arguments nor its environment.
 func TestArgumentsAreSecret(t *testing.T) {
 	everywhere(t, func(t *testing.T, policy string) {
-		args := []string{binary("sbx"), "--policy", policy, "--read", binary("probe"), "--read", "?/no/" + canaryString, "--hide", canaryString, "--", binary("probe"), "canary", canaryArg}
+		dir, args := under(t, policy)
+		args = append(args, "--read", binary("probe"), "--read", "?/no/"+canaryString, "--hide", canaryString, "--", binary("probe"), "canary", canaryArg)
 		env := userEnv()
 		if policy == "open" { // it hands over the environment
 			env = slices.DeleteFunc(env, func(v string) bool { return strings.Contains(v, canaryString) })
 		}
-		r := run(t, call{args: args, dir: t.TempDir(), env: env})
+		r := run(t, call{args: args, dir: dir, env: env})
 		r.want(t, 0)
 		if !strings.Contains(r.stdout, "canary: 0 places") {
 			t.Errorf("found: %v", r)

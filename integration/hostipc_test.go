@@ -90,7 +90,8 @@ func TestHostIPC(t *testing.T) {
 				t.Errorf("%s: %s", what, inside[what])
 			}
 		}
-		r := sbx(t, "--policy", policy, "--", "/bin/sh", "-c", "cat /dev/shm/"+ipcName+" 2>&1; ls -A /dev/shm /dev/mqueue 2>&1; exit 0")
+		dir, args := under(t, policy)
+		r := run(t, call{dir: dir, args: append(args, "--", "/bin/sh", "-c", "cat /dev/shm/"+ipcName+" 2>&1; ls -A /dev/shm /dev/mqueue 2>&1; exit 0")})
 		if strings.Contains(r.stdout, verySecret) || strings.Contains(r.stdout, ipcName+"\n"+ipcName) {
 			t.Errorf("the host's shared memory is seen: %v", r)
 		}
