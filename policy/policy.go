@@ -128,7 +128,10 @@ type Files struct {
 	// Directories lists empty directories of our own: read-only, but in a tmpfs.
 	Directories []string
 	// Sockets lists Unix sockets of the outside, or directories with such,
-	// that may be connected to. Others under shown paths cannot be.
+	// that may be connected to; "/" is all. Others under shown paths cannot
+	// be. If it is empty and the kernel's Landlock older than ABI 9 (Linux
+	// 7.1), no Unix socket can be had but by socketpair(2); an entry of Tmpfs
+	// here lets programs call each other there. See docs/landlock.md.
 	Sockets []string
 	// Inline are files of the sandbox's own, read-only: path to content.
 	Inline map[string]string
@@ -200,7 +203,8 @@ type Process struct {
 	// needs Dev and a new mount namespace. Where the caller is at no terminal, "pty" is "new-session".
 	Terminal string
 	// AppArmor names the profile, SELinux the context, that the target is
-	// executed under; a security module that is not there is an error.
+	// executed under; a security module that is not there is an error. A
+	// profile is stacked on sbx's own, if that confines it.
 	AppArmor, SELinux string
 }
 
