@@ -275,8 +275,11 @@ func TestOwnTerminalBackground(t *testing.T) {
 	term.types("echo typed $((40+2))\n")
 	term.shows("typed 42", 1)
 	term.types("fg\n")
-	term.shows("tty-wait", 2) // bash says what it brings back, with its own modes gone
-	term.takenOver()
+	eventually(t, "the job to be in the foreground", func() bool {
+		group, err := unix.IoctlGetInt(int(term.pty.Fd()), unix.TIOCGPGRP)
+		return err == nil && group != term.cmd.Process.Pid
+	})
+	term.takenOver() // bash's own modes are gone by then
 	term.types("\x03")
 	term.gone("sbx")
 	term.types("echo status $?\n")

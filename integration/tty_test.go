@@ -227,10 +227,14 @@ func insideShell(t *testing.T, sbx []string) {
 	// Bash learns of the job's end by SIGCHLD, and may take the job for a
 	// stopped one until then: it would not wait for it, and not exit.
 	term.types("kill %1\n")
-	eventually(t, "bash to tell of the job's end", func() bool {
+	for tries := 0; !strings.Contains(term.out.String(), "Terminated"); tries++ {
+		if tries == 100 {
+			t.Fatalf("bash does not tell of the job's end\n%s", &term.out)
+		}
+		prompts := strings.Count(term.out.String(), "inside> ")
 		term.types("\n")
-		return strings.Contains(term.out.String(), "Terminated")
-	})
+		term.shows("inside> ", prompts+1)
+	}
 	term.types("wait; echo after $((1+1))\n")
 	term.shows("after 2", 1)
 	term.types("exit 5\n")

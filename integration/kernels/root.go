@@ -21,7 +21,7 @@ import (
 var packages = strings.Fields(`base-files bash dash coreutils grep sed findutils mawk diffutils util-linux mount
 procps psmisc tar gzip xz-utils hostname login passwd libc-bin libcap2-bin ca-certificates curl git jq sqlite3
 python3-minimal python3.11-minimal libpython3.11-minimal libpython3.11-stdlib media-types
-nginx nginx-common strace bubblewrap uidmap iproute2 apparmor`)
+nginx nginx-common strace bubblewrap uidmap iproute2 apparmor bsdutils busybox-static`)
 
 // dull is what nobody in a guest reads.
 var dull = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/info", "/usr/share/lintian", "/usr/share/bash-completion",
