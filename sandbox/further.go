@@ -16,7 +16,7 @@ import (
 // lookFurther looks at what else than the lists' own paths the policy needs:
 // sources by another name, layers, sockets, the places of what is our own, and
 // where a hidden path would be that is not there. Most policies need none.
-func (h *Host) lookFurther(p *policy.Policy) error {
+func (h *Host) lookFurther(p *policy.Policy, t Target) error {
 	f := &p.Files
 	for _, s := range slices.Concat(f.Overlay, f.Sockets) {
 		h.lookOnce(strings.TrimPrefix(s, "?"))
@@ -38,7 +38,7 @@ func (h *Host) lookFurther(p *policy.Policy) error {
 		own = append(own, s)
 	}
 	if from {
-		own = slices.Concat(own, f.Read, f.Write, f.Overlay, f.Tmpfs, f.Hide, between(p))
+		own = slices.Concat(own, f.Read, f.Write, f.Overlay, f.Tmpfs, f.Hide, between(p), []string{"/dev", notifySocket(t.Env)})
 	}
 	for _, s := range own {
 		h.lookOnce(h.origin(p, strings.TrimPrefix(s, "?"), false))

@@ -220,7 +220,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			h.Files[s] = h.look(s)
 		}
 	}
-	if err := h.lookFurther(p); err != nil {
+	if err := h.lookFurther(p, t); err != nil {
 		return nil, err
 	}
 	for _, s := range p.Files.Write {

@@ -195,6 +195,9 @@ func (v *view) spot(e entry) (File, error) {
 // nearest entry over it, or by the one at name itself if self. Empty: there is
 // something of our own, or nothing.
 func (h *Host) origin(p *policy.Policy, name string, self bool) string {
+	if !path.IsAbs(name) {
+		return "" // a pattern
+	}
 	nearest, source := "", ""
 	look := func(list []string, shown bool) {
 		for _, s := range list {
