@@ -97,7 +97,7 @@ bench: build ## measure against bubblewrap and others, write docs/bench.md
 fuzz: setup ## every fuzz target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)
 
-soak: build ## the long suites: SOAKTIME (20m)
+soak: build ## the long suites: 10,000 launches, kills, races, and SOAKTIME (20m) of more
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run Soak ./integration
 
 clean: ## remove what make made
