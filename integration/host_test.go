@@ -128,7 +128,7 @@ func (before host) compare(t testing.TB, after host) {
 		after = hostState(t)
 	}
 	for _, what := range before.differs(after) {
-		t.Errorf("%s changed\n--- before\n%s\n--- after\n%s", what, before[what], after[what])
+		t.Errorf("%s changed:\n%s", what, difference(before[what], after[what]))
 	}
 }
 
