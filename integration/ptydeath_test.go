@@ -161,7 +161,7 @@ func TestOwnTerminalHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf, out := make([]byte, 1024), ""
-	for len(out) < 5 || out[len(out)-7:] != "ready\r\n" {
+	for !strings.HasSuffix(out, "ready\r\n") {
 		n, err := master.Read(buf)
 		if err != nil {
 			t.Fatal(err, out)
