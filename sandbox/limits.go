@@ -176,7 +176,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	place := choose(h.Cgroups, must, want)
 	if place == nil {
 		if must != 0 {
-			return &NeedError{What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Hint: cgroupHint(h)}
+			return &NeedError{What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Hint: cgroupHint(h, must)}
 		}
 		place = &cgroup.Place{}
 	}
@@ -318,17 +318,22 @@ func choose(places []cgroup.Place, must, want cgroup.Set) *cgroup.Place {
 
 // lacking says why no cgroup has the controllers.
 func lacking(h *Host, must cgroup.Set) string {
+	if none := must &^ h.CgroupAll; none != 0 && h.CgroupUnified {
+		return "cgroup v2 of this kernel has no controller " + none.String()
+	}
 	if h.CgroupWhy != "" {
 		return h.CgroupWhy
 	}
 	return "no cgroup that the caller may use has the controllers " + must.String()
 }
 
-func cgroupHint(h *Host) string {
+func cgroupHint(h *Host, must cgroup.Set) string {
 	const without = "; a ? in front of a limit lets it go where it cannot be held"
 	switch {
 	case !h.CgroupUnified:
 		return "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1); here the controllers are version 1's" + without
+	case must&^h.CgroupAll != 0:
+		return "boot without cgroup_disable=, or a kernel that has it" + without
 	case h.UID != 0:
 		return "run it as: systemd-run --user --scope -p Delegate=yes sbx ..., as a service with Delegate=yes, or as root" + without
 	}

@@ -22,6 +22,8 @@ type Bounds struct {
 	// needs one; CgroupWhy is why there are none, or not more.
 	Cgroups   []cgroup.Place
 	CgroupWhy string
+	// CgroupAll are the controllers that the machine has in cgroup v2.
+	CgroupAll cgroup.Set
 	// CgroupUnified says that there is no cgroup v1 beside v2.
 	CgroupUnified bool
 	// Disks are what limits.io is about.
@@ -53,7 +55,7 @@ func (h *Host) probeLimits(p *policy.Policy) error {
 	h.CgroupUnified = cgroup.Unified()
 	// Their descriptors stay when Close has closed all others: with one of
 	// them the launcher undoes, should its keeper be killed.
-	h.Cgroups, h.CgroupWhy = cgroup.Find()
+	h.Cgroups, h.CgroupAll, h.CgroupWhy = cgroup.Find()
 	if l.IO != "" {
 		var err error
 		if h.Disks, err = cgroup.Disks(); err != nil {

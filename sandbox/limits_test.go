@@ -49,6 +49,7 @@ func TestLimits(t *testing.T) {
 		{"nothing", 1000, policy.Limits{Memory: "1M"}, nil, nil, []string{"hold limits.memory: no cgroup of yours"}, "systemd-run"},
 		{"nothing for root", 0, policy.Limits{Processes: "10"}, nil, nil, []string{"hold limits.processes: no cgroup of yours"}, "Delegate=yes"},
 		{"version 1", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *Host) { h.CgroupUnified = false }, nil, []string{"hold limits.memory"}, "boot with cgroup v2"},
+		{"a kernel without", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *Host) { h.CgroupAll = cgroup.Pids }, nil, []string{"hold limits.memory: cgroup v2 of this kernel has no controller memory"}, "boot without cgroup_disable="},
 		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil, []string{"note: limits.memory is not held: no cgroup of yours", "!keeper"}, ""},
 		{"processes by the namespace", 1000, policy.Limits{Processes: "10"}, nil, nil, []string{"limit processes of the user namespace to 10 and the init\n", "!note"}, ""},
 		{"processes before 5.14", 1000, policy.Limits{Processes: "10"}, func(_ *policy.Policy, h *Host) { h.CountsPerNamespace = false }, nil, []string{"hold limits.processes"}, "systemd-run"},
@@ -69,7 +70,7 @@ func TestLimits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}}, Limits: c.limits}
 			h := debian(p, c.uid)
-			h.CountsPerNamespace, h.CgroupUnified, h.Cgroups, h.Hard = true, true, c.places, map[int]uint64{}
+			h.CountsPerNamespace, h.CgroupUnified, h.CgroupAll, h.Cgroups, h.Hard = true, true, all, c.places, map[int]uint64{}
 			for r := range 16 {
 				h.Hard[r] = unix.RLIM_INFINITY
 			}

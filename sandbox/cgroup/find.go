@@ -19,26 +19,28 @@ var mounts = [...]string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 
 // Find lists the cgroups below which the caller may make others with at least
 // one controller: its own first, then those above. It changes nothing. Each
-// has a descriptor for the caller to close. If there is none, why says so.
-func Find() (places []Place, why string) {
+// has a descriptor for the caller to close. If there is none, why says so. All
+// are the controllers that the machine has.
+func Find() (places []Place, all Set, why string) {
 	own, why := ownPath()
 	if why != "" {
-		return nil, why
+		return nil, 0, why
 	}
 	root, mount := openMount()
 	if root < 0 {
-		return nil, "there is no cgroup v2 file system at " + mounts[0]
+		return nil, 0, "there is no cgroup v2 file system at " + mounts[0]
 	}
 	defer unix.Close(root)
+	all = parse(read(root, "cgroup.controllers"))
 	var above passed
 	for dir := own; ; dir = path.Dir(dir) {
 		fd, err := below(root, dir)
 		if err != nil {
-			return places, fmt.Sprintf("open cgroup %s: %v", step.Quote(mount+dir), err)
+			return places, all, fmt.Sprintf("open cgroup %s: %v", step.Quote(mount+dir), err)
 		}
 		if dir == own && !strings.Contains("\n"+read(fd, "cgroup.procs"), "\n"+strconv.Itoa(unix.Getpid())+"\n") {
 			unix.Close(fd)
-			return nil, "the cgroup of this process is not to be found at " + step.Quote(mount+dir)
+			return nil, all, "the cgroup of this process is not to be found at " + step.Quote(mount+dir)
 		}
 		p := Place{Path: path.Join(mount, dir), FD: fd, Pids: above.pids}
 		no := p.look(dir == own)
@@ -55,7 +57,7 @@ func Find() (places []Place, why string) {
 			if stop != "" {
 				why = stop
 			}
-			return places, why
+			return places, all, why
 		}
 	}
 }
