@@ -63,7 +63,8 @@ cat /proc/%[1]d/environ; cat /proc/$PPID/environ; ls /proc/$PPID/fd; echo x >/pr
 		// takes over from what has ended.
 		script := `for i in 1 2 3; do setsid sh -c 'trap "" TERM HUP INT; sleep 1000 & sleep 1000 & (setsid sleep 1000 &) ; wait' & done; (setsid ` +
 			binary("probe") + ` daemon never) ; sleep 0.2; ` + c.script
-		if r := boxed(t, policy, "/bin/sh", "-c", script); r.status != c.status {
+		dir := t.TempDir()
+		if r := run(t, call{args: append(boxedArgs(t, dir, policy), "/bin/sh", "-c", script), dir: dir, limit: 3 * time.Minute}); r.status != c.status {
 			t.Errorf("%s: %v", c.script, r)
 		}
 		noStrays(t)
@@ -91,7 +92,7 @@ open("up", "w").close()
 time.sleep(float(sys.argv[1]))
 `
 	args = append(args, "python3", "-c", comets)
-	run(t, call{args: append(slices.Clone(args), "0"), dir: dir}).want(t, 0)
+	run(t, call{args: append(slices.Clone(args), "0"), dir: dir, limit: 3 * time.Minute}).want(t, 0)
 	noStrays(t)
 	if err := os.Remove(filepath.Join(dir, "up")); err != nil {
 		t.Fatal(err)

@@ -90,7 +90,8 @@ type OwnProc struct{}
 
 func (OwnProc) String() string { return "open a /proc of the joined pid namespace" }
 
-// Compile leaves the descriptor in step.SlotProc.
+// Compile leaves the descriptor in step.SlotProc. It can be written to, as a
+// security module's label has to be.
 func (OwnProc) Compile(a *step.Asm) {
-	fsmount(a, step.SlotProc, "proc", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	fsmount(a, step.SlotProc, "proc", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 }
