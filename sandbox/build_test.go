@@ -243,8 +243,9 @@ func FuzzBuild(f *testing.F) {
 	f.Add([]byte("r/a w/a/b t/tmp r/a/b/c"), true)
 	f.Add([]byte("r/ w/a t/a h/a/b"), false)
 	f.Add([]byte("w/a r/a/b w/a/b/c t/a/b/c/d r/dev"), true)
+	f.Add([]byte("o/a r/a/b o/a/b/c t/a/b/c/d h/a/x i/t/f l/t/l d/d/e t/t n/t/no"), true)
 	f.Fuzz(func(t *testing.T, spec []byte, root bool) {
-		p := &policy.Policy{Name: "fuzz"}
+		p, absent := &policy.Policy{Name: "fuzz"}, ""
 		for _, w := range strings.Fields(string(spec)) {
 			s := path.Clean("/" + strings.Trim(strings.ToLower(w[1:]), "?"))
 			if strings.ContainsRune(s, 0) || strings.HasPrefix(s, "/dev/") || strings.HasPrefix(s, "/proc") || len(s) > 200 {
@@ -259,6 +260,16 @@ func FuzzBuild(f *testing.F) {
 				p.Files.Tmpfs = append(p.Files.Tmpfs, s)
 			case 'h':
 				p.Files.Hide = append(p.Files.Hide, s)
+			case 'o':
+				p.Files.Overlay = append(p.Files.Overlay, s)
+			case 'd':
+				p.Files.Directories = append(p.Files.Directories, s)
+			case 'i':
+				p.Files.Inline = map[string]string{s: "x"}
+			case 'l':
+				p.Files.Symlinks = map[string]string{s: "x"}
+			case 'n':
+				absent = s
 			}
 		}
 		uid := 1000
@@ -272,14 +283,28 @@ func FuzzBuild(f *testing.F) {
 				h.Files[k] = f
 			}
 		}
+		for _, s := range slices.Concat(p.Files.Overlay, p.Files.Directories) {
+			if _, ok := h.Files[s]; !ok {
+				h.Files[s] = File{Real: s, Mode: unix.S_IFDIR, Ino: uint64(9000 + len(h.Files))}
+			}
+		}
+		if _, ok := h.Files[absent]; ok {
+			absent = ""
+		}
+		if absent != "" {
+			p.Files.Hide, h.Files[absent] = append(p.Files.Hide, absent), File{Real: absent}
+		}
 		plan, err := Build(p, []seccomp.Program{allowAll[0]}, Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
 		if err != nil {
 			return
 		}
+		if under := covering(plan, absent); absent != "" && (under == "read" || under == "write" || under == "overlay") {
+			t.Fatalf("%s is not there, and would be shown\n%+v\n%s", absent, p.Files, plan)
+		}
 		if bad := sound(plan, p); bad != "" {
 			t.Fatalf("%s\n%+v\n%s", bad, p.Files, plan)
 		}
-		for _, probe := range append(append(slices.Clone(p.Files.Read), p.Files.Write...), p.Files.Tmpfs...) {
+		for _, probe := range slices.Concat(p.Files.Read, p.Files.Write, p.Files.Tmpfs, p.Files.Overlay) {
 			if probe == "/dev" || probe == "/" {
 				continue
 			}
@@ -305,6 +330,13 @@ func covering(plan *Plan, probe string) string {
 			if policy.Within(probe, s.Path) {
 				is = "tmpfs"
 			}
+			if policy.Within(probe, s.Path) && s.ReadOnly {
+				is = "empty"
+			}
+		case ns.Overlay:
+			if policy.Within(probe, s.Path) {
+				is = "overlay"
+			}
 		}
 	}
 	return is
@@ -318,6 +350,8 @@ func meant(p *policy.Policy, probe string) string {
 			return mode(true)
 		case slices.Contains(p.Files.Read, probe):
 			return mode(false)
+		case slices.Contains(p.Files.Overlay, probe):
+			return "overlay"
 		case slices.Contains(p.Files.Tmpfs, probe):
 			return "tmpfs"
 		case probe == "/":
