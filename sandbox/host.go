@@ -28,10 +28,11 @@ type Host struct {
 	LastCap    int
 	// Landlock is the kernel's Landlock ABI, 0 without.
 	Landlock int
-	// AppArmor is the label that sbx itself runs under, SELinux says that the
-	// module is on; only asked for if the policy names one.
-	AppArmor string
-	SELinux  bool
+	// AppArmor and SELinux are the labels that sbx itself runs under, empty
+	// where the module is not on; only asked for if the policy names one.
+	// Permissive says that SELinux denies nothing.
+	AppArmor, SELinux string
+	Permissive        bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool

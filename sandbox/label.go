@@ -32,7 +32,16 @@ func (h *Host) modules(p *policy.Policy) error {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
 		// The kernel registers it if SELinux is on.
-		h.SELinux = slices.Contains(strings.Fields(s), "selinuxfs")
+		if !slices.Contains(strings.Fields(s), "selinuxfs") {
+			return nil
+		}
+		if s, err = readFile("/proc/self/attr/current"); err != nil {
+			return fmt.Errorf("ask for SELinux: %w", err)
+		}
+		h.SELinux = strings.TrimRight(s, "\n\x00")
+		// Where it is not mounted, only the kernel knows.
+		s, err = readFile("/sys/fs/selinux/enforce")
+		h.Permissive = err == nil && strings.TrimSpace(s) == "0"
 	}
 	return nil
 }
@@ -61,9 +70,19 @@ func labels(p *policy.Policy, h *Host) ([]step.Step, error) {
 		steps = append(steps, process.Label{Module: "AppArmor", Name: name, Stack: !free})
 	}
 	if name := p.Process.SELinux; name != "" {
-		if !h.SELinux {
-			return nil, &NeedError{What: "execute under SELinux context " + step.Quote(name) + ": SELinux is not on in this kernel",
+		what := "execute under SELinux context " + step.Quote(name) + ": "
+		switch {
+		case h.SELinux == "":
+			return nil, &NeedError{What: what + "SELinux is not on in this kernel",
 				Hint: "boot with selinux=1 and selinux in the lsm= list, or take selinux out of the policy's [process]"}
+		case !strings.Contains(h.SELinux, ":") && name != h.SELinux:
+			// Then every process is "kernel", the kernel takes any context
+			// for that, and the exec succeeds under another than was named.
+			return nil, &NeedError{What: what + "SELinux is on, but has no policy",
+				Hint: "load one: load_policy(8), or take selinux out of the policy's [process]"}
+		case h.Permissive:
+			return nil, &NeedError{What: what + "SELinux is permissive and would deny nothing",
+				Hint: "setenforce 1, or take selinux out of the policy's [process]"}
 		}
 		steps = append(steps, process.Label{Module: "SELinux", Name: name})
 	}

@@ -9,24 +9,26 @@ import (
 func TestLabels(t *testing.T) {
 	for _, c := range []struct {
 		name, apparmor, selinux string
-		own                     string // the caller's AppArmor label
-		hasSELinux              bool
+		own, context            string // the caller's labels, of AppArmor and SELinux
 		want, refused           string
 	}{
-		{"none", "", "", "", false, "", ""},
-		{"AppArmor", "web", "", "unconfined", false, "execute under AppArmor profile web\n", ""},
-		{"AppArmor from a profile that confines nothing", "web", "", "code (unconfined)", false, "execute under AppArmor profile web\n", ""},
-		{"AppArmor from a profile", "web", "", "lxc (enforce)", false, "execute under AppArmor profile web, and the caller's own\n", ""},
-		{"AppArmor that is not there", "web", "", "", true, "", "AppArmor is not on"},
-		{"SELinux", "", "a_u:b_r:c_t:s0", "", true, "execute under SELinux context a_u:b_r:c_t:s0\n", ""},
-		{"SELinux that is not there", "", "a_u:b_r:c_t:s0", "unconfined", false, "", "SELinux is not on"},
+		{"none", "", "", "", "", "", ""},
+		{"AppArmor", "web", "", "unconfined", "", "execute under AppArmor profile web\n", ""},
+		{"AppArmor from a profile that confines nothing", "web", "", "code (unconfined)", "", "execute under AppArmor profile web\n", ""},
+		{"AppArmor from a profile", "web", "", "lxc (enforce)", "", "execute under AppArmor profile web, and the caller's own\n", ""},
+		{"AppArmor that is not there", "web", "", "", "a_u:b_r:d_t:s0", "", "AppArmor is not on"},
+		{"SELinux", "", "a_u:b_r:c_t:s0", "", "a_u:b_r:d_t:s0", "execute under SELinux context a_u:b_r:c_t:s0\n", ""},
+		{"SELinux that is not there", "", "a_u:b_r:c_t:s0", "unconfined", "", "", "SELinux is not on"},
+		{"SELinux without a policy", "", "a_u:b_r:c_t:s0", "", "kernel", "", "has no policy"},
+		{"permissive SELinux", "", "a_u:b_r:c_t:s0", "", "permissive a_u:b_r:d_t:s0", "", "is permissive"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, uid := range []int{0, 1000} {
 				p := shipped(t, "default")
 				p.Process.AppArmor, p.Process.SELinux = c.apparmor, c.selinux
 				h := debian(p, uid)
-				h.AppArmor, h.SELinux = c.own, c.hasSELinux
+				h.AppArmor = c.own
+				h.SELinux, h.Permissive = strings.CutPrefix(c.context, "permissive ")
 				plan, err := Build(p, allowAll, Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, h)
 				if c.refused != "" {
 					if err == nil || !strings.Contains(err.Error(), c.refused) {
