@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,12 @@ import (
 // guest of the kernel matrix (integration/kernels): conditions of scripts, as
 // below, that must hold there, each maybe with a "!" in front.
 var guestFacts = os.Getenv("SBX_GUEST")
+
+// patience is how many times as long as on a machine of its own a program may
+// take: a guest is emulated, and others may share the processor.
+var patience = map[bool]int{false: 1, true: 10}[guestFacts != ""]
+
+func patient(d time.Duration) time.Duration { return d * time.Duration(patience) }
 
 // condition is what scripts can ask of the machine in brackets, with a "!" in
 // front for the opposite:

@@ -41,7 +41,7 @@ func (r result) String() string {
 func run(t testing.TB, c call) result {
 	t.Helper()
 	if c.limit == 0 {
-		c.limit = 30 * time.Second
+		c.limit = patient(30 * time.Second)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.limit)
 	defer cancel()
@@ -240,7 +240,7 @@ func noStrays(t testing.TB) {
 // eventually waits for something to become true, for ten seconds.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 1000 * patience {
 		if ok() {
 			return
 		}

@@ -165,7 +165,7 @@ func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patient(60*time.Second))
 	defer cancel()
 	cmd := command(ts, ctx, args[1:])
 	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
@@ -261,7 +261,7 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	select {
 	case err = <-j.done:
 		j.done <- nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(patient(20 * time.Second)):
 		ts.Fatalf("%s did not end within 20 seconds\n%s%s", args[0], &j.stdout, &j.stderr)
 	}
 	fmt.Fprint(ts.Stdout(), &j.stdout)
@@ -300,7 +300,7 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("cannot await %s", args[0])
 	}
-	for range 1000 {
+	for range 1000 * patience {
 		if ok() {
 			return
 		}

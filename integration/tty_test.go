@@ -65,7 +65,7 @@ func (term *terminal) types(s string) {
 // shows waits until the text has appeared n times.
 func (term *terminal) shows(text string, n int) {
 	term.t.Helper()
-	for range 1000 {
+	for range 1000 * patience {
 		if strings.Count(term.out.String(), text) >= n {
 			return
 		}
@@ -85,10 +85,10 @@ func (term *terminal) ends(want int) {
 		}
 		select {
 		case <-term.read:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patient(5 * time.Second)):
 			term.t.Errorf("somebody still has the terminal open\n%s", &term.out)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patient(10 * time.Second)):
 		term.t.Fatalf("did not end\n%s", &term.out)
 	}
 }

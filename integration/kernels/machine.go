@@ -51,6 +51,12 @@ func (m machine) boot(ctx context.Context, name, dir string, d disks) (results [
 		return nil, "", 0, err
 	}
 	log := filepath.Join(cache, "log", name+".console")
+	// Not truncated but new: somebody may have linked the cache.
+	for _, old := range []string{log, strings.TrimSuffix(log, ".console") + ".reports"} {
+		if err := os.RemoveAll(old); err != nil {
+			return nil, "", 0, err
+		}
+	}
 	watch, err := os.Create(filepath.Join(cache, "log", name+".reports"))
 	if err != nil {
 		return nil, "", 0, err

@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -144,6 +145,12 @@ func system() error {
 		if err := m.do(); err != nil {
 			return err
 		}
+	}
+	// Typing into a terminal by TIOCSTI, which 6.2 and later can refuse by
+	// themselves, is to be refused by sandboxes.
+	const sti = "/proc/sys/dev/tty/legacy_tiocsti"
+	if err := os.WriteFile(sti, []byte("1"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	// mount(8) makes it for its notes when it first runs; tests see what appears.
 	if err := os.Mkdir("/run/mount", 0o755); err != nil {
