@@ -72,7 +72,7 @@ test-kernels: build ## boot Debian's kernels and run the tests there (KERNELS="6
 
 test-kernel: build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
-	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 8m ./integration/kernels
+	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
 lint: setup $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck (see .ci/lint)
 	@.ci/lint

@@ -37,7 +37,8 @@ func TestDump(t *testing.T) {
 	r := sbx(t, "seccomp", "dump", strconv.Itoa(target))
 	if asRoot() {
 		want := sbx(t, "seccomp", "dump", "default")
-		if r.status != 0 || r.stdout != want.stdout || !strings.Contains(r.stdout, "KILL_PROCESS") {
+		// Below it lies the one that some kernels need against Unix sockets.
+		if r.status != 0 || !strings.HasSuffix(r.stdout, want.stdout) || !strings.Contains(r.stdout, "KILL_PROCESS") {
 			t.Errorf("process %d: %v\nwant %v", target, r, want)
 		}
 	} else if r.status == 0 || !strings.Contains(r.stderr, "CAP_SYS_ADMIN") {
