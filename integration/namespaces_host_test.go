@@ -64,7 +64,7 @@ cat /proc/%[1]d/environ; cat /proc/$PPID/environ; ls /proc/$PPID/fd; echo x >/pr
 		script := `for i in 1 2 3; do setsid sh -c 'trap "" TERM HUP INT; sleep 1000 & sleep 1000 & (setsid sleep 1000 &) ; wait' & done; (setsid ` +
 			binary("probe") + ` daemon never) ; sleep 0.2; ` + c.script
 		dir := t.TempDir()
-		if r := run(t, call{args: append(boxedArgs(t, dir, policy), "/bin/sh", "-c", script), dir: dir, limit: 3 * time.Minute}); r.status != c.status {
+		if r := run(t, call{args: append(boxedArgs(t, dir, policy), "/bin/sh", "-c", script), dir: dir}); r.status != c.status {
 			t.Errorf("%s: %v", c.script, r)
 		}
 		noStrays(t)
@@ -92,7 +92,7 @@ open("up", "w").close()
 time.sleep(float(sys.argv[1]))
 `
 	args = append(args, "python3", "-c", comets)
-	run(t, call{args: append(slices.Clone(args), "0"), dir: dir, limit: 3 * time.Minute}).want(t, 0)
+	run(t, call{args: append(slices.Clone(args), "0"), dir: dir}).want(t, 0)
 	noStrays(t)
 	if err := os.Remove(filepath.Join(dir, "up")); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestHostPIDDies(t *testing.T) {
 	if refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
 		return
 	}
-	for i := range 40 {
+	for i := range max(8, 40/patience) {
 		dir := t.TempDir()
 		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
 		cmd := exec.Command(args[0], args[1:]...)
@@ -172,7 +172,7 @@ func TestJoinedPID(t *testing.T) {
 		t.Errorf("the environment of those inside: %v", r)
 	}
 	noSleepers(t, link)
-	for i := range 20 {
+	for i := range max(4, 20/patience) {
 		dir := t.TempDir()
 		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
 		cmd := exec.Command(args[0], args[1:]...)

@@ -298,7 +298,7 @@ func TestJoinedDies(t *testing.T) {
 	if asRoot() {
 		policy = fmt.Sprintf("[namespaces]\nnet = %q\n[files]\nwrite = [\".\"]", own+"net")
 	}
-	for range 5 {
+	for range max(1, 5/patience) {
 		dir := t.TempDir()
 		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & touch up; exec sleep 1000")
 		cmd := exec.Command(args[0], args[1:]...)
@@ -323,7 +323,7 @@ func TestJoinedDies(t *testing.T) {
 		})
 	}
 	// At any moment, also that in which the namespaces are joined.
-	for i := range 20 {
+	for i := range max(4, 20/patience) {
 		dir := t.TempDir()
 		args := append(boxedArgs(t, dir, policy), "sleep", "1000")
 		cmd := exec.Command(args[0], args[1:]...)

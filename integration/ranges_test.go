@@ -105,7 +105,7 @@ func TestRangesKilled(t *testing.T) {
 	dir := t.TempDir()
 	layIDs(t, dir, "sbxtest:700000:1000")
 	args := append(append(withIDs(testUser), boxedArgs(t, dir, "[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0\nranges = true\n")...), "sleep", "1000")
-	for i := range 40 {
+	for i := range max(8, 40/patience) {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir, cmd.Env = dir, userEnv()
 		if err := cmd.Start(); err != nil {

@@ -213,7 +213,7 @@ func descendants(t testing.TB, pid int) []process {
 func noStrays(t testing.TB) {
 	t.Helper()
 	var left []process
-	for range 100 {
+	for range 100 * patience {
 		left = nil
 		for _, p := range descendants(t, os.Getpid()) {
 			if p.state == "Z" && p.ppid == os.Getpid() {
