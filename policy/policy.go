@@ -41,8 +41,9 @@
 // directory, upper and work, both or neither, of an overlay; for another kind,
 // or of a path that no list names, that is an error. Of files and links what
 // is said later replaces what is inherited; of path it does so key by key.
-// false in the place of the value takes the inherited entry out. No path may
-// be two of read or written, tmpfs, overlay, directory, file and link.
+// false in the place of the value takes the inherited entry out. A file or link
+// counts more than a path that is read; else no path may be two of read or
+// written, tmpfs, overlay, directory, file and link.
 //
 // network.bind and connect, once anybody says them, are all the ports there
 // are: an empty list allows none, and only saying nothing leaves them open.

@@ -14,18 +14,23 @@ func (p *Policy) placed(key, entry string, f *fault) error {
 	return &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: f.msg, Hint: f.hint}
 }
 
-// settlePaths drops what is read where it is written too, and refuses what is
-// to be two things at once.
+// settlePaths drops what is read where it is written too, or a file or link of
+// the sandbox's own, and refuses what else is to be two things at once.
 func settlePaths(p *Policy) error {
 	f := &p.Files
 	shown := make(map[string]string, len(f.Write)+len(f.Read)+len(f.Tmpfs))
 	for _, e := range f.Write {
 		shown[withoutMark(e)] = "files.write"
 	}
+	own := func(path string) bool {
+		_, file := f.Inline[path]
+		_, link := f.Symlinks[path]
+		return file || link
+	}
 	read := f.Read[:0:0]
 	for _, e := range f.Read {
-		if shown[withoutMark(e)] == "" {
-			shown[withoutMark(e)] = "files.read"
+		if path := withoutMark(e); shown[path] == "" && !own(path) {
+			shown[path] = "files.read"
 			read = append(read, e)
 		}
 	}

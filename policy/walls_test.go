@@ -75,6 +75,19 @@ func TestEmptyListIsNone(t *testing.T) {
 	}
 }
 
+// TestOwnBeforeRead holds that a file or link of the sandbox's own takes the
+// place of a path that is read, inherited or not.
+func TestOwnBeforeRead(t *testing.T) {
+	p := resolvedText(t, "[files]\nread = ['/a', '?/b', '/c', '~/d']\nfile.'/a' = 'x'\nsymlink.'/b' = 'c'\nfile.'/h/d' = ''")
+	p, err := p.Expand(Vars{Home: "/h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"/c"}; !reflect.DeepEqual(p.Files.Read, want) || len(p.Files.Inline) != 2 || len(p.Files.Symlinks) != 1 {
+		t.Errorf("%+v, want read %v", p.Files, want)
+	}
+}
+
 func TestWallsErrors(t *testing.T) {
 	for _, c := range []struct{ text, want, hint string }{
 		{"[files]\npath.'/x'.size = '1M'", `p:3:1: files.path."/x": no list of [files] names that path`, `put it into read, write, tmpfs, overlay or directories, or say path."/x" = false`},
@@ -174,7 +187,7 @@ func TestExpandWalls(t *testing.T) {
 	}{
 		{"[files]\nread = ['/a']\npath.'/a'.from = '${XDG_RUNTIME_DIR}/x'", Vars{}, `p: files.read: "/a": ${XDG_RUNTIME_DIR} has no value here`},
 		{"[files]\nfile.'~/x' = 'a'\nfile.'/h/x' = 'b'", Vars{Home: "/h"}, `p:4:1: files.file."/h/x": "/h/x" is another one already`},
-		{"[files]\nfile.'~/x' = 'a'\nread = ['/h/x']", Vars{Home: "/h"}, `p: both files.read and files.file name /h/x`},
+		{"[files]\nfile.'~/x' = 'a'\nwrite = ['/h/x']", Vars{Home: "/h"}, `p: both files.write and files.file name /h/x`},
 		{"[files]\nread = ['~', '/h']\npath.'~'.exec = true\npath.'/h'.exec = false", Vars{Home: "/h"}, `p:5:1: files.path."/h": /h has other options already`},
 	} {
 		_, err := resolvedText(t, c.text).Expand(c.v)
