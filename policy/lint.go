@@ -235,22 +235,30 @@ func (l *linter) writable() {
 	}
 }
 
-// sockets finds shown sockets by which services do what the policy denies.
+// sockets finds sockets by which services do what the policy denies, and those
+// that are shown in vain: only sockets lets the target connect.
 func (l *linter) sockets() {
+	services := strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private /tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock ${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus")
+	f := &l.whole.Files
+	for _, e := range f.Sockets {
+		p := withoutMark(e)
+		if slices.ContainsFunc(f.Tmpfs, func(d string) bool { return withoutMark(d) == p }) {
+			continue // the sandbox's own
+		}
+		if i := slices.IndexFunc(services, func(s string) bool { return Within(s, p) }); i >= 0 {
+			l.add("socket", "files.sockets", e, "%q opens %s: the service behind it acts without this policy", e, services[i])
+		}
+	}
+	named := func(p string) bool {
+		return slices.ContainsFunc(f.Sockets, func(e string) bool { return Within(p, withoutMark(e)) })
+	}
 	for _, list := range []struct {
 		key     string
 		entries []string
-	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}, {"files.overlay", l.whole.Files.Overlay}, {"files.sockets", l.whole.Files.Sockets}} {
+	}{{"files.read", f.Read}, {"files.write", f.Write}} {
 		for _, e := range list.entries {
-			p := withoutMark(e)
-			if list.key == "files.sockets" && slices.ContainsFunc(l.whole.Files.Tmpfs, func(d string) bool { return withoutMark(d) == p }) {
-				continue // the sandbox's own
-			}
-			for _, s := range strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private /tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock ${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus") {
-				if Within(s, p) {
-					l.add("socket", list.key, e, "%q shows %s: the service behind it acts without this policy", e, s)
-					break
-				}
+			if p := withoutMark(e); slices.Contains(services, p) && !named(p) {
+				l.add("socket", list.key, e, "%q is shown in vain: the target can connect only to what files.sockets names", e)
 			}
 		}
 	}

@@ -191,13 +191,13 @@ func TestPolicyList(t *testing.T) {
 func TestPolicyCheck(t *testing.T) {
 	dir := ownPolicies(t, map[string]string{
 		"parent": parentText,
-		"child":  strings.Replace(childText, `"/srv"`, `"/usr", "/run"`, 1),
+		"child":  strings.Replace(childText, `"/srv"`, `"/usr", "/run/docker.sock"`, 1),
 		"wrong":  "version = 1\n[files]\nraed = []\n[expect]\n",
 	})
 	for _, c := range []struct{ policy, want string }{
 		{"parent", ""},
 		{"child", `DIR/child.toml:9:18: files.read has "/usr" already, from parent (inherited)
-DIR/child.toml:9:26: "/run" shows /run/docker.sock: the service behind it acts without this policy (socket)
+DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect only to what files.sockets names (socket)
 `},
 		{"wrong", "DIR/wrong.toml:3:1: unknown key \"files.raed\" (error)\n\tdid you mean \"files.read\"?\n"},
 	} {
