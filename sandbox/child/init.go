@@ -82,7 +82,7 @@ func giveUp(st *Status, cfg *Config, errno uintptr) {
 }
 
 // launcherGone says whether the launcher's end of the socket has hung up.
-// That is looked at whenever a signal comes, its death's among them.
+// That is looked at whenever a signal comes, the socket's among them.
 //
 //go:nosplit
 //go:norace
