@@ -227,6 +227,7 @@ func insideShell(t *testing.T, sbx []string) {
 	// Bash learns of the job's end by SIGCHLD, and may take the job for a
 	// stopped one until then: it would not wait for it, and not exit.
 	term.types("kill %1\n")
+	term.gone("sleep")
 	for tries := 0; !strings.Contains(term.out.String(), "Terminated"); tries++ {
 		if tries == 100 {
 			t.Fatalf("bash does not tell of the job's end\n%s", &term.out)
