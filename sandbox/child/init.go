@@ -46,7 +46,7 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 		if errno != 0 {
 			giveUp(st, cfg, uintptr(errno))
 		}
-		if cfg.Children >= 0 && launcherGone(cfg) {
+		if (sig == uintptr(unix.SIGIO) || cfg.Children >= 0) && launcherGone(cfg) {
 			endAll(st, cfg)
 			exit(125)
 		}

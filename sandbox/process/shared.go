@@ -56,13 +56,9 @@ func (OutliveLauncher) String() string {
 	return "be told of the launcher's death, to end all others first"
 }
 
-// Compile asks for a signal when the socket hangs up, and then looks as
-// DieWithLauncher does. The target is not let go before. The death signal is
-// changed, since it must not kill; it may come before the socket hangs up, while
-// others of the launcher's threads are still ending, and so is not enough.
+// Compile changes the signal, which is blocked, and then looks as
+// DieWithLauncher does. The target is not let go before.
 func (OutliveLauncher) Compile(a *step.Asm) {
-	a.Sys(unix.SYS_FCNTL, step.Fd(a.Notify), step.Int(unix.F_SETOWN), step.SlotInit.Arg())
-	a.Sys(unix.SYS_FCNTL, step.Fd(a.Notify), step.Int(unix.F_SETFL), step.Int(unix.O_ASYNC)) // SIGIO
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_PDEATHSIG), step.Int(int(unix.SIGTERM)))
 	pollfd := binary.NativeEndian.AppendUint32(nil, uint32(a.Notify))
 	pollfd = binary.NativeEndian.AppendUint32(pollfd, 0) // only POLLHUP and POLLERR

@@ -22,8 +22,14 @@ type DieWithLauncher struct {
 func (DieWithLauncher) String() string { return "die with the launcher" }
 
 // Compile sets the signal first and only then looks: the launcher's end of
-// the socket hangs up exactly when it is gone.
+// the socket hangs up exactly when it is gone. That may be after the thread is
+// that the signal goes by, while others of the launcher's are still ending: so
+// the socket itself sends a signal (SIGIO) too, by which init ends.
 func (d DieWithLauncher) Compile(a *step.Asm) {
+	self := a.Temp()
+	a.Sys(unix.SYS_GETPID).To(self)
+	a.Sys(unix.SYS_FCNTL, step.Fd(a.Notify), step.Int(unix.F_SETOWN), self.Arg())
+	a.Sys(unix.SYS_FCNTL, step.Fd(a.Notify), step.Int(unix.F_SETFL), step.Int(unix.O_ASYNC))
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_PDEATHSIG), step.Int(int(unix.SIGKILL)))
 	if !d.Left {
 		a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher))

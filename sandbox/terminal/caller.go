@@ -178,7 +178,8 @@ func (c *Caller) restore() error {
 
 // Restore is the step of the keeper that gives the terminal its modes back
 // when the launcher was killed. It leaves them alone unless they are ours: the
-// shell may have been quicker.
+// shell may have been quicker. One that comes between the look and the change has
+// the caller's modes until its next prompt.
 type Restore struct {
 	FD       int
 	Was, Raw Modes
