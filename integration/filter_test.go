@@ -15,6 +15,16 @@ import (
 // program below a filter without a helper in C.
 func underFilter(spec string) error {
 	runtime.LockOSThread()
+	if asRoot() {
+		// A filter that only pretends to make mounts private must not have the
+		// machine's root covered where that is shared, as systemd makes it.
+		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+	}
 	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
 	for entry := range strings.SplitSeq(spec, ",") {
 		var nr, action uint32

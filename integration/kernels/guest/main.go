@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,10 @@ func main() {
 
 // boot makes a system of the initramfs, and waits until the jobs are done.
 func boot() error {
+	// As systemd has it; the kernel's own limit is 4096, where views end.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1024, Max: 524288}); err != nil {
+		return fmt.Errorf("raise the limit on open files: %w", err)
+	}
 	for _, m := range []mount{{"devtmpfs", "/dev", "devtmpfs", 0, ""}, {"proc", "/proc", "proc", secure, ""}, {"sysfs", "/sys", "sysfs", secure, ""}} {
 		if err := m.do(); err != nil {
 			return err
