@@ -39,7 +39,7 @@ const (
 	// Thousands of launches; what is the same on every kernel; what needs a
 	// compiler or systemd.
 	allSkip = "^Test(FaultSweep|Oracle|Soak.*|Many.*|.*KilledAtAnyInstant|Raced|CacheTogether" +
-		"|Arguments.*|FlagValues.*|Export.*|Import.*|RoundTrip" +
+		"|Arguments.*|FlagValues.*|Export.*|Import.*|RoundTrip|OddNames|LongPaths|TenThousand|EvilPath|StaticBinary" +
 		"|SocketActivation.*|Notify|Nginx.*)$|^TestScript$/^role-build$"
 	// Of the other packages: hundreds of launches, ten thousand files.
 	unitSkip = "^Test(Stress|Cut|LauncherKilled|Keeper.*)$"
