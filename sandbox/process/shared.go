@@ -60,9 +60,7 @@ func (OutliveLauncher) String() string {
 // DieWithLauncher does. The target is not let go before.
 func (OutliveLauncher) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_PDEATHSIG), step.Int(int(unix.SIGTERM)))
-	pollfd := binary.NativeEndian.AppendUint32(nil, uint32(a.Notify))
-	pollfd = binary.NativeEndian.AppendUint32(pollfd, 0) // only POLLHUP and POLLERR
-	a.Sys(unix.SYS_PPOLL, a.Bytes(pollfd), step.Int(1), a.Space(16), step.Int(0), step.Int(0)).Expect(0)
+	launcherThere(a)
 }
 
 // LeaveDir takes init out of the caller's directory.

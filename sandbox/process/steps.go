@@ -34,6 +34,12 @@ func (d DieWithLauncher) Compile(a *step.Asm) {
 	if !d.Left {
 		a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher))
 	}
+	launcherThere(a)
+}
+
+// launcherThere makes sure that the launcher's end of the socket has not hung
+// up.
+func launcherThere(a *step.Asm) {
 	pollfd := binary.NativeEndian.AppendUint32(nil, uint32(a.Notify))
 	pollfd = binary.NativeEndian.AppendUint32(pollfd, 0) // only POLLHUP and POLLERR
 	a.Sys(unix.SYS_PPOLL, a.Bytes(pollfd), step.Int(1), a.Space(16), step.Int(0), step.Int(0)).Expect(0)
