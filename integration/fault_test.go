@@ -205,11 +205,11 @@ func judge(fault string, r result, want string) string {
 
 // launcherEnds says whether a fault ends the launcher, whose n-th call of the
 // name fails as well, before it can say anything: the Go runtime gives up when
-// it cannot sleep or handle signals, and a message that cannot be written is
-// not seen.
+// it cannot sleep, handle signals or look at its standard descriptors, and a
+// message that cannot be written is not seen.
 func launcherEnds(fault string) bool {
 	name, _, _ := strings.Cut(fault, ":")
-	return name == "futex" || name == "sigaltstack" || name == "rt_sigprocmask" || name == "write"
+	return name == "futex" || name == "sigaltstack" || name == "rt_sigprocmask" || name == "write" || name == "fcntl"
 }
 
 // scrub takes out of the facts what differs between any two runs.
