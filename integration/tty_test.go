@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -241,11 +242,22 @@ func insideShell(t *testing.T, sbx []string) {
 
 // TestTerminalGroup: at a terminal the target shares its process group with
 // the launcher and whatever the shell put there; a signal to the group must
-// not leave the sandbox.
+// not leave the sandbox, with Landlock or without.
 func TestTerminalGroup(t *testing.T) {
-	for _, signal := range []string{"KILL", "TERM"} {
-		term := atTerminal(t, "/bin/sh", "-c", `"$0" -- sh -c "trap '' TERM; kill -`+signal+` 0; kill -9 \$\$"; echo outside $?`, binary("sbx"))
-		term.shows("outside 137", 1)
+	loose := filepath.Join(t.TempDir(), "loose.toml")
+	text := "version = 1\nsummary = \"no Landlock\"\nextends = [\"default\"]\n[process]\nlandlock = \"off\"\n[expect]\n"
+	if err := os.WriteFile(loose, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, policy := range []string{"default", loose} {
+		for _, signal := range []string{"KILL", "TERM"} {
+			term := atTerminal(t, "/bin/sh", "-c", `"$0" --policy "$1" -- sh -c "trap '' TERM; kill -`+signal+` 0; kill -9 \$\$"; echo outside $?`, binary("sbx"), policy)
+			term.shows("outside 137", 1)
+			term.ends(0)
+		}
+		// What a job is stopped and continued by goes on.
+		term := atTerminal(t, binary("sbx"), "--policy", policy, "--", "sh", "-c", "kill -CONT 0 && kill -WINCH 0 && kill -0 0 && echo well")
+		term.shows("well", 1)
 		term.ends(0)
 	}
 }

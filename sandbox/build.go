@@ -269,6 +269,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	// As late as can be: from here a signal may end the process.
 	add(to, process.Signals{Ignored: h.Ignored, Mask: h.Mask})
 	// Nothing after the filters but their own check and the exec.
+	add(to, groupFilter(p, plan, h)...)
 	add(to, socketFilter(p, plan, t, h, asked)...)
 	for i, f := range programs {
 		name := p.Name

@@ -7,7 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
+	"sbx/sandbox/landlock"
 	"sbx/sandbox/signals"
+	"sbx/sandbox/standin"
+	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 
@@ -52,6 +55,17 @@ func (p *Plan) terminal(pol *policy.Policy, h *Host, own bool) error {
 	}
 	p.Apart = true
 	return nil
+}
+
+// groupFilter keeps signals in the sandbox at a terminal, where Landlock does
+// not: the job there is the target's process group as well as the launcher's.
+// With the outside's pid namespace it is one of many that can be named.
+func groupFilter(p *policy.Policy, plan *Plan, h *Host) []step.Step {
+	scoped := plan.Landlock && h.Landlock >= landlock.ABIScopes
+	if !plan.Terminal || scoped || plan.Shared {
+		return nil
+	}
+	return []step.Step{standIn(standin.GroupSignals, p)}
 }
 
 // received does with a signal to the launcher what is to be done with it.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +14,10 @@ import (
 
 	"sbx/policies"
 	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
+	"sbx/sandbox/standin"
 	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
@@ -100,5 +104,28 @@ func TestTerminalModes(t *testing.T) {
 	p.Files.Dev = &no
 	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, true); !errors.As(err, &need) || need.Hint == "" {
 		t.Errorf("pty without /dev: %v", err)
+	}
+}
+
+// TestGroupFilter: the job's group is out of reach by Landlock or by a filter.
+func TestGroupFilter(t *testing.T) {
+	want := process.Seccomp{Name: standin.GroupSignals.String(), Program: string(standin.GroupSignals.Program(seccomp.Native()))}
+	for _, c := range []struct {
+		plan   Plan
+		abi    int
+		filter bool
+	}{
+		{Plan{Terminal: true, Landlock: true}, landlock.ABIScopes, false},
+		{Plan{Terminal: true, Landlock: true}, landlock.ABIScopes - 1, true},
+		{Plan{Terminal: true}, landlock.ABIScopes, true}, // landlock = "off", or nest
+		{Plan{Terminal: true}, 0, true},
+		{Plan{Terminal: true, Shared: true}, landlock.ABIScopes, false},
+		{Plan{Apart: true, Landlock: true}, 1, false},
+		{Plan{Landlock: true}, 1, false},
+	} {
+		got := groupFilter(&policy.Policy{}, &c.plan, &Host{Landlock: c.abi})
+		if len(got) > 0 != c.filter || len(got) > 0 && !slices.Equal(got, []step.Step{want}) {
+			t.Errorf("%+v, ABI %d: %v", c.plan, c.abi, got)
+		}
 	}
 }

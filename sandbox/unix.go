@@ -9,8 +9,8 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/landlock"
-	"sbx/sandbox/nounix"
 	"sbx/sandbox/process"
+	"sbx/sandbox/standin"
 	"sbx/sandbox/step"
 )
 
@@ -81,7 +81,12 @@ func socketFilter(p *policy.Policy, plan *Plan, t Target, h *Host, asked filters
 		}
 		return nil
 	}
-	return []step.Step{process.Seccomp{Name: "no Unix sockets but pairs", Program: string(nounix.Program(seccomp.Native())), Flags: filterFlags(p)}}
+	return []step.Step{standIn(standin.UnixSockets, p)}
+}
+
+// standIn loads a filter of ours in the place of what Landlock lacks.
+func standIn(f standin.Filter, p *policy.Policy) step.Step {
+	return process.Seccomp{Name: f.String(), Program: string(f.Program(seccomp.Native())), Flags: filterFlags(p)}
 }
 
 // unixSockets says whether the filters let anybody have a Unix socket that can
