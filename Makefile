@@ -68,7 +68,7 @@ integration: build ## the user's view: real programs, as root and as a user
 KERNELS ?= all
 test-kernels: build ## boot Debian's kernels and run the tests there (KERNELS="6.1 new" RUN=TestScript/limits)
 	@integration/setup.sh --kernels
-	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 60m -parallel 2 -v ./integration/kernels
+	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 60m -v ./integration/kernels
 
 test-kernel: build ## a short form of it on one kernel
 	@integration/setup.sh --kernel

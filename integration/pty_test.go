@@ -211,15 +211,15 @@ func shellAt(t *testing.T) *terminal {
 func TestOwnTerminalStops(t *testing.T) {
 	for _, pipe := range []string{"", " | cat"} {
 		term := shellAt(t)
-		term.types("echo before $(stty -g)\n")
-		term.shows("before ", 2)
+		term.types("echo before $(stty -g) end\n")
+		term.shows(" end\r\n", 2) // as typed and as told
 		term.types(strings.Join(ownTerminal(t, binary("probe"), "tty-wait"), " ") + pipe + "\n")
 		term.shows("ready", 1)
 		term.takenOver()
 		term.types("\x1a")
 		term.shows("Stopped", 1)
-		term.types("echo after $(stty -g)\n")
-		term.shows("after ", 2)
+		term.types("echo after $(stty -g) end\n")
+		term.shows(" end\r\n", 4)
 		if err := pty.Setsize(term.pty, &pty.Winsize{Cols: 99, Rows: 33}); err != nil {
 			t.Fatal(err)
 		}
@@ -233,8 +233,8 @@ func TestOwnTerminalStops(t *testing.T) {
 			term.types("echo status $?\n")
 			term.shows("status 42", 1)
 		}
-		term.types("echo after $(stty -g)\n")
-		term.shows("after ", 4)
+		term.types("echo after $(stty -g) end\n")
+		term.shows(" end\r\n", 6)
 		term.types("exit 0\n")
 		term.ends(0)
 		var told []string

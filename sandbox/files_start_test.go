@@ -26,7 +26,7 @@ func TestFileFaults(t *testing.T) {
 		f.Read = append(f.Read, "/shown", "/etc")
 		f.Tmpfs = []string{"/scratch"}
 		f.Overlay = []string{home + "/lower", home + "/kept"}
-		f.Directories = []string{"/own", "/etc/cron.d"}
+		f.Directories = []string{"/own", "/usr/share"}
 		f.Inline = map[string]string{"/own/f": "x", "/scratch/a/b/f": "y", "/etc/issue": "z"}
 		f.Symlinks = map[string]string{"/own/l": "f"}
 		f.Hide = append(f.Hide, home+"/lower/sub", "/scratch/none")
