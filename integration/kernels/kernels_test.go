@@ -44,9 +44,8 @@ const (
 		"|Export.*|Import.*|RoundTrip|OddNames|LongPaths|TenThousand|EvilPath|StaticBinary" +
 		"|SocketActivation.*|Notify|Nginx.*|OuterFilter|NoLandlock)$" +
 		"|^TestScript$/^(role-(build|fetch|web|pure|filter)|exact|dryrun|overrides|where|files-rules)$"
-	// Of the other packages: hundreds of launches, ten thousand files; what
-	// needs a compiler.
-	unitSkip = "^Test(Stress|Cut|LauncherKilled|Keeper.*|CompiledRules)$"
+	// Of the other packages: hundreds of launches, ten thousand files.
+	unitSkip = "^Test(Stress|Cut|LauncherKilled|Keeper.*)$"
 	newer    = "^Test(Guest|PrivilegesCannotGrow|UnixSockets|NamedSockets|NotifyOnly|Buses|Ports|AllOfHost|HostPID|HostMount|JoinedNamespaces" +
 		"|NestedAndWrapped|ProcAndSys|MountFlags|KernelSurface|LimitKills|OwnTerminal|TerminalGroup)$" +
 		"|^TestScript$/^(root|status|identity|hidden|limits|label|files-.*|" + scripts + ")$"
