@@ -116,6 +116,29 @@ func policyFile(t *testing.T, policy string) string {
 	return boxedArgs(t, t.TempDir(), policy)[2]
 }
 
+// endedOne launches a target that leaves processes about in dir, and ends the
+// launcher by the signal: some time after its start, or with 0 when the target
+// is up.
+func endedOne(t *testing.T, policy string, after time.Duration, signal os.Signal) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env = dir, userEnv()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if after == 0 {
+		eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
+	}
+	time.Sleep(after)
+	if err := cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	return dir
+}
+
 // TestHostPIDDies: however the launcher ends, and at whatever moment.
 func TestHostPIDDies(t *testing.T) {
 	policy := "[namespaces]\npid = \"host\"\n[files]\nwrite = [\".\"]\n"
@@ -123,26 +146,15 @@ func TestHostPIDDies(t *testing.T) {
 		return
 	}
 	for i := range max(8, 40/patience) {
-		dir := t.TempDir()
-		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir, cmd.Env = dir, userEnv()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if i < 5 {
-			eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
-		} else {
-			time.Sleep(time.Duration(i) * 300 * time.Microsecond)
+		after := time.Duration(0)
+		if i >= 5 {
+			after = time.Duration(i) * 300 * time.Microsecond
 		}
 		signal := syscall.SIGKILL
 		if i == 0 {
 			signal = syscall.SIGTERM
 		}
-		if err := cmd.Process.Signal(signal); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // killed
+		dir := endedOne(t, policy, after, signal)
 		eventually(t, "nothing of it is left", func() bool { return len(holding(t, dir)) == 0 })
 	}
 	noStrays(t)
@@ -173,22 +185,11 @@ func TestJoinedPID(t *testing.T) {
 	}
 	noSleepers(t, link)
 	for i := range max(4, 20/patience) {
-		dir := t.TempDir()
-		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir, cmd.Env = dir, userEnv()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+		after := time.Duration(0)
+		if i >= 3 {
+			after = time.Duration(i) * 600 * time.Microsecond
 		}
-		if i < 3 {
-			eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
-		} else {
-			time.Sleep(time.Duration(i) * 600 * time.Microsecond)
-		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // killed
+		endedOne(t, policy, after, syscall.SIGKILL)
 		noSleepers(t, link)
 	}
 	if asRoot() {

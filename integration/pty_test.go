@@ -197,15 +197,6 @@ func TestNoTerminal(t *testing.T) {
 	}
 }
 
-// shellAt is bash with job control, ready at its prompt.
-func shellAt(t *testing.T) *terminal {
-	t.Helper()
-	term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-i")
-	term.types("PS1='prompt> '\n")
-	term.shows("prompt> ", 2)
-	return term
-}
-
 // TestOwnTerminalStops: Ctrl-Z stops the whole job with the target, and the
 // shell has its terminal back; fg brings it all back, in the size of the day.
 func TestOwnTerminalStops(t *testing.T) {
@@ -326,15 +317,7 @@ func TestNewSessionStops(t *testing.T) {
 	term.shows("ready", 1)
 	term.types("\x1a")
 	term.shows("Stopped", 1)
-	stopped := 0
-	for _, p := range descendants(t, term.cmd.Process.Pid) {
-		if p.name == "probe" && p.state == "T" {
-			stopped++
-		}
-	}
-	if stopped == 0 {
-		t.Error("the target was not stopped with its launcher")
-	}
+	term.stopped("probe")
 	term.types("fg\n")
 	term.shows("got SIGCONT", 1)
 	if err := pty.Setsize(term.pty, &pty.Winsize{Cols: 99, Rows: 33}); err != nil {

@@ -63,6 +63,15 @@ func (term *terminal) types(s string) {
 	}
 }
 
+// shellAt is bash with job control, ready at its prompt.
+func shellAt(t *testing.T) *terminal {
+	t.Helper()
+	term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-i")
+	term.types("PS1='prompt> '\n")
+	term.shows("prompt> ", 2)
+	return term
+}
+
 // shows waits until the text has appeared n times.
 func (term *terminal) shows(text string, n int) {
 	term.t.Helper()
@@ -73,6 +82,15 @@ func (term *terminal) shows(text string, n int) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	term.t.Fatalf("the terminal does not show %q %d times:\n%s", text, n, &term.out)
+}
+
+// stopped says that a process of that name below the shell is stopped.
+func (term *terminal) stopped(name string) {
+	term.t.Helper()
+	below := descendants(term.t, term.cmd.Process.Pid)
+	if !slices.ContainsFunc(below, func(p process) bool { return p.name == name && p.state == "T" }) {
+		term.t.Errorf("the target was not stopped with its launcher: %v", below)
+	}
 }
 
 func (term *terminal) ends(want int) {
@@ -164,24 +182,14 @@ func TestTerminalHangup(t *testing.T) {
 // TestJobControl: bash runs sbx as a job: Ctrl-Z stops it, fg brings it back,
 // and Ctrl-C then ends it.
 func TestJobControl(t *testing.T) {
-	term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-i")
-	term.types("PS1='prompt> '\n")
-	term.shows("prompt> ", 2)
+	term := shellAt(t)
 	term.types(binary("sbx") + " --read " + binary("probe") + " -- " + binary("probe") + " tty-wait\n")
 	term.shows("ready", 1)
 	term.types("\x1a")
 	term.shows("Stopped", 1)
 	term.types("echo back in $((40+2))\n")
 	term.shows("back in 42", 1)
-	stopped := 0
-	for _, p := range descendants(t, term.cmd.Process.Pid) {
-		if p.name == "probe" && p.state == "T" {
-			stopped++
-		}
-	}
-	if stopped == 0 {
-		t.Errorf("the target was not stopped with its launcher: %v", descendants(t, term.cmd.Process.Pid))
-	}
+	term.stopped("probe")
 	term.types("fg\n")
 	term.shows("got SIGCONT", 1)
 	term.types("\x03")

@@ -15,7 +15,7 @@ import (
 func TestFileFaults(t *testing.T) {
 	home := t.TempDir()
 	plan := planWith(t, "default", func(p *policy.Policy) {
-		for _, d := range []string{"lower/sub", "src", "kept", "upper", "work"} {
+		for _, d := range []string{"lower/sub", "src/sub", "kept", "upper", "work"} {
 			if err := os.MkdirAll(filepath.Join(home, d), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -26,7 +26,7 @@ func TestFileFaults(t *testing.T) {
 		f.Read = append(f.Read, "/shown", "/etc")
 		f.Tmpfs = []string{"/scratch"}
 		f.Overlay = []string{home + "/lower", home + "/kept"}
-		f.Directories = []string{"/own", "/usr/share"}
+		f.Directories = []string{"/own", "/shown/sub"}
 		f.Inline = map[string]string{"/own/f": "x", "/scratch/a/b/f": "y", "/etc/issue": "z"}
 		f.Symlinks = map[string]string{"/own/l": "f"}
 		f.Hide = append(f.Hide, home+"/lower/sub", "/scratch/none")

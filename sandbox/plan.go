@@ -112,13 +112,16 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// MarshalJSON is the same plan for programs.
+// MarshalJSON is the same plan for programs. A step is checked if what it finds
+// is compared with what was planned, beyond that its calls succeed: it reads
+// back what it did, or looks at what is there.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	type line struct {
-		Number int    `json:"number"`
-		In     string `json:"in"`
-		Step   string `json:"step"`
-		Kind   string `json:"kind"`
+		Number  int    `json:"number"`
+		In      string `json:"in"`
+		Step    string `json:"step"`
+		Kind    string `json:"kind"`
+		Checked bool   `json:"checked,omitempty"`
 	}
 	out := struct {
 		Policy     string   `json:"policy"`
@@ -127,11 +130,35 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
 	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
+	checks := p.checks()
 	p.steps(func(in string, s step.Step) {
 		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
-		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind})
+		_, cgroup := s.(verifyCgroup)
+		if left := checks[in]; len(left) > 0 {
+			cgroup, checks[in] = left[0], left[1:]
+		}
+		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind, cgroup})
 	})
 	return json.Marshal(out)
+}
+
+// checks says of each step in the sandbox, by where it is taken, whether its
+// calls check anything.
+func (p *Plan) checks() map[string][]bool {
+	asm, _ := p.compile(3, 4) // any two descriptors
+	all := make([]bool, len(p.Join)+len(p.Setup)+len(p.Target)+len(p.Init))
+	for i := range asm.Len() {
+		n := asm.StepOf(i)
+		all[n] = all[n] || asm.Checks(i)
+	}
+	by := make(map[string][]bool)
+	for _, part := range []struct {
+		in    string
+		steps []step.Step
+	}{{"join", p.Join}, {"setup", p.Setup}, {"target", p.Target}, {"init", p.Init}} {
+		by[part.in], all = all[:len(part.steps)], all[len(part.steps):]
+	}
+	return by
 }
 
 // NeedError is a protection or right that cannot be had.

@@ -29,16 +29,21 @@ type usageError struct{ what, hint string }
 
 func (e *usageError) Error() string { return e.what }
 
-// report prints the error and returns the exit status that it means.
-func report(err error) int {
-	code, hint := exitSandbox, hintFor(err)
-	message := err.Error()
+// outcome is the exit status that an error means, and the error in words.
+func outcome(err error) (code int, message string) {
 	var se *sandbox.StepError
 	if errors.As(err, &se) {
 		if x, ok := se.Step.(process.Exec); ok {
-			code, message = execFailed(x, se.Err)
+			return execFailed(x, se.Err)
 		}
 	}
+	return exitSandbox, err.Error()
+}
+
+// report prints the error and returns the exit status that it means.
+func report(err error) int {
+	hint := hintFor(err)
+	code, message := outcome(err)
 	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", oneLine(message))
 	if hint != "" {
 		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", oneLine(hint))

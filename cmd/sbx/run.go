@@ -40,6 +40,7 @@ type launch struct {
 	Dir     string   `short:"C" placeholder:"PATH" help:"Start in PATH."`
 	DryRun  bool     `short:"n" help:"Print the plan and run nothing."`
 	JSON    bool     `name:"json" help:"Print the plan as JSON; with --dry-run."`
+	Report  *int     `placeholder:"N" help:"When all has ended, write what held and how it ended to descriptor N, as JSON."`
 	Version bool     `help:"Print the version."`
 }
 
@@ -49,20 +50,32 @@ func (l *launch) run(target []string) (int, error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
 	}
+	if l.Report != nil && l.DryRun {
+		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
+	}
 	if err := l.checkDescriptors(); err != nil {
 		return 0, err
 	}
+	plan, exit, err := l.launch(target)
+	if l.Report != nil {
+		writeReceipt(*l.Report, plan, exit, err)
+	}
+	return exit.Code(), err
+}
+
+// launch is run after its first checks. plan is nil where it came to none.
+func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
-		return 0, err
+		return nil, exit, err
 	}
 	filters, err := programsFor(p, seccomp.Native())
 	if err != nil {
-		return 0, err
+		return nil, exit, err
 	}
 	cwd, home, err := l.where()
 	if err != nil {
-		return 0, err
+		return nil, exit, err
 	}
 	project := policy.ProjectDir(cwd, home)
 	if project != "" {
@@ -90,10 +103,10 @@ func (l *launch) run(target []string) (int, error) {
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
 	if err != nil {
-		return 0, err
+		return nil, exit, err
 	}
 	if err := l.override(p, cwd, home); err != nil {
-		return 0, err
+		return nil, exit, err
 	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD, PID: os.Getpid()}
 	t.Dir = l.start(p, cwd, home)
@@ -102,22 +115,22 @@ func (l *launch) run(target []string) (int, error) {
 	}
 	host, err := sandbox.Probe(p, t)
 	if err != nil {
-		return 0, err
+		return nil, exit, err
 	}
-	plan, err := sandbox.Build(p, filters, t, host)
-	if err != nil {
-		return 0, err
+	if plan, err = sandbox.Build(p, filters, t, host); err != nil {
+		return nil, exit, err
 	}
 	if l.DryRun {
-		return 0, l.print(plan)
+		return plan, exit, l.print(plan)
 	}
 	if err := guardBinary(plan); err != nil {
-		return 0, err
+		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", oneLine(n))
 	}
-	return supervise(plan, host)
+	exit, err = supervise(plan, host)
+	return plan, exit, err
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open
@@ -129,6 +142,11 @@ func (l *launch) checkDescriptors() error {
 		}
 	}
 	handed := sandbox.Handed(os.Environ(), os.Getpid())
+	if l.Report != nil {
+		if err := checkReceipt(*l.Report, l.KeepFD, handed); err != nil {
+			return err
+		}
+	}
 	for fd := 3; fd < 3+handed; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			return fmt.Errorf("hand over the %d sockets of LISTEN_FDS: descriptor %d: %w", handed, fd, err)
@@ -138,7 +156,7 @@ func (l *launch) checkDescriptors() error {
 }
 
 // supervise starts the plan and stays until the sandbox has ended.
-func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
+func supervise(plan *sandbox.Plan, host *sandbox.Host) (exit sandbox.Exit, err error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
@@ -146,28 +164,30 @@ func supervise(plan *sandbox.Plan, host *sandbox.Host) (int, error) {
 	// that, and drops the signal by itself unless it has a handler.
 	caught, err := signals.Catch(sandbox.Forwarded[:]...)
 	if err != nil {
-		return 0, err
+		return exit, err
 	}
 	ps, err := plan.Start()
 	host.Close()
 	if err != nil {
-		return 0, err
+		return exit, err
 	}
 	// Nobody reads from a pipe that the target has closed while we hold it,
 	// and our memory is not the target's to read, wherever it runs.
 	unix.Close(0)
 	unix.Close(1)
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return 0, fmt.Errorf("make the launcher untraceable: %w", err)
+		return exit, fmt.Errorf("make the launcher untraceable: %w", err)
 	}
-	exit, err := ps.Supervise(caught)
-	if err != nil {
-		return 0, err
+	if exit, err = ps.Supervise(caught); err != nil {
+		if failed := (*sandbox.StepError)(nil); !errors.As(err, &failed) {
+			err = &lateError{err}
+		}
+		return exit, err
 	}
 	for _, n := range exit.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", oneLine(n))
 	}
-	return exit.Code(), nil
+	return exit, nil
 }
 
 // where is the directory that the caller stands in and the caller's home,

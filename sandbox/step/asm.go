@@ -135,6 +135,10 @@ func (a *Asm) Len() int { return len(a.calls) }
 // StepOf is the index of the step that call i belongs to.
 func (a *Asm) StepOf(i int) uint32 { return a.calls[i].Step }
 
+// Checks says that call i is one whose outcome is compared with what is planned,
+// beyond that it succeeded.
+func (a *Asm) Checks(i int) bool { return a.calls[i].HasWant || a.calls[i].Op == OpCompare }
+
 // Begin starts the step with that index; its temporary slots are free again.
 func (a *Asm) Begin(index int) { a.step, a.temp = uint32(index), firstTemp }
 

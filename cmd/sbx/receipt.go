@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/sandbox"
+)
+
+// receipt is what --report writes, when nothing of the sandbox is left that
+// could change it.
+type receipt struct {
+	Receipt int    `json:"receipt"` // the version of these fields, 1
+	Sbx     string `json:"sbx"`     // sbx's own version
+	// Ran says that every step of the plan had succeeded before the target's
+	// first instruction, and that this may have been executed.
+	Ran    bool   `json:"ran"`
+	Status int    `json:"status"`           // sbx's exit status
+	Signal string `json:"signal,omitempty"` // what killed the target
+	Error  string `json:"error,omitempty"`  // why it did not run, or was ended
+	// Notes are what happened besides, such as a limit that was hit.
+	Notes []string `json:"notes,omitempty"`
+	// Plan is what --dry-run --json prints; null where there came to be none.
+	Plan *sandbox.Plan `json:"plan"`
+}
+
+// lateError is one after which the sandbox was ended, and not one of its steps.
+type lateError struct{ error }
+
+func (e *lateError) Unwrap() error { return e.error }
+
+// checkReceipt makes sure that a receipt can be written to the descriptor, and
+// by nobody inside.
+func checkReceipt(fd int, kept []int, handed int) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	switch {
+	case fd < 3 || slices.Contains(kept, fd) || fd < 3+handed:
+		return &usageError{fmt.Sprintf("report to descriptor %d: the target has it too, and could forge the receipt", fd),
+			"open another for it, as in: sbx --report 9 ... 9>receipt.json"}
+	case errors.Is(err, unix.EBADF):
+		return &usageError{fmt.Sprintf("report to descriptor %d: it is not open", fd),
+			fmt.Sprintf("open it, as in: sbx --report %d ... %[1]d>receipt.json", fd)}
+	case err != nil:
+		return fmt.Errorf("report to descriptor %d: %w", fd, err)
+	case flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_PATH != 0:
+		return fmt.Errorf("report to descriptor %d: it is not open for writing", fd)
+	}
+	return nil
+}
+
+// writeReceipt says to the descriptor how it ended; that it cannot is said on
+// standard error, since the target's status has to stay what it is.
+func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
+	r := receipt{Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Notes: exit.Notes, Plan: plan}
+	if failed != nil {
+		var late *lateError
+		r.Ran = errors.As(failed, &late)
+		r.Status, r.Error = outcome(failed)
+	} else if exit.Status.Signaled() {
+		r.Signal = unix.SignalName(exit.Status.Signal())
+	}
+	text, err := json.Marshal(r)
+	if err == nil {
+		_, err = os.NewFile(uintptr(fd), "receipt").Write(append(text, '\n'))
+	}
+	if err != nil {
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause
+		}
+		fmt.Fprintf(os.Stderr, "sbx: error: write the receipt to descriptor %d: %s\n", fd, oneLine(err.Error()))
+	}
+}
