@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,58 +22,11 @@ type bait struct {
 func layBait(t *testing.T, name ...string) *bait {
 	t.Helper()
 	b := &bait{path: filepath.Join(t.TempDir(), "bait"), abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
-	accept := func(l net.Listener, count *atomic.Int64) {
-		t.Cleanup(func() {
-			if err := l.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		go func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				count.Add(1)
-				conn.Close()
-			}
-		}()
-	}
-	// Go's listener speaks MPTCP and TCP alike.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.addr = l.Addr().String()
-	accept(l, &b.tcp)
+	b.addr = countStreams(t, "tcp", "127.0.0.1:0", &b.tcp)
 	for _, name := range []string{b.path, "@" + b.abstract} {
-		l, err := net.Listen("unix", name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		accept(l, &b.unix)
+		countStreams(t, "unix", name, &b.unix)
 	}
-	if err := os.Chmod(b.path, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.ListenPacket("udp", b.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	go func() {
-		buf := make([]byte, 1500)
-		for {
-			if _, _, err := conn.ReadFrom(buf); err != nil {
-				return
-			}
-			b.udp.Add(1)
-		}
-	}()
+	countDatagrams(t, "udp", b.addr, &b.udp)
 	return b
 }
 

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,47 +29,9 @@ func layUnixBait(t *testing.T, name string) *unixBait {
 // listen makes the sockets.
 func (b *unixBait) listen(t *testing.T, stream string, dgrams ...string) {
 	t.Helper()
-	l, err := net.Listen("unix", stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			b.came.Add(1)
-			conn.Close()
-		}
-	}()
+	countStreams(t, "unix", stream, &b.came)
 	for _, name := range dgrams {
-		conn, err := net.ListenPacket("unixgram", name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		go func() {
-			buf := make([]byte, 100)
-			for {
-				if _, _, err := conn.ReadFrom(buf); err != nil {
-					return
-				}
-				b.came.Add(1)
-			}
-		}()
-	}
-	for _, name := range append(dgrams, stream) {
-		if !strings.HasPrefix(name, "@") {
-			if err := os.Chmod(name, 0o777); err != nil {
-				t.Fatal(err)
-			}
-		}
+		countDatagrams(t, "unixgram", name, &b.came)
 	}
 }
 
