@@ -130,35 +130,29 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
 	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
-	checks := p.checks()
 	p.steps(func(in string, s step.Step) {
 		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
-		_, cgroup := s.(verifyCgroup)
-		if left := checks[in]; len(left) > 0 {
-			cgroup, checks[in] = left[0], left[1:]
-		}
-		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind, cgroup})
+		// What the keeper writes, the launcher reads back.
+		checked := in != "keeper" && in != "undo" && checks(s)
+		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind, checked})
 	})
 	return json.Marshal(out)
 }
 
-// checks says of each step in the sandbox, by where it is taken, whether its
-// calls check anything.
-func (p *Plan) checks() map[string][]bool {
-	asm, _ := p.compile(3, 4) // any two descriptors
-	all := make([]bool, len(p.Join)+len(p.Setup)+len(p.Target)+len(p.Init))
+// checks says whether any of the step's calls checks what it finds.
+func checks(s step.Step) bool {
+	if _, ok := s.(verifyCgroup); ok {
+		return true // by the launcher, without a table
+	}
+	asm := &step.Asm{Launcher: 3, Notify: 4} // any two descriptors
+	asm.Begin(0)
+	s.Compile(asm)
 	for i := range asm.Len() {
-		n := asm.StepOf(i)
-		all[n] = all[n] || asm.Checks(i)
+		if asm.Checks(i) {
+			return true
+		}
 	}
-	by := make(map[string][]bool)
-	for _, part := range []struct {
-		in    string
-		steps []step.Step
-	}{{"join", p.Join}, {"setup", p.Setup}, {"target", p.Target}, {"init", p.Init}} {
-		by[part.in], all = all[:len(part.steps)], all[len(part.steps):]
-	}
-	return by
+	return false
 }
 
 // NeedError is a protection or right that cannot be had.
