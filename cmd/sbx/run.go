@@ -77,28 +77,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err != nil {
 		return nil, exit, err
 	}
-	project := policy.ProjectDir(cwd, home)
-	if project != "" {
-		// HOME may be another's, or none, after sudo or in a service: the
-		// home by the password file is no project either.
-		own := passwdHome(os.Geteuid())
-		if real, err := filepath.EvalSymlinks(own); err == nil {
-			own = real
-		}
-		if own != "/" && policy.ProjectDir(cwd, own) == "" {
-			project = ""
-		}
-		// Nor are settings, or what has sbx's own policies and filters in it,
-		// wherever they are.
-		if policy.Settings(cwd, home) {
-			project = ""
-		}
-		for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
-			if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
-				project = ""
-			}
-		}
-	}
+	project := projectDir(cwd, home)
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
@@ -131,6 +110,32 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	}
 	exit, err = supervise(plan, host)
 	return plan, exit, err
+}
+
+// projectDir is the directory as a project, or "" where nobody means it as one
+// for standing in it.
+func projectDir(cwd, home string) string {
+	project := policy.ProjectDir(cwd, home)
+	// Settings are none, nor is what has sbx's own policies and filters in it,
+	// wherever they are.
+	if project == "" || policy.Settings(cwd, home) {
+		return ""
+	}
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
+		if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
+			return ""
+		}
+	}
+	// HOME may be another's, or none, after sudo or in a service: the home by
+	// the password file is no project either.
+	own := passwdHome(os.Geteuid())
+	if real, err := filepath.EvalSymlinks(own); err == nil {
+		own = real
+	}
+	if own != "/" && policy.ProjectDir(cwd, own) == "" {
+		return ""
+	}
+	return project
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open
@@ -176,7 +181,7 @@ func supervise(plan *sandbox.Plan, host *sandbox.Host) (exit sandbox.Exit, err e
 	unix.Close(0)
 	unix.Close(1)
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return exit, fmt.Errorf("make the launcher untraceable: %w", err)
+		return exit, &lateError{fmt.Errorf("make the launcher untraceable: %w", err)}
 	}
 	if exit, err = ps.Supervise(caught); err != nil {
 		if failed := (*sandbox.StepError)(nil); !errors.As(err, &failed) {
