@@ -97,16 +97,7 @@ time.sleep(float(sys.argv[1]))
 	if err := os.Remove(filepath.Join(dir, "up")); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(args[0], append(args[1:], "1000")...)
-	cmd.Dir, cmd.Env = dir, userEnv()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // killed
+	endedAfter(t, dir, append(args, "1000"), whenUp, syscall.SIGKILL)
 	noStrays(t)
 }
 
@@ -116,19 +107,22 @@ func policyFile(t *testing.T, policy string) string {
 	return boxedArgs(t, t.TempDir(), policy)[2]
 }
 
-// endedOne launches a target that leaves processes about in dir, and ends the
-// launcher by the signal: some time after its start, or with 0 when the target
-// is up.
-func endedOne(t *testing.T, policy string, after time.Duration, signal os.Signal) (dir string) {
+// leaving is a target that leaves processes about.
+var leaving = []string{"/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000"}
+
+// whenUp is as soon as the target has made the file up in its directory.
+const whenUp = time.Duration(-1)
+
+// endedAfter launches in dir and ends the launcher by the signal: some time
+// after its start, or whenUp.
+func endedAfter(t *testing.T, dir string, args []string, after time.Duration, signal os.Signal) {
 	t.Helper()
-	dir = t.TempDir()
-	args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); touch up; sleep 1000")
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, userEnv()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if after == 0 {
+	if after == whenUp {
 		eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
 	}
 	time.Sleep(after)
@@ -136,7 +130,6 @@ func endedOne(t *testing.T, policy string, after time.Duration, signal os.Signal
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // it was killed
-	return dir
 }
 
 // TestHostPIDDies: however the launcher ends, and at whatever moment.
@@ -146,7 +139,7 @@ func TestHostPIDDies(t *testing.T) {
 		return
 	}
 	for i := range max(8, 40/patience) {
-		after := time.Duration(0)
+		after := whenUp
 		if i >= 5 {
 			after = time.Duration(i) * 300 * time.Microsecond
 		}
@@ -154,7 +147,8 @@ func TestHostPIDDies(t *testing.T) {
 		if i == 0 {
 			signal = syscall.SIGTERM
 		}
-		dir := endedOne(t, policy, after, signal)
+		dir := t.TempDir()
+		endedAfter(t, dir, append(boxedArgs(t, dir, policy), leaving...), after, signal)
 		eventually(t, "nothing of it is left", func() bool { return len(holding(t, dir)) == 0 })
 	}
 	noStrays(t)
@@ -185,11 +179,12 @@ func TestJoinedPID(t *testing.T) {
 	}
 	noSleepers(t, link)
 	for i := range max(4, 20/patience) {
-		after := time.Duration(0)
+		after := whenUp
 		if i >= 3 {
 			after = time.Duration(i) * 600 * time.Microsecond
 		}
-		endedOne(t, policy, after, syscall.SIGKILL)
+		dir := t.TempDir()
+		endedAfter(t, dir, append(boxedArgs(t, dir, policy), leaving...), after, syscall.SIGKILL)
 		noSleepers(t, link)
 	}
 	if asRoot() {

@@ -301,16 +301,7 @@ func TestJoinedDies(t *testing.T) {
 	for range max(1, 5/patience) {
 		dir := t.TempDir()
 		args := append(boxedArgs(t, dir, policy), "/bin/sh", "-c", "setsid sleep 1000 & touch up; exec sleep 1000")
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir, cmd.Env = dir, userEnv()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the target runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // killed
+		endedAfter(t, dir, args, whenUp, syscall.SIGKILL)
 		eventually(t, "nothing of it is left", func() bool {
 			for _, p := range processes(t) {
 				if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)); err == nil && strings.HasPrefix(string(b), "sleep\x001000\x00") {
@@ -325,17 +316,7 @@ func TestJoinedDies(t *testing.T) {
 	// At any moment, also that in which the namespaces are joined.
 	for i := range max(4, 20/patience) {
 		dir := t.TempDir()
-		args := append(boxedArgs(t, dir, policy), "sleep", "1000")
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir, cmd.Env = dir, userEnv()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(i) * 400 * time.Microsecond)
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // killed
+		endedAfter(t, dir, append(boxedArgs(t, dir, policy), "sleep", "1000"), time.Duration(i)*400*time.Microsecond, syscall.SIGKILL)
 		eventually(t, "nothing of it is left", func() bool { return len(holding(t, dir)) == 0 })
 	}
 }

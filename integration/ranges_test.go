@@ -3,10 +3,10 @@ package integration
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -106,16 +106,7 @@ func TestRangesKilled(t *testing.T) {
 	layIDs(t, dir, "sbxtest:700000:1000")
 	args := append(append(withIDs(testUser), boxedArgs(t, dir, "[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0\nranges = true\n")...), "sleep", "1000")
 	for i := range max(8, 40/patience) {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir, cmd.Env = dir, userEnv()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(i) * time.Millisecond)
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // killed
+		endedAfter(t, dir, args, time.Duration(i)*time.Millisecond, syscall.SIGKILL)
 		noStrays(t)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -252,12 +251,7 @@ func insideShell(t *testing.T, sbx []string) {
 // the launcher and whatever the shell put there; a signal to the group must
 // not leave the sandbox, with Landlock or without.
 func TestTerminalGroup(t *testing.T) {
-	loose := filepath.Join(t.TempDir(), "loose.toml")
-	text := "version = 1\nsummary = \"no Landlock\"\nextends = [\"default\"]\n[process]\nlandlock = \"off\"\n[expect]\n"
-	if err := os.WriteFile(loose, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, policy := range []string{"default", loose} {
+	for _, policy := range []string{"default", ownPolicyFile(t, "extends = [\"default\"]\n[process]\nlandlock = \"off\"")} {
 		for _, signal := range []string{"KILL", "TERM"} {
 			term := atTerminal(t, "/bin/sh", "-c", `"$0" --policy "$1" -- sh -c "trap '' TERM; kill -`+signal+` 0; kill -9 \$\$"; echo outside $?`, binary("sbx"), policy)
 			term.shows("outside 137", 1)

@@ -150,6 +150,28 @@ func TestKeeper(t *testing.T) {
 	}
 }
 
+// failKeeper runs the plan, with call i of its keeper's made to fail with EPERM
+// if it is one that can.
+func failKeeper(plan *Plan, i int) (exit Exit, applied bool, err error) {
+	defer func() { keeperFault = nil }()
+	keeperFault = func(tab *step.Table) {
+		for j := range tab.Calls {
+			if c := &tab.Calls[j]; c.Op == step.OpRetry {
+				c.Arg[3] = 5 // not half a minute, where what is below stays
+			}
+		}
+		if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpRetry {
+			c.Op, c.Arg[0], c.Slots, applied = step.OpFail, uintptr(unix.EPERM), 0, true
+		}
+	}
+	ps, err := plan.Start()
+	if err != nil {
+		return exit, applied, err
+	}
+	exit, err = ps.Wait()
+	return exit, applied, err
+}
+
 // TestKeeperFaults makes each call of the keeper fail. What fails before the
 // start is a refusal that names the step, and what fails in the undoing is
 // told; what can be undone is.
@@ -168,19 +190,8 @@ func TestKeeperFaults(t *testing.T) {
 	k := &keeper{plan: plan}
 	asm := plan.compileKeeper(k, 999)
 	marker := filepath.Join(workDir(plan), "ran")
-	defer func() { keeperFault = nil }()
 	for i := range asm.Len() {
-		applied := false
-		keeperFault = func(tab *step.Table) {
-			if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpRetry {
-				c.Op, c.Arg[0], c.Slots, applied = step.OpFail, uintptr(unix.EPERM), 0, true
-			}
-		}
-		ps, err := plan.Start()
-		var exit Exit
-		if err == nil {
-			exit, err = ps.Wait()
-		}
+		exit, applied, err := failKeeper(plan, i)
 		_, statErr := os.Stat(marker)
 		os.Remove(marker)
 		switch undo := i >= k.undoAt; {

@@ -279,24 +279,8 @@ func TestCgroupSweep(t *testing.T) {
 	plan.Prepare = append(plan.Prepare, l)
 	k := &keeper{plan: plan}
 	calls := plan.compileKeeper(k, 999).Len()
-	defer func() { keeperFault = nil }()
 	for i := range calls {
-		applied := false
-		keeperFault = func(tab *step.Table) {
-			for j := range tab.Calls {
-				if c := &tab.Calls[j]; c.Op == step.OpRetry {
-					c.Arg[3] = 5 // not half a minute, where what is below stays
-				}
-			}
-			if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpRetry {
-				c.Op, c.Arg[0], c.Slots, applied = step.OpFail, uintptr(unix.EPERM), 0, true
-			}
-		}
-		ps, err := plan.Start()
-		var exit Exit
-		if err == nil {
-			exit, err = ps.Wait()
-		}
+		exit, applied, err := failKeeper(plan, i)
 		undo := i >= k.undoAt
 		if applied && !undo && !errors.Is(err, unix.EPERM) || (!applied || undo) && err != nil {
 			t.Errorf("call %d: %v", i, err)

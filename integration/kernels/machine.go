@@ -50,14 +50,14 @@ func (m machine) boot(ctx context.Context, name, dir string, d disks) (results [
 	if err := os.MkdirAll(cache+"/log", 0o755); err != nil {
 		return nil, "", 0, err
 	}
-	log := filepath.Join(cache, "log", name+".console")
+	log, watched := filepath.Join(cache, "log", name+".console"), filepath.Join(cache, "log", name+".reports")
 	// Not truncated but new: somebody may have linked the cache.
-	for _, old := range []string{log, strings.TrimSuffix(log, ".console") + ".reports"} {
+	for _, old := range []string{log, watched} {
 		if err := os.RemoveAll(old); err != nil {
 			return nil, "", 0, err
 		}
 	}
-	watch, err := os.Create(filepath.Join(cache, "log", name+".reports"))
+	watch, err := os.Create(watched)
 	if err != nil {
 		return nil, "", 0, err
 	}
