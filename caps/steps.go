@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Bounding empties the bounding set but for Keep. Linux 2.6.25, prctl(2).

@@ -3,7 +3,9 @@ package ns
 import (
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/text"
+
+	"sbx/internal/step"
 )
 
 // What is hidden is covered by an empty file or directory without any mode
@@ -48,7 +50,7 @@ type Hide struct {
 	Cover step.Slot
 }
 
-func (h Hide) String() string { return "hide " + step.Quote(h.Path) }
+func (h Hide) String() string { return "hide " + text.Quote(h.Path) }
 
 // Compile puts a clone of the cover over the path.
 func (h Hide) Compile(a *step.Asm) {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Join enters an existing namespace (setns(2)). FD is it, opened and looked at
@@ -21,7 +23,7 @@ type Join struct {
 }
 
 func (j Join) String() string {
-	return fmt.Sprintf("join %s namespace %s", j.Kind, step.Quote(j.Path))
+	return fmt.Sprintf("join %s namespace %s", j.Kind, text.Quote(j.Path))
 }
 
 // Compile enters it and reads back, below step.SlotProc, where it has got to.

@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // All mounts are made by the mount API of Linux 5.2 (fsopen(2), open_tree(2),
@@ -56,7 +58,7 @@ type Dir struct {
 }
 
 func (d Dir) String() string {
-	s := "make directory " + step.Quote(d.Path)
+	s := "make directory " + text.Quote(d.Path)
 	if d.Mode != 0o755 {
 		s += fmt.Sprintf(", mode %04o", d.Mode)
 	}
@@ -71,7 +73,7 @@ func (d Dir) Compile(a *step.Asm) {
 // File makes an empty file on our own tmpfs, for something to be mounted on.
 type File struct{ Path string }
 
-func (f File) String() string { return fmt.Sprintf("make empty file %s", step.Quote(f.Path)) }
+func (f File) String() string { return fmt.Sprintf("make empty file %s", text.Quote(f.Path)) }
 
 // Compile is one mknodat(2), which needs no descriptor.
 func (f File) Compile(a *step.Asm) {
@@ -82,7 +84,7 @@ func (f File) Compile(a *step.Asm) {
 type Symlink struct{ Target, Path string }
 
 func (l Symlink) String() string {
-	return fmt.Sprintf("make symlink %s to %s", step.Quote(l.Path), step.Quote(l.Target))
+	return fmt.Sprintf("make symlink %s to %s", text.Quote(l.Path), text.Quote(l.Target))
 }
 
 // Compile is one symlinkat(2).
@@ -111,12 +113,12 @@ type Bind struct {
 }
 
 func (b Bind) String() string {
-	s := "bind " + step.Quote(b.Source)
+	s := "bind " + text.Quote(b.Source)
 	if b.Via != "" {
-		s += ", which " + step.Quote(b.Via) + " leads to,"
+		s += ", which " + text.Quote(b.Via) + " leads to,"
 	}
 	if b.Dest != b.Source {
-		s += " at " + step.Quote(b.Dest)
+		s += " at " + text.Quote(b.Dest)
 	}
 	switch {
 	case b.Device:
@@ -172,9 +174,9 @@ type Tmpfs struct {
 }
 
 func (t Tmpfs) String() string {
-	s := fmt.Sprintf("mount a private tmpfs at %s, mode %04o", step.Quote(t.Path), t.Mode)
+	s := fmt.Sprintf("mount a private tmpfs at %s, mode %04o", text.Quote(t.Path), t.Mode)
 	if t.ReadOnly {
-		s = fmt.Sprintf("mount an empty directory at %s, mode %04o", step.Quote(t.Path), t.Mode)
+		s = fmt.Sprintf("mount an empty directory at %s, mode %04o", text.Quote(t.Path), t.Mode)
 	}
 	if t.Size != "" {
 		s += ", size " + t.Size
@@ -242,7 +244,7 @@ func (Devpts) Compile(a *step.Asm) {
 // below stays as it is.
 type Seal struct{ Path string }
 
-func (s Seal) String() string { return "make " + step.Quote(s.Path) + " read-only" }
+func (s Seal) String() string { return "make " + text.Quote(s.Path) + " read-only" }
 
 // Compile is one mount_setattr(2).
 func (s Seal) Compile(a *step.Asm) {
@@ -295,7 +297,7 @@ func (d Detach) Compile(a *step.Asm) {
 	}
 	stat(".", here)
 	stat("..", up)
-	a.Equal(here.At(idAt), up.At(idAt), 8)
+	a.Same(here.At(idAt), up.At(idAt), 8)
 }
 
 func rel(path string) string {

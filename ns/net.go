@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Loopback brings the new network namespace's "lo" up; 127.0.0.1 and ::1 come

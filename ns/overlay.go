@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Layer is a directory of the outside that becomes part of an overlay.
@@ -59,12 +61,12 @@ type Overlay struct {
 }
 
 func (o Overlay) String() string {
-	s := "overlay " + step.Quote(o.Lower.Path)
+	s := "overlay " + text.Quote(o.Lower.Path)
 	if o.Path != o.Lower.Path {
-		s += " at " + step.Quote(o.Path)
+		s += " at " + text.Quote(o.Path)
 	}
 	if o.Upper.Path != "" {
-		s += ", changes go to " + step.Quote(o.Upper.Path)
+		s += ", changes go to " + text.Quote(o.Upper.Path)
 	} else {
 		s += ", changes are thrown away"
 		if o.Size != "" {

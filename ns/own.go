@@ -3,9 +3,11 @@ package ns
 import (
 	"fmt"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // stage is where a file system of ours is attached for the few calls that
@@ -34,7 +36,7 @@ func strike(a *step.Asm, fs step.Slot, cover step.Slot) {
 type Content struct{ Path, Text string }
 
 func (c Content) String() string {
-	return fmt.Sprintf("make file %s of %d bytes", step.Quote(c.Path), len(c.Text))
+	return fmt.Sprintf("make file %s of %d bytes", text.Quote(c.Path), len(c.Text))
 }
 
 // Compile makes and fills it.
@@ -60,7 +62,7 @@ type Over struct {
 }
 
 func (o Over) String() string {
-	return fmt.Sprintf("mount a file of %d bytes over %s", len(o.Text), step.Quote(o.Path))
+	return fmt.Sprintf("mount a file of %d bytes over %s", len(o.Text), text.Quote(o.Path))
 }
 
 // Compile gives the file a file system of its own, so that it has a name and
@@ -90,7 +92,7 @@ func (o Over) Compile(a *step.Asm) {
 // can rename it, and with it what is mounted further below.
 type Pin struct{ Path string }
 
-func (p Pin) String() string { return "keep " + step.Quote(p.Path) + " from being renamed" }
+func (p Pin) String() string { return "keep " + text.Quote(p.Path) + " from being renamed" }
 
 // Compile clones what is mounted there, with all that is mounted below by now,
 // which would be covered otherwise, and puts it over itself.

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Extent is a line of an id map: Count ids from Inside on are those from

@@ -3,7 +3,9 @@ package ns
 import (
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/text"
+
+	"sbx/internal/step"
 )
 
 // NoUsers allows no user namespaces below the new one, whoever asks: its own
@@ -19,7 +21,7 @@ func (NoUsers) Compile(a *step.Asm) { write(a, "sys/user/max_user_namespaces", "
 // Hostname names the new UTS namespace.
 type Hostname struct{ Name string }
 
-func (h Hostname) String() string { return "set the hostname " + step.Quote(h.Name) }
+func (h Hostname) String() string { return "set the hostname " + text.Quote(h.Name) }
 
 // Compile is one sethostname(2).
 func (h Hostname) Compile(a *step.Asm) {

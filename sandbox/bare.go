@@ -5,13 +5,15 @@ import (
 	"path"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
-	"sbx/sandbox/step"
 )
 
 // bare are the walls around files without a mount namespace of our own: the
@@ -62,7 +64,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 			src := h.Files[name]
 			switch {
 			case src.Err != nil:
-				return nil, fmt.Errorf("look at %s: %w", step.Quote(name), src.Err)
+				return nil, fmt.Errorf("look at %s: %w", text.Quote(name), src.Err)
 			case src.Mode == 0 && name != say:
 				continue
 			case src.Mode == 0:
@@ -91,9 +93,9 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 	}
 	switch {
 	case !path.IsAbs(t.Dir):
-		return nil, fmt.Errorf("start in %s: not an absolute path", step.Quote(t.Dir))
+		return nil, fmt.Errorf("start in %s: not an absolute path", text.Quote(t.Dir))
 	case !shown && t.Dir != "/":
-		return nil, &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", step.Quote(t.Dir)),
+		return nil, &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(t.Dir)),
 			Hint: "show it with --read or --write, or start elsewhere with --dir"}
 	}
 	return rules, nil

@@ -4,10 +4,10 @@ import (
 	"slices"
 	"testing"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
-	"sbx/sandbox/step"
 )
 
 // BenchmarkStart times launches with parts of the plan left out, to see what

@@ -5,15 +5,17 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/cgroup"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 
@@ -53,7 +55,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	env, listen := environment(p, t)
 	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && spaces.has(ns.Net) {
-		return nil, &NeedError{What: "reach the notify socket " + step.Quote(s) + ": an abstract socket belongs to the host's network",
+		return nil, &NeedError{What: "reach the notify socket " + text.Quote(s) + ": an abstract socket belongs to the host's network",
 			Hint: "use --net host, or take NOTIFY_SOCKET out of the environment"}
 	}
 	exec, err := execStep(t, env)
@@ -244,7 +246,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	add(to, walls...)
 	if h.HideCut != "" {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, step.Quote(h.HideCut)))
+		plan.Notes = append(plan.Notes, fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", hideLimit, text.Quote(h.HideCut)))
 	}
 	add(to, caps.Reduce{Keep: keep, Inherit: ambient, Who: "target"})
 	// After all that opens any but the directory, which is closed at once

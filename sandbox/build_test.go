@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

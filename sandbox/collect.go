@@ -8,11 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // collect reads the policy's lists. Of two that name one path the more
@@ -41,7 +42,7 @@ func (v *view) collect(p *policy.Policy, keep caps.Set) error {
 				source := cmp.Or(e.from, name)
 				e.src = v.host.Files[source]
 				if e.src.Err != nil {
-					return fmt.Errorf("look at %s: %w", step.Quote(source), e.src.Err)
+					return fmt.Errorf("look at %s: %w", text.Quote(source), e.src.Err)
 				}
 				if e.src.Mode == 0 {
 					if e.optional {
@@ -112,13 +113,13 @@ func (h *Host) writable(name string, f File, keep caps.Set) error {
 	const ownWay = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID // past the mode bits, or to another user
 	switch {
 	case f.NoWrite != nil:
-		return &NeedError{What: fmt.Sprintf("let the target write to %s: %v", step.Quote(name), f.NoWrite),
+		return &NeedError{What: fmt.Sprintf("let the target write to %s: %v", text.Quote(name), f.NoWrite),
 			Hint: "start sbx where you may write, or use a policy that only reads, such as default"}
 	case h.UID != 0 || keep&ownWay != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
 		f.UID == 0 && f.Perm&0o200 != 0, f.UID != 0 && f.GID == uint32(h.GID) && f.Perm&0o020 != 0, f.Perm&0o002 != 0:
 		return nil
 	}
-	return &NeedError{What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", step.Quote(name), f.UID),
+	return &NeedError{What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", text.Quote(name), f.UID),
 		Hint: fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID)}
 }
 
@@ -127,7 +128,7 @@ func (h *Host) writable(name string, f File, keep caps.Set) error {
 type MissingError struct{ Path string }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("show %s: no such file or directory", step.Quote(e.Path))
+	return fmt.Sprintf("show %s: no such file or directory", text.Quote(e.Path))
 }
 
 // Unwrap makes it an ENOENT.

@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // hideAll covers what the policy hides and the sockets that it does not name.
@@ -36,11 +37,11 @@ func (v *view) hideAll(p *policy.Policy) error {
 			switch {
 			case i > 0 && (source == "" || source == name):
 			case f.Err != nil:
-				return fmt.Errorf("look at %s, which is to be hidden: %w", step.Quote(source), f.Err)
+				return fmt.Errorf("look at %s, which is to be hidden: %w", text.Quote(source), f.Err)
 			case f.Mode != 0:
 				hidden = append(hidden, Hidden{f.Real, f.Dir(), f.id()})
 			case s == name && len(v.places(cmp.Or(f.Real, source))) > 0:
-				return &NeedError{What: fmt.Sprintf("hide %s: it is not there, and would be shown once somebody makes it", step.Quote(name)),
+				return &NeedError{What: fmt.Sprintf("hide %s: it is not there, and would be shown once somebody makes it", text.Quote(name)),
 					Hint: `put a ? in front to hide it only if it is there: "?` + name + `"`}
 			}
 		}
@@ -80,7 +81,7 @@ func isSource(p *policy.Policy, real string) bool {
 func (v *view) absent(name string) error {
 	k, ok := v.made[name]
 	if _, policys := v.policy.Files.Symlinks[name]; ok && k == linkKind && policys {
-		return &NeedError{What: fmt.Sprintf("hide %s: it is a symbolic link of the policy's own", step.Quote(name)), Hint: "hide what it leads to"}
+		return &NeedError{What: fmt.Sprintf("hide %s: it is a symbolic link of the policy's own", text.Quote(name)), Hint: "hide what it leads to"}
 	}
 	up, upKind := v.above(name)
 	if ok || upKind.shown() {

@@ -6,12 +6,14 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
-	"sbx/sandbox/step"
 )
 
 // domain is the target's Landlock domain: the policy's files once more, its
@@ -84,7 +86,7 @@ func ports(n policy.Network) ([]step.Step, error) {
 		for _, name := range names {
 			port, err := strconv.ParseUint(name, 10, 16)
 			if err != nil {
-				return fmt.Errorf("allow TCP port %s: not a number from 0 to 65535", step.Quote(name))
+				return fmt.Errorf("allow TCP port %s: not a number from 0 to 65535", text.Quote(name))
 			}
 			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == uint16(port) })
 			if i < 0 {

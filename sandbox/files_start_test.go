@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // TestFileFaults makes every single call of the steps that a plain policy does

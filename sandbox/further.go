@@ -7,10 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // lookFurther looks at what else than the lists' own paths the policy needs:
@@ -80,7 +81,7 @@ func (h *Host) lookDescriptor(number string) File {
 		return File{Err: err}
 	}
 	if unix.Lstat(name, &there) != nil || identity(&st) != identity(&there) || name[0] != '/' {
-		return File{Err: &NeedError{What: "no path leads to it: " + step.Quote(name),
+		return File{Err: &NeedError{What: "no path leads to it: " + text.Quote(name),
 			Hint: "a file that was removed, a pipe, or a file of another mount namespace cannot be shown; files.inline can"}}
 	}
 	f := h.look(name)

@@ -10,11 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // hideLimit bounds how many directory entries are looked at for patterns.
@@ -126,7 +127,7 @@ func (s *search) walk(dir string) error {
 		return nil // a single file, shown by name
 	}
 	if err != nil {
-		return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(dir), err)
+		return fmt.Errorf("look for secrets to hide in %s: %w", text.Quote(dir), err)
 	}
 	defer unix.Close(root)
 	buf := make([]byte, 16384)
@@ -151,9 +152,9 @@ func (s *search) walk(dir string) error {
 		}
 		switch {
 		case err != nil:
-			return fmt.Errorf("look for secrets to hide in %s: %w", step.Quote(path.Join(dir, rel)), err)
+			return fmt.Errorf("look for secrets to hide in %s: %w", text.Quote(path.Join(dir, rel)), err)
 		case s.cut && !s.optional:
-			return fmt.Errorf("look for secrets to hide in %s: more than %d files", step.Quote(dir), hideLimit)
+			return fmt.Errorf("look for secrets to hide in %s: more than %d files", text.Quote(dir), hideLimit)
 		case s.cut:
 			return nil
 		}

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"strconv"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // Space is a namespace that a policy names by a path: open, and looked at.
@@ -73,11 +74,11 @@ func (h *Host) joinStep(kind ns.Set, path string) (ns.Join, error) {
 	s, ok := h.Spaces[path]
 	switch {
 	case !ok:
-		return ns.Join{}, fmt.Errorf("join %s namespace %s: it was not looked at", kind, step.Quote(path))
+		return ns.Join{}, fmt.Errorf("join %s namespace %s: it was not looked at", kind, text.Quote(path))
 	case s.Err != nil:
-		return ns.Join{}, fmt.Errorf("join %s namespace %s: %w", kind, step.Quote(path), s.Err)
+		return ns.Join{}, fmt.Errorf("join %s namespace %s: %w", kind, text.Quote(path), s.Err)
 	case s.Kind != kind:
-		return ns.Join{}, fmt.Errorf("join %s namespace %s: it is a %s namespace", kind, step.Quote(path), s.Kind)
+		return ns.Join{}, fmt.Errorf("join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
 	return ns.Join{Kind: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
 }

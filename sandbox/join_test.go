@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policies"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // spaceOf starts a process in namespaces of its own and returns its /proc/PID/ns.

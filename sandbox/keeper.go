@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // keeper is a process of ours outside the sandbox, there only if something has

@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // modules asks which of the security modules that the policy names are there.
@@ -63,14 +65,14 @@ func labels(p *policy.Policy, h *Host) ([]step.Step, error) {
 	var steps []step.Step
 	if name := p.Process.AppArmor; name != "" {
 		if h.AppArmor == "" {
-			return nil, &NeedError{What: "execute under AppArmor profile " + step.Quote(name) + ": AppArmor is not on in this kernel",
+			return nil, &NeedError{What: "execute under AppArmor profile " + text.Quote(name) + ": AppArmor is not on in this kernel",
 				Hint: "boot with apparmor in the lsm= list, or take apparmor out of the policy's [process]"}
 		}
 		free := h.AppArmor == "unconfined" || strings.HasSuffix(h.AppArmor, " (unconfined)")
 		steps = append(steps, process.Label{Module: "AppArmor", Name: name, Stack: !free})
 	}
 	if name := p.Process.SELinux; name != "" {
-		what := "execute under SELinux context " + step.Quote(name) + ": "
+		what := "execute under SELinux context " + text.Quote(name) + ": "
 		switch {
 		case h.SELinux == "":
 			return nil, &NeedError{What: what + "SELinux is not on in this kernel",

@@ -6,14 +6,16 @@ import (
 	"strings"
 	"time"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/cgroup"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // held is how the policy's limits are held.
@@ -182,7 +184,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	}
 	if place.Have != 0 {
 		if s.new&ns.Mount == 0 {
-			return &NeedError{What: "hold limits by a cgroup: in a mount namespace that is not its own the target could write to " + step.Quote(place.Path),
+			return &NeedError{What: "hold limits by a cgroup: in a mount namespace that is not its own the target could write to " + text.Quote(place.Path),
 				Hint: "say mount = \"new\" in the policy's [namespaces]"}
 		}
 		if err := guarded(p, place.Path); err != nil {
@@ -274,7 +276,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 		default:
 			use |= cgroup.IO | cgroup.Memory
 			for _, d := range h.Disks {
-				limit(fmt.Sprintf("reading and writing to %s a second on %s", io.value, step.Quote(d.Name)), "io.max",
+				limit(fmt.Sprintf("reading and writing to %s a second on %s", io.value, text.Quote(d.Name)), "io.max",
 					fmt.Sprintf("%d:%d rbps=%d wbps=%d", d.Major, d.Minor, n, n))
 			}
 		}
@@ -345,7 +347,7 @@ func cgroupHint(h *Host, must cgroup.Set) string {
 // shown for reading.
 func guarded(p *policy.Policy, place string) error {
 	const mount = "/sys/fs/cgroup"
-	no := &NeedError{What: "hold limits by a cgroup: the policy lets the target write to " + step.Quote(place), Hint: `add "/sys" to the policy's files.read`}
+	no := &NeedError{What: "hold limits by a cgroup: the policy lets the target write to " + text.Quote(place), Hint: `add "/sys" to the policy's files.read`}
 	read := ""
 	for _, s := range p.Files.Read {
 		if s = strings.TrimPrefix(s, "?"); policy.Within(mount, s) && len(s) > len(read) {

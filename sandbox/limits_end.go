@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/sandbox/cgroup"
-	"sbx/sandbox/step"
 )
 
 // verifyCgroup is the launcher's look at what the keeper has made.

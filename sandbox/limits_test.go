@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policy"
 	"sbx/sandbox/cgroup"
-	"sbx/sandbox/step"
 )
 
 // TestLimits: what holds a limit, on machines on paper. A limit that nothing

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
-	"sbx/sandbox/step"
 )
 
 // devices are bound one by one; all else in /dev is ours.
@@ -38,7 +40,7 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 	if s := notifySocket(t.Env); strings.HasPrefix(s, "/") {
 		f := h.Files[s]
 		if f.Mode != unix.S_IFSOCK {
-			return nil, nil, fmt.Errorf("show the notify socket %s: no such socket", step.Quote(s))
+			return nil, nil, fmt.Errorf("show the notify socket %s: no such socket", text.Quote(s))
 		}
 		v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f})
 		v.named = append(v.named, f.Real) // the caller's, for the target

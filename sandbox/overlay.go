@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // layers are where the changes of an overlay are kept.
@@ -19,20 +20,20 @@ func (v *view) layers(e *entry, o policy.PathOptions) error {
 		f := v.host.Files[name]
 		switch {
 		case name == "":
-			return fmt.Errorf("overlay %s: files.path names one of upper and work, which go together", step.Quote(e.path))
+			return fmt.Errorf("overlay %s: files.path names one of upper and work, which go together", text.Quote(e.path))
 		case f.Err != nil:
-			return fmt.Errorf("look at %s: %w", step.Quote(name), f.Err)
+			return fmt.Errorf("look at %s: %w", text.Quote(name), f.Err)
 		case f.Mode == 0:
-			return fmt.Errorf("overlay %s: keep changes in %s: %w", step.Quote(e.path), step.Quote(name), unix.ENOENT)
+			return fmt.Errorf("overlay %s: keep changes in %s: %w", text.Quote(e.path), text.Quote(name), unix.ENOENT)
 		case !f.Dir():
-			return fmt.Errorf("overlay %s: keep changes in %s: %w", step.Quote(e.path), step.Quote(name), unix.ENOTDIR)
+			return fmt.Errorf("overlay %s: keep changes in %s: %w", text.Quote(e.path), text.Quote(name), unix.ENOTDIR)
 		case f.NoWrite != nil:
-			return fmt.Errorf("overlay %s: keep changes in %s: %w", step.Quote(e.path), step.Quote(name), f.NoWrite)
+			return fmt.Errorf("overlay %s: keep changes in %s: %w", text.Quote(e.path), text.Quote(name), f.NoWrite)
 		}
 		e.layers[i] = f
 	}
 	if a, b := e.layers[0], e.layers[1]; a.Major != b.Major || a.Minor != b.Minor || policy.Within(a.Real, b.Real) || policy.Within(b.Real, a.Real) {
-		return &NeedError{What: fmt.Sprintf("overlay %s: upper and work must be two directories of one file system, neither in the other", step.Quote(e.path)),
+		return &NeedError{What: fmt.Sprintf("overlay %s: upper and work must be two directories of one file system, neither in the other", text.Quote(e.path)),
 			Hint: "make them side by side: mkdir upper work"}
 	}
 	return nil
@@ -58,14 +59,14 @@ func layer(f File) ns.Layer {
 // one file system as a layer, without what is mounted in it; what that covers
 // would be shown instead.
 func checkOverlay(e entry) error {
-	name := step.Quote(e.path)
+	name := text.Quote(e.path)
 	switch {
 	case e.path == "/":
 		return &NeedError{What: "overlay /: not possible", Hint: "overlay the directories in it that are to be written"}
 	case !e.src.Dir():
 		return fmt.Errorf("overlay %s: %w", name, unix.ENOTDIR)
 	case e.src.Mounted != "":
-		return &NeedError{What: fmt.Sprintf("overlay %s: %s is mounted in it, which an overlay cannot include", name, step.Quote(e.src.Mounted)),
+		return &NeedError{What: fmt.Sprintf("overlay %s: %s is mounted in it, which an overlay cannot include", name, text.Quote(e.src.Mounted)),
 			Hint: "overlay directories beside it"}
 	}
 	return nil
@@ -89,7 +90,7 @@ func (h *Host) lookOverlays(p *policy.Policy) error {
 		}
 		var st unix.Statfs_t
 		if err := unix.Fstatfs(f.FD, &st); err != nil {
-			return fmt.Errorf("look at the file system of %s: %w", step.Quote(source), err)
+			return fmt.Errorf("look at the file system of %s: %w", text.Quote(source), err)
 		}
 		f.NoExec = st.Flags&unix.ST_NOEXEC != 0
 		for _, m := range mounts {

@@ -8,11 +8,13 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // options takes in what the policy says of the entry in files.path. An option
@@ -28,18 +30,18 @@ func (v *view) options(e *entry, o policy.PathOptions) error {
 		{o.Size != "" && (e.kind != tmpfsKind && e.kind != overlayKind || keeps), "size"},
 		{o.Mode != "" && !own, "mode"}, {keeps && e.kind != overlayKind, "upper and work"}} {
 		if x.said {
-			return fmt.Errorf("hold files.path of %s: %s does not go with what it is", step.Quote(e.path), x.key)
+			return fmt.Errorf("hold files.path of %s: %s does not go with what it is", text.Quote(e.path), x.key)
 		}
 	}
 	if o.Mode != "" {
 		mode, err := strconv.ParseUint(o.Mode, 8, 32)
 		if err != nil || mode > 0o1777 {
-			return fmt.Errorf("make %s with mode %s: not an octal number of at most 1777", step.Quote(e.path), step.Quote(o.Mode))
+			return fmt.Errorf("make %s with mode %s: not an octal number of at most 1777", text.Quote(e.path), text.Quote(o.Mode))
 		}
 		e.mode = uint32(mode)
 	}
 	if err := checkSize(o.Size); err != nil {
-		return fmt.Errorf("bound %s: %w", step.Quote(e.path), err)
+		return fmt.Errorf("bound %s: %w", text.Quote(e.path), err)
 	}
 	if keeps {
 		return v.layers(e, o)
@@ -51,7 +53,7 @@ func (v *view) options(e *entry, o policy.PathOptions) error {
 func checkSize(s string) error {
 	digits := strings.TrimRight(s, "KMGTkmgt")
 	if n, err := strconv.ParseUint(digits, 10, 64); s != "" && (err != nil || n == 0 || len(s)-len(digits) > 1) {
-		return fmt.Errorf("size %s is not a number of bytes with K, M, G or T behind", step.Quote(s))
+		return fmt.Errorf("size %s is not a number of bytes with K, M, G or T behind", text.Quote(s))
 	}
 	return nil
 }
@@ -65,7 +67,7 @@ func (v *view) own(p *policy.Policy, seen map[string]bool) error {
 			}
 		}
 		if seen[e.path] || e.path == "/" || notFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || notFalse(p.Files.Dev) && ofDev(e.path) {
-			return &NeedError{What: fmt.Sprintf("make %s: something else is there already", step.Quote(e.path)),
+			return &NeedError{What: fmt.Sprintf("make %s: something else is there already", text.Quote(e.path)),
 				Hint: "name it once in the policy's [files]; /, /proc and /dev have their own"}
 		}
 		seen[e.path] = true
@@ -85,7 +87,7 @@ func (v *view) own(p *policy.Policy, seen map[string]bool) error {
 	}
 	for name, to := range p.Files.Symlinks {
 		if to == "" || len(to) >= unix.PathMax || strings.IndexByte(to, 0) >= 0 {
-			return fmt.Errorf("make symlink %s: %s is no path", step.Quote(name), step.Quote(to))
+			return fmt.Errorf("make symlink %s: %s is no path", text.Quote(name), text.Quote(to))
 		}
 		if err := add(entry{path: name, kind: linkKind, text: to}); err != nil {
 			return err
@@ -120,7 +122,7 @@ func (v *view) placeOwn(e entry) error {
 		return v.placeOver(e)
 	}
 	if _, ok := v.made[e.path]; ok {
-		return fmt.Errorf("make %s: something of ours is there already", step.Quote(e.path))
+		return fmt.Errorf("make %s: something of ours is there already", text.Quote(e.path))
 	}
 	if err := v.parents(e.path); err != nil {
 		return err
@@ -145,8 +147,8 @@ func (v *view) placeOwn(e entry) error {
 // placeOver places an entry of our own in what is shown of the outside.
 func (v *view) placeOver(e entry) error {
 	if e.kind == linkKind {
-		return &NeedError{What: fmt.Sprintf("make symlink %s: it lies in what is shown of the outside, where nothing is made", step.Quote(e.path)),
-			Hint: "make it outside, or show less than " + step.Quote(path.Dir(e.path))}
+		return &NeedError{What: fmt.Sprintf("make symlink %s: it lies in what is shown of the outside, where nothing is made", text.Quote(e.path)),
+			Hint: "make it outside, or show less than " + text.Quote(path.Dir(e.path))}
 	}
 	f, err := v.spot(e)
 	if err != nil || f.Mode == 0 {
@@ -170,23 +172,23 @@ func (v *view) placeOver(e entry) error {
 // shown of it: the entry must be the like of it, and it no link, which was
 // somebody else's idea. The zero File means that the entry may be left out.
 func (v *view) spot(e entry) (File, error) {
-	what, source := step.Quote(e.path), v.host.origin(v.policy, e.path, false)
+	what, source := text.Quote(e.path), v.host.origin(v.policy, e.path, false)
 	f := v.host.Files[source]
 	dir := e.src.Dir() || e.kind == dirKind || e.kind == tmpfsKind
 	switch {
 	case f.Err != nil:
-		return f, fmt.Errorf("look at %s, where %s is to be placed: %w", step.Quote(source), what, f.Err)
+		return f, fmt.Errorf("look at %s, where %s is to be placed: %w", text.Quote(source), what, f.Err)
 	case f.Mode == 0 && e.optional:
 	case f.Mode == 0:
-		return f, &NeedError{What: fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the outside", what, step.Quote(source)),
-			Hint: "make it outside first, or show less than " + step.Quote(path.Dir(e.path))}
+		return f, &NeedError{What: fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the outside", what, text.Quote(source)),
+			Hint: "make it outside first, or show less than " + text.Quote(path.Dir(e.path))}
 	case f.Real != source:
-		return f, &NeedError{What: fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, step.Quote(f.Real)),
+		return f, &NeedError{What: fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
 			Hint: "name what it leads to"}
 	case f.Dir() && !dir:
-		return f, &NeedError{What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, step.Quote(source)), Hint: "name a file in it"}
+		return f, &NeedError{What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Hint: "name a file in it"}
 	case !f.Dir() && dir:
-		return f, &NeedError{What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, step.Quote(source)), Hint: "name the directory that the file is in"}
+		return f, &NeedError{What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)), Hint: "name the directory that the file is in"}
 	}
 	return f, nil
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"strings"
 
+	"sbx/internal/text"
+
+	"sbx/internal/step"
 	"sbx/ns"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 
@@ -100,7 +102,7 @@ func (n namespacesStep) Compile(a *step.Asm) { a.Enter(n.flags()) }
 // String is the plan for people, a step a line: what --dry-run prints.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "plan of policy %s\n", step.Quote(p.Name))
+	fmt.Fprintf(&b, "plan of policy %s\n", text.Quote(p.Name))
 	n := 0
 	p.steps(func(in string, s step.Step) {
 		n++

@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // Sub are the ranges of ids that the system lets the caller use: /etc/subuid
@@ -68,16 +70,16 @@ func (h *Host) ranges() (s Sub) {
 
 // parseSub reads the caller's lines of a file, by login name or number. own is
 // the id that is mapped besides.
-func parseSub(file, text, login string, uid, own int) (list []ns.Extent, err error) {
+func parseSub(file, content, login string, uid, own int) (list []ns.Extent, err error) {
 	n := 0
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(content) {
 		n++
 		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
 		if f[0] == "" || f[0] != login && f[0] != strconv.Itoa(uid) {
 			continue
 		}
 		bad := func(why string) error {
-			return fmt.Errorf("map ranges of ids: %s:%d: %s: %s", file, n, step.Quote(strings.TrimSuffix(line, "\n")), why)
+			return fmt.Errorf("map ranges of ids: %s:%d: %s: %s", file, n, text.Quote(strings.TrimSuffix(line, "\n")), why)
 		}
 		if len(f) != 3 {
 			return nil, bad("not three fields")
@@ -106,8 +108,8 @@ func parseSub(file, text, login string, uid, own int) (list []ns.Extent, err err
 		if login == "" {
 			login = strconv.Itoa(uid)
 		}
-		return nil, &NeedError{What: fmt.Sprintf("map ranges of ids: %s gives user %s none", file, step.Quote(login)),
-			Hint: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + step.Quote(login)}
+		return nil, &NeedError{What: fmt.Sprintf("map ranges of ids: %s gives user %s none", file, text.Quote(login)),
+			Hint: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + text.Quote(login)}
 	}
 	return list, nil
 }
@@ -241,7 +243,7 @@ func runMapper(args []string) error {
 			n = 0
 		}
 		first, _, _ := strings.Cut(string(b[:n]), "\n")
-		return &MapperError{args[0], step.Quote(first), ws}
+		return &MapperError{args[0], text.Quote(first), ws}
 	}
 	return nil
 }

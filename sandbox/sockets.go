@@ -6,10 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
-	"sbx/sandbox/step"
 )
 
 // A socket file can be connected to wherever it is seen, on a read-only mount
@@ -28,17 +29,17 @@ func (v *view) sockets(p *policy.Policy, seen map[string]bool) error {
 		f := v.host.Files[name]
 		switch {
 		case f.Err != nil:
-			return fmt.Errorf("look at %s: %w", step.Quote(name), f.Err)
+			return fmt.Errorf("look at %s: %w", text.Quote(name), f.Err)
 		case f.Mode == 0 && name != s:
 			continue
 		case f.Mode == 0:
 			return &MissingError{name}
 		case f.Mode != unix.S_IFSOCK && !f.Dir():
-			return &NeedError{What: fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", step.Quote(name)),
+			return &NeedError{What: fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", text.Quote(name)),
 				Hint: "take it out of the policy's files.sockets"}
 		case f.Real != name && listed(p, path.Dir(name)):
 			// What it leads to is not for who can write there to choose.
-			return &NeedError{What: fmt.Sprintf("allow connecting to %s: it is a symbolic link in a directory that is shown, to %s", step.Quote(name), step.Quote(f.Real)),
+			return &NeedError{What: fmt.Sprintf("allow connecting to %s: it is a symbolic link in a directory that is shown, to %s", text.Quote(name), text.Quote(f.Real)),
 				Hint: "name what it leads to"}
 		}
 		v.named = append(v.named, f.Real)
@@ -59,7 +60,7 @@ func (v *view) unnamed() []Hidden {
 	for _, e := range v.placed {
 		if e.src.Mode == unix.S_IFSOCK && !named(e.src.Real) {
 			list = append(list, Hidden{Path: e.src.Real, ID: e.src.id()})
-			v.notes = append(v.notes, fmt.Sprintf("%s is a socket that files.sockets does not name: it cannot be connected to", step.Quote(e.path)))
+			v.notes = append(v.notes, fmt.Sprintf("%s is a socket that files.sockets does not name: it cannot be connected to", text.Quote(e.path)))
 		}
 	}
 	for _, x := range v.host.Sockets {

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"sbx/internal/text"
+
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // spaces is what becomes of the namespaces: those that are made new and those
@@ -82,7 +84,7 @@ func namespaces(p *policy.Policy, h *Host) (spaces, error) {
 		}
 		if n.UID == nil || n.GID == nil {
 			// Who has no number there would count as "nobody", by an accident.
-			return s, &NeedError{What: "join user namespace " + step.Quote(n.User) + " without knowing as whom",
+			return s, &NeedError{What: "join user namespace " + text.Quote(n.User) + " without knowing as whom",
 				Hint: "say uid and gid, of that namespace, in the policy's [namespaces]"}
 		}
 	}
@@ -104,7 +106,7 @@ func (s *spaces) clocks(n policy.Namespaces) error {
 		var err error
 		switch *c.to, err = policy.ParseOffset(c.say); {
 		case err != nil:
-			return fmt.Errorf("shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", step.Quote(c.say))
+			return fmt.Errorf("shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", text.Quote(c.say))
 		case s.new&ns.Time == 0:
 			return &NeedError{What: "shift a clock by " + c.say + ": the time namespace is not a new one",
 				Hint: "say time = \"new\" in the policy's [namespaces]"}
@@ -147,10 +149,10 @@ func (s *spaces) ids(n policy.Namespaces) error {
 	}
 	switch {
 	case s.new&ns.UTS == 0:
-		return &NeedError{What: "set the hostname " + step.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
+		return &NeedError{What: "set the hostname " + text.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
 			Hint: "say uts = \"new\" in the policy's [namespaces]"}
 	case len(n.Hostname) > 64 || strings.IndexByte(n.Hostname, 0) >= 0:
-		return fmt.Errorf("set the hostname %s: it has 64 bytes at most, none of them zero", step.Quote(n.Hostname))
+		return fmt.Errorf("set the hostname %s: it has 64 bytes at most, none of them zero", text.Quote(n.Hostname))
 	}
 	return nil
 }

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 func ptr[T any](v T) *T { return &v }

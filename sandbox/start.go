@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 

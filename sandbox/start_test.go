@@ -10,11 +10,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // allowAll is BPF's "return SECCOMP_RET_ALLOW".

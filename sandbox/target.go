@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // Target is what is to run.
@@ -41,7 +42,7 @@ func execStep(t Target, env []string) (process.Exec, error) {
 	for _, list := range [...][]string{{t.Path, t.Dir}, t.Args, env} {
 		for _, s := range list {
 			if strings.IndexByte(s, 0) >= 0 {
-				return process.Exec{}, fmt.Errorf("run the target: a zero byte in %s", step.Quote(s))
+				return process.Exec{}, fmt.Errorf("run the target: a zero byte in %s", text.Quote(s))
 			}
 		}
 	}
@@ -62,7 +63,7 @@ func execStep(t Target, env []string) (process.Exec, error) {
 		}
 	}
 	if len(e.Paths) == 0 {
-		return e, fmt.Errorf("run %s: PATH has no absolute directory", step.Quote(t.Path))
+		return e, fmt.Errorf("run %s: PATH has no absolute directory", text.Quote(t.Path))
 	}
 	return e, nil
 }

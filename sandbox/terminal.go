@@ -6,11 +6,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/signals"
 	"sbx/sandbox/standin"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 

@@ -12,13 +12,13 @@ import (
 
 	"github.com/creack/pty"
 
+	"sbx/internal/step"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
 	"sbx/sandbox/standin"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 

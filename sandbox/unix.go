@@ -6,12 +6,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
 	"sbx/sandbox/standin"
-	"sbx/sandbox/step"
 )
 
 // socketWall is what keeps the target from the Unix sockets of the outside that

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/landlock"
-	"sbx/sandbox/step"
 )
 
 // kind is how a path of the inside comes to be.
@@ -72,7 +74,7 @@ type view struct {
 // so it is never shown for that. If it is shown anyway, the entry's wall is
 // drawn there; the link itself can be replaced by who may write beside it.
 func (v *view) link(p *policy.Policy, e entry, seen map[string]bool) error {
-	name, real := step.Quote(e.path), step.Quote(e.src.Real)
+	name, real := text.Quote(e.path), text.Quote(e.src.Real)
 	follow := e.kind == readKind && listed(p, e.src.Real)
 	replaceable := writes(p, path.Dir(e.path))
 	switch {
@@ -238,7 +240,7 @@ func (v *view) parents(p string) error {
 	case ok && (k == dirKind || k == tmpfsKind):
 		return nil
 	case ok:
-		return fmt.Errorf("make a place for %s: %s is no directory of the sandbox", step.Quote(p), step.Quote(dir))
+		return fmt.Errorf("make a place for %s: %s is no directory of the sandbox", text.Quote(p), text.Quote(dir))
 	}
 	if err := v.parents(dir); err != nil {
 		return err
@@ -301,7 +303,7 @@ func (v *view) names(p string) bool {
 // cwd makes sure that there is a directory to start in.
 func (v *view) cwd(dir string) error {
 	if !path.IsAbs(dir) {
-		return fmt.Errorf("start in %s: not an absolute path", step.Quote(dir))
+		return fmt.Errorf("start in %s: not an absolute path", text.Quote(dir))
 	}
 	if k, ok := v.made[dir]; ok && k != fileKind && k != linkKind || v.outside(dir) {
 		return nil
@@ -309,6 +311,6 @@ func (v *view) cwd(dir string) error {
 	if _, k := v.above(dir); k == tmpfsKind {
 		return nil
 	}
-	return &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", step.Quote(dir)),
+	return &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(dir)),
 		Hint: "show it with --read or --write, or start elsewhere with --dir"}
 }

@@ -7,20 +7,22 @@ import (
 	"path/filepath"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/sandbox"
 	"sbx/sandbox/cgroup"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 
 // execFailed is the exit status and message of a target that did not start.
 func execFailed(x process.Exec, err error) (int, string) {
-	name := step.Quote(x.Args[0])
+	name := text.Quote(x.Args[0])
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return exitNotFound, fmt.Sprintf("run %s: not found in the sandbox", name)
@@ -45,14 +47,14 @@ func execHint(x process.Exec, errno error) string {
 		case errors.Is(errno, unix.E2BIG):
 			return "arguments and environment together are larger than the kernel takes; see execve(2)"
 		case st.IsDir():
-			return step.Quote(p) + " is a directory"
+			return text.Quote(p) + " is a directory"
 		case st.Mode()&0o111 == 0:
-			return "make it executable: chmod +x " + step.Quote(p)
+			return "make it executable: chmod +x " + text.Quote(p)
 		case errors.Is(errno, unix.ENOENT):
 			if line := interpreter(p); line != "" {
-				return fmt.Sprintf("its interpreter %s is not in the sandbox; show it with --read", step.Quote(line))
+				return fmt.Sprintf("its interpreter %s is not in the sandbox; show it with --read", text.Quote(line))
 			}
-			return fmt.Sprintf("the policy does not show %s; show it with --read %s", step.Quote(p), step.Quote(filepath.Dir(p)))
+			return fmt.Sprintf("the policy does not show %s; show it with --read %s", text.Quote(p), text.Quote(filepath.Dir(p)))
 		}
 		return ""
 	}
@@ -143,18 +145,18 @@ func stepHint(e *sandbox.StepError) string {
 		}
 	case ns.Bind:
 		if is(unix.ELOOP) {
-			return "a part of " + step.Quote(s.Dest) + " is a symbolic link inside; name the path that it leads to"
+			return "a part of " + text.Quote(s.Dest) + " is a symbolic link inside; name the path that it leads to"
 		}
 		if is(unix.ENOENT) && s.Below {
-			return fmt.Sprintf("%s has no place in the sandbox to be shown at; make it outside first", step.Quote(s.Dest))
+			return fmt.Sprintf("%s has no place in the sandbox to be shown at; make it outside first", text.Quote(s.Dest))
 		}
 	case ns.Tmpfs:
 		if is(unix.ENOENT, unix.ENOTDIR, unix.ELOOP) && s.Below {
-			return step.Quote(s.Path) + " lies in what is shown of the outside, where nothing is made; make it a directory there first"
+			return text.Quote(s.Path) + " lies in what is shown of the outside, where nothing is made; make it a directory there first"
 		}
 	case ns.Over:
 		if is(unix.ELOOP) {
-			return "a part of " + step.Quote(s.Path) + " is a symbolic link inside; name the path that it leads to"
+			return "a part of " + text.Quote(s.Path) + " is a symbolic link inside; name the path that it leads to"
 		}
 	case ns.Overlay:
 		switch {
@@ -169,7 +171,7 @@ func stepHint(e *sandbox.StepError) string {
 		}
 	case ns.Hide:
 		if is(unix.ELOOP) {
-			return "a part of " + step.Quote(s.Path) + " is a symbolic link; hide the path that it leads to"
+			return "a part of " + text.Quote(s.Path) + " is a symbolic link; hide the path that it leads to"
 		}
 	case ns.Loopback:
 		if is(unix.EPERM) {
@@ -180,7 +182,7 @@ func stepHint(e *sandbox.StepError) string {
 			return "put a ? in front of a path that may be missing in the joined namespace: \"?" + s.Path + "\""
 		}
 		if is(unix.ELOOP) {
-			return "a part of " + step.Quote(s.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
+			return "a part of " + text.Quote(s.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
 		}
 	case ns.OwnProc:
 		if is(unix.EPERM) {

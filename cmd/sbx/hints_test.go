@@ -8,12 +8,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox"
 	"sbx/sandbox/landlock"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 	"sbx/sandbox/terminal"
 )
 
@@ -133,16 +133,6 @@ func TestExec(t *testing.T) {
 		}
 		if got := execHint(x, c.errno); !strings.Contains(got, c.hint) || (got == "") != (c.hint == "") {
 			t.Errorf("%s, %v: hint %q, want %q", c.path, c.errno, got, c.hint)
-		}
-	}
-}
-
-func TestOneLine(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain ä": "plain ä", "a\nb\x1b[0m": "a?b?[0m", "\u202egnp": "?gnp", "\x9b": "?", "\xff": "?", "\u2066x": "?x",
-	} {
-		if got := oneLine(in); got != want {
-			t.Errorf("oneLine(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/policies"
@@ -105,7 +107,7 @@ func archFlag(name string) (seccomp.Arch, error) {
 // unless that is allowed.
 func printLosses(w io.Writer, before string, lost []string, allowed bool) error {
 	for _, l := range lost {
-		if _, err := fmt.Fprintf(w, "sbx: %s%s\n", before, oneLine(l)); err != nil {
+		if _, err := fmt.Fprintf(w, "sbx: %s%s\n", before, text.OneLine(l)); err != nil {
 			return err
 		}
 	}

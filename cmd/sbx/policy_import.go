@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
+
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/oci"
@@ -95,7 +97,7 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 		return nil, ociError(err)
 	}
 	for _, n := range said {
-		if _, err := fmt.Fprintf(notes, "sbx: note: %s\n", oneLine(n)); err != nil {
+		if _, err := fmt.Fprintf(notes, "sbx: note: %s\n", text.OneLine(n)); err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/sandbox"
 )
 
@@ -64,14 +65,14 @@ func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
 	} else if exit.Status.Signaled() {
 		r.Signal = unix.SignalName(exit.Status.Signal())
 	}
-	text, err := json.Marshal(r)
+	line, err := json.Marshal(r)
 	if err == nil {
-		_, err = os.NewFile(uintptr(fd), "receipt").Write(append(text, '\n'))
+		_, err = os.NewFile(uintptr(fd), "receipt").Write(append(line, '\n'))
 	}
 	if err != nil {
 		if cause := errors.Unwrap(err); cause != nil {
 			err = cause
 		}
-		fmt.Fprintf(os.Stderr, "sbx: error: write the receipt to descriptor %d: %s\n", fd, oneLine(err.Error()))
+		fmt.Fprintf(os.Stderr, "sbx: error: write the receipt to descriptor %d: %s\n", fd, text.OneLine(err.Error()))
 	}
 }

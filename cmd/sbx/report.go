@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"unicode"
+
+	"sbx/internal/text"
 
 	"sbx/policy"
 	"sbx/sandbox"
 	"sbx/sandbox/process"
-	"sbx/sandbox/step"
 )
 
 // How sbx speaks: one line "sbx: error:", with what was being done, to what,
@@ -44,22 +43,11 @@ func outcome(err error) (code int, message string) {
 func report(err error) int {
 	hint := hintFor(err)
 	code, message := outcome(err)
-	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", oneLine(message))
+	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", text.OneLine(message))
 	if hint != "" {
-		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", oneLine(hint))
+		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", text.OneLine(hint))
 	}
 	return code
-}
-
-// oneLine keeps characters that are not printed off the terminal. What comes from others
-// is quoted already; this is for what slipped through.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
 }
 
 // hintFor is the mend of an error, or "".
@@ -77,7 +65,7 @@ func hintFor(err error) string {
 	case errors.As(err, &need):
 		return need.Hint
 	case errors.As(err, &miss):
-		return "put a ? in front of a path that may be missing: " + step.Quote("?"+miss.Path)
+		return "put a ? in front of a path that may be missing: " + text.Quote("?"+miss.Path)
 	case errors.As(err, &perr):
 		return perr.Hint
 	case errors.As(err, &se):

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/policies"
@@ -17,7 +19,6 @@ import (
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
 	"sbx/sandbox/signals"
-	"sbx/sandbox/step"
 )
 
 const launchHelp = `Run a program in a sandbox.
@@ -106,7 +107,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", oneLine(n))
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
 	exit, err = supervise(plan, host)
 	return plan, exit, err
@@ -190,7 +191,7 @@ func supervise(plan *sandbox.Plan, host *sandbox.Host) (exit sandbox.Exit, err e
 		return exit, err
 	}
 	for _, n := range exit.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", oneLine(n))
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
 	return exit, nil
 }
@@ -205,7 +206,7 @@ func (l *launch) where() (cwd, home string, err error) {
 	}
 	cwd = string(buf[:n-1])
 	if !strings.HasPrefix(cwd, "/") {
-		return "", "", fmt.Errorf("find the current directory: %s is not below the root", step.Quote(cwd))
+		return "", "", fmt.Errorf("find the current directory: %s is not below the root", text.Quote(cwd))
 	}
 	if l.Dir != "" {
 		cwd = absolute(l.Dir, cwd)
@@ -214,7 +215,7 @@ func (l *launch) where() (cwd, home string, err error) {
 			if cause := errors.Unwrap(err); cause != nil {
 				err = cause
 			}
-			return "", "", fmt.Errorf("start in %s: %w", step.Quote(cwd), err)
+			return "", "", fmt.Errorf("start in %s: %w", text.Quote(cwd), err)
 		}
 		cwd = real
 	}
@@ -305,7 +306,7 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 		if dir == home {
 			where = "a private home"
 		}
-		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", step.Quote(p.Name), step.Quote(cwd), where)
+		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name), text.Quote(cwd), where)
 	}
 	return dir
 }

@@ -13,9 +13,11 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Set is a set of controllers.
@@ -95,7 +97,7 @@ func (m Make) moves() bool { return m.Place.Alone && m.enable() != 0 }
 func (m Make) enable() Set { return m.Use &^ m.Place.Enabled }
 
 func (m Make) String() string {
-	s := "make a cgroup of a random name in " + step.Quote(m.Place.Path)
+	s := "make a cgroup of a random name in " + text.Quote(m.Place.Path)
 	if e := m.enable(); e != 0 {
 		s += ", enable " + e.String() + " there"
 	}

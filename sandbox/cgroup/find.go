@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"sbx/internal/text"
 
-	"sbx/sandbox/step"
+	"golang.org/x/sys/unix"
 )
 
 // mounts are where systemd and everybody else mount cgroup v2; the second is
@@ -36,11 +36,11 @@ func Find() (places []Place, all Set, why string) {
 	for dir := own; ; dir = path.Dir(dir) {
 		fd, err := below(root, dir)
 		if err != nil {
-			return places, all, fmt.Sprintf("open cgroup %s: %v", step.Quote(mount+dir), err)
+			return places, all, fmt.Sprintf("open cgroup %s: %v", text.Quote(mount+dir), err)
 		}
 		if dir == own && !strings.Contains("\n"+read(fd, "cgroup.procs"), "\n"+strconv.Itoa(unix.Getpid())+"\n") {
 			unix.Close(fd)
-			return nil, all, "the cgroup of this process is not to be found at " + step.Quote(mount+dir)
+			return nil, all, "the cgroup of this process is not to be found at " + text.Quote(mount+dir)
 		}
 		p := Place{Path: path.Join(mount, dir), FD: fd, Pids: above.pids}
 		no := p.look(dir == own)
@@ -77,7 +77,7 @@ func ownPath() (own, why string) {
 	for line := range strings.Lines(string(b)) {
 		if own, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
 			if !strings.HasPrefix(own, "/") || strings.HasPrefix(own, "/..") || strings.HasSuffix(own, " (deleted)") {
-				return "", "this process's cgroup " + step.Quote(own) + " cannot be seen from here"
+				return "", "this process's cgroup " + text.Quote(own) + " cannot be seen from here"
 			}
 			return own, ""
 		}
@@ -110,7 +110,7 @@ func below(root int, dir string) (int, error) {
 // look fills in what is possible below p; own says that this process is in it.
 // If nothing is, it says why.
 func (p *Place) look(own bool) (why string) {
-	quoted := step.Quote(p.Path)
+	quoted := text.Quote(p.Path)
 	for _, name := range [...]string{".", "cgroup.procs"} {
 		if err := unix.Faccessat(p.FD, name, unix.W_OK, unix.AT_EACCESS); err != nil {
 			return "cgroup " + quoted + " is not the caller's to write: " + err.Error()
@@ -118,7 +118,7 @@ func (p *Place) look(own bool) (why string) {
 	}
 	kind := strings.TrimSpace(read(p.FD, "cgroup.type"))
 	if kind != "" && kind != "domain" {
-		return "cgroup " + quoted + " is of type " + step.Quote(kind)
+		return "cgroup " + quoted + " is of type " + text.Quote(kind)
 	}
 	have := parse(read(p.FD, "cgroup.controllers"))
 	p.Enabled = parse(read(p.FD, "cgroup.subtree_control"))
@@ -176,9 +176,9 @@ type passed struct{ pids uint64 }
 func (l *passed) pass(fd int, path string) (why string) {
 	for _, f := range [...]struct{ file, none string }{{"memory.max", "max"}, {"memory.high", "max"}, {"memory.swap.max", "max"},
 		{"cpu.max", "max"}, {"io.max", ""}, {"cpuset.cpus", ""}} {
-		text := strings.TrimSpace(read(fd, f.file))
-		if first, _, _ := strings.Cut(text, " "); text != "" && first != f.none {
-			return "cgroup " + step.Quote(path) + " has a limit of its own (" + f.file + "), which a cgroup above it would not hold, and none can be made in it"
+		limit := strings.TrimSpace(read(fd, f.file))
+		if first, _, _ := strings.Cut(limit, " "); limit != "" && first != f.none {
+			return "cgroup " + text.Quote(path) + " has a limit of its own (" + f.file + "), which a cgroup above it would not hold, and none can be made in it"
 		}
 	}
 	// Each unit of systemd's has a limit on processes, so one that is the

@@ -26,7 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Status is the page that launcher, init and child share until the exec. Only

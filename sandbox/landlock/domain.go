@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // ruleNetPort is LANDLOCK_RULE_NET_PORT, which x/sys has not.

@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Access is a set of LANDLOCK_ACCESS_FS_* rights.
@@ -159,7 +161,7 @@ func (r Rule) String() string {
 	case Sockets:
 		what = "connect to sockets"
 	}
-	return fmt.Sprintf("allow Landlock %s at %s", what, step.Quote(r.Path))
+	return fmt.Sprintf("allow Landlock %s at %s", what, text.Quote(r.Path))
 }
 
 // Compile opens the path and adds the rule. No link is followed, for the old

@@ -3,7 +3,7 @@ package process
 import (
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // NoCore keeps a crash inside from leaving the target's memory in a file, and

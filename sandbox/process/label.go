@@ -3,9 +3,11 @@ package process
 import (
 	"fmt"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Label makes the target's exec a change of its security module's label. It is
@@ -26,7 +28,7 @@ func (l Label) String() string {
 	if l.Module == "SELinux" {
 		what = "context"
 	}
-	s := fmt.Sprintf("execute under %s %s %s", l.Module, what, step.Quote(l.Name))
+	s := fmt.Sprintf("execute under %s %s %s", l.Module, what, text.Quote(l.Name))
 	if l.Stack {
 		s += ", and the caller's own"
 	}

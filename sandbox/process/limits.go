@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // Rlimit is one limit of setrlimit(2), soft and hard, on the target and what

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // The steps for a pid namespace that is not the sandbox's own, where init is

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"strings"
 
+	"sbx/internal/text"
+
 	"golang.org/x/sys/unix"
 
-	"sbx/sandbox/step"
+	"sbx/internal/step"
 )
 
 // DieWithLauncher makes the launcher's death the child's (prctl(2),
@@ -172,7 +174,7 @@ func (Await) Compile(a *step.Asm) { a.Await() }
 // where the target stands. Magic links of /proc: runc's CVE-2024-21626.
 type Chdir struct{ Dir string }
 
-func (c Chdir) String() string { return "change to directory " + step.Quote(c.Dir) }
+func (c Chdir) String() string { return "change to directory " + text.Quote(c.Dir) }
 
 // Compile opens the directory and changes to what was opened.
 func (c Chdir) Compile(a *step.Asm) {
@@ -276,7 +278,7 @@ type Seccomp struct {
 }
 
 func (s Seccomp) String() string {
-	return fmt.Sprintf("load seccomp filter %s, %d instructions", step.Quote(s.Name), len(s.Program)/8)
+	return fmt.Sprintf("load seccomp filter %s, %d instructions", text.Quote(s.Name), len(s.Program)/8)
 }
 
 // Compile is one seccomp(2), Linux 3.17.
@@ -304,7 +306,7 @@ type Exec struct {
 }
 
 func (e Exec) String() string {
-	return "exec " + step.Quote(e.Args[0])
+	return "exec " + text.Quote(e.Args[0])
 }
 
 // Compile is one execve(2) for each path.

@@ -275,9 +275,6 @@ func (a *Asm) Exec(path, argv, envp Arg) *Call {
 // Compare appends a check that n bytes at p are the bytes b.
 func (a *Asm) Compare(p Arg, b []byte) { a.add(OpCompare, []Arg{p, a.Bytes(b), Int(len(b))}) }
 
-// Equal appends a check that n bytes at p are those at q.
-func (a *Asm) Equal(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
-
 // Same appends a check that n bytes at p are those at q.
 func (a *Asm) Same(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
 

@@ -87,14 +87,3 @@ func TestTemp(t *testing.T) {
 		a.Temp()
 	}
 }
-
-func TestQuote(t *testing.T) {
-	for in, want := range map[string]string{
-		"/usr/bin": "/usr/bin", "": `""`, "a b": `"a b"`, "ä": "ä", "a\nb": `"a\nb"`, "\x1b[2J": `"\x1b[2J"`,
-		`a"b`: `"a\"b"`, "\u202e": `"\u202e"`, "\xff": `"\xff"`, "\u200b": `"\u200b"`,
-	} {
-		if got := Quote(in); got != want {
-			t.Errorf("Quote(%q) = %s, want %s", in, got, want)
-		}
-	}
-}
