@@ -13,7 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // domain is the target's Landlock domain: the policy's files once more, its

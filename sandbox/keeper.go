@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
 )
 
 // keeper is a process of ours outside the sandbox, there only if something has

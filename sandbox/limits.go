@@ -14,8 +14,8 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
 )
 
 // held is how the policy's limits are held.

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
 // Bounds is what Build is told of the machine for the policy's limits; empty

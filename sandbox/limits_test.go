@@ -12,7 +12,7 @@ import (
 
 	"sbx/internal/step"
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
 // TestLimits: what holds a limit, on machines on paper. A limit that nothing

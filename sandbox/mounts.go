@@ -14,7 +14,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // devices are bound one by one; all else in /dev is ours.

@@ -14,8 +14,8 @@ import (
 	"sbx/ns"
 	"sbx/policies"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/process"
 )
 
 func ptr[T any](v T) *T { return &v }

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Process is a started plan.

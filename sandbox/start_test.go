@@ -14,7 +14,7 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // allowAll is BPF's "return SECCOMP_RET_ALLOW".
