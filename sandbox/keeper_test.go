@@ -265,6 +265,7 @@ func TestKeeperVictim(t *testing.T) {
 // TestLauncherKilled kills launchers with their whole process group at any
 // instant of their lives. Nothing stays, the keeper neither.
 func TestLauncherKilled(t *testing.T) {
+	launches(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -146,6 +146,7 @@ func inCgroup(t testing.TB, plan *Plan, dir string) {
 // testCgroup is a cgroup of this test's own: others test here as well.
 func testCgroup(t testing.TB) string {
 	t.Helper()
+	launches(t)
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st unix.Statfs_t
 		if err := unix.Statfs(mount, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {

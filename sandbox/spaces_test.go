@@ -72,6 +72,7 @@ func TestKept(t *testing.T) {
 // what it printed.
 func inside(t *testing.T, edit func(*policy.Policy), script string) string {
 	t.Helper()
+	launches(t)
 	p, err := policies.Find("default")
 	if err != nil {
 		t.Fatal(err)

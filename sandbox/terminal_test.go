@@ -25,6 +25,7 @@ import (
 // TestFaultsAtTerminal starts this test once more at a terminal, and makes
 // every call fail by which the target gets one of its own.
 func TestFaultsAtTerminal(t *testing.T) {
+	launches(t)
 	if os.Getenv("SBX_AT_TERMINAL") == "" {
 		args := []string{"-test.run=^TestFaultsAtTerminal$", "-test.v"}
 		if testing.Short() {
