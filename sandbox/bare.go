@@ -27,7 +27,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		what, hint string
 	}{
 		{p.Process.Landlock == "off", "have neither mounts nor Landlock", "say landlock = \"require\" in the policy's [process], or mount = \"new\""},
-		{isTrue(p.Process.Nest), "nest: that goes without Landlock, which is the only wall here", "take nest out of the policy, or say mount = \"new\""},
+		{policy.IsTrue(p.Process.Nest), "nest: that goes without Landlock, which is the only wall here", "take nest out of the policy, or say mount = \"new\""},
 		{h.Landlock < truncates, fmt.Sprintf("hold files by Landlock alone: it takes ABI %d (Linux 6.2), and this kernel has %s", truncates, abiName(h.Landlock)),
 			"say mount = \"new\" in the policy's [namespaces]"},
 		{len(f.Tmpfs) > 0, "mount a tmpfs", ""},
@@ -39,7 +39,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		{p.Process.Terminal == "pty", "give the target a terminal of its own", "say terminal = \"inherit\", or mount = \"new\""},
 		{h.socketWall(p, t.Env) == coverWall, "allow single Unix sockets: it takes covers over the others, or Landlock ABI 9",
 			"say mount = \"new\", or name no sockets and take NOTIFY_SOCKET out of the environment"},
-		{notFalse(f.Proc), "mask /proc", "say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there"},
+		{policy.NotFalse(f.Proc), "mask /proc", "say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there"},
 	} {
 		if x.said {
 			if x.hint == "" {
@@ -79,7 +79,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 			shown = shown || policy.Within(t.Dir, src.Real)
 		}
 	}
-	if notFalse(f.Dev) {
+	if policy.NotFalse(f.Dev) {
 		for i, d := range devices {
 			if there {
 				rules = append(rules, landlock.ThereRule{ABI: h.Landlock, Path: "/dev/" + d, Allow: landlock.Devices, Optional: true})
@@ -117,7 +117,7 @@ const (
 func shared(p *policy.Policy, h *Host, s spaces, plan *Plan) error {
 	const signals = 6 // the ABI that scopes them
 	switch {
-	case isTrue(p.Process.Nest):
+	case policy.IsTrue(p.Process.Nest):
 		return &NeedError{What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Hint: "say pid = \"new\" in the policy's [namespaces]"}
 	case s.joined(ns.PID) && s.new&ns.User != 0:
 		// The child has maps to write and can be traced until it has.

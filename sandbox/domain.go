@@ -20,7 +20,7 @@ import (
 // ports, and what there is to keep signals and sockets inside. None where the
 // policy or the kernel has none, and what that leaves open is noted.
 func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) ([]step.Step, error) {
-	walls, nest := p.Process.Landlock, isTrue(p.Process.Nest)
+	walls, nest := p.Process.Landlock, policy.IsTrue(p.Process.Nest)
 	restricted := p.Network.Bind != nil || p.Network.Connect != nil
 	note := func(s string) { plan.Notes = append(plan.Notes, s) }
 	switch {
@@ -38,7 +38,7 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 			Hint: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
 	case walls == "off" || nest:
 		// A Landlock domain may not mount, and so could not nest.
-		if isTrue(p.Process.LandlockLog) {
+		if policy.IsTrue(p.Process.LandlockLog) {
 			note("there is no Landlock domain, and so nothing for landlock_log to log")
 		}
 		return nil, nil
@@ -49,7 +49,7 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 		note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
 		return nil, nil
 	}
-	if isTrue(p.Process.LandlockLog) && h.Landlock < landlock.ABILog {
+	if policy.IsTrue(p.Process.LandlockLog) && h.Landlock < landlock.ABILog {
 		note("this kernel does not log what Landlock denies: that takes Linux 6.15")
 	}
 	plan.Landlock = true
@@ -69,7 +69,7 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 		return nil, err
 	}
 	steps = append(steps, open...)
-	return append(steps, landlock.Restrict{ABI: h.Landlock, Log: isTrue(p.Process.LandlockLog)}), nil
+	return append(steps, landlock.Restrict{ABI: h.Landlock, Log: policy.IsTrue(p.Process.LandlockLog)}), nil
 }
 
 func abiName(abi int) string {

@@ -181,7 +181,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
 		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
 	}
-	if isTrue(p.Namespaces.Ranges) {
+	if policy.IsTrue(p.Namespaces.Ranges) {
 		h.Sub = h.ranges()
 	}
 	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
@@ -204,10 +204,10 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	paths = append(paths, between(p)...)
-	if p.Namespaces.PID == "host" && notFalse(p.Files.Proc) {
+	if p.Namespaces.PID == "host" && policy.NotFalse(p.Files.Proc) {
 		paths = append(paths, "/proc")
 	}
-	if notFalse(p.Files.Dev) {
+	if policy.NotFalse(p.Files.Dev) {
 		for _, d := range devices {
 			paths = append(paths, "/dev/"+d)
 		}
@@ -233,7 +233,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			h.Files[s] = f
 		}
 	}
-	if notFalse(p.Files.Proc) {
+	if policy.NotFalse(p.Files.Proc) {
 		if err := h.masks(); err != nil {
 			return nil, err
 		}
@@ -388,7 +388,3 @@ func Shows(p *policy.Policy, dir string) bool {
 	}
 	return outside
 }
-
-func notFalse(b *bool) bool { return b == nil || *b }
-
-func isTrue(b *bool) bool { return b != nil && *b }

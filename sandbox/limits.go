@@ -153,7 +153,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	// The kernel does not count for its own root, user 0 outside of all user
 	// namespaces, nor in a namespace by itself before Linux 5.14.
 	// And it counts for each user by itself, and all of a namespace's.
-	count := s.new&ns.User != 0 && !isTrue(p.Namespaces.Ranges) && h.UID != 0 && h.CountsPerNamespace
+	count := s.new&ns.User != 0 && !policy.IsTrue(p.Namespaces.Ranges) && h.UID != 0 && h.CountsPerNamespace
 	var must, want cgroup.Set
 	var needing []string
 	for _, x := range [...]struct {

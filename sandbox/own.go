@@ -58,7 +58,7 @@ func (v *view) own(p *policy.Policy, seen map[string]bool) error {
 				return err
 			}
 		}
-		if seen[e.path] || e.path == "/" || notFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || notFalse(p.Files.Dev) && ofDev(e.path) {
+		if seen[e.path] || e.path == "/" || policy.NotFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || policy.NotFalse(p.Files.Dev) && ofDev(e.path) {
 			return &NeedError{What: fmt.Sprintf("make %s: something else is there already", text.Quote(e.path)),
 				Hint: "name it once in the policy's [files]; /, /proc and /dev have their own"}
 		}

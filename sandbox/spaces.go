@@ -172,7 +172,7 @@ func kept(p *policy.Policy, h *Host, s spaces) (caps.Set, error) {
 	case s.askedUser(p):
 		have = 1<<uint(h.LastCap+1) - 1
 	}
-	exec := s.uid == 0 || isTrue(p.Process.Ambient) // otherwise it takes them all
+	exec := s.uid == 0 || policy.IsTrue(p.Process.Ambient) // otherwise it takes them all
 	var keep caps.Set
 	for _, name := range p.Process.Capabilities {
 		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
@@ -229,7 +229,7 @@ func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step
 	case s.joined(ns.User):
 		list = append(list, process.DropGroups{IfAllowed: true}, process.Become{UID: s.uid, GID: s.gid})
 	case s.new&ns.User == 0:
-	case isTrue(p.Namespaces.Ranges):
+	case policy.IsTrue(p.Namespaces.Ranges):
 		if h.Sub.Err != nil {
 			return nil, h.Sub.Err
 		}
@@ -249,7 +249,7 @@ func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step
 	default:
 		list = append(list, ns.IDMap{UID: s.uid, GID: s.gid, OutsideUID: h.UID, OutsideGID: h.GID})
 	}
-	if isTrue(p.Namespaces.Ranges) && plan.Ranges == nil {
+	if policy.IsTrue(p.Namespaces.Ranges) && plan.Ranges == nil {
 		return nil, &NeedError{What: "map ranges of ids: the user namespace is not a new one", Hint: "say user = \"new\" in the policy's [namespaces]"}
 	}
 	if s.new&ns.Time != 0 {

@@ -46,7 +46,7 @@ func (p *Plan) terminal(pol *policy.Policy, h *Host, own bool) error {
 			return &NeedError{What: "give the target a terminal of its own where /dev/pts is another mount namespace's",
 				Hint: "leave mount to \"new\" in the policy's [namespaces], or say terminal = \"new-session\""}
 		}
-		if !notFalse(pol.Files.Dev) {
+		if !policy.NotFalse(pol.Files.Dev) {
 			return &NeedError{What: "give the target a terminal of its own without a /dev",
 				Hint: "leave dev = false out of the policy's [files], or say terminal = \"new-session\""}
 		}

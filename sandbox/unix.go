@@ -36,7 +36,7 @@ func (h *Host) socketWall(p *policy.Policy, env []string) socketWall {
 	switch {
 	case slices.ContainsFunc(p.Files.Sockets, func(s string) bool { return strings.TrimPrefix(s, "?") == "/" }):
 		return noSocketWall
-	case h.Landlock >= landlock.ABISockets && p.Process.Landlock != "off" && !isTrue(p.Process.Nest):
+	case h.Landlock >= landlock.ABISockets && p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest):
 		return landlockWall
 	case len(p.Files.Sockets) == 0 && notifySocket(env) == "":
 		return filterWall
