@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func debian(p *policy.Policy, uid int) *Host {
 	h := &Host{UID: uid, GID: uid, LastCap: 40, Landlock: 7, OpenFiles: [2]uint64{1024, 4096}, Files: map[string]File{},
 		Masks: []Hidden{{Path: "/proc/keys"}, {Path: "/proc/acpi", Dir: true}}}
+	h.PageSize = 4096
 	if uid == 0 {
 		h.Caps, h.Held = 1<<41-1, 1<<41-1
 	}
