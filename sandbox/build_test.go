@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
@@ -114,7 +115,8 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got != string(want) {
-					t.Errorf("plan differs from %s (go test ./sandbox -run Golden -update rewrites it):\n%s", golden, got)
+					t.Errorf("plan differs from %s (- there, + now; go test ./sandbox -run Golden -update rewrites it):\n%s",
+						golden, cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")))
 				}
 				again, err := Build(p, allowAll, target, debian(p, who.uid))
 				if err != nil || again.String() != got {
