@@ -36,6 +36,7 @@ func TestLimits(t *testing.T) {
 		{"memory", 1000, policy.Limits{Memory: "256M"}, nil, user, []string{"make a cgroup of a random name in /sys/fs/cgroup/app.slice\n", "memory.max = 268435456\n",
 			"memory.swap.max = 0\n", "memory.oom.group = 1\n", "pids.max = 400\n", "ipc uts\n", "make a cgroup namespace", "undo     kill"}, ""},
 		{"memory is whole pages", 1000, policy.Limits{Memory: "4097"}, nil, user, []string{"memory.max = 4096\n"}, ""},
+		{"in the machine's pages", 1000, policy.Limits{Memory: "100000"}, func(_ *policy.Policy, h *Host) { h.PageSize = 65536 }, user, []string{"memory.max = 65536\n"}, ""},
 		{"nobody has more than the launcher", 1000, policy.Limits{Processes: "1000"}, nil, user, []string{"pids.max = 400\n"}, ""},
 		{"fewer", 1000, policy.Limits{Processes: "10"}, nil, user, []string{"pids.max = 11\n", "!RLIMIT", "!user namespace to"}, ""},
 		{"the first that has all", 0, policy.Limits{Memory: "1M", Processes: "5"}, nil, root, []string{"in /sys/fs/cgroup, enable memory there\n", "memory.max = 1048576\n", "pids.max = 6\n"}, ""},

@@ -219,15 +219,13 @@ func TestSpaceFaults(t *testing.T) {
 	plan := planWith(t, "default", func(p *policy.Policy) {
 		p.Namespaces.User, p.Process.Capabilities, p.Process.Ambient = "new", []string{"net_raw"}, ptr(true)
 	}, "/bin/touch", "ran")
-	fault = func(tab *step.Table) {
+	_, err = run(plan, func(tab *step.Table) {
 		for i := range tab.Calls {
 			if c := &tab.Calls[i]; c.Nr == unix.SYS_PRCTL && c.Arg[0] == unix.PR_CAP_AMBIENT && c.Arg[1] == unix.PR_CAP_AMBIENT_RAISE {
 				c.Nr = unix.SYS_GETPID
 			}
 		}
-	}
-	_, err = run(plan)
-	fault = nil
+	})
 	var se *StepError
 	if !errors.As(err, &se) || se.Step.String() != "verify that the capabilities left are net_raw, ambient net_raw" {
 		t.Errorf("a prctl that lies: %v", err)

@@ -149,7 +149,7 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 		}
 		for _, errno := range errnos[:1+i%len(errnos)] {
 			var want step.Step // a call more or less closes the gaps between descriptors
-			fault = func(tab *step.Table) {
+			ps, err := plan.start(hooks{table: func(tab *step.Table) {
 				c := &tab.Calls[min(i, len(tab.Calls)-1)]
 				want = plan.stepAt(int(c.Step))
 				switch c.Op {
@@ -162,8 +162,7 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 					}
 				}
 				c.Op, c.Arg[0], c.Slots = step.OpFail, uintptr(errno), 0
-			}
-			ps, err := plan.Start()
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +189,6 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			}
 		}
 	}
-	fault = nil
 }
 
 func workDir(p *Plan) string {
