@@ -102,7 +102,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 
-	// ---- Outside, by the keeper.
+	// ---- Outside, by the janitor.
 	held.outside(plan, len(spaces.joins) > 0)
 
 	// ---- Set-up, by the child that becomes the sandbox's init.

@@ -287,7 +287,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	return nil
 }
 
-// outside gives the plan what the keeper does for the limits. Where namespaces
+// outside gives the plan what the janitor does for the limits. Where namespaces
 // are joined, the new ones are made by somebody who is in the cgroup already.
 func (l *held) outside(plan *Plan, joins bool) {
 	if l.cgroup == nil {

@@ -32,7 +32,7 @@ func TestLimits(t *testing.T) {
 		want   []string // lines of the plan; "!": not there; or what the error says
 		hint   string   // of an error
 	}{
-		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!keeper", "!undo", "ipc uts cgroup\n"}, ""},
+		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!janitor", "!undo", "ipc uts cgroup\n"}, ""},
 		{"memory", 1000, policy.Limits{Memory: "256M"}, nil, user, []string{"make a cgroup of a random name in /sys/fs/cgroup/app.slice\n", "memory.max = 268435456\n",
 			"memory.swap.max = 0\n", "memory.oom.group = 1\n", "pids.max = 400\n", "ipc uts\n", "make a cgroup namespace", "undo     kill"}, ""},
 		{"memory is whole pages", 1000, policy.Limits{Memory: "4097"}, nil, user, []string{"memory.max = 4096\n"}, ""},
@@ -51,7 +51,7 @@ func TestLimits(t *testing.T) {
 		{"nothing for root", 0, policy.Limits{Processes: "10"}, nil, nil, []string{"hold limits.processes: no cgroup of yours"}, "Delegate=yes"},
 		{"version 1", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *Host) { h.CgroupUnified = false }, nil, []string{"hold limits.memory"}, "boot with cgroup v2"},
 		{"a kernel without", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *Host) { h.CgroupAll = cgroup.Pids }, nil, []string{"hold limits.memory: cgroup v2 of this kernel has no controller memory"}, "boot without cgroup_disable="},
-		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil, []string{"note: limits.memory is not held: no cgroup of yours", "!keeper"}, ""},
+		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil, []string{"note: limits.memory is not held: no cgroup of yours", "!janitor"}, ""},
 		{"processes by the namespace", 1000, policy.Limits{Processes: "10"}, nil, nil, []string{"limit processes of the user namespace to 10 and the init\n", "!note"}, ""},
 		{"processes before 5.14", 1000, policy.Limits{Processes: "10"}, func(_ *policy.Policy, h *Host) { h.CountsPerNamespace = false }, nil, []string{"hold limits.processes"}, "systemd-run"},
 		{"root's processes in a namespace", 0, policy.Limits{Processes: "?10"}, func(p *policy.Policy, _ *Host) { p.Namespaces.User = "new" }, nil, []string{"note: limits.processes is not held"}, ""},
@@ -266,7 +266,7 @@ func TestCgroupFaults(t *testing.T) {
 	}
 }
 
-// TestCgroupSweep makes each call fail by which the keeper makes and removes a
+// TestCgroupSweep makes each call fail by which the janitor makes and removes a
 // cgroup with a limit. A start that fails leaves nothing; a removal that does
 // is told.
 func TestCgroupSweep(t *testing.T) {
@@ -279,10 +279,10 @@ func TestCgroupSweep(t *testing.T) {
 	l := cgroup.Limit{Place: plan.held.cgroup.Place, Say: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.held.files = append(plan.held.files, l)
 	plan.Prepare = append(plan.Prepare, l)
-	k := &keeper{plan: plan}
-	calls := plan.compileKeeper(k, 999).Len()
+	k := &janitor{plan: plan}
+	calls := plan.compileJanitor(k, 999).Len()
 	for i := range calls {
-		exit, applied, err := failKeeper(plan, i)
+		exit, applied, err := failJanitor(plan, i)
 		undo := i >= k.undoAt
 		if applied && !undo && !errors.Is(err, unix.EPERM) || (!applied || undo) && err != nil {
 			t.Errorf("call %d: %v", i, err)

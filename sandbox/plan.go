@@ -35,9 +35,9 @@ type Plan struct {
 	// process that becomes the target, Init by the init while the target
 	// waits.
 	Setup, Target, Init []step.Step
-	// Prepare is done outside by the keeper before the sandbox is made, Undo by
+	// Prepare is done outside by the janitor before the sandbox is made, Undo by
 	// the same when the launcher has ended, however it has. Without Undo there
-	// is no keeper. See keeper.
+	// is no janitor. See janitor.
 	Prepare, Undo []step.Step
 	// Notes say which optional protections are missing.
 	Notes []string
@@ -59,9 +59,9 @@ type Plan struct {
 
 // steps calls f for each step in order of the printed plan.
 func (p *Plan) steps(f func(in string, s step.Step)) {
-	prepare, undo := p.keeperSteps()
+	prepare, undo := p.janitorSteps()
 	for _, s := range prepare {
-		f("keeper", s)
+		f("janitor", s)
 	}
 	if p.held != nil && p.held.cgroup != nil {
 		f("launcher", verifyCgroup{})
@@ -134,8 +134,8 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
 	p.steps(func(in string, s step.Step) {
 		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
-		// What the keeper writes, the launcher reads back.
-		checked := in != "keeper" && in != "undo" && checks(s)
+		// What the janitor writes, the launcher reads back.
+		checked := in != "janitor" && in != "undo" && checks(s)
 		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind, checked})
 	})
 	return json.Marshal(out)

@@ -159,23 +159,21 @@ func (ps *Process) mapRanges(r *ns.Ranges) error {
 			args = append(args, fmt.Sprint(e.Inside), fmt.Sprint(e.Outside), fmt.Sprint(e.Count))
 		}
 		if err := runMapper(args); err != nil {
-			return ps.unmapped(r, err)
+			return ps.abortIDMap(r, err)
 		}
 	}
-	if err := unix.Sendto(ps.notify, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil {
-		return ps.unmapped(r, err)
+	if err := unix.Sendto(ps.notify, []byte{step.MsgMapped}, unix.MSG_NOSIGNAL, nil); err != nil {
+		return ps.abortIDMap(r, err)
 	}
 	return nil
 }
 
-// unmapped ends the child that waits in vain. If it has failed by itself, that
+// abortIDMap ends the child that waits in vain. If it has failed by itself, that
 // is what is told.
-func (ps *Process) unmapped(r *ns.Ranges, err error) error {
-	unix.PidfdSendSignal(ps.pidfd, unix.SIGKILL, nil, 0)
-	for {
-		if _, e := unix.Wait4(ps.pid, nil, 0, nil); e != unix.EINTR {
-			break
-		}
+func (ps *Process) abortIDMap(r *ns.Ranges, err error) error {
+	err = errors.Join(err, ps.kill())
+	if _, e := waitFor(ps.pid); e != nil {
+		err = errors.Join(err, e)
 	}
 	if st := ps.status; st.Failed != 0 {
 		return failure(st, ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)))
@@ -225,12 +223,7 @@ func runMapper(args []string) error {
 		return err
 	}
 	unix.Close(pidfd)
-	var ws unix.WaitStatus
-	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
-			break
-		}
-	}
+	ws, err := waitFor(pid)
 	switch {
 	case err != nil:
 		return err

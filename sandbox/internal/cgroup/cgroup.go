@@ -1,5 +1,5 @@
 // Package cgroup is about control groups, version 2: finding one below which
-// the caller may make others (see Find), the steps by which the keeper makes
+// the caller may make others (see Find), the steps by which the janitor makes
 // one for a sandbox and removes it, and what its counters tell in the end. See
 // cgroups(7) and Linux's Documentation/admin-guide/cgroup-v2.rst.
 //
@@ -81,7 +81,7 @@ func name(token string) string  { return "sbx-" + token }
 func inner(token string) string { return name(token) + "/box" }
 func leaf(token string) string  { return name(token) + "-launcher" }
 
-// Make makes the cgroups of a sandbox. The keeper does.
+// Make makes the cgroups of a sandbox. The janitor does.
 type Make struct {
 	Place Place
 	// Use are the controllers needed.
@@ -114,7 +114,7 @@ func (m Make) Holds() int { return m.Place.FD }
 func (m Make) Compile(a *step.Asm) {
 	dir := step.Fd(m.Place.FD)
 	if m.moves() {
-		// The keeper goes along, last because it is not alone then.
+		// The janitor goes along, last because it is not alone then.
 		a.Sys(unix.SYS_MKDIRAT, dir, a.Str(leaf(a.Token)), step.Int(0o755))
 		m.moveLauncher(a, leaf(a.Token)+"/cgroup.procs")
 		write(a, dir, leaf(a.Token)+"/cgroup.procs", "0")
@@ -128,7 +128,7 @@ func (m Make) Compile(a *step.Asm) {
 	write(a, dir, name(a.Token)+"/cgroup.max.descendants", "1")
 }
 
-// moveLauncher writes the launcher's pid to a file, if it is still the keeper's
+// moveLauncher writes the launcher's pid to a file, if it is still the janitor's
 // parent: the number of a process that is dead may be another's soon.
 func (m Make) moveLauncher(a *step.Asm, file string) {
 	parent, said := a.Temp(), a.Space(8)

@@ -57,10 +57,12 @@ type Status struct {
 	Entered uint32
 	slot    [step.NumSlots]uintptr
 	// What init's system calls write to is here because its stack is short.
-	mask uint64
-	info [128]byte // siginfo_t
-	wait uint32
-	list [1024]byte // of init's children; see endAll
+	mask     uint64
+	info     [128]byte // siginfo_t
+	wait     uint32
+	timespec [2]uint64
+	packet   [4]byte
+	list     [1024]byte // of init's children; see endAll
 	// Usage is what the target and its children have used, as wait4 told.
 	Usage unix.Rusage
 }
@@ -72,16 +74,12 @@ type Config struct {
 	// Cgroup is a descriptor of the cgroup of version 2 that the child is born
 	// into (CLONE_INTO_CGROUP, Linux 5.7), or -1.
 	Cgroup int
-	// Notify is init's end of the socket on which it tells the launcher that
-	// the target stopped, or -1.
+	// Notify is init's end of the socket to the launcher; see step.MsgMapped.
 	Notify int
 	// Children is init's descriptor of its own /proc/PID/task/TID/children
 	// where the pid namespace is not the sandbox's own, so that the kernel ends
 	// nobody with init; or -1.
 	Children int
-	// Cookie is the si_value by which init knows the launcher's signals; its
-	// complement, those to the target's whole process group.
-	Cookie uint64
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.
 	InitAt int

@@ -13,10 +13,10 @@ import (
 type Region struct{ Addr, Len uintptr }
 
 // Forget clears the launcher's arguments and environment from the memory of
-// its copy, init or keeper, and shows a name instead. Regions are known only
+// its copy, init or janitor, and shows a name instead. Regions are known only
 // when the plan is started.
 type Forget struct {
-	// Who is "init" or "keeper".
+	// Who is "init" or "janitor".
 	Who     string
 	Regions []Region
 	// Title is where the arguments begin, if there is room for the name.
@@ -62,7 +62,7 @@ func (c CloseAll) Compile(a *step.Asm) {
 
 // OwnSession takes the process out of the launcher's session and process group,
 // whose signals and whose terminal are not for it: setsid(2). It is for the
-// keeper, and for a sandbox that is to have no terminal or one of its own.
+// janitor, and for a sandbox that is to have no terminal or one of its own.
 type OwnSession struct{}
 
 func (OwnSession) String() string { return "make an own session" }
@@ -70,11 +70,11 @@ func (OwnSession) String() string { return "make an own session" }
 // Compile is one setsid(2).
 func (OwnSession) Compile(a *step.Asm) { a.Sys(unix.SYS_SETSID) }
 
-// Hold leaves the keeper nothing but its end of the socket to the launcher and
+// Hold leaves the janitor nothing but its end of the socket to the launcher and
 // the descriptors by which it undoes.
 type Hold struct{ FDs []int }
 
-func (Hold) String() string { return "close all descriptors of the keeper but those it needs" }
+func (Hold) String() string { return "close all descriptors of the janitor but those it needs" }
 
 // Compile closes from 0 on.
 func (h Hold) Compile(a *step.Asm) {

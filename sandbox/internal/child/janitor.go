@@ -9,18 +9,18 @@ import (
 	"sbx/internal/step"
 )
 
-// KeeperConfig is what the keeper needs beside its table.
-type KeeperConfig struct {
+// JanitorConfig is what the janitor needs beside its table.
+type JanitorConfig struct {
 	// UndoAt is the index of the table's first call that undoes; all before it
 	// are made at once.
 	UndoAt int
-	// Socket is the keeper's end of a socket of packets. It sends a byte there
+	// Socket is the janitor's end of a socket of packets. It sends a byte there
 	// when all is prepared; the other end is the launcher's alone, and when it
-	// says something or hangs up, the keeper undoes.
+	// says something or hangs up, the janitor undoes.
 	Socket int
 }
 
-// StartKeeper forks the keeper, which outlives a launcher that is killed and
+// StartJanitor forks the janitor, which outlives a launcher that is killed and
 // undoes what it left outside. It makes the table's calls up to UndoAt, waits
 // for the end, makes the rest and exits: with 0 when all went well, else with
 // 125 and the call that failed first in st. A call that fails before UndoAt
@@ -31,14 +31,14 @@ type KeeperConfig struct {
 //
 //go:noinline
 //go:norace
-func StartKeeper(t *step.Table, st *Status, cfg KeeperConfig) (pid, pidfd int, err error) {
+func StartJanitor(t *step.Table, st *Status, cfg JanitorConfig) (pid, pidfd int, err error) {
 	fd := int32(-1)
 	args := cloneArgs{
 		flags:      unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),
 		exitSignal: uint64(unix.SIGCHLD),
 	}
-	r, errno := forkKeeper(&args, unsafe.Pointer(&t.Calls[0]), uintptr(len(t.Calls)), st, &cfg)
+	r, errno := forkJanitor(&args, unsafe.Pointer(&t.Calls[0]), uintptr(len(t.Calls)), st, &cfg)
 	if errno != 0 {
 		return 0, -1, errno
 	}
@@ -46,7 +46,7 @@ func StartKeeper(t *step.Table, st *Status, cfg KeeperConfig) (pid, pidfd int, e
 }
 
 // Undo makes the table's calls from undoAt on in the calling thread, for a
-// keeper that is dead.
+// janitor that is dead.
 //
 //go:noinline
 //go:norace
@@ -57,7 +57,7 @@ func Undo(t *step.Table, st *Status, undoAt int) {
 //go:noinline
 //go:nosplit
 //go:norace
-func forkKeeper(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *KeeperConfig) (uintptr, syscall.Errno) {
+func forkJanitor(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) (uintptr, syscall.Errno) {
 	beforeFork()
 	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
 	if errno != 0 || r != 0 {
@@ -70,7 +70,7 @@ func forkKeeper(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cf
 
 //go:nosplit
 //go:norace
-func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *KeeperConfig) {
+func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 	undoAt := uintptr(cfg.UndoAt)
 	walkKeeper(calls, 0, undoAt, st, false)
 	if st.Failed == 0 {
