@@ -188,10 +188,12 @@ func TestJanitorFaults(t *testing.T) {
 	k := &janitor{plan: plan}
 	asm := plan.compileJanitor(k, 999)
 	marker := filepath.Join(workDir(plan), "ran")
+	left := leavesNothing(t, "")
 	for i := range asm.Len() {
 		exit, applied, err := failJanitor(plan, i)
 		_, statErr := os.Stat(marker)
 		os.Remove(marker)
+		left("call %d", i)
 		switch undo := i >= k.undoAt; {
 		case !applied && (err != nil || statErr != nil):
 			t.Fatalf("call %d left alone: %v", i, err)
@@ -292,17 +294,7 @@ func TestLauncherKilled(t *testing.T) {
 		seen += len(entries(t, dir))
 		cmd.Wait()
 		until(t, "nothing left", func() bool { return len(entries(t, dir)) == 0 && (cgroup == "" || len(cgroupsOf(t, cgroup)) == 0) })
-		// Whatever it left behind is ours now, by the subreaper.
-		until(t, "the janitor gone", func() bool {
-			var ws unix.WaitStatus
-			for {
-				if pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil); err == unix.ECHILD {
-					return true
-				} else if pid <= 0 {
-					return false
-				}
-			}
-		})
+		reapOrphans(t) // the janitor
 	}
 	if seen == 0 {
 		t.Error("no kill met a launcher that had something outside")

@@ -11,8 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
 )
 
 // TestLimits: what holds a limit, on machines on paper. A limit that nothing
@@ -250,6 +252,7 @@ func TestCgroupFaults(t *testing.T) {
 		c.limit.Place = plan.held.cgroup.Place
 		plan.held.files = []cgroup.Limit{c.limit}
 		plan.Prepare = append(plan.Prepare, c.limit)
+		left := leavesNothing(t, mount)
 		ps, err := plan.Start()
 		if err == nil {
 			_, err = ps.Wait()
@@ -260,30 +263,37 @@ func TestCgroupFaults(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(workDir(plan), "ran")); (err == nil) != (c.want == "") {
 			t.Errorf("%v: ran %v", c.limit, err == nil)
 		}
-		if list := cgroupsOf(t, mount); len(list) != 0 {
-			t.Errorf("%v: left %v", c.limit, list)
-		}
+		left("%v", c.limit)
 	}
 }
 
 // TestCgroupSweep makes each call fail by which the janitor makes and removes a
 // cgroup with a limit. A start that fails leaves nothing; a removal that does
-// is told.
+// is told. Where it is the sandbox that fails, the cgroup goes as well.
 func TestCgroupSweep(t *testing.T) {
 	if os.Getuid() != 0 {
 		return
 	}
 	mount := testCgroup(t)
-	plan := planFor(t, "default", "/bin/true")
+	plan := planFor(t, "default", "/bin/touch", "ran")
 	inCgroup(t, plan, mount)
+	sweep(t, plan, func(s step.Step) bool {
+		switch s.(type) {
+		case cgroup.Namespace, ns.Private, process.NoNewPrivs, process.Exec:
+			return true
+		}
+		return false
+	})
 	l := cgroup.Limit{Place: plan.held.cgroup.Place, Say: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.held.files = append(plan.held.files, l)
 	plan.Prepare = append(plan.Prepare, l)
 	k := &janitor{plan: plan}
 	calls := plan.compileJanitor(k, 999).Len()
+	left := leavesNothing(t, "") // and of cgroups below
 	for i := range calls {
 		exit, applied, err := failJanitor(plan, i)
 		undo := i >= k.undoAt
+		left("call %d", i)
 		if applied && !undo && !errors.Is(err, unix.EPERM) || (!applied || undo) && err != nil {
 			t.Errorf("call %d: %v", i, err)
 		}

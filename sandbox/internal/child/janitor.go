@@ -93,7 +93,7 @@ func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 	exit(0)
 }
 
-// walkKeeper makes calls i to end-1: plain ones, and those that are tried
+// walkKeeper makes calls i to end-1: simple ones, and those that are tried
 // until they succeed. The first failure is written down; all goes on behind
 // it, or nothing.
 //
@@ -104,50 +104,24 @@ func walkKeeper(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
 		r, errno := uintptr(0), uintptr(0)
 		switch c.Op {
-		case step.OpStore:
-			*(*uint32)(at(c.Arg[0])) = uint32(value(c, 1, st))
-			continue
-		case step.OpZero:
-			zero(c.Arg[0], c.Arg[1])
-			continue
 		case step.OpSkip:
 			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
 				i += c.Arg[3]
 			}
-			continue
-		case step.OpCompare:
-			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
-				errno = ^uintptr(0)
-			}
-		case step.OpFail:
-			errno = c.Arg[0]
 		case step.OpRetry:
-			errno = retry(c, st)
+			errno = verdict(c, 0, retry(c, st))
 		default:
-			r, errno = do(c, st)
-		}
-		if errno != 0 && errno != ^uintptr(0) && passes(c, errno) {
-			errno = 0
-		} else if errno == 0 && c.HasWant && r != c.Want {
-			errno = ^uintptr(0)
+			r, errno = simple(c, st)
 		}
 		if errno != 0 {
-			if st.Failed == 0 {
-				st.Errno, st.Got = uint32(errno), uint64(r)
-				if errno == ^uintptr(0) {
-					st.Errno = 0
-				}
-				st.Failed = uint32(i) + 1
-			}
+			note(st, i, errno, r)
 			if !all {
 				return
 			}
+			r = ^uintptr(0) // no descriptor
 		}
 		if c.Save != 0 {
 			st.slot[(c.Save-1)%step.NumSlots] = r
-			if errno != 0 {
-				st.slot[(c.Save-1)%step.NumSlots] = ^uintptr(0) // no descriptor
-			}
 		}
 	}
 }
