@@ -17,6 +17,8 @@ type OpenProc struct{}
 
 func (OpenProc) String() string { return "open /proc and verify it" }
 
+func (OpenProc) Kind() string { return "open-proc" }
+
 // Compile leaves the descriptor in step.SlotProc.
 func (OpenProc) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_OPENAT, step.Fd(unix.AT_FDCWD), a.Str("/proc"),
@@ -37,6 +39,8 @@ type IDMap struct {
 func (m IDMap) String() string {
 	return fmt.Sprintf("map user %d to %d and group %d to %d, setgroups denied", m.UID, m.OutsideUID, m.GID, m.OutsideGID)
 }
+
+func (IDMap) Kind() string { return "map-ids" }
 
 // Compile writes the three files below step.SlotProc.
 func (m IDMap) Compile(a *step.Asm) {

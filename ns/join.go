@@ -15,7 +15,7 @@ import (
 // Join enters an existing namespace (setns(2)). FD is it, opened and looked at
 // while planning; Major, Minor and Ino are what it is on nsfs.
 type Join struct {
-	Kind         Set // one
+	Namespace    Set // one
 	Path         string
 	FD           int
 	Major, Minor uint32
@@ -23,14 +23,16 @@ type Join struct {
 }
 
 func (j Join) String() string {
-	return fmt.Sprintf("join %s namespace %s", j.Kind, text.Quote(j.Path))
+	return fmt.Sprintf("join %s namespace %s", j.Namespace, text.Quote(j.Path))
 }
+
+func (Join) Kind() string { return "join-namespace" }
 
 // Compile enters it and reads back, below step.SlotProc, where it has got to.
 // A pid namespace is that of the children only.
 func (j Join) Compile(a *step.Asm) {
-	name := map[Set]string{User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net", IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time"}[j.Kind]
-	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Kind)))
+	name := map[Set]string{User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net", IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time"}[j.Namespace]
+	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Namespace)))
 	isFile(a, step.SlotProc, "self/ns/"+name, 0, j.Major, j.Minor, j.Ino)
 }
 
@@ -48,6 +50,8 @@ func (c Clocks) String() string {
 	}
 	return s
 }
+
+func (Clocks) Kind() string { return "new-time-namespace" }
 
 // Compile leaves it and writes its offsets below step.SlotProc, which can be
 // done only while nobody is in it.
@@ -91,6 +95,8 @@ func isFile(a *step.Asm, dir step.Slot, path string, flags int, major, minor uin
 type OwnProc struct{}
 
 func (OwnProc) String() string { return "open a /proc of the joined pid namespace" }
+
+func (OwnProc) Kind() string { return "open-joined-proc" }
 
 // Compile leaves the descriptor in step.SlotProc. It can be written to, as a
 // security module's label has to be.

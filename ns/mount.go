@@ -28,6 +28,8 @@ type Private struct{}
 
 func (Private) String() string { return "make every mount private" }
 
+func (Private) Kind() string { return "make-mounts-private" }
+
 // Compile is one mount_setattr(2) on the root.
 func (Private) Compile(a *step.Asm) {
 	setattr(a, step.Fd(unix.AT_FDCWD), "/", 0, unix.MS_PRIVATE)
@@ -42,6 +44,8 @@ type Root struct {
 }
 
 func (Root) String() string { return "make an empty root" }
+
+func (Root) Kind() string { return "mount-root" }
 
 // Compile leaves the descriptor in step.SlotRoot.
 func (r Root) Compile(a *step.Asm) {
@@ -65,6 +69,8 @@ func (d Dir) String() string {
 	return s
 }
 
+func (Dir) Kind() string { return "mkdir" }
+
 // Compile is one mkdirat(2); the umask is cleared by then.
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
@@ -74,6 +80,8 @@ func (d Dir) Compile(a *step.Asm) {
 type File struct{ Path string }
 
 func (f File) String() string { return fmt.Sprintf("make empty file %s", text.Quote(f.Path)) }
+
+func (File) Kind() string { return "create-file" }
 
 // Compile is one mknodat(2), which needs no descriptor.
 func (f File) Compile(a *step.Asm) {
@@ -86,6 +94,8 @@ type Symlink struct{ Target, Path string }
 func (l Symlink) String() string {
 	return fmt.Sprintf("make symlink %s to %s", text.Quote(l.Path), text.Quote(l.Target))
 }
+
+func (Symlink) Kind() string { return "symlink" }
 
 // Compile is one symlinkat(2).
 func (l Symlink) Compile(a *step.Asm) {
@@ -149,6 +159,8 @@ func (b Bind) attrs() uint64 {
 	return at
 }
 
+func (Bind) Kind() string { return "bind-mount" }
+
 // Compile clones the tree detached, checks that it is the one planned, gives
 // it its flags, and only then attaches it.
 func (b Bind) Compile(a *step.Asm) {
@@ -187,6 +199,8 @@ func (t Tmpfs) String() string {
 	return s
 }
 
+func (Tmpfs) Kind() string { return "mount-tmpfs" }
+
 // Compile makes the file system and attaches it.
 func (t Tmpfs) Compile(a *step.Asm) {
 	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}
@@ -216,6 +230,8 @@ func (p Proc) String() string {
 	return "mount /proc read-only"
 }
 
+func (Proc) Kind() string { return "mount-proc" }
+
 // Compile makes the file system and attaches it.
 func (p Proc) Compile(a *step.Asm) {
 	at := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
@@ -233,6 +249,8 @@ type Devpts struct{}
 
 func (Devpts) String() string { return "mount own /dev/pts" }
 
+func (Devpts) Kind() string { return "mount-devpts" }
+
 // Compile makes the file system and attaches it.
 func (Devpts) Compile(a *step.Asm) {
 	fd := a.Temp()
@@ -245,6 +263,8 @@ func (Devpts) Compile(a *step.Asm) {
 type Seal struct{ Path string }
 
 func (s Seal) String() string { return "make " + text.Quote(s.Path) + " read-only" }
+
+func (Seal) Kind() string { return "remount-read-only" }
 
 // Compile is one mount_setattr(2).
 func (s Seal) Compile(a *step.Asm) {
@@ -260,6 +280,8 @@ func (s Seal) Compile(a *step.Asm) {
 type Pivot struct{}
 
 func (Pivot) String() string { return "change to the new root" }
+
+func (Pivot) Kind() string { return "pivot-root" }
 
 // Compile stacks the old root on the new.
 func (Pivot) Compile(a *step.Asm) {
@@ -279,6 +301,8 @@ type Detach struct {
 func (Detach) String() string {
 	return "unmount the old root and verify that nothing lies over the new"
 }
+
+func (Detach) Kind() string { return "unmount-old-root" }
 
 // Compile unmounts what lies over the current directory, the new root, and
 // makes sure that ".." ends there: whatever had been mounted over the caller's
@@ -385,6 +409,8 @@ func resolve(a *step.Asm, to step.Slot, path string) *step.Call {
 // is mounted over the old root, which would be cloned with it. Beneath it comes
 // an empty root for the covers of what is hidden.
 type RootBind struct{ Bind }
+
+func (RootBind) Kind() string { return "bind-mount-root" }
 
 // Compile leaves the tree in step.SlotRoot, the empty root in step.SlotCover.
 func (r RootBind) Compile(a *step.Asm) {

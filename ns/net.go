@@ -14,6 +14,8 @@ type Loopback struct{}
 
 func (Loopback) String() string { return "bring the loopback device up" }
 
+func (Loopback) Kind() string { return "loopback-up" }
+
 // Compile sets the flags by ioctl(2), three calls where netlink takes more.
 func (Loopback) Compile(a *step.Asm) {
 	var ifreq [40]byte

@@ -79,6 +79,8 @@ func (o Overlay) String() string {
 	return s
 }
 
+func (Overlay) Kind() string { return "mount-overlay" }
+
 // Compile needs SlotProc's check, for the layers are named by /proc. With a
 // tmpfs, that is staged for the names "u" and "w" in it.
 func (o Overlay) Compile(a *step.Asm) {

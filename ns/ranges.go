@@ -36,6 +36,8 @@ func (r Ranges) String() string {
 	return fmt.Sprintf("let newuidmap map users %s and newgidmap groups %s", list(r.UIDs), list(r.GIDs))
 }
 
+func (Ranges) Kind() string { return "map-id-ranges" }
+
 // Compile waits for a byte from the launcher, whose end of the socket this
 // process no longer has, and then reads both maps below step.SlotProc: what
 // counts is what the kernel says.

@@ -96,6 +96,8 @@ func (n namespacesStep) String() string { return "make new namespaces: " + (n.se
 // with no moment to shift its clocks.
 func (n namespacesStep) flags() uint64 { return uint64(n.set &^ ns.Time) }
 
+func (namespacesStep) Kind() string { return "new-namespaces" }
+
 // Compile is for the process that has joined.
 func (n namespacesStep) Compile(a *step.Asm) { a.Enter(n.flags()) }
 
@@ -114,9 +116,9 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// MarshalJSON is the same plan for programs. A step is checked if what it finds
-// is compared with what was planned, beyond that its calls succeed: it reads
-// back what it did, or looks at what is there.
+// MarshalJSON is the same plan for programs; docs/json.md documents it. A step
+// is checked if what it finds is compared with what was planned, beyond that
+// its calls succeed: it reads back what it did, or looks at what is there.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	type line struct {
 		Number  int    `json:"number"`
@@ -133,10 +135,9 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Notes      []string `json:"notes,omitempty"`
 	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
 	p.steps(func(in string, s step.Step) {
-		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
 		// What the keeper writes, the launcher reads back.
 		checked := in != "keeper" && in != "undo" && checks(s)
-		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind, checked})
+		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), s.Kind(), checked})
 	})
 	return json.Marshal(out)
 }

@@ -253,6 +253,8 @@ type stdio struct{ fd int }
 
 func (stdio) String() string { return "catch what the program says" }
 
+func (stdio) Kind() string { return "redirect-stdio" }
+
 // Compile is three dup3(2).
 func (s stdio) Compile(a *step.Asm) {
 	for fd := range 3 {

@@ -34,7 +34,7 @@ func (s spaces) has(k ns.Set) bool { return s.new&k != 0 || s.joined(k) }
 
 // joined says whether it is one that was there before.
 func (s spaces) joined(k ns.Set) bool {
-	return slices.ContainsFunc(s.joins, func(j ns.Join) bool { return j.Kind == k })
+	return slices.ContainsFunc(s.joins, func(j ns.Join) bool { return j.Namespace == k })
 }
 
 // namespaces decides which are new.

@@ -194,7 +194,7 @@ func stepHint(e *sandbox.StepError) string {
 		if is(unix.EPERM) {
 			return "it takes CAP_SYS_ADMIN in the user namespace that owns it: join that one too (user = \"/path\"), or run sbx as root"
 		}
-		if is(unix.EINVAL) && s.Kind == ns.User {
+		if is(unix.EINVAL) && s.Namespace == ns.User {
 			return "it is the caller's own: say user = \"host\", or \"auto\""
 		}
 	case ns.Clocks:

@@ -30,6 +30,8 @@ func (p Port) String() string {
 	return fmt.Sprintf("allow Landlock to %s TCP port %d", what, p.Port)
 }
 
+func (Port) Kind() string { return "landlock-port-rule" }
+
 // Compile adds the rule, struct landlock_net_port_attr.
 func (p Port) Compile(a *step.Asm) {
 	var allow uint64
@@ -73,6 +75,8 @@ func (r Restrict) flags() int {
 	}
 	return unix.LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF
 }
+
+func (Restrict) Kind() string { return "landlock-restrict-self" }
 
 // Compile is one landlock_restrict_self(2); no_new_privs is set by then.
 func (r Restrict) Compile(a *step.Asm) {

@@ -26,6 +26,8 @@ func (r OpenRule) String() string {
 	return Rule{Path: r.Path, Allow: r.Allow}.String() + ", as it was found"
 }
 
+func (OpenRule) Kind() string { return "landlock-descriptor-rule" }
+
 // Compile adds the rule on the descriptor itself.
 func (r OpenRule) Compile(a *step.Asm) {
 	allow := r.Allow & handled(r.ABI)
@@ -55,6 +57,8 @@ func (r ThereRule) String() string {
 	}
 	return s
 }
+
+func (ThereRule) Kind() string { return "landlock-joined-rule" }
 
 // Compile opens the path and adds the rule: for a directory, or where the
 // kernel does not take that, for a file. No link is followed.

@@ -35,6 +35,8 @@ func (l Label) String() string {
 	return s
 }
 
+func (Label) Kind() string { return "set-exec-label" }
+
 // Compile opens the file of the calling thread and writes to it. The kernel
 // refuses a profile that is not loaded, or a change that is not allowed, here
 // or at the exec.
