@@ -112,7 +112,7 @@ func TestReceipt(t *testing.T) {
 	// What was found was not what was planned.
 	lying := func(c call) result { return runFiltered(t, deny(0, unix.SYS_CAPSET), c) }
 	r, got = reported(t, lying, "--", "/bin/echo", "ran")
-	if r.status != 125 || r.stdout != "" || got.Ran || !strings.Contains(got.Error, "found something else than planned") {
+	if r.status != 125 || r.stdout != "" || got.Ran || !strings.Contains(got.Error, "read-back failed: the kernel reports") {
 		t.Errorf("%+v\n%v", got, r)
 	}
 }

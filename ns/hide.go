@@ -56,6 +56,13 @@ func (h Hide) String() string { return "hide " + text.Quote(h.Path) }
 
 func (Hide) Kind() string { return "hide" }
 
+func (h Hide) Hint(err error) string {
+	if step.Errno(err) == unix.ELOOP {
+		return "a part of " + text.Quote(h.Path) + " is a symbolic link; hide the path that it leads to"
+	}
+	return replacedHint(err)
+}
+
 // Compile puts a clone of the cover over the path.
 func (h Hide) Compile(a *step.Asm) {
 	cover := coverFile

@@ -28,6 +28,16 @@ func (j Join) String() string {
 
 func (Join) Kind() string { return "join-namespace" }
 
+func (j Join) Hint(err error) string {
+	switch errno := step.Errno(err); {
+	case errno == unix.EPERM:
+		return "it takes CAP_SYS_ADMIN in the user namespace that owns it: join that one too (user = \"/path\"), or run sbx as root"
+	case errno == unix.EINVAL && j.Namespace == User:
+		return "it is the caller's own: say user = \"host\", or \"auto\""
+	}
+	return ""
+}
+
 // Compile enters it and reads back, below step.SlotProc, where it has got to.
 // A pid namespace is that of the children only.
 func (j Join) Compile(a *step.Asm) {
@@ -52,6 +62,16 @@ func (c Clocks) String() string {
 }
 
 func (Clocks) Kind() string { return "new-time-namespace" }
+
+func (Clocks) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.EINVAL:
+		return "time namespaces take Linux 5.6 or newer, built with CONFIG_TIME_NS"
+	case unix.ERANGE:
+		return "shifted so far a clock would stand before zero or at the end of time"
+	}
+	return ""
+}
 
 // Compile leaves it and writes its offsets below step.SlotProc, which can be
 // done only while nobody is in it.
@@ -97,6 +117,13 @@ type OwnProc struct{}
 func (OwnProc) String() string { return "open a /proc of the joined pid namespace" }
 
 func (OwnProc) Kind() string { return "open-joined-proc" }
+
+func (OwnProc) Hint(err error) string {
+	if step.Errno(err) == unix.EPERM {
+		return "it takes CAP_SYS_ADMIN in the user namespace that owns the pid namespace, and a /proc that is not masked; join the user namespace too"
+	}
+	return ""
+}
 
 // Compile leaves the descriptor in step.SlotProc. It can be written to, as a
 // security module's label has to be.

@@ -69,6 +69,13 @@ func (o Over) String() string {
 
 func (Over) Kind() string { return "mount-file" }
 
+func (o Over) Hint(err error) string {
+	if step.Errno(err) == unix.ELOOP {
+		return linkInsideHint(o.Path)
+	}
+	return replacedHint(err)
+}
+
 // Compile gives the file a file system of its own, so that it has a name and
 // its size is accounted for, and takes a mount of the file alone from it.
 func (o Over) Compile(a *step.Asm) {

@@ -17,6 +17,8 @@ func (NoUsers) String() string { return "allow no user namespaces inside" }
 
 func (NoUsers) Kind() string { return "no-user-namespaces" }
 
+func (NoUsers) Hint(err error) string { return procHint(err) }
+
 // Compile writes the file below step.SlotProc.
 func (NoUsers) Compile(a *step.Asm) { write(a, "sys/user/max_user_namespaces", "0") }
 

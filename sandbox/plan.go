@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"strings"
 
-	"sbx/internal/text"
+	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/sandbox/internal/terminal"
 )
@@ -98,6 +99,14 @@ func (n namespacesStep) flags() uint64 { return uint64(n.set &^ ns.Time) }
 
 func (namespacesStep) Kind() string { return "new-namespaces" }
 
+func (namespacesStep) Hint(err error) string {
+	switch errno := step.Errno(err); errno {
+	case unix.ENOSPC, unix.EPERM, unix.EINVAL:
+		return ns.DeniedHint(errno)
+	}
+	return ""
+}
+
 // Compile is for the process that has joined.
 func (n namespacesStep) Compile(a *step.Asm) { a.Enter(n.flags()) }
 
@@ -156,35 +165,4 @@ func checks(s step.Step) bool {
 		}
 	}
 	return false
-}
-
-// NeedError is a protection or right that cannot be had.
-type NeedError struct{ What, Hint string }
-
-func (e *NeedError) Error() string { return e.What }
-
-// StepError is a step that failed. Nothing of the target has run.
-type StepError struct {
-	Step step.Step
-	// Err is the errno, or a *MismatchError.
-	Err error
-}
-
-func (e *StepError) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
-
-// Unwrap gives the errno.
-func (e *StepError) Unwrap() error { return e.Err }
-
-// MismatchError is a step whose call succeeded with another result than the
-// only right one, or a check that found something else.
-type MismatchError struct{ Got uint64 }
-
-func (e *MismatchError) Error() string {
-	return fmt.Sprintf("found something else than planned (%#x)", e.Got)
-}
-
-// IsNamespaces says whether the step is the one that makes the namespaces.
-func IsNamespaces(s step.Step) bool {
-	_, ok := s.(namespacesStep)
-	return ok
 }

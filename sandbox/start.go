@@ -202,13 +202,13 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	case ws.Signaled():
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
-	return Exit{}, errors.New("run the target: the init ended without a word")
+	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
 }
 
 // failure is the failed call in st as the step's error.
 func failure(st *child.Status, s step.Step) *StepError {
 	if st.Errno == 0 {
-		return &StepError{s, &MismatchError{st.Got}}
+		return &StepError{s, &MismatchError{Got: st.Got}}
 	}
 	return &StepError{s, unix.Errno(st.Errno)}
 }

@@ -23,7 +23,7 @@ func TestKinds(t *testing.T) {
 	documented := tableNames(t, "kind")
 	kinds := map[string]string{} // to the type
 	for _, p := range packages(t) {
-		steps, methods := map[string]bool{}, map[string]string{}
+		steps, methods, hints := map[string]bool{}, map[string]string{}, map[string]bool{}
 		for _, f := range parsed(t, p) {
 			for _, decl := range f.Decls {
 				m, ok := decl.(*ast.FuncDecl)
@@ -35,6 +35,8 @@ func TestKinds(t *testing.T) {
 					steps[name] = true
 				case m.Name.Name == "Kind":
 					methods[name] = returned(m)
+				case m.Name.Name == "Hint":
+					hints[name] = takesError(m)
 				}
 			}
 		}
@@ -48,6 +50,9 @@ func TestKinds(t *testing.T) {
 				t.Errorf("%s and %s are both of the kind %s", of, other, kind)
 			}
 			kinds[kind] = of
+			if takes, ok := hints[name]; ok && !takes {
+				t.Errorf("%s has a method Hint that is not step.Hinter's, and so is never asked", of)
+			}
 			if !slices.Contains(documented, kind) {
 				t.Errorf("kind %s of %s is not in %s", kind, of, jsonDoc)
 			}
@@ -82,10 +87,45 @@ func TestJSONFields(t *testing.T) {
 	}
 	slices.Sort(found)
 	slices.Sort(documented)
-	// notes are the plan's and the receipt's.
 	if !slices.Equal(found, documented) {
 		t.Errorf("the fields are\n%q\n%s has\n%q", found, jsonDoc, documented)
 	}
+}
+
+// TestPlaces compares who the plan says does a step with the table of
+// docs/json.md.
+func TestPlaces(t *testing.T) {
+	documented := tableNames(t, "in")
+	var found []string
+	for _, p := range packages(t) {
+		if !below(p.ImportPath, "sbx/sandbox") {
+			continue
+		}
+		for _, f := range parsed(t, p) {
+			for _, decl := range f.Decls {
+				if m, ok := decl.(*ast.FuncDecl); ok && m.Recv != nil && receiver(m) == "Plan" && m.Name.Name == "steps" {
+					found = append(found, literals(m)...)
+				}
+			}
+		}
+	}
+	slices.Sort(found)
+	slices.Sort(documented)
+	if found = slices.Compact(found); !slices.Equal(found, documented) {
+		t.Errorf("the plan's steps are done in %q, %s has %q", found, jsonDoc, documented)
+	}
+}
+
+// literals are the strings in the code below n.
+func literals(n ast.Node) (list []string) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			s, _ := strconv.Unquote(lit.Value)
+			list = append(list, s)
+		}
+		return true
+	})
+	return list
 }
 
 // prints says whether the declaration is the plan's MarshalJSON or the receipt.
@@ -177,6 +217,15 @@ func compiles(m *ast.FuncDecl) bool {
 	}
 	s, ok := p.X.(*ast.SelectorExpr)
 	return ok && s.Sel.Name == "Asm"
+}
+
+// takesError says whether the method takes one error.
+func takesError(m *ast.FuncDecl) bool {
+	if m.Type.Params.NumFields() != 1 {
+		return false
+	}
+	id, ok := m.Type.Params.List[0].Type.(*ast.Ident)
+	return ok && id.Name == "error"
 }
 
 // returned is the string that the method returns, if that is all it does.

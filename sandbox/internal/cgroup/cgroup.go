@@ -112,6 +112,16 @@ func (m Make) Holds() int { return m.Place.FD }
 
 func (Make) Kind() string { return "make-cgroup" }
 
+func (Make) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.EBUSY:
+		return "another process has come into that cgroup, where the launcher must be alone; try again, or give sbx one of its own"
+	case unix.EAGAIN:
+		return "a cgroup above allows no more below it (cgroup.max.descendants, cgroup.max.depth), as that of an outer sbx with limits does"
+	}
+	return ""
+}
+
 // Compile makes nothing that Remove does not remove.
 func (m Make) Compile(a *step.Asm) {
 	dir := step.Fd(m.Place.FD)

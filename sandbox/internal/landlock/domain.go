@@ -32,6 +32,10 @@ func (p Port) String() string {
 
 func (Port) Kind() string { return "landlock-port-rule" }
 
+func (Port) Hint(error) string {
+	return "this kernel's Landlock knows no ports; say net = \"new\" in the policy's [namespaces] in the place of [network]"
+}
+
 // Compile adds the rule, struct landlock_net_port_attr.
 func (p Port) Compile(a *step.Asm) {
 	var allow uint64
@@ -77,6 +81,8 @@ func (r Restrict) flags() int {
 }
 
 func (Restrict) Kind() string { return "landlock-restrict-self" }
+
+func (Restrict) Hint(error) string { return withoutHint }
 
 // Compile is one landlock_restrict_self(2); no_new_privs is set by then.
 func (r Restrict) Compile(a *step.Asm) {

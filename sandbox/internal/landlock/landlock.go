@@ -134,6 +134,11 @@ func (r Ruleset) attr() attr {
 
 func (Ruleset) Kind() string { return "landlock-ruleset" }
 
+func (Ruleset) Hint(error) string { return withoutHint }
+
+// withoutHint is how to run where the kernel has no Landlock to offer.
+const withoutHint = "say landlock = \"off\" in the policy's [process] to do without this wall"
+
 // Compile leaves the ruleset in step.SlotRuleset.
 func (r Ruleset) Compile(a *step.Asm) {
 	at := r.attr()
@@ -167,6 +172,8 @@ func (r Rule) String() string {
 }
 
 func (Rule) Kind() string { return "landlock-rule" }
+
+func (Rule) Hint(error) string { return withoutHint }
 
 // Compile opens the path and adds the rule. No link is followed, for the old
 // root may still lie over the new one, where a ".." in a link would lead.

@@ -2,6 +2,7 @@ package landlock
 
 import (
 	"encoding/binary"
+	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
 
@@ -59,6 +60,16 @@ func (r ThereRule) String() string {
 }
 
 func (ThereRule) Kind() string { return "landlock-joined-rule" }
+
+func (r ThereRule) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOENT:
+		return "put a ? in front of a path that may be missing in the joined namespace: \"?" + r.Path + "\""
+	case unix.ELOOP:
+		return "a part of " + text.Quote(r.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
+	}
+	return ""
+}
 
 // Compile opens the path and adds the rule: for a directory, or where the
 // kernel does not take that, for a file. No link is followed.

@@ -68,6 +68,13 @@ func (b Become) String() string { return fmt.Sprintf("become user %d and group %
 
 func (Become) Kind() string { return "set-ids" }
 
+func (Become) Hint(err error) string {
+	if step.Errno(err) == unix.EINVAL {
+		return "the user namespace has no such uid or gid; its /proc/PID/uid_map and gid_map say which it has"
+	}
+	return ""
+}
+
 // Compile changes all three of each. The capabilities stay meanwhile
 // (SECBIT_NO_SETUID_FIXUP), for the steps to come.
 func (b Become) Compile(a *step.Asm) {
@@ -120,6 +127,13 @@ func (d DropGroups) String() string {
 }
 
 func (DropGroups) Kind() string { return "drop-groups" }
+
+func (DropGroups) Hint(err error) string {
+	if step.Mismatched(err) {
+		return ""
+	}
+	return "the caller lacks CAP_SETGID, or its user namespace denies setgroups; run sbx as a plain user"
+}
 
 // Compile is one setgroups(2) and a check.
 func (d DropGroups) Compile(a *step.Asm) {
@@ -197,6 +211,13 @@ type Chdir struct{ Dir string }
 func (c Chdir) String() string { return "change to directory " + text.Quote(c.Dir) }
 
 func (Chdir) Kind() string { return "chdir" }
+
+func (Chdir) Hint(err error) string {
+	if step.Errno(err) == unix.EACCES {
+		return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"
+	}
+	return "start elsewhere with --dir, or show the directory with --read"
+}
 
 // Compile opens the directory and changes to what was opened.
 func (c Chdir) Compile(a *step.Asm) {

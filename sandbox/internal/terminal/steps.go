@@ -58,6 +58,16 @@ func (o Open) String() string {
 
 func (Open) Kind() string { return "open-terminal" }
 
+func (Open) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOSPC, unix.EIO:
+		return "all pseudo-terminals are in use: /proc/sys/kernel/pty/max says how many there can be"
+	case unix.ENOENT, unix.ENXIO:
+		return "the policy hides /dev/pts; terminal = \"new-session\" does without it"
+	}
+	return ""
+}
+
 // Compile opens the master in the sandbox's own devpts, by a path of our own
 // making, and the slave from the master: TIOCGPTPEER, Linux 4.13. The process
 // leads a session that has no terminal yet, and this becomes it.
