@@ -22,6 +22,8 @@ type makeDir struct{ fd int }
 
 func (makeDir) String() string { return "make a directory" }
 func (m makeDir) Holds() int   { return m.fd }
+func (makeDir) Kind() string   { return "test-make-dir" }
+
 func (m makeDir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.Fd(m.fd), a.Str("d-"+a.Token), step.Int(0o700))
 }
@@ -30,6 +32,8 @@ type removeDir struct{ fd int }
 
 func (removeDir) String() string { return "remove a directory" }
 func (r removeDir) Holds() int   { return r.fd }
+func (removeDir) Kind() string   { return "test-remove-dir" }
+
 func (r removeDir) Compile(a *step.Asm) {
 	a.Retry(unix.SYS_UNLINKAT, step.Fd(r.fd), a.Str("d-"+a.Token), step.Int(unix.AT_REMOVEDIR)).Or(unix.ENOENT)
 }
@@ -38,6 +42,8 @@ func (r removeDir) Compile(a *step.Asm) {
 type failing struct{}
 
 func (failing) String() string { return "fail on purpose" }
+func (failing) Kind() string   { return "test-fail" }
+
 func (failing) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CLOSE, step.Fd(-1))
 }

@@ -80,7 +80,7 @@ func (h *Host) joinStep(kind ns.Set, path string) (ns.Join, error) {
 	case s.Kind != kind:
 		return ns.Join{}, fmt.Errorf("join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
-	return ns.Join{Kind: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
+	return ns.Join{Namespace: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
 }
 
 // joinSteps are all that the process does that enters namespaces. It is not
@@ -103,7 +103,7 @@ func (s spaces) joinSteps(h *Host, plan *Plan) {
 	}
 	for _, j := range s.joins {
 		plan.Join = append(plan.Join, j)
-		plan.Joined |= j.Kind
+		plan.Joined |= j.Namespace
 	}
 	plan.Join = append(plan.Join, namespacesStep{s.new})
 }

@@ -15,6 +15,8 @@ type verifyCgroup struct{}
 
 func (verifyCgroup) String() string { return "verify the cgroup's limits, to be born into it" }
 
+func (verifyCgroup) Kind() string { return "verify-cgroup" }
+
 func (verifyCgroup) Compile(*step.Asm) {}
 
 // enterCgroup opens the cgroup that the janitor has made and reads its limits

@@ -88,7 +88,7 @@ func TestLimits(t *testing.T) {
 			if err != nil {
 				text = err.Error()
 				var need *NeedError
-				if errors.As(err, &need) != (c.hint != "") || need != nil && !strings.Contains(need.Hint, c.hint) {
+				if errors.As(err, &need) != (c.hint != "") || need != nil && !strings.Contains(need.Fix, c.hint) {
 					t.Errorf("error %v, hint %+v, want %q", err, need, c.hint)
 				}
 			} else {

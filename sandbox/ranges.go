@@ -36,7 +36,7 @@ func (h *Host) ranges() (s Sub) {
 		err := unix.Lstat(name, &st)
 		switch {
 		case err != nil:
-			return Sub{Err: &NeedError{What: fmt.Sprintf("map ranges of ids: %s: %v", name, err), Hint: "install it: apt-get install uidmap"}}
+			return Sub{Err: &NeedError{What: fmt.Sprintf("map ranges of ids: %s: %v", name, err), Fix: "install it: apt-get install uidmap"}}
 		case st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Mode&0o022 != 0:
 			return Sub{Err: fmt.Errorf("map ranges of ids: %s is not a file that only root can write", name)}
 		}
@@ -109,7 +109,7 @@ func parseSub(file, content, login string, uid, own int) (list []ns.Extent, err 
 			login = strconv.Itoa(uid)
 		}
 		return nil, &NeedError{What: fmt.Sprintf("map ranges of ids: %s gives user %s none", file, text.Quote(login)),
-			Hint: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + text.Quote(login)}
+			Fix: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + text.Quote(login)}
 	}
 	return list, nil
 }
@@ -228,7 +228,9 @@ func runMapper(args []string) error {
 	case err != nil:
 		return err
 	case status.Failed != 0:
-		return failure(status, steps[table.Calls[status.Failed-1].Step])
+		// Not as a StepError: its words for an exec are about the target.
+		failed := failure(status, steps[table.Calls[status.Failed-1].Step])
+		return fmt.Errorf("%s: %w", failed.Step, failed.Err)
 	case ws != 0:
 		var b [300]byte
 		n, err := unix.Pread(said, b[:], 0)
@@ -245,6 +247,8 @@ func runMapper(args []string) error {
 type stdio struct{ fd int }
 
 func (stdio) String() string { return "catch what the program says" }
+
+func (stdio) Kind() string { return "redirect-stdio" }
 
 // Compile is three dup3(2).
 func (s stdio) Compile(a *step.Asm) {

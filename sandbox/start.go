@@ -203,7 +203,7 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 // failure is the failed call in st as the step's error.
 func failure(st *child.Status, s step.Step) *StepError {
 	if st.Errno == 0 {
-		return &StepError{s, &MismatchError{st.Got}}
+		return &StepError{s, &MismatchError{Got: st.Got}}
 	}
 	return &StepError{s, unix.Errno(st.Errno)}
 }

@@ -16,12 +16,12 @@ func findTerminal(t Target) (*terminal.Caller, error) {
 	c, err := terminal.Find()
 	if err != nil {
 		return nil, &NeedError{What: "give the target a terminal of its own: " + err.Error(),
-			Hint: "redirect the streams that are not the terminal sbx was started at, as in </dev/null"}
+			Fix: "redirect the streams that are not the terminal sbx was started at, as in </dev/null"}
 	}
 	for _, fd := range t.KeepFDs {
 		if c != nil && c.Is(fd) {
 			return nil, &NeedError{What: fmt.Sprintf("keep descriptor %d: it is the caller's terminal, and the policy gives the target one of its own", fd),
-				Hint: "leave --keep-fd out: descriptors 0, 1 and 2 are the target's own terminal"}
+				Fix: "leave --keep-fd out: descriptors 0, 1 and 2 are the target's own terminal"}
 		}
 	}
 	return c, nil
@@ -40,11 +40,11 @@ func (p *Plan) terminal(pol *policy.Policy, h *Host, own bool) error {
 		}
 		if !own {
 			return &NeedError{What: "give the target a terminal of its own where /dev/pts is another mount namespace's",
-				Hint: "leave mount to \"new\" in the policy's [namespaces], or say terminal = \"new-session\""}
+				Fix: "leave mount to \"new\" in the policy's [namespaces], or say terminal = \"new-session\""}
 		}
 		if !policy.NotFalse(pol.Files.Dev) {
 			return &NeedError{What: "give the target a terminal of its own without a /dev",
-				Hint: "leave dev = false out of the policy's [files], or say terminal = \"new-session\""}
+				Fix: "leave dev = false out of the policy's [files], or say terminal = \"new-session\""}
 		}
 		p.Caller = h.Caller
 		p.Undo = append(p.Undo, h.Caller.Restore())

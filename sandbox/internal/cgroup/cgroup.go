@@ -110,6 +110,18 @@ func (m Make) String() string {
 // Holds is the descriptor used.
 func (m Make) Holds() int { return m.Place.FD }
 
+func (Make) Kind() string { return "make-cgroup" }
+
+func (Make) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.EBUSY:
+		return "another process has come into that cgroup, where the launcher must be alone; try again, or give sbx one of its own"
+	case unix.EAGAIN:
+		return "a cgroup above allows no more below it (cgroup.max.descendants, cgroup.max.depth), as that of an outer sbx with limits does"
+	}
+	return ""
+}
+
 // Compile makes nothing that Remove does not remove.
 func (m Make) Compile(a *step.Asm) {
 	dir := step.Fd(m.Place.FD)
@@ -163,6 +175,8 @@ func (l Limit) String() string { return "limit " + l.Say + ": " + l.File + " = "
 // Holds is the descriptor used.
 func (l Limit) Holds() int { return l.Place.FD }
 
+func (Limit) Kind() string { return "set-cgroup-limit" }
+
 // Compile writes. What stands there then is Verify's to read, since some files
 // answer with more than was written.
 func (l Limit) Compile(a *step.Asm) {
@@ -188,6 +202,8 @@ func (Remove) String() string { return "kill what is left in the cgroup and remo
 
 // Holds is the descriptor used.
 func (r Remove) Holds() int { return r.Make.Place.FD }
+
+func (Remove) Kind() string { return "remove-cgroup" }
 
 // Compile goes on where nothing is there yet, for it also undoes a Make that
 // came half-way. cgroup.kill is Linux 5.14's; before, all in the sandbox die
@@ -221,6 +237,8 @@ type Namespace struct{}
 func (Namespace) String() string {
 	return "make a cgroup namespace that begins at the sandbox's cgroup"
 }
+
+func (Namespace) Kind() string { return "new-cgroup-namespace" }
 
 // Compile is one unshare(2).
 func (Namespace) Compile(a *step.Asm) {

@@ -51,7 +51,7 @@ func StartJanitor(t *step.Table, st *Status, cfg JanitorConfig) (pid, pidfd int,
 //go:noinline
 //go:norace
 func Undo(t *step.Table, st *Status, undoAt int) {
-	walkKeeper(unsafe.Pointer(&t.Calls[0]), uintptr(undoAt), uintptr(len(t.Calls)), st, true)
+	walkJanitor(unsafe.Pointer(&t.Calls[0]), uintptr(undoAt), uintptr(len(t.Calls)), st, true)
 }
 
 //go:noinline
@@ -72,7 +72,7 @@ func forkJanitor(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, c
 //go:norace
 func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 	undoAt := uintptr(cfg.UndoAt)
-	walkKeeper(calls, 0, undoAt, st, false)
+	walkJanitor(calls, 0, undoAt, st, false)
 	if st.Failed == 0 {
 		st.ready = 1
 		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Socket), uintptr(unsafe.Pointer(&st.ready)), 1, unix.MSG_NOSIGNAL, 0, 0)
@@ -86,20 +86,20 @@ func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 			}
 		}
 	}
-	walkKeeper(calls, undoAt, n, st, true)
+	walkJanitor(calls, undoAt, n, st, true)
 	if st.Failed != 0 {
 		exit(125)
 	}
 	exit(0)
 }
 
-// walkKeeper makes calls i to end-1: simple ones, and those that are tried
+// walkJanitor makes calls i to end-1: simple ones, and those that are tried
 // until they succeed. The first failure is written down; all goes on behind
 // it, or nothing.
 //
 //go:nosplit
 //go:norace
-func walkKeeper(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
+func walkJanitor(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 	for ; i < end; i++ {
 		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
 		r, errno := uintptr(0), uintptr(0)

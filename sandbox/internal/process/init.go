@@ -27,6 +27,8 @@ func (f Forget) String() string {
 	return "clear arguments and environment from the " + f.Who + "'s memory"
 }
 
+func (Forget) Kind() string { return "clear-memory" }
+
 // Compile clears the regions one by one.
 func (f Forget) Compile(a *step.Asm) {
 	for _, r := range f.Regions {
@@ -50,6 +52,8 @@ type CloseAll struct {
 
 func (CloseAll) String() string { return "close all descriptors of the init" }
 
+func (CloseAll) Kind() string { return "close-all-descriptors" }
+
 // Compile closes from 0 on.
 func (c CloseAll) Compile(a *step.Asm) {
 	keep := []int{a.Notify}
@@ -67,6 +71,8 @@ type OwnSession struct{}
 
 func (OwnSession) String() string { return "make an own session" }
 
+func (OwnSession) Kind() string { return "new-session" }
+
 // Compile is one setsid(2).
 func (OwnSession) Compile(a *step.Asm) { a.Sys(unix.SYS_SETSID) }
 
@@ -75,6 +81,8 @@ func (OwnSession) Compile(a *step.Asm) { a.Sys(unix.SYS_SETSID) }
 type Hold struct{ FDs []int }
 
 func (Hold) String() string { return "close all descriptors of the janitor but those it needs" }
+
+func (Hold) Kind() string { return "close-unneeded-descriptors" }
 
 // Compile closes from 0 on.
 func (h Hold) Compile(a *step.Asm) {
@@ -87,6 +95,8 @@ func (h Hold) Compile(a *step.Asm) {
 type Ready struct{}
 
 func (Ready) String() string { return "let the target go, reap and forward signals" }
+
+func (Ready) Kind() string { return "run-init" }
 
 // Compile marks the end.
 func (Ready) Compile(a *step.Asm) { a.End() }

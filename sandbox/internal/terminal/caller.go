@@ -196,6 +196,8 @@ func (Restore) String() string { return "restore the modes of the caller's termi
 // Holds is the descriptor that the janitor has to hold open for it.
 func (r Restore) Holds() int { return r.FD }
 
+func (Restore) Kind() string { return "restore-terminal" }
+
 // Compile looks at c_iflag, c_oflag and c_lflag, by which raw modes are known:
 // in the rest the driver has a say. A terminal that is gone answers EIO. The
 // janitor belongs to no terminal, so nothing stops it for the background.

@@ -56,6 +56,18 @@ func (o Open) String() string {
 	return "make an own terminal" + s + ", relayed by the launcher"
 }
 
+func (Open) Kind() string { return "open-terminal" }
+
+func (Open) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOSPC, unix.EIO:
+		return "all pseudo-terminals are in use: /proc/sys/kernel/pty/max says how many there can be"
+	case unix.ENOENT, unix.ENXIO:
+		return "the policy hides /dev/pts; terminal = \"new-session\" does without it"
+	}
+	return ""
+}
+
 // Compile opens the master in the sandbox's own devpts, by a path of our own
 // making, and the slave from the master: TIOCGPTPEER, Linux 4.13. The process
 // leads a session that has no terminal yet, and this becomes it.
@@ -93,6 +105,8 @@ func (o Open) Compile(a *step.Asm) {
 type Foreground struct{}
 
 func (Foreground) String() string { return "be the terminal's foreground process group" }
+
+func (Foreground) Kind() string { return "set-foreground-group" }
 
 // Compile is tcsetpgrp(3), from the background and so with SIGTTOU blocked, as
 // all signals are here.
