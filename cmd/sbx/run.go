@@ -101,13 +101,13 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
-	if err := plan.GuardBinary(); err != nil {
+	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	if exit, err = plan.Run(host); err != nil {
+	if exit, err = sandbox.Run(plan, host); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range exit.Notes {
@@ -262,7 +262,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 // start is the directory to start in: the caller's own where the policy
 // shows it, else the private home, else the root.
 func (l *launch) start(p *policy.Policy, cwd, home string) string {
-	if l.Dir != "" || sandbox.Shows(p, cwd) {
+	if l.Dir != "" || p.Files.Shows(cwd) {
 		return cwd
 	}
 	dir := "/"
