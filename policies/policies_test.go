@@ -10,7 +10,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"sbx/policies/internal/literal"
+	"sbx/policies/internal/generate"
 	"sbx/policy"
 )
 
@@ -35,25 +35,24 @@ func write(t *testing.T, file, text string) {
 }
 
 func TestGenerated(t *testing.T) {
-	all, err := literal.Policies(os.DirFS("."))
+	files, err := generate.Files(os.DirFS("."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, err := literal.Go(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema, err := policy.Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, want := range map[string][]byte{"resolved_gen.go": code, "schema.json": schema} {
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	for file, want := range files {
+		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the policies say: run go generate ./policies (%v)", file, err)
 		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the policies say: run go generate ./policies", file)
+	}
+	for _, pattern := range generate.Kept() {
+		kept, err := filepath.Glob(pattern)
+		if err != nil || len(kept) == 0 {
+			t.Errorf("%s: %v, %v", pattern, kept, err)
+		}
+		for _, file := range kept {
+			if files[file] == nil {
+				t.Errorf("%s belongs to no policy: run go generate ./policies", file)
+			}
 		}
 	}
 }
