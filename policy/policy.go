@@ -82,7 +82,7 @@ type Policy struct {
 
 	// origins says where each entry was written; see Origin.
 	origins map[string]Origin
-	profile *profile
+	profile Profile
 	// idle says what in the profile has no effect, for Lint.
 	idle []string
 }
