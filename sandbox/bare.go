@@ -13,7 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // bare are the walls around files without a mount namespace of our own: the

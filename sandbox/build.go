@@ -14,9 +14,9 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/cgroup"
-	"sbx/sandbox/process"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Build makes the plan. It is pure: what it knows of the machine is h, and

@@ -13,7 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // domain is the target's Landlock domain: the policy's files once more, its
@@ -84,14 +84,14 @@ func ports(n policy.Network) ([]step.Step, error) {
 	var list []landlock.Port
 	add := func(names []string, mark func(*landlock.Port)) error {
 		for _, name := range names {
-			port, err := strconv.ParseUint(name, 10, 16)
+			port, err := policy.ParsePort(name)
 			if err != nil {
 				return fmt.Errorf("allow TCP port %s: not a number from 0 to 65535", text.Quote(name))
 			}
-			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == uint16(port) })
+			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == port })
 			if i < 0 {
 				i = len(list)
-				list = append(list, landlock.Port{Port: uint16(port)})
+				list = append(list, landlock.Port{Port: port})
 			}
 			mark(&list[i])
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -63,8 +62,8 @@ func (h *Host) lookOnce(s string) {
 // own; so the descriptor must lead to what has a name, by which the child comes
 // to the same file.
 func (h *Host) lookDescriptor(number string) File {
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 {
+	n, ok := policy.FromFD("fd:" + number)
+	if !ok {
 		return File{Err: unix.EBADF}
 	}
 	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)

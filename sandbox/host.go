@@ -12,9 +12,9 @@ import (
 	"sbx/caps"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/inherit"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/startstate"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Host is everything that Build is told of the machine and the caller: Probe
@@ -184,8 +184,8 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if policy.IsTrue(p.Namespaces.Ranges) {
 		h.Sub = h.ranges()
 	}
-	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
-	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
+	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
+	h.OpenFiles[0], h.OpenFiles[1] = startstate.OpenFiles()
 	var core unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {
 		return nil, fmt.Errorf("ask for the limit on core dumps: %w", err)

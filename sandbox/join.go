@@ -11,7 +11,7 @@ import (
 
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // Space is a namespace that a policy names by a path: open, and looked at.

@@ -22,6 +22,7 @@ import (
 // spaceOf starts a process in namespaces of its own and returns its /proc/PID/ns.
 func spaceOf(t *testing.T, flags ...string) string {
 	t.Helper()
+	launches(t)
 	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c", "echo ready; exec sleep 1000")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	out, err := cmd.StdoutPipe()
@@ -149,13 +150,11 @@ func TestJoinFails(t *testing.T) {
 		if int(asm.StepOf(i)) > len(plan.Join) {
 			break // the rest is TestFaults'
 		}
-		fault = func(tab *step.Table) {
+		_, err := run(plan, func(tab *step.Table) {
 			if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpEnter || c.Op == step.OpCompare {
 				c.Op, c.Arg[0], c.Slots = step.OpFail, uintptr(unix.EBADE), 0
 			}
-		}
-		_, err := run(plan)
-		fault = nil
+		})
 		var se *StepError
 		if !errors.As(err, &se) || se.Err != unix.EBADE || se.Step.String() != plan.stepAt(int(asm.StepOf(i))).String() {
 			t.Errorf("call %d: %v", i, err)
@@ -165,20 +164,18 @@ func TestJoinFails(t *testing.T) {
 		}
 	}
 	// A namespace that is another by now is not entered.
-	fault = func(tab *step.Table) {
+	_, err := run(plan, func(tab *step.Table) {
 		for i := range tab.Calls {
 			if c := &tab.Calls[i]; c.Op == step.OpSys && c.Nr == unix.SYS_SETNS {
 				c.Nr = unix.SYS_GETPID // a setns(2) that lies
 			}
 		}
-	}
-	_, err := run(plan)
-	fault = nil
+	})
 	var se *StepError
 	if !errors.As(err, &se) || !strings.HasPrefix(se.Step.String(), "join ") {
 		t.Errorf("a setns that does nothing: %v", err)
 	}
-	if exit, err := run(plan); err != nil || exit.Code() != 0 {
+	if exit, err := run(plan, nil); err != nil || exit.Code() != 0 {
 		t.Errorf("exit %d, %v", exit.Code(), err)
 	}
 	if _, err := os.Stat(marker); err != nil {
@@ -192,8 +189,9 @@ func TestJoinFails(t *testing.T) {
 	}
 }
 
-func run(plan *Plan) (Exit, error) {
-	ps, err := plan.Start()
+// run runs the plan, whose table the hook may change.
+func run(plan *Plan, hook func(*step.Table)) (Exit, error) {
+	ps, err := plan.start(hooks{table: hook})
 	if err != nil {
 		return Exit{}, err
 	}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
 )
 
 // keeper is a process of ours outside the sandbox, there only if something has
@@ -52,14 +52,14 @@ func (p *Plan) keeperSteps() (prepare, undo []step.Step) {
 }
 
 // startKeeper forks the keeper and waits until it has prepared all. An error
-// means that it has undone it again and is gone.
-func (p *Plan) startKeeper() (*keeper, error) {
+// means that it has undone it again and is gone. The hook changes its table.
+func (p *Plan) startKeeper(hook func(*step.Table)) (*keeper, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket to the keeper: %w", err)
 	}
 	k := &keeper{plan: p, socket: pair[0]}
-	if err := k.start(pair[1]); err != nil {
+	if err := k.start(pair[1], hook); err != nil {
 		k.free()
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (p *Plan) startKeeper() (*keeper, error) {
 }
 
 // start forks the keeper, whose end of the socket is theirs; here it is closed.
-func (k *keeper) start(theirs int) error {
+func (k *keeper) start(theirs int, hook func(*step.Table)) error {
 	defer unix.Close(theirs)
 	var token [16]byte
 	_, err := unix.Getrandom(token[:], 0)
@@ -88,11 +88,8 @@ func (k *keeper) start(theirs int) error {
 		return fmt.Errorf("draw a random name: %w", err)
 	}
 	k.token = hex.EncodeToString(token[:])
-	if k.table, err = k.plan.compileKeeper(k, theirs).Link(); err != nil {
+	if k.table, err = linkTable(k.plan.compileKeeper(k, theirs), hook); err != nil {
 		return fmt.Errorf("lay out the keeper's plan: %w", err)
-	}
-	if keeperFault != nil {
-		keeperFault(k.table)
 	}
 	if k.status, err = child.NewStatus(); err != nil {
 		return fmt.Errorf("lay out the keeper's status page: %w", err)
@@ -104,9 +101,6 @@ func (k *keeper) start(theirs int) error {
 	unix.Close(pidfd)
 	return nil
 }
-
-// keeperFault changes the keeper's table before it is used; only tests set it.
-var keeperFault func(*step.Table)
 
 func (p *Plan) compileKeeper(k *keeper, socket int) *step.Asm {
 	asm := &step.Asm{Launcher: k.socket, Notify: socket, Token: k.token}

@@ -153,8 +153,7 @@ func TestKeeper(t *testing.T) {
 // failKeeper runs the plan, with call i of its keeper's made to fail with EPERM
 // if it is one that can.
 func failKeeper(plan *Plan, i int) (exit Exit, applied bool, err error) {
-	defer func() { keeperFault = nil }()
-	keeperFault = func(tab *step.Table) {
+	ps, err := plan.start(hooks{keeper: func(tab *step.Table) {
 		for j := range tab.Calls {
 			if c := &tab.Calls[j]; c.Op == step.OpRetry {
 				c.Arg[3] = 5 // not half a minute, where what is below stays
@@ -163,8 +162,7 @@ func failKeeper(plan *Plan, i int) (exit Exit, applied bool, err error) {
 		if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpRetry {
 			c.Op, c.Arg[0], c.Slots, applied = step.OpFail, uintptr(unix.EPERM), 0, true
 		}
-	}
-	ps, err := plan.Start()
+	}})
 	if err != nil {
 		return exit, applied, err
 	}
@@ -265,6 +263,7 @@ func TestKeeperVictim(t *testing.T) {
 // TestLauncherKilled kills launchers with their whole process group at any
 // instant of their lives. Nothing stays, the keeper neither.
 func TestLauncherKilled(t *testing.T) {
+	launches(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

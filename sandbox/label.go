@@ -12,7 +12,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // modules asks which of the security modules that the policy names are there.

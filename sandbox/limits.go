@@ -14,8 +14,8 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
 )
 
 // held is how the policy's limits are held.
@@ -207,7 +207,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 		} else {
 			use |= cgroup.Memory
 			l.memory = memory.value
-			page := uint64(unix.Getpagesize())
+			page := h.PageSize
 			limit("memory to "+memory.value, "memory.max", fmt.Sprint(max(n/page, 1)*page))
 			l.files = append(l.files, cgroup.Limit{Place: *place, Say: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true})
 			limit("memory for all together, who die together", "memory.oom.group", "1")

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
 // verifyCgroup is the launcher's look at what the keeper has made.

@@ -12,7 +12,7 @@ import (
 
 	"sbx/internal/step"
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
 // TestLimits: what holds a limit, on machines on paper. A limit that nothing
@@ -36,6 +36,7 @@ func TestLimits(t *testing.T) {
 		{"memory", 1000, policy.Limits{Memory: "256M"}, nil, user, []string{"make a cgroup of a random name in /sys/fs/cgroup/app.slice\n", "memory.max = 268435456\n",
 			"memory.swap.max = 0\n", "memory.oom.group = 1\n", "pids.max = 400\n", "ipc uts\n", "make a cgroup namespace", "undo     kill"}, ""},
 		{"memory is whole pages", 1000, policy.Limits{Memory: "4097"}, nil, user, []string{"memory.max = 4096\n"}, ""},
+		{"in the machine's pages", 1000, policy.Limits{Memory: "100000"}, func(_ *policy.Policy, h *Host) { h.PageSize = 65536 }, user, []string{"memory.max = 65536\n"}, ""},
 		{"nobody has more than the launcher", 1000, policy.Limits{Processes: "1000"}, nil, user, []string{"pids.max = 400\n"}, ""},
 		{"fewer", 1000, policy.Limits{Processes: "10"}, nil, user, []string{"pids.max = 11\n", "!RLIMIT", "!user namespace to"}, ""},
 		{"the first that has all", 0, policy.Limits{Memory: "1M", Processes: "5"}, nil, root, []string{"in /sys/fs/cgroup, enable memory there\n", "memory.max = 1048576\n", "pids.max = 6\n"}, ""},
@@ -146,6 +147,7 @@ func inCgroup(t testing.TB, plan *Plan, dir string) {
 // testCgroup is a cgroup of this test's own: others test here as well.
 func testCgroup(t testing.TB) string {
 	t.Helper()
+	launches(t)
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st unix.Statfs_t
 		if err := unix.Statfs(mount, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {

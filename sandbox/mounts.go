@@ -14,7 +14,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // devices are bound one by one; all else in /dev is ours.
@@ -30,7 +30,7 @@ var numbers = [len(devices)]uint64{unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkde
 func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
 	v.steps = []step.Step{ns.Root{Extra: room(p)}}
 	if v.tmp = strings.TrimPrefix(p.Limits.Tmp, "?"); v.tmp != "" {
-		if err := checkSize(v.tmp); err != nil {
+		if _, err := policy.ParseSize(v.tmp); err != nil {
 			return nil, nil, fmt.Errorf("bound each tmpfs: %w", err)
 		}
 	}

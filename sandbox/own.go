@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -34,26 +33,19 @@ func (v *view) options(e *entry, o policy.PathOptions) error {
 		}
 	}
 	if o.Mode != "" {
-		mode, err := strconv.ParseUint(o.Mode, 8, 32)
-		if err != nil || mode > 0o1777 {
-			return fmt.Errorf("make %s with mode %s: not an octal number of at most 1777", text.Quote(e.path), text.Quote(o.Mode))
+		mode, err := policy.ParseMode(o.Mode)
+		if err != nil {
+			return fmt.Errorf("make %s: %w", text.Quote(e.path), err)
 		}
-		e.mode = uint32(mode)
+		e.mode = mode
 	}
-	if err := checkSize(o.Size); err != nil {
-		return fmt.Errorf("bound %s: %w", text.Quote(e.path), err)
+	if o.Size != "" {
+		if _, err := policy.ParseSize(o.Size); err != nil {
+			return fmt.Errorf("bound %s: %w", text.Quote(e.path), err)
+		}
 	}
 	if keeps {
 		return v.layers(e, o)
-	}
-	return nil
-}
-
-// checkSize takes what tmpfs(5) understands as a bound. Zero means none to it.
-func checkSize(s string) error {
-	digits := strings.TrimRight(s, "KMGTkmgt")
-	if n, err := strconv.ParseUint(digits, 10, 64); s != "" && (err != nil || n == 0 || len(s)-len(digits) > 1) {
-		return fmt.Errorf("size %s is not a number of bytes with K, M, G or T behind", text.Quote(s))
 	}
 	return nil
 }

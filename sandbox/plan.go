@@ -11,7 +11,7 @@ import (
 
 	"sbx/internal/step"
 	"sbx/ns"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Plan is everything that happens between the launcher's fork and the

@@ -14,8 +14,8 @@ import (
 
 	"sbx/internal/step"
 	"sbx/ns"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
 )
 
 // Sub are the ranges of ids that the system lets the caller use: /etc/subuid

@@ -14,7 +14,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // spaces is what becomes of the namespaces: those that are made new and those

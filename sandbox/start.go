@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Process is a started plan.
@@ -46,15 +46,28 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// fault changes the table before it is used; only the tests' fault sweep
-// sets it.
-var fault func(*step.Table)
+// hooks change the tables of one start before they are used. Only the tests'
+// fault sweeps have any.
+type hooks struct {
+	table, keeper func(*step.Table)
+}
+
+// linkTable lays the table out for the child and lets the hook, if there is one, change it.
+func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
+	t, err := asm.Link()
+	if err == nil && hook != nil {
+		hook(t)
+	}
+	return t, err
+}
 
 // Start executes the plan's steps in a forked child. The calling thread must
 // live as long as the sandbox, whose processes die with it. It may be called
 // from several goroutines at once. An error here or from Wait is a *StepError
 // where a step is to blame, and means that the target has not run.
-func (p *Plan) Start() (*Process, error) {
+func (p *Plan) Start() (*Process, error) { return p.start(hooks{}) }
+
+func (p *Plan) start(h hooks) (*Process, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
@@ -69,18 +82,15 @@ func (p *Plan) Start() (*Process, error) {
 	ps.cookie = binary.NativeEndian.Uint64(cookie[:])
 	if len(p.Undo) > 0 {
 		// Before anything is there that could be left behind.
-		if ps.keeper, err = p.startKeeper(); err != nil {
+		if ps.keeper, err = p.startKeeper(h.keeper); err != nil {
 			ps.free()
 			return nil, err
 		}
 	}
 	asm, initAt := p.compile(pair[0], pair[1])
-	if ps.table, err = asm.Link(); err != nil {
+	if ps.table, err = linkTable(asm, h.table); err != nil {
 		ps.free()
 		return nil, fmt.Errorf("lay out the plan: %w", err)
-	}
-	if fault != nil {
-		fault(ps.table)
 	}
 	if ps.status, err = child.NewStatus(); err != nil {
 		ps.free()

@@ -8,10 +8,10 @@ import (
 
 	"sbx/internal/step"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/signals"
-	"sbx/sandbox/standin"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/signals"
+	"sbx/sandbox/internal/fallbackfilter"
+	"sbx/sandbox/internal/terminal"
 )
 
 // findTerminal looks for the terminal to relay, and refuses to hand it over by
@@ -65,7 +65,7 @@ func groupFilter(p *policy.Policy, plan *Plan, h *Host) []step.Step {
 	if !plan.Terminal || scoped || plan.Shared {
 		return nil
 	}
-	return []step.Step{standIn(standin.GroupSignals, p)}
+	return []step.Step{standIn(fallbackfilter.GroupSignals, p)}
 }
 
 // received does with a signal to the launcher what is to be done with it.

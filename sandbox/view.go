@@ -13,7 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // kind is how a path of the inside comes to be.

@@ -1,4 +1,4 @@
-package standin
+package fallbackfilter
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func TestCurrent(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(f.Program(a)) != string(want[0]) {
-				t.Errorf("%s: %s is stale: run go generate ./sandbox/standin", a, f)
+				t.Errorf("%s: %s is stale: run go generate ./sandbox/internal/fallbackfilter", a, f)
 			}
 		}
 		if f.Program(seccomp.I386) != nil {

@@ -22,7 +22,7 @@ func TestCompiledRules(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		if m := function.FindStringSubmatch(line); m != nil {
 			var ours bool
-			if name, ours = strings.CutPrefix(m[1], "sbx/sandbox/child."); !ours {
+			if name, ours = strings.CutPrefix(m[1], "sbx/sandbox/internal/child."); !ours {
 				name = "" // the compiler's own
 			}
 			seen++

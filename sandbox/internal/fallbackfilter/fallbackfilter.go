@@ -1,7 +1,7 @@
-// Package standin has small filters that stand in for walls of Landlock which
+// Package fallbackfilter has small filters that stand in for walls of Landlock which
 // the kernel does not know yet. They are made ahead, and loaded beneath the
 // policy's own, since they depend on the kernel and not on the policy.
-package standin
+package fallbackfilter
 
 import "sbx/policy/seccomp"
 

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package inherit
+package startstate
 
 /*
 #include <signal.h>

@@ -69,7 +69,7 @@ func handled(abi int) Access {
 //
 // From ABI 6 on (Linux 6.12) the target cannot send signals out of it: at a
 // terminal it shares its process group with the launcher and the shell, and a
-// group knows no pid namespaces. Before that package standin has a filter.
+// group knows no pid namespaces. Before that package fallbackfilter has a filter.
 type Ruleset struct {
 	ABI int
 	// ScopeAbstract keeps the target from abstract Unix sockets outside

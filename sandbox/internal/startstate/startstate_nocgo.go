@@ -1,6 +1,6 @@
 //go:build !cgo
 
-package inherit
+package startstate
 
 import "golang.org/x/sys/unix"
 
