@@ -41,7 +41,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close() //nolint:errcheck // read-only
+		defer f.Close() // read-only
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, oci.MaxSize+1))

@@ -59,7 +59,7 @@ func importAny(t *testing.T, data []byte, target byte) bool {
 			return true
 		}
 	}
-	if _, ok := err.(*policy.Error); !ok { //nolint:errorlint // the package's own
+	if _, ok := err.(*policy.Error); !ok { // the package's own
 		t.Fatalf("error %T: %v", err, err)
 	}
 	return false

@@ -289,7 +289,7 @@ func TestRefused(t *testing.T) {
 		if err == nil {
 			_, _, err = profile.Policy(targets[0])
 		}
-		e, ok := err.(*policy.Error) //nolint:errorlint // Parse's own
+		e, ok := err.(*policy.Error) // Parse's own
 		if err == nil || !ok || !strings.Contains(e.Msg+" "+e.Hint, want) {
 			t.Errorf("%.120s\ngot  %v\nwant %s", text, err, want)
 		}
