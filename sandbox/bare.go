@@ -45,7 +45,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 			if x.hint == "" {
 				x.hint = "take it out of the policy (base has tmpfs and hide), or say mount = \"new\" in its [namespaces]"
 			}
-			return nil, &NeedError{What: "use a mount namespace that is not new, and " + x.what, Hint: x.hint}
+			return nil, &NeedError{What: "use a mount namespace that is not new, and " + x.what, Fix: x.hint}
 		}
 	}
 	there := s.joined(ns.Mount)
@@ -96,7 +96,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		return nil, fmt.Errorf("start in %s: not an absolute path", text.Quote(t.Dir))
 	case !shown && t.Dir != "/":
 		return nil, &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(t.Dir)),
-			Hint: "show it with --read or --write, or start elsewhere with --dir"}
+			Fix: "show it with --read or --write, or start elsewhere with --dir"}
 	}
 	return rules, nil
 }
@@ -118,14 +118,14 @@ func shared(p *policy.Policy, h *Host, s spaces, plan *Plan) error {
 	const signals = 6 // the ABI that scopes them
 	switch {
 	case policy.IsTrue(p.Process.Nest):
-		return &NeedError{What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Hint: "say pid = \"new\" in the policy's [namespaces]"}
+		return &NeedError{What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Fix: "say pid = \"new\" in the policy's [namespaces]"}
 	case s.joined(ns.PID) && s.new&ns.User != 0:
 		// The child has maps to write and can be traced until it has.
 		return &NeedError{What: "join a pid namespace with a new user namespace: those inside could take hold of the process while it is set up",
-			Hint: "join the user namespace too, or say user = \"host\""}
+			Fix: "join the user namespace too, or say user = \"host\""}
 	case !h.ListsChildren:
 		return &NeedError{What: "use a pid namespace that is not new: this kernel does not list a process's children in /proc, so that those left could not be ended",
-			Hint: "say pid = \"new\" in the policy's [namespaces]; the kernel needs CONFIG_PROC_CHILDREN"}
+			Fix: "say pid = \"new\" in the policy's [namespaces]; the kernel needs CONFIG_PROC_CHILDREN"}
 	}
 	plan.Shared = true
 	plan.Notes = append(plan.Notes, sharedNote)
@@ -135,7 +135,7 @@ func shared(p *policy.Policy, h *Host, s spaces, plan *Plan) error {
 	}
 	if h.Landlock < signals {
 		return &NeedError{What: fmt.Sprintf("use a pid namespace that is not new: keeping signals inside takes Landlock ABI %d (Linux 6.12), and this kernel has %s", signals, abiName(h.Landlock)),
-			Hint: "say pid = \"new\" in the policy's [namespaces]; landlock = \"off\" does without"}
+			Fix: "say pid = \"new\" in the policy's [namespaces]; landlock = \"off\" does without"}
 	}
 	return nil
 }

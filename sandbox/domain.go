@@ -26,16 +26,16 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 	switch {
 	case nest && walls == "require":
 		return nil, &NeedError{What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
-			Hint: "choose one: landlock = \"auto\" goes with nest = true"}
+			Fix: "choose one: landlock = \"auto\" goes with nest = true"}
 	case restricted && nest:
 		return nil, &NeedError{What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
-			Hint: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
+			Fix: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
 	case restricted && walls == "off":
 		return nil, &NeedError{What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
-			Hint: "say landlock = \"auto\" in the policy's [process]"}
+			Fix: "say landlock = \"auto\" in the policy's [process]"}
 	case restricted && h.Landlock < landlock.ABIPorts:
 		return nil, &NeedError{What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, abiName(h.Landlock)),
-			Hint: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
+			Fix: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
 	case walls == "off" || nest:
 		// A Landlock domain may not mount, and so could not nest.
 		if policy.IsTrue(p.Process.LandlockLog) {
@@ -44,7 +44,7 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 		return nil, nil
 	case h.Landlock == 0 && walls == "require":
 		return nil, &NeedError{What: "require Landlock, which this kernel does not have",
-			Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+			Fix: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
 	case h.Landlock == 0:
 		note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
 		return nil, nil

@@ -141,7 +141,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	h := &Host{UID: unix.Geteuid(), GID: unix.Getegid()}
 	var err error
 	if h.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
-		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Hint: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
+		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Fix: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
 	}
 	if err := h.modules(p); err != nil {
 		return nil, err
@@ -289,7 +289,7 @@ func (h *Host) look(s string) File {
 			if err == nil {
 				if f.Real, err = readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
 					unix.Close(fd)
-					return File{Err: &NeedError{What: "see where it leads by /proc: " + err.Error(), Hint: "mount /proc: mount -t proc proc /proc"}}
+					return File{Err: &NeedError{What: "see where it leads by /proc: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}}
 				}
 			}
 		}
@@ -334,7 +334,7 @@ func (h *Host) masks() error {
 	}
 	if fs.Type != unix.PROC_SUPER_MAGIC || unix.Faccessat(proc, "version", unix.F_OK, 0) != nil {
 		return &NeedError{What: "tell by /proc what of the kernel's to mask: something else is mounted there, or a part of it only",
-			Hint: "mount -t proc proc /proc"}
+			Fix: "mount -t proc proc /proc"}
 	}
 	for _, name := range procMasks {
 		var st unix.Stat_t

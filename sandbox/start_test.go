@@ -139,6 +139,11 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 	asm, _ := plan.compile(998, 999) // any two descriptors above 2
 	calls := asm.Len()
 	marker := filepath.Join(workDir(plan), "ran")
+	cgroups := ""
+	if plan.held != nil && plan.held.cgroup != nil {
+		cgroups = plan.held.cgroup.Place.Path
+	}
+	left := leavesNothing(t, cgroups)
 	stride := 1
 	if testing.Short() {
 		stride = 7
@@ -171,6 +176,10 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			_, statErr := os.Stat(marker)
 			ran := statErr == nil
 			os.Remove(marker)
+			if plan.Shared {
+				reapOrphans(t)
+			}
+			left("call %d with %v", i, errno)
 			if op != step.OpFail {
 				if err != nil || !ran {
 					t.Fatalf("call %d left alone: %v, ran %v", i, err, ran)

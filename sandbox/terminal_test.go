@@ -99,11 +99,11 @@ func TestTerminalModes(t *testing.T) {
 	p, no := *base, false
 	p.Process.Terminal = "pty"
 	var need *NeedError
-	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, false); !errors.As(err, &need) || need.Hint == "" {
+	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, false); !errors.As(err, &need) || need.Fix == "" {
 		t.Errorf("pty without a view: %v", err)
 	}
 	p.Files.Dev = &no
-	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, true); !errors.As(err, &need) || need.Hint == "" {
+	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, true); !errors.As(err, &need) || need.Fix == "" {
 		t.Errorf("pty without /dev: %v", err)
 	}
 }

@@ -290,7 +290,7 @@ func TestRefused(t *testing.T) {
 			_, _, err = profile.Policy(targets[0])
 		}
 		e, ok := err.(*policy.Error) // Parse's own
-		if err == nil || !ok || !strings.Contains(e.Msg+" "+e.Hint, want) {
+		if err == nil || !ok || !strings.Contains(e.Msg+" "+e.Fix, want) {
 			t.Errorf("%.120s\ngot  %v\nwant %s", text, err, want)
 		}
 	}

@@ -55,14 +55,14 @@ func (r *reader) fail(at int, format string, args ...any) *policy.Error {
 
 // hint adds the fix to an error of fail's.
 func hint(e *policy.Error, format string, args ...any) *policy.Error {
-	e.Hint = fmt.Sprintf(format, args...)
+	e.Fix = fmt.Sprintf(format, args...)
 	return e
 }
 
 // near names the valid name that is nearest to a misspelt one.
 func near(e *policy.Error, got string, valid func(func(string) bool)) *policy.Error {
 	if n := seccomp.Nearest(got, valid); n != "" {
-		e.Hint = fmt.Sprintf("did you mean %q?", n)
+		e.Fix = fmt.Sprintf("did you mean %q?", n)
 	}
 	return e
 }
@@ -182,7 +182,7 @@ func (r *reader) object(n *node, what string, keys []string, take func(m member)
 		if !known {
 			e := near(r.fail(m.at, "unknown key %q in %s", m.key, what), m.key, each(keys))
 			if m.key == "ociVersion" || m.key == "linux" {
-				e.Hint = "of a bundle's config.json give what stands there as linux.seccomp"
+				e.Fix = "of a bundle's config.json give what stands there as linux.seccomp"
 			}
 			return e
 		}

@@ -1,5 +1,5 @@
 // Package cgroup is about control groups, version 2: finding one below which
-// the caller may make others (see Find), the steps by which the keeper makes
+// the caller may make others (see Find), the steps by which the janitor makes
 // one for a sandbox and removes it, and what its counters tell in the end. See
 // cgroups(7) and Linux's Documentation/admin-guide/cgroup-v2.rst.
 //
@@ -81,7 +81,7 @@ func name(token string) string  { return "sbx-" + token }
 func inner(token string) string { return name(token) + "/box" }
 func leaf(token string) string  { return name(token) + "-launcher" }
 
-// Make makes the cgroups of a sandbox. The keeper does.
+// Make makes the cgroups of a sandbox. The janitor does.
 type Make struct {
 	Place Place
 	// Use are the controllers needed.
@@ -110,11 +110,23 @@ func (m Make) String() string {
 // Holds is the descriptor used.
 func (m Make) Holds() int { return m.Place.FD }
 
+func (Make) Kind() string { return "make-cgroup" }
+
+func (Make) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.EBUSY:
+		return "another process has come into that cgroup, where the launcher must be alone; try again, or give sbx one of its own"
+	case unix.EAGAIN:
+		return "a cgroup above allows no more below it (cgroup.max.descendants, cgroup.max.depth), as that of an outer sbx with limits does"
+	}
+	return ""
+}
+
 // Compile makes nothing that Remove does not remove.
 func (m Make) Compile(a *step.Asm) {
 	dir := step.Fd(m.Place.FD)
 	if m.moves() {
-		// The keeper goes along, last because it is not alone then.
+		// The janitor goes along, last because it is not alone then.
 		a.Sys(unix.SYS_MKDIRAT, dir, a.Str(leaf(a.Token)), step.Int(0o755))
 		m.moveLauncher(a, leaf(a.Token)+"/cgroup.procs")
 		write(a, dir, leaf(a.Token)+"/cgroup.procs", "0")
@@ -128,7 +140,7 @@ func (m Make) Compile(a *step.Asm) {
 	write(a, dir, name(a.Token)+"/cgroup.max.descendants", "1")
 }
 
-// moveLauncher writes the launcher's pid to a file, if it is still the keeper's
+// moveLauncher writes the launcher's pid to a file, if it is still the janitor's
 // parent: the number of a process that is dead may be another's soon.
 func (m Make) moveLauncher(a *step.Asm, file string) {
 	parent, said := a.Temp(), a.Space(8)
@@ -163,6 +175,8 @@ func (l Limit) String() string { return "limit " + l.Say + ": " + l.File + " = "
 // Holds is the descriptor used.
 func (l Limit) Holds() int { return l.Place.FD }
 
+func (Limit) Kind() string { return "set-cgroup-limit" }
+
 // Compile writes. What stands there then is Verify's to read, since some files
 // answer with more than was written.
 func (l Limit) Compile(a *step.Asm) {
@@ -188,6 +202,8 @@ func (Remove) String() string { return "kill what is left in the cgroup and remo
 
 // Holds is the descriptor used.
 func (r Remove) Holds() int { return r.Make.Place.FD }
+
+func (Remove) Kind() string { return "remove-cgroup" }
 
 // Compile goes on where nothing is there yet, for it also undoes a Make that
 // came half-way. cgroup.kill is Linux 5.14's; before, all in the sandbox die
@@ -221,6 +237,8 @@ type Namespace struct{}
 func (Namespace) String() string {
 	return "make a cgroup namespace that begins at the sandbox's cgroup"
 }
+
+func (Namespace) Kind() string { return "new-cgroup-namespace" }
 
 // Compile is one unshare(2).
 func (Namespace) Compile(a *step.Asm) {

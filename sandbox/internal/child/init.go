@@ -5,20 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
 
-// siginfo is the head of siginfo_t for signals sent by kill(2) and
-// rt_sigqueueinfo(2) on 64-bit machines.
-type siginfo struct {
-	signo, errno, code int32
-	_                  int32
-	pid, uid           int32
-	value              uint64
-}
-
-const (
-	siQueue  = -1   // SI_QUEUE
-	siKernel = 0x80 // SI_KERNEL, which no process can send
+	"sbx/internal/step"
 )
 
 // initLoop is the sandbox's pid 1: it reaps whatever ends, passes the
@@ -26,48 +14,74 @@ const (
 // stops, and ends as the target does; the kernel then kills the rest, or init
 // does where it is no pid 1.
 //
-// All signals are blocked, so those of the terminal, which reach the target
-// by themselves, and those of processes inside (si_pid is not 0) are taken
-// and dropped: only the launcher's, queued from outside with the cookie, are
-// forwarded, and those with its complement to the target's whole group.
+// All signals are blocked, and wake it: it then looks at everything, whichever
+// it was. So none can be forged or crowded out, neither by those inside, who
+// may send it any, nor by the terminal. SIGIO says that the launcher has
+// written or gone (see step.MsgSignal), SIGALRM that the time is over.
 //
 //go:nosplit
 //go:norace
 func initLoop(target uintptr, st *Status, cfg *Config) {
 	st.mask = ^uint64(0)
-	info := (*siginfo)(unsafe.Pointer(&st.info))
 	for {
-		reap(target, st, cfg)
-		sig, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&st.mask)),
-			uintptr(unsafe.Pointer(&st.info)), 0, 8, 0, 0)
-		if errno == unix.EINTR {
-			continue
+		more := reap(target, st, cfg)
+		more = hear(target, st, cfg) || more
+		timeout := uintptr(0) // none
+		if more {
+			st.timespec = [2]uint64{}
+			timeout = uintptr(unsafe.Pointer(&st.timespec))
 		}
-		if errno != 0 {
+		_, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&st.mask)),
+			uintptr(unsafe.Pointer(&st.info)), timeout, 8, 0, 0)
+		if errno != 0 && errno != unix.EINTR && errno != unix.EAGAIN {
 			giveUp(st, cfg, uintptr(errno))
 		}
-		if (sig == uintptr(unix.SIGIO) || cfg.Children >= 0) && launcherGone(cfg) {
-			endAll(st, cfg)
-			exit(125)
-		}
-		if info.code == siKernel && sig == uintptr(unix.SIGALRM) {
+		info := (*siginfo)(unsafe.Pointer(&st.info))
+		if errno == 0 && info.code == siKernel && info.signo == int32(unix.SIGALRM) {
 			st.TimedOut = 1
 			endAll(st, cfg)
 			exit(128 + uintptr(unix.SIGKILL))
 		}
-		if info.code != siQueue || info.pid != 0 {
-			continue
-		}
-		if info.value == ^cfg.Cookie {
-			// As a terminal does; but the target may have no group of its own yet.
-			if _, _, errno := syscall.RawSyscall6(unix.SYS_KILL, -target, sig, 0, 0, 0, 0); errno == 0 {
-				continue
-			}
-		} else if info.value != cfg.Cookie {
-			continue
-		}
-		syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
 	}
+}
+
+// siginfo is the head of siginfo_t.
+type siginfo struct{ signo, errno, code int32 }
+
+// siKernel is SI_KERNEL, which no process can send.
+const siKernel = 0x80
+
+// hear does what the launcher says; see step.MsgSignal. It is true if there
+// may be more.
+//
+//go:nosplit
+//go:norace
+func hear(target uintptr, st *Status, cfg *Config) bool {
+	const most = 16
+	for range most {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.packet)),
+			unsafe.Sizeof(st.packet), unix.MSG_DONTWAIT, 0, 0)
+		switch {
+		case errno == unix.EINTR:
+		case errno == unix.ECONNRESET || errno == 0 && n == 0:
+			endAll(st, cfg) // the launcher is gone
+			exit(125)
+		case errno == unix.EAGAIN:
+			return false
+		case errno != 0:
+			giveUp(st, cfg, uintptr(errno))
+		case n == 3 && st.packet[0] == step.MsgSignal:
+			sig := uintptr(st.packet[1])
+			if st.packet[2] == step.ToGroup {
+				// The target may have no group of its own yet.
+				if _, _, errno := syscall.RawSyscall6(unix.SYS_KILL, -target, sig, 0, 0, 0, 0); errno == 0 {
+					continue
+				}
+			}
+			syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
+		}
+	}
+	return true
 }
 
 // giveUp ends init, and so all, when it cannot do its work: the target does
@@ -79,18 +93,6 @@ func giveUp(st *Status, cfg *Config, errno uintptr) {
 	st.Lost = uint32(errno)
 	endAll(st, cfg)
 	exit(125)
-}
-
-// launcherGone says whether the launcher's end of the socket has hung up.
-// That is looked at whenever a signal comes, the socket's among them.
-//
-//go:nosplit
-//go:norace
-func launcherGone(cfg *Config) bool {
-	var b byte
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&b)), 1,
-		unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
-	return errno == 0 && n == 0 || errno == unix.ECONNRESET
 }
 
 // endAll kills all that descends from init in a pid namespace that is not its
@@ -139,43 +141,59 @@ func endAll(st *Status, cfg *Config) {
 	}
 }
 
+// reap waits for whatever has ended, and for the target if it was stopped. It
+// is true if there may be more: a bounded number of waits, or who forks and
+// stops as fast as can be would keep init from everything else.
+//
 //go:nosplit
 //go:norace
-func reap(target uintptr, st *Status, cfg *Config) {
-	for {
-		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)),
-			unix.WNOHANG|unix.WUNTRACED, uintptr(unsafe.Pointer(&st.Usage)), 0, 0)
+func reap(target uintptr, st *Status, cfg *Config) bool {
+	const most = 64
+	// The stops of the target alone: those of others are nobody's business,
+	// and come without end where they are continued.
+	pid, options := target, uintptr(unix.WNOHANG|unix.WUNTRACED)
+	for range most {
+		got, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, pid, uintptr(unsafe.Pointer(&st.wait)), options,
+			uintptr(unsafe.Pointer(&st.Usage)), 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
 		if errno != 0 {
 			giveUp(st, cfg, uintptr(errno))
 		}
-		if pid == 0 {
-			return
+		if got == target {
+			targetChanged(st, cfg)
 		}
-		ws := st.wait
-		if pid != target {
-			continue
-		}
-		switch {
-		case ws&0xff == 0x7f:
-			// Never block on the launcher, never die of its death: that is
-			// what PR_SET_PDEATHSIG is for.
-			if cfg.Notify >= 0 {
-				syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.wait)), 1,
-					unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-			}
-		case ws&0x7f == 0:
-			st.WaitStatus, st.Ended = ws, 1
-			endAll(st, cfg)
-			exit(uintptr(ws>>8) & 0xff)
-		default:
-			st.WaitStatus, st.Ended = ws, 1
-			endAll(st, cfg)
-			exit(128 + uintptr(ws&0x7f))
+		if pid == target {
+			pid, options = ^uintptr(0), unix.WNOHANG // whoever
+		} else if got == 0 {
+			return false
 		}
 	}
+	return true
+}
+
+// targetChanged tells the launcher that the target was stopped, or ends as the
+// target did.
+//
+//go:nosplit
+//go:norace
+func targetChanged(st *Status, cfg *Config) {
+	ws := st.wait
+	if ws&0xff == 0x7f {
+		// Never block on the launcher, never die of its death: that is what
+		// PR_SET_PDEATHSIG is for.
+		st.packet = [4]byte{step.MsgStopped, byte(ws >> 8)}
+		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.packet)), 2,
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		return
+	}
+	st.WaitStatus, st.Ended = ws, 1
+	endAll(st, cfg)
+	if ws&0x7f == 0 {
+		exit(uintptr(ws>>8) & 0xff)
+	}
+	exit(128 + uintptr(ws&0x7f))
 }
 
 // await holds the target until init is ready. Init's death is the target's,

@@ -30,6 +30,12 @@ func (p Port) String() string {
 	return fmt.Sprintf("allow Landlock to %s TCP port %d", what, p.Port)
 }
 
+func (Port) Kind() string { return "landlock-port-rule" }
+
+func (Port) Hint(error) string {
+	return "this kernel's Landlock knows no ports; say net = \"new\" in the policy's [namespaces] in the place of [network]"
+}
+
 // Compile adds the rule, struct landlock_net_port_attr.
 func (p Port) Compile(a *step.Asm) {
 	var allow uint64
@@ -73,6 +79,10 @@ func (r Restrict) flags() int {
 	}
 	return unix.LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF
 }
+
+func (Restrict) Kind() string { return "landlock-restrict-self" }
+
+func (Restrict) Hint(error) string { return withoutHint }
 
 // Compile is one landlock_restrict_self(2); no_new_privs is set by then.
 func (r Restrict) Compile(a *step.Asm) {

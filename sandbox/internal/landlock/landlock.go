@@ -132,6 +132,13 @@ func (r Ruleset) attr() attr {
 	return at
 }
 
+func (Ruleset) Kind() string { return "landlock-ruleset" }
+
+func (Ruleset) Hint(error) string { return withoutHint }
+
+// withoutHint is how to run where the kernel has no Landlock to offer.
+const withoutHint = "say landlock = \"off\" in the policy's [process] to do without this wall"
+
 // Compile leaves the ruleset in step.SlotRuleset.
 func (r Ruleset) Compile(a *step.Asm) {
 	at := r.attr()
@@ -164,6 +171,10 @@ func (r Rule) String() string {
 	return fmt.Sprintf("allow Landlock %s at %s", what, text.Quote(r.Path))
 }
 
+func (Rule) Kind() string { return "landlock-rule" }
+
+func (Rule) Hint(error) string { return withoutHint }
+
 // Compile opens the path and adds the rule. No link is followed, for the old
 // root may still lie over the new one, where a ".." in a link would lead.
 func (r Rule) Compile(a *step.Asm) {
@@ -194,6 +205,8 @@ type StdioRule struct {
 func (r StdioRule) String() string {
 	return fmt.Sprintf("allow Landlock to open descriptor %d again", r.FD)
 }
+
+func (StdioRule) Kind() string { return "landlock-stdio-rule" }
 
 // Compile adds the rule on the descriptor itself.
 func (r StdioRule) Compile(a *step.Asm) {

@@ -2,6 +2,7 @@ package landlock
 
 import (
 	"encoding/binary"
+	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,8 @@ type OpenRule struct {
 func (r OpenRule) String() string {
 	return Rule{Path: r.Path, Allow: r.Allow}.String() + ", as it was found"
 }
+
+func (OpenRule) Kind() string { return "landlock-descriptor-rule" }
 
 // Compile adds the rule on the descriptor itself.
 func (r OpenRule) Compile(a *step.Asm) {
@@ -54,6 +57,18 @@ func (r ThereRule) String() string {
 		s += ", if it is there"
 	}
 	return s
+}
+
+func (ThereRule) Kind() string { return "landlock-joined-rule" }
+
+func (r ThereRule) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOENT:
+		return "put a ? in front of a path that may be missing in the joined namespace: \"?" + r.Path + "\""
+	case unix.ELOOP:
+		return "a part of " + text.Quote(r.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
+	}
+	return ""
 }
 
 // Compile opens the path and adds the rule: for a directory, or where the

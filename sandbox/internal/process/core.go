@@ -19,6 +19,8 @@ type NoCore struct {
 
 func (NoCore) String() string { return "forbid core dumps" }
 
+func (NoCore) Kind() string { return "no-core-dumps" }
+
 // Compile is one prlimit(2), of which the soft limit is the hard one.
 func (n NoCore) Compile(a *step.Asm) {
 	limit := min(n.Max, 1)

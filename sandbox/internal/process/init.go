@@ -13,10 +13,10 @@ import (
 type Region struct{ Addr, Len uintptr }
 
 // Forget clears the launcher's arguments and environment from the memory of
-// its copy, init or keeper, and shows a name instead. Regions are known only
+// its copy, init or janitor, and shows a name instead. Regions are known only
 // when the plan is started.
 type Forget struct {
-	// Who is "init" or "keeper".
+	// Who is "init" or "janitor".
 	Who     string
 	Regions []Region
 	// Title is where the arguments begin, if there is room for the name.
@@ -26,6 +26,8 @@ type Forget struct {
 func (f Forget) String() string {
 	return "clear arguments and environment from the " + f.Who + "'s memory"
 }
+
+func (Forget) Kind() string { return "clear-memory" }
 
 // Compile clears the regions one by one.
 func (f Forget) Compile(a *step.Asm) {
@@ -50,6 +52,8 @@ type CloseAll struct {
 
 func (CloseAll) String() string { return "close all descriptors of the init" }
 
+func (CloseAll) Kind() string { return "close-all-descriptors" }
+
 // Compile closes from 0 on.
 func (c CloseAll) Compile(a *step.Asm) {
 	keep := []int{a.Notify}
@@ -62,19 +66,23 @@ func (c CloseAll) Compile(a *step.Asm) {
 
 // OwnSession takes the process out of the launcher's session and process group,
 // whose signals and whose terminal are not for it: setsid(2). It is for the
-// keeper, and for a sandbox that is to have no terminal or one of its own.
+// janitor, and for a sandbox that is to have no terminal or one of its own.
 type OwnSession struct{}
 
 func (OwnSession) String() string { return "make an own session" }
 
+func (OwnSession) Kind() string { return "new-session" }
+
 // Compile is one setsid(2).
 func (OwnSession) Compile(a *step.Asm) { a.Sys(unix.SYS_SETSID) }
 
-// Hold leaves the keeper nothing but its end of the socket to the launcher and
+// Hold leaves the janitor nothing but its end of the socket to the launcher and
 // the descriptors by which it undoes.
 type Hold struct{ FDs []int }
 
-func (Hold) String() string { return "close all descriptors of the keeper but those it needs" }
+func (Hold) String() string { return "close all descriptors of the janitor but those it needs" }
+
+func (Hold) Kind() string { return "close-unneeded-descriptors" }
 
 // Compile closes from 0 on.
 func (h Hold) Compile(a *step.Asm) {
@@ -87,6 +95,8 @@ func (h Hold) Compile(a *step.Asm) {
 type Ready struct{}
 
 func (Ready) String() string { return "let the target go, reap and forward signals" }
+
+func (Ready) Kind() string { return "run-init" }
 
 // Compile marks the end.
 func (Ready) Compile(a *step.Asm) { a.End() }

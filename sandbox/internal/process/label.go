@@ -35,6 +35,20 @@ func (l Label) String() string {
 	return s
 }
 
+func (Label) Kind() string { return "set-exec-label" }
+
+func (l Label) Hint(err error) string {
+	switch errno := step.Errno(err); {
+	case l.Module == "AppArmor" && errno == unix.ENOENT:
+		return "no profile of that name is loaded: apparmor_parser -r FILE loads one, aa-status lists them"
+	case l.Module == "SELinux" && errno == unix.EINVAL:
+		return "the loaded policy knows no such context"
+	case errno == unix.EACCES, errno == unix.EPERM:
+		return l.Module + " does not let sbx's own label change to that one; run sbx unconfined, or allow it the change"
+	}
+	return ""
+}
+
 // Compile opens the file of the calling thread and writes to it. The kernel
 // refuses a profile that is not loaded, or a change that is not allowed, here
 // or at the exec.

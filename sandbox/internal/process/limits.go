@@ -21,6 +21,8 @@ type Rlimit struct {
 
 func (r Rlimit) String() string { return "limit " + r.Say }
 
+func (Rlimit) Kind() string { return "set-rlimit" }
+
 // Compile is a prlimit(2) and another that reads it back.
 func (r Rlimit) Compile(a *step.Asm) {
 	want := a.Words(step.Int(r.Soft), step.Int(r.Hard))
@@ -38,6 +40,8 @@ func (r Rlimit) Compile(a *step.Asm) {
 type EndAfter struct{ Time time.Duration }
 
 func (e EndAfter) String() string { return "end all after " + e.Time.String() }
+
+func (EndAfter) Kind() string { return "set-timeout" }
 
 // Compile sets the timer of the init, which takes its SIGALRM.
 func (e EndAfter) Compile(a *step.Asm) {

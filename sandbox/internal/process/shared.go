@@ -18,6 +18,8 @@ type Adopt struct{}
 
 func (Adopt) String() string { return "become the parent of all orphans inside" }
 
+func (Adopt) Kind() string { return "set-child-subreaper" }
+
 // Compile leaves the list's descriptor under the number that the launcher's
 // end of the socket had, and init's pid in step.SlotInit.
 func (Adopt) Compile(a *step.Asm) {
@@ -38,6 +40,8 @@ type DieWithInit struct{}
 
 func (DieWithInit) String() string { return "die with the init" }
 
+func (DieWithInit) Kind() string { return "die-with-init" }
+
 // Compile sets the signal first and only then looks who the parent is.
 func (DieWithInit) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_PDEATHSIG), step.Int(int(unix.SIGKILL)))
@@ -56,6 +60,8 @@ func (OutliveLauncher) String() string {
 	return "be told of the launcher's death, to end all others first"
 }
 
+func (OutliveLauncher) Kind() string { return "outlive-launcher" }
+
 // Compile changes the signal, which is blocked, and then looks as
 // DieWithLauncher does. The target is not let go before.
 func (OutliveLauncher) Compile(a *step.Asm) {
@@ -67,6 +73,8 @@ func (OutliveLauncher) Compile(a *step.Asm) {
 type LeaveDir struct{}
 
 func (LeaveDir) String() string { return "leave the caller's directory" }
+
+func (LeaveDir) Kind() string { return "chdir-root" }
 
 // Compile is one chdir(2).
 func (LeaveDir) Compile(a *step.Asm) { a.Sys(unix.SYS_CHDIR, a.Str("/")) }

@@ -23,6 +23,8 @@ type DieWithLauncher struct {
 
 func (DieWithLauncher) String() string { return "die with the launcher" }
 
+func (DieWithLauncher) Kind() string { return "die-with-launcher" }
+
 // Compile sets the signal first and only then looks: the launcher's end of
 // the socket hangs up exactly when it is gone. That may be after the thread is
 // that the signal goes by, while others of the launcher's are still ending: so
@@ -53,6 +55,8 @@ type LeaveLauncher struct{}
 
 func (LeaveLauncher) String() string { return "let go of the launcher's socket" }
 
+func (LeaveLauncher) Kind() string { return "close-launcher-socket" }
+
 // Compile is one close(2).
 func (LeaveLauncher) Compile(a *step.Asm) { a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher)) }
 
@@ -61,6 +65,15 @@ func (LeaveLauncher) Compile(a *step.Asm) { a.Sys(unix.SYS_CLOSE, step.Fd(a.Laun
 type Become struct{ UID, GID int }
 
 func (b Become) String() string { return fmt.Sprintf("become user %d and group %d", b.UID, b.GID) }
+
+func (Become) Kind() string { return "set-ids" }
+
+func (Become) Hint(err error) string {
+	if step.Errno(err) == unix.EINVAL {
+		return "the user namespace has no such uid or gid; its /proc/PID/uid_map and gid_map say which it has"
+	}
+	return ""
+}
 
 // Compile changes all three of each. The capabilities stay meanwhile
 // (SECBIT_NO_SETUID_FIXUP), for the steps to come.
@@ -79,6 +92,8 @@ type Undumpable struct{}
 
 func (Undumpable) String() string { return "be neither traceable nor dumpable" }
 
+func (Undumpable) Kind() string { return "set-undumpable" }
+
 // Compile sets it and reads it back.
 func (Undumpable) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_DUMPABLE), step.Int(0))
@@ -92,6 +107,8 @@ func (Undumpable) Compile(a *step.Asm) {
 type OwnGroup struct{}
 
 func (OwnGroup) String() string { return "make an own process group" }
+
+func (OwnGroup) Kind() string { return "new-process-group" }
 
 // Compile is one setpgid(2).
 func (OwnGroup) Compile(a *step.Asm) { a.Sys(unix.SYS_SETPGID, step.Int(0), step.Int(0)) }
@@ -107,6 +124,15 @@ func (d DropGroups) String() string {
 		return "drop the supplementary groups, unless the user namespace forbids it"
 	}
 	return "drop the supplementary groups"
+}
+
+func (DropGroups) Kind() string { return "drop-groups" }
+
+func (DropGroups) Hint(err error) string {
+	if step.Mismatched(err) {
+		return ""
+	}
+	return "the caller lacks CAP_SETGID, or its user namespace denies setgroups; run sbx as a plain user"
 }
 
 // Compile is one setgroups(2) and a check.
@@ -125,6 +151,8 @@ type ClearUmask struct{}
 
 func (ClearUmask) String() string { return "clear the umask" }
 
+func (ClearUmask) Kind() string { return "clear-umask" }
+
 // Compile keeps the old mask in step.SlotUmask.
 func (ClearUmask) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_UMASK, step.Int(0)).To(step.SlotUmask)
@@ -134,6 +162,8 @@ func (ClearUmask) Compile(a *step.Asm) {
 type RestoreUmask struct{}
 
 func (RestoreUmask) String() string { return "restore the umask" }
+
+func (RestoreUmask) Kind() string { return "restore-umask" }
 
 // Compile is one umask(2).
 func (RestoreUmask) Compile(a *step.Asm) { a.Sys(unix.SYS_UMASK, step.SlotUmask.Arg()) }
@@ -152,6 +182,8 @@ func (f Fork) String() string {
 	return "fork the target from the init"
 }
 
+func (Fork) Kind() string { return "fork-target" }
+
 // Compile is one clone(2). The target shares init's memory until its exec.
 func (f Fork) Compile(a *step.Asm) {
 	if f.Copy {
@@ -166,6 +198,8 @@ type Await struct{}
 
 func (Await) String() string { return "wait until the init is ready" }
 
+func (Await) Kind() string { return "wait-for-init" }
+
 // Compile is a wait on a futex(2) that is mostly there already.
 func (Await) Compile(a *step.Asm) { a.Await() }
 
@@ -175,6 +209,15 @@ func (Await) Compile(a *step.Asm) { a.Await() }
 type Chdir struct{ Dir string }
 
 func (c Chdir) String() string { return "change to directory " + text.Quote(c.Dir) }
+
+func (Chdir) Kind() string { return "chdir" }
+
+func (Chdir) Hint(err error) string {
+	if step.Errno(err) == unix.EACCES {
+		return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"
+	}
+	return "start elsewhere with --dir, or show the directory with --read"
+}
 
 // Compile opens the directory and changes to what was opened.
 func (c Chdir) Compile(a *step.Asm) {
@@ -197,6 +240,8 @@ func (d Descriptors) String() string {
 	}
 	return "close descriptors from 3 on but " + strings.Trim(fmt.Sprint(d.Keep), "[]")
 }
+
+func (Descriptors) Kind() string { return "close-descriptors" }
 
 // Compile closes the gaps.
 func (d Descriptors) Compile(a *step.Asm) {
@@ -230,6 +275,8 @@ func (s Signals) String() string {
 	return fmt.Sprintf("restore signals, ignored %#x, blocked %#x", s.Ignored, s.Mask)
 }
 
+func (Signals) Kind() string { return "restore-signals" }
+
 // Compile sets what differs: fork left every disposition at its default.
 func (s Signals) Compile(a *step.Asm) {
 	for n := 1; n <= 64; n++ {
@@ -249,6 +296,8 @@ func (l OpenFiles) String() string {
 	return fmt.Sprintf("restore the limit on open files to %d", l.Soft)
 }
 
+func (OpenFiles) Kind() string { return "restore-open-files-limit" }
+
 // Compile is one prlimit(2).
 func (l OpenFiles) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRLIMIT64, step.Int(0), step.Int(unix.RLIMIT_NOFILE),
@@ -263,6 +312,8 @@ type NoNewPrivs struct {
 }
 
 func (n NoNewPrivs) String() string { return "set no_new_privs for the " + n.Who }
+
+func (NoNewPrivs) Kind() string { return "no-new-privs" }
 
 // Compile sets the bit and reads it back.
 func (n NoNewPrivs) Compile(a *step.Asm) {
@@ -281,6 +332,8 @@ func (s Seccomp) String() string {
 	return fmt.Sprintf("load seccomp filter %s, %d instructions", text.Quote(s.Name), len(s.Program)/8)
 }
 
+func (Seccomp) Kind() string { return "load-seccomp-filter" }
+
 // Compile is one seccomp(2), Linux 3.17.
 func (s Seccomp) Compile(a *step.Asm) {
 	prog := a.Bytes([]byte(s.Program))
@@ -293,6 +346,8 @@ func (s Seccomp) Compile(a *step.Asm) {
 type VerifySeccomp struct{}
 
 func (VerifySeccomp) String() string { return "verify that seccomp filters are on" }
+
+func (VerifySeccomp) Kind() string { return "verify-seccomp" }
 
 // Compile is one prctl(2).
 func (VerifySeccomp) Compile(a *step.Asm) {
@@ -308,6 +363,8 @@ type Exec struct {
 func (e Exec) String() string {
 	return "exec " + text.Quote(e.Args[0])
 }
+
+func (Exec) Kind() string { return "exec" }
 
 // Compile is one execve(2) for each path.
 func (e Exec) Compile(a *step.Asm) {

@@ -136,7 +136,7 @@ func rawOf(t unix.Termios) unix.Termios {
 
 // setRaw takes the terminal over, if it is ours to take. What is restored is
 // read once more: while we were stopped, the user may have changed it. The raw
-// modes are always the same, and so known to the keeper.
+// modes are always the same, and so known to the janitor.
 func (c *Caller) setRaw() error {
 	if c.raw || !c.foreground() {
 		return nil
@@ -176,7 +176,7 @@ func (c *Caller) restore() error {
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil))
 }
 
-// Restore is the step of the keeper that gives the terminal its modes back
+// Restore is the step of the janitor that gives the terminal its modes back
 // when the launcher was killed. It leaves them alone unless they are ours: the
 // shell may have been quicker. One that comes between the look and the change has
 // the caller's modes until its next prompt.
@@ -193,12 +193,14 @@ func (c *Caller) Restore() Restore {
 
 func (Restore) String() string { return "restore the modes of the caller's terminal" }
 
-// Holds is the descriptor that the keeper has to hold open for it.
+// Holds is the descriptor that the janitor has to hold open for it.
 func (r Restore) Holds() int { return r.FD }
+
+func (Restore) Kind() string { return "restore-terminal" }
 
 // Compile looks at c_iflag, c_oflag and c_lflag, by which raw modes are known:
 // in the rest the driver has a say. A terminal that is gone answers EIO. The
-// keeper belongs to no terminal, so nothing stops it for the background.
+// janitor belongs to no terminal, so nothing stops it for the background.
 func (r Restore) Compile(a *step.Asm) {
 	const lflagAt = 12
 	now := a.Space(modesLen) // zero, as no terminal's modes are

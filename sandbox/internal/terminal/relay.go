@@ -1,7 +1,6 @@
 package terminal
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 
@@ -16,25 +15,6 @@ type Relay struct {
 	master, slave int
 	in, out       buffer // what was typed; what is to be shown
 	gone, ended   bool   // one of the terminals is no more; End was called
-}
-
-// Receive takes the master of the sandbox's terminal from the socket on which
-// step Open sent it; -1 if there is nothing to take, now or any more.
-func Receive(socket int) (int, error) {
-	var b [1]byte
-	var oob [64]byte
-	n, m, _, _, err := unix.Recvmsg(socket, b[:], oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-	if n != 1 || err != nil {
-		return -1, nil
-	}
-	list, err := unix.ParseSocketControlMessage(oob[:m])
-	if err == nil && len(list) == 1 {
-		var fds []int
-		if fds, err = unix.ParseUnixRights(&list[0]); err == nil && len(fds) == 1 {
-			return fds[0], nil
-		}
-	}
-	return -1, fmt.Errorf("receive the terminal: %w", cmp.Or(err, error(unix.EBADMSG)))
 }
 
 // Start begins to relay to the terminal whose master is given, which is the
@@ -101,34 +81,35 @@ func (r *Relay) Resize() error {
 // looks whether it is in the foreground again: not every shell says so.
 const backgroundPause = 300
 
-// Watch fills in what to poll for, and says for how long at most; see poll(2).
-func (r *Relay) Watch(fds []unix.PollFd) (timeout int) {
-	fds[0], fds[1] = unix.PollFd{Fd: -1}, unix.PollFd{Fd: -1}
+// Watch appends what to poll for, and says for how long at most; see poll(2).
+func (r *Relay) Watch(list []unix.PollFd) (all []unix.PollFd, timeout int) {
 	if r.gone {
-		return -1
+		return list, -1
 	}
-	fds[0].Fd, fds[1].Fd = int32(r.caller.FD), int32(r.master)
+	keys, bytes := unix.PollFd{Fd: int32(r.caller.FD)}, unix.PollFd{Fd: int32(r.master)}
 	if r.caller.raw && r.in.room() {
-		fds[0].Events |= unix.POLLIN
+		keys.Events |= unix.POLLIN
 	}
 	if !r.out.empty() {
-		fds[0].Events |= unix.POLLOUT
+		keys.Events |= unix.POLLOUT
 	}
 	if r.out.room() {
-		fds[1].Events |= unix.POLLIN
+		bytes.Events |= unix.POLLIN
 	}
 	if !r.in.empty() {
-		fds[1].Events |= unix.POLLOUT
+		bytes.Events |= unix.POLLOUT
 	}
+	timeout = -1
 	if !r.caller.raw {
-		return backgroundPause
+		timeout = backgroundPause
 	}
-	return -1
+	return append(list, keys, bytes), timeout
 }
 
-// Move moves what can be moved after a poll. It says whether the caller's
-// terminal has hung up, and then wants to be told to HangUp.
-func (r *Relay) Move(fds []unix.PollFd) (hungUp bool, err error) {
+// Move moves what can be moved after a poll of what Watch appended. It says
+// whether the caller's terminal has hung up, and then wants to be told to
+// HangUp.
+func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 	if r.gone {
 		return false, nil
 	}
@@ -137,7 +118,10 @@ func (r *Relay) Move(fds []unix.PollFd) (hungUp bool, err error) {
 			return false, err
 		}
 	}
-	keys, bytes := fds[0].Revents, fds[1].Revents
+	if len(polled) == 0 {
+		return false, nil // it began after the poll
+	}
+	keys, bytes := polled[0].Revents, polled[1].Revents
 	if keys&(unix.POLLHUP|unix.POLLERR) != 0 {
 		return true, nil
 	}

@@ -56,6 +56,18 @@ func (o Open) String() string {
 	return "make an own terminal" + s + ", relayed by the launcher"
 }
 
+func (Open) Kind() string { return "open-terminal" }
+
+func (Open) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOSPC, unix.EIO:
+		return "all pseudo-terminals are in use: /proc/sys/kernel/pty/max says how many there can be"
+	case unix.ENOENT, unix.ENXIO:
+		return "the policy hides /dev/pts; terminal = \"new-session\" does without it"
+	}
+	return ""
+}
+
 // Compile opens the master in the sandbox's own devpts, by a path of our own
 // making, and the slave from the master: TIOCGPTPEER, Linux 4.13. The process
 // leads a session that has no terminal yet, and this becomes it.
@@ -76,11 +88,12 @@ func (o Open) Compile(a *step.Asm) {
 			a.Sys(unix.SYS_DUP3, slave.Arg(), step.Fd(fd), step.Int(0))
 		}
 	}
-	// struct msghdr with one byte, and a struct cmsghdr with the descriptor.
+	// struct msghdr with step.MsgTerminal, and a struct cmsghdr with the
+	// descriptor.
 	const header = 16
 	rights := a.Words(step.Int(header+4), step.Int(uint64(unix.SOL_SOCKET)|uint64(unix.SCM_RIGHTS)<<32), step.Int(0))
 	a.Store(rights.At(header), master.Arg())
-	iov := a.Words(a.Space(1), step.Int(1))
+	iov := a.Words(a.Bytes([]byte{step.MsgTerminal}), step.Int(1))
 	msg := a.Words(step.Int(0), step.Int(0), iov, step.Int(1), rights, step.Int(header+8), step.Int(0))
 	a.Sys(unix.SYS_SENDMSG, step.Fd(a.Notify), msg, step.Int(unix.MSG_NOSIGNAL)).Expect(1)
 	a.Sys(unix.SYS_CLOSE, master.Arg())
@@ -92,6 +105,8 @@ func (o Open) Compile(a *step.Asm) {
 type Foreground struct{}
 
 func (Foreground) String() string { return "be the terminal's foreground process group" }
+
+func (Foreground) Kind() string { return "set-foreground-group" }
 
 // Compile is tcsetpgrp(3), from the background and so with SIGTTOU blocked, as
 // all signals are here.

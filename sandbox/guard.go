@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"fmt"
@@ -9,21 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/ns"
-	"sbx/sandbox"
-	"sbx/sandbox/inherit"
+	"sbx/sandbox/internal/startstate"
 )
 
-// guardBinary keeps the target from writing to sbx's own file. A script that
+// GuardBinary keeps the target from writing to sbx's own file. A script that
 // begins with "#!/proc/self/exe" makes the kernel run the file that the child
-// was, which is sbx, on the mount of the outside; whoever owns that file, root
+// was, which is sbx, on the mount of the host; whoever owns that file, root
 // above all, could then open /proc/PID/exe for writing (runc's CVE-2019-5736).
 // Landlock forbids that, but to the target alone: not to those whose pid or
-// mount namespace it has joined. Where the plan has none, or there are such, and the caller could write to
-// the file, sbx runs from a sealed copy in memory instead, which costs a few
-// milliseconds there and nothing elsewhere. A policy that lets the target
-// write to the whole of the outside lets it write to sbx under its own name.
-func guardBinary(plan *sandbox.Plan) error {
-	if (plan.Landlock || plan.AllWritable) && plan.Joined&(ns.PID|ns.Mount) == 0 {
+// mount namespace it has joined. Where the plan has no Landlock, or there are
+// such, and the caller could write to the file, GuardBinary executes a sealed
+// copy of sbx in memory with the same arguments, and does not return; in the
+// copy it does. That costs a few milliseconds there and nothing elsewhere. A
+// policy that lets the target write to the whole host lets it write to sbx
+// under its own name.
+func (p *Plan) GuardBinary() error {
+	if (p.Landlock || p.AllWritable) && p.Joined&(ns.PID|ns.Mount) == 0 {
 		return nil
 	}
 	var st unix.Stat_t
@@ -89,19 +90,19 @@ func sealedCopy() (int, error) {
 }
 
 // execFD replaces this process by the file, with all that it was started
-// with; see package inherit for what the Go runtime has changed.
+// with; see package startstate for what the Go runtime has changed.
 func execFD(fd int) error {
-	soft, hard := inherit.OpenFiles()
+	soft, hard := startstate.OpenFiles()
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: soft, Max: hard}, nil); err != nil {
 		return fmt.Errorf("restore the limit on open files: %w", err)
 	}
 	ignore := [4]uint64{1} // struct sigaction with SIG_IGN
 	for n := uint64(1); n <= 64; n++ {
-		if inherit.Ignored()&(1<<(n-1)) != 0 {
+		if startstate.Ignored()&(1<<(n-1)) != 0 {
 			unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0)
 		}
 	}
-	mask := inherit.Mask()
+	mask := startstate.Mask()
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 	vector := func(list []string) []*byte {
 		out := make([]*byte, 0, len(list)+1)

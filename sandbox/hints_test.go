@@ -1,6 +1,7 @@
-package main
+package sandbox
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,14 +11,13 @@ import (
 
 	"sbx/internal/step"
 	"sbx/ns"
-	"sbx/policy"
-	"sbx/sandbox"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/process"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
 )
 
-// TestStepHints holds the mend that each failing step suggests.
+// TestStepHints holds the fix that each failing step suggests.
 func TestStepHints(t *testing.T) {
 	for _, c := range []struct {
 		step  step.Step
@@ -47,8 +47,8 @@ func TestStepHints(t *testing.T) {
 		{terminal.Open{}, unix.ENOSPC, "pty/max"},
 		{terminal.Open{}, unix.ENOENT, "hides /dev/pts"},
 		{ns.NoUsers{}, unix.EROFS, "/proc is read-only here"},
-		{ns.Join{Kind: ns.Net, Path: "/x"}, unix.EPERM, "join that one too"},
-		{ns.Join{Kind: ns.User, Path: "/x"}, unix.EINVAL, "the caller's own"},
+		{ns.Join{Namespace: ns.Net, Path: "/x"}, unix.EPERM, "join that one too"},
+		{ns.Join{Namespace: ns.User, Path: "/x"}, unix.EINVAL, "the caller's own"},
 		{ns.Clocks{}, unix.EINVAL, "CONFIG_TIME_NS"},
 		{ns.Clocks{}, unix.ERANGE, "before zero"},
 		{ns.OwnProc{}, unix.EPERM, "join the user namespace too"},
@@ -67,18 +67,44 @@ func TestStepHints(t *testing.T) {
 		{process.DropGroups{}, unix.EPERM, "CAP_SETGID"},
 		{process.Seccomp{}, unix.ENOSYS, "outer sandbox hides"},
 		{landlock.Restrict{}, unix.EPERM, `landlock = "off"`},
+		{landlock.Ruleset{}, unix.EINVAL, `landlock = "off"`},
+		{landlock.Rule{Path: "/x"}, unix.EINVAL, `landlock = "off"`},
+		{landlock.OpenRule{Path: "/x"}, unix.EPERM, "an outer sandbox forbids it"},
+		{cgroup.Make{}, unix.EBUSY, "must be alone"},
+		{cgroup.Make{}, unix.EAGAIN, "cgroup.max.descendants"},
+		{cgroup.Remove{}, unix.EAGAIN, "pids.max"},
+		{namespacesStep{ns.User}, unix.EPERM, "namespaces"},
+		{namespacesStep{ns.User}, unix.ENOSPC, "namespaces"},
+		{namespacesStep{ns.User}, unix.ENOMEM, "out of memory"},
+		{process.NoNewPrivs{Who: "x"}, unix.EINVAL, ""},
 	} {
-		if got := hintFor(&sandbox.StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) {
+		if got := Hint(&StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%s: %v: hint %q, want %q", c.step, c.errno, got, c.want)
 		}
 	}
-	if got := hintFor(&sandbox.StepError{Step: ns.Detach{}, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "over the root") {
-		t.Errorf("a root under another: hint %q", got)
-	}
-	for _, s := range []step.Step{ns.Bind{Source: "/a", Dest: "/a"}, ns.Hide{Path: "/a"}, ns.Over{Path: "/a"}, ns.Overlay{Path: "/a"}} {
-		if got := hintFor(&sandbox.StepError{Step: s, Err: &sandbox.MismatchError{}}); !strings.Contains(got, "replaced while") {
-			t.Errorf("%s, swapped: hint %q", s, got)
+	for _, c := range []struct {
+		step step.Step
+		want string
+	}{
+		{ns.Detach{}, "over the root"},
+		{ns.OpenProc{}, "something else is mounted at /proc"},
+		{ns.Bind{Source: "/a", Dest: "/a"}, "replaced while"},
+		{ns.RootBind{Bind: ns.Bind{Source: "/", Dest: "/"}}, "replaced while"},
+		{ns.Hide{Path: "/a"}, "replaced while"},
+		{ns.Over{Path: "/a"}, "replaced while"},
+		{ns.Overlay{Path: "/a"}, "replaced while"},
+		{ns.Ranges{}, "does not do what it says"},
+		{process.DropGroups{}, "does not do what it says"},
+		{process.NoNewPrivs{Who: "x"}, "does not do what it says"},
+	} {
+		err := &StepError{Step: c.step, Err: &MismatchError{Got: 5}}
+		if got := Hint(err); !strings.Contains(got, c.want) || !strings.HasSuffix(err.Error(), ": read-back failed: the kernel reports 0x5") {
+			t.Errorf("%v: hint %q, want %q", err, got, c.want)
 		}
+	}
+	// What newuidmap says has no errno.
+	if got := Hint(&StepError{Step: ns.Ranges{}, Err: &MapperError{}}); !strings.Contains(got, "/etc/subuid") {
+		t.Errorf("a failed newuidmap: hint %q", got)
 	}
 }
 
@@ -88,13 +114,13 @@ func TestOtherHints(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&usageError{"x", "the mend"}, "the mend"},
-		{&sandbox.NeedError{What: "x", Hint: "the need"}, "the need"},
-		{&sandbox.MissingError{Path: "/no/x"}, "?/no/x"},
-		{&policy.Error{Msg: "x", Hint: "did you mean"}, "did you mean"},
+		{&NeedError{What: "x", Fix: "the need"}, "the need"},
+		{&MissingError{Path: "/no/x"}, "?/no/x"},
+		{fmt.Errorf("x: %w", &NeedError{What: "x", Fix: "the need"}), "the need"},
+		{fmt.Errorf("x: %w", unix.EMFILE), "ulimit -n"},
 		{unix.EIO, ""},
 	} {
-		if got := hintFor(c.err); got != c.want && !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+		if got := Hint(c.err); got != c.want && !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%v: hint %q, want %q", c.err, got, c.want)
 		}
 	}
@@ -118,21 +144,28 @@ func TestExec(t *testing.T) {
 		words string
 		hint  string
 	}{
-		{dir + "/none", unix.ENOENT, 127, "not found", ""},
+		{dir + "/none", unix.ENOENT, 127, "not found in the sandbox", ""},
 		{file("plain", "x", 0o644), unix.EACCES, 126, "permission denied", "chmod +x"},
 		{dir, unix.EACCES, 126, "permission denied", "is a directory"},
-		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found", "interpreter /no/such/perl"},
-		{file("hidden", "x", 0o755), unix.ENOENT, 127, "not found", "--read " + dir},
+		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found in the sandbox", "interpreter /no/such/perl"},
+		{file("hidden", "x", 0o755), unix.ENOENT, 127, "not found in the sandbox", "--read " + dir},
 		{file("text", "echo", 0o755), unix.ENOEXEC, 126, "exec format error", "#!/bin/sh"},
+		{file("bits", "\x7fELF", 0o755), unix.ENOEXEC, 126, "exec format error", "another kind of machine"},
+		{file("odd", "x", 0o755), unix.EPERM, 126, "permission denied", ""},
 		{file("long", "x", 0o755), unix.E2BIG, 126, "argument list too long", "execve(2)"},
 	} {
-		x := process.Exec{Paths: []string{c.path}, Args: []string{"evil\x1b[2J"}}
-		code, words := execFailed(x, c.errno)
-		if code != c.code || !strings.Contains(words, c.words) || strings.ContainsRune(words, 0x1b) {
-			t.Errorf("%s, %v: %d %q", c.path, c.errno, code, words)
+		err := &StepError{Step: process.Exec{Paths: []string{c.path}, Args: []string{"evil\x1b[2J"}}, Err: c.errno}
+		if got := err.Error(); !strings.HasPrefix(got, `run "evil\x1b[2J": `) || !strings.HasSuffix(got, c.words) || strings.ContainsRune(got, 0x1b) {
+			t.Errorf("%s, %v: %q", c.path, c.errno, got)
 		}
-		if got := execHint(x, c.errno); !strings.Contains(got, c.hint) || (got == "") != (c.hint == "") {
+		if got := err.ExitStatus(); got != c.code {
+			t.Errorf("%s, %v: exit status %d, want %d", c.path, c.errno, got, c.code)
+		}
+		if got := Hint(err); !strings.Contains(got, c.hint) || (got == "") != (c.hint == "") {
 			t.Errorf("%s, %v: hint %q, want %q", c.path, c.errno, got, c.hint)
 		}
+	}
+	if got := (&StepError{Step: process.Chdir{Dir: "/x"}, Err: unix.ENOENT}).ExitStatus(); got != 125 {
+		t.Errorf("another step: exit status %d", got)
 	}
 }

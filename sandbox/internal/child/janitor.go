@@ -9,18 +9,18 @@ import (
 	"sbx/internal/step"
 )
 
-// KeeperConfig is what the keeper needs beside its table.
-type KeeperConfig struct {
+// JanitorConfig is what the janitor needs beside its table.
+type JanitorConfig struct {
 	// UndoAt is the index of the table's first call that undoes; all before it
 	// are made at once.
 	UndoAt int
-	// Socket is the keeper's end of a socket of packets. It sends a byte there
+	// Socket is the janitor's end of a socket of packets. It sends a byte there
 	// when all is prepared; the other end is the launcher's alone, and when it
-	// says something or hangs up, the keeper undoes.
+	// says something or hangs up, the janitor undoes.
 	Socket int
 }
 
-// StartKeeper forks the keeper, which outlives a launcher that is killed and
+// StartJanitor forks the janitor, which outlives a launcher that is killed and
 // undoes what it left outside. It makes the table's calls up to UndoAt, waits
 // for the end, makes the rest and exits: with 0 when all went well, else with
 // 125 and the call that failed first in st. A call that fails before UndoAt
@@ -31,14 +31,14 @@ type KeeperConfig struct {
 //
 //go:noinline
 //go:norace
-func StartKeeper(t *step.Table, st *Status, cfg KeeperConfig) (pid, pidfd int, err error) {
+func StartJanitor(t *step.Table, st *Status, cfg JanitorConfig) (pid, pidfd int, err error) {
 	fd := int32(-1)
 	args := cloneArgs{
 		flags:      unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),
 		exitSignal: uint64(unix.SIGCHLD),
 	}
-	r, errno := forkKeeper(&args, unsafe.Pointer(&t.Calls[0]), uintptr(len(t.Calls)), st, &cfg)
+	r, errno := forkJanitor(&args, unsafe.Pointer(&t.Calls[0]), uintptr(len(t.Calls)), st, &cfg)
 	if errno != 0 {
 		return 0, -1, errno
 	}
@@ -46,18 +46,18 @@ func StartKeeper(t *step.Table, st *Status, cfg KeeperConfig) (pid, pidfd int, e
 }
 
 // Undo makes the table's calls from undoAt on in the calling thread, for a
-// keeper that is dead.
+// janitor that is dead.
 //
 //go:noinline
 //go:norace
 func Undo(t *step.Table, st *Status, undoAt int) {
-	walkKeeper(unsafe.Pointer(&t.Calls[0]), uintptr(undoAt), uintptr(len(t.Calls)), st, true)
+	walkJanitor(unsafe.Pointer(&t.Calls[0]), uintptr(undoAt), uintptr(len(t.Calls)), st, true)
 }
 
 //go:noinline
 //go:nosplit
 //go:norace
-func forkKeeper(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *KeeperConfig) (uintptr, syscall.Errno) {
+func forkJanitor(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) (uintptr, syscall.Errno) {
 	beforeFork()
 	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
 	if errno != 0 || r != 0 {
@@ -70,9 +70,9 @@ func forkKeeper(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cf
 
 //go:nosplit
 //go:norace
-func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *KeeperConfig) {
+func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 	undoAt := uintptr(cfg.UndoAt)
-	walkKeeper(calls, 0, undoAt, st, false)
+	walkJanitor(calls, 0, undoAt, st, false)
 	if st.Failed == 0 {
 		st.ready = 1
 		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Socket), uintptr(unsafe.Pointer(&st.ready)), 1, unix.MSG_NOSIGNAL, 0, 0)
@@ -86,68 +86,42 @@ func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *KeeperConfig) {
 			}
 		}
 	}
-	walkKeeper(calls, undoAt, n, st, true)
+	walkJanitor(calls, undoAt, n, st, true)
 	if st.Failed != 0 {
 		exit(125)
 	}
 	exit(0)
 }
 
-// walkKeeper makes calls i to end-1: plain ones, and those that are tried
+// walkJanitor makes calls i to end-1: simple ones, and those that are tried
 // until they succeed. The first failure is written down; all goes on behind
 // it, or nothing.
 //
 //go:nosplit
 //go:norace
-func walkKeeper(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
+func walkJanitor(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 	for ; i < end; i++ {
 		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
 		r, errno := uintptr(0), uintptr(0)
 		switch c.Op {
-		case step.OpStore:
-			*(*uint32)(at(c.Arg[0])) = uint32(value(c, 1, st))
-			continue
-		case step.OpZero:
-			zero(c.Arg[0], c.Arg[1])
-			continue
 		case step.OpSkip:
 			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
 				i += c.Arg[3]
 			}
-			continue
-		case step.OpCompare:
-			if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
-				errno = ^uintptr(0)
-			}
-		case step.OpFail:
-			errno = c.Arg[0]
 		case step.OpRetry:
-			errno = retry(c, st)
+			errno = verdict(c, 0, retry(c, st))
 		default:
-			r, errno = do(c, st)
-		}
-		if errno != 0 && errno != ^uintptr(0) && passes(c, errno) {
-			errno = 0
-		} else if errno == 0 && c.HasWant && r != c.Want {
-			errno = ^uintptr(0)
+			r, errno = simple(c, st)
 		}
 		if errno != 0 {
-			if st.Failed == 0 {
-				st.Errno, st.Got = uint32(errno), uint64(r)
-				if errno == ^uintptr(0) {
-					st.Errno = 0
-				}
-				st.Failed = uint32(i) + 1
-			}
+			note(st, i, errno, r)
 			if !all {
 				return
 			}
+			r = ^uintptr(0) // no descriptor
 		}
 		if c.Save != 0 {
 			st.slot[(c.Save-1)%step.NumSlots] = r
-			if errno != 0 {
-				st.slot[(c.Save-1)%step.NumSlots] = ^uintptr(0) // no descriptor
-			}
 		}
 	}
 }

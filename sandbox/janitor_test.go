@@ -22,6 +22,8 @@ type makeDir struct{ fd int }
 
 func (makeDir) String() string { return "make a directory" }
 func (m makeDir) Holds() int   { return m.fd }
+func (makeDir) Kind() string   { return "test-make-dir" }
+
 func (m makeDir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.Fd(m.fd), a.Str("d-"+a.Token), step.Int(0o700))
 }
@@ -30,6 +32,8 @@ type removeDir struct{ fd int }
 
 func (removeDir) String() string { return "remove a directory" }
 func (r removeDir) Holds() int   { return r.fd }
+func (removeDir) Kind() string   { return "test-remove-dir" }
+
 func (r removeDir) Compile(a *step.Asm) {
 	a.Retry(unix.SYS_UNLINKAT, step.Fd(r.fd), a.Str("d-"+a.Token), step.Int(unix.AT_REMOVEDIR)).Or(unix.ENOENT)
 }
@@ -38,11 +42,13 @@ func (r removeDir) Compile(a *step.Asm) {
 type failing struct{}
 
 func (failing) String() string { return "fail on purpose" }
+func (failing) Kind() string   { return "test-fail" }
+
 func (failing) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CLOSE, step.Fd(-1))
 }
 
-// withDirectory gives the plan a keeper, with a directory below dir that is there meanwhile.
+// withDirectory gives the plan a janitor, with a directory below dir that is there meanwhile.
 func withDirectory(t testing.TB, plan *Plan, dir string) {
 	t.Helper()
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -65,8 +71,8 @@ func entries(t testing.TB, dir string) (list []string) {
 	return list
 }
 
-// keeperOf is the pid of the process that shows as sbx-keeper below parent.
-func keeperOf(parent int) int {
+// janitorOf is the pid of the process that shows as sbx-janitor below parent.
+func janitorOf(parent int) int {
 	list, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range list {
 		b, err := os.ReadFile(f)
@@ -75,10 +81,10 @@ func keeperOf(parent int) int {
 		}
 		var pid, ppid int
 		rest := string(b)
-		if i := strings.Index(rest, "(sbx-keeper) "); i > 0 {
+		if i := strings.Index(rest, "(sbx-janitor) "); i > 0 {
 			fmt.Sscan(rest[:i], &pid)
 			var state string
-			fmt.Sscan(rest[i+len("(sbx-keeper) "):], &state, &ppid)
+			fmt.Sscan(rest[i+len("(sbx-janitor) "):], &state, &ppid)
 			if (ppid == parent || parent == 0) && state != "Z" {
 				return pid
 			}
@@ -97,14 +103,14 @@ func until(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// TestKeeper: what is made outside is there while the sandbox runs and gone,
-// with the keeper, when it has ended.
-func TestKeeper(t *testing.T) {
+// TestJanitor: what is made outside is there while the sandbox runs and gone,
+// with the janitor, when it has ended.
+func TestJanitor(t *testing.T) {
 	dir := t.TempDir()
 	plan := planFor(t, "default", "/bin/sleep", "1000")
 	withDirectory(t, plan, dir)
-	if s := plan.String(); !strings.Contains(s, "keeper   make a directory\n") || !strings.Contains(s, "undo     remove a directory\n") {
-		t.Errorf("the plan does not say what the keeper does:\n%s", s)
+	if s := plan.String(); !strings.Contains(s, "janitor  make a directory\n") || !strings.Contains(s, "undo     remove a directory\n") {
+		t.Errorf("the plan does not say what the janitor does:\n%s", s)
 	}
 	before := openFDs(t)
 	runtime.LockOSThread()
@@ -116,20 +122,20 @@ func TestKeeper(t *testing.T) {
 	if n := len(entries(t, dir)); n != 1 {
 		t.Errorf("%d directories while it runs, want 1", n)
 	}
-	k := ps.keeper.pid
+	k := ps.janitor.pid
 	if sid, err := unix.Getsid(k); err != nil || sid != k {
-		t.Errorf("the keeper's session is %d, %v; want its own", sid, err)
+		t.Errorf("the janitor's session is %d, %v; want its own", sid, err)
 	}
-	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", k)); err != nil || !strings.Contains(string(b), "Name:\tsbx-keeper\n") ||
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", k)); err != nil || !strings.Contains(string(b), "Name:\tsbx-janitor\n") ||
 		!strings.Contains(string(b), "SigBlk:\tfffffffffffbfeff\n") {
-		t.Errorf("the keeper's status: %v\n%s", err, b)
+		t.Errorf("the janitor's status: %v\n%s", err, b)
 	}
 	if os.Getuid() == 0 {
-		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", k)); err != nil || string(b[:11]) != "sbx-keeper\x00" || strings.Contains(string(b), "-test") {
-			t.Errorf("the keeper's command line: %v %q", err, b)
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", k)); err != nil || string(b[:12]) != "sbx-janitor\x00" || strings.Contains(string(b), "-test") {
+			t.Errorf("the janitor's command line: %v %q", err, b)
 		}
 		if fds := entries(t, fmt.Sprintf("/proc/%d/fd", k)); len(fds) != 2 {
-			t.Errorf("the keeper holds descriptors %v, want the socket and the directory", fds)
+			t.Errorf("the janitor holds descriptors %v, want the socket and the directory", fds)
 		}
 	}
 	if err := ps.Signal(unix.SIGTERM); err != nil {
@@ -143,17 +149,17 @@ func TestKeeper(t *testing.T) {
 		t.Errorf("left: %v", list)
 	}
 	if err := unix.Kill(k, 0); err != unix.ESRCH {
-		t.Errorf("the keeper is still there: %v", err)
+		t.Errorf("the janitor is still there: %v", err)
 	}
 	if after := openFDs(t); after > before+2 { // the poller's own
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
 
-// failKeeper runs the plan, with call i of its keeper's made to fail with EPERM
+// failJanitor runs the plan, with call i of its janitor's made to fail with EPERM
 // if it is one that can.
-func failKeeper(plan *Plan, i int) (exit Exit, applied bool, err error) {
-	ps, err := plan.start(hooks{keeper: func(tab *step.Table) {
+func failJanitor(plan *Plan, i int) (exit Exit, applied bool, err error) {
+	ps, err := plan.start(hooks{janitor: func(tab *step.Table) {
 		for j := range tab.Calls {
 			if c := &tab.Calls[j]; c.Op == step.OpRetry {
 				c.Arg[3] = 5 // not half a minute, where what is below stays
@@ -170,10 +176,10 @@ func failKeeper(plan *Plan, i int) (exit Exit, applied bool, err error) {
 	return exit, applied, err
 }
 
-// TestKeeperFaults makes each call of the keeper fail. What fails before the
+// TestJanitorFaults makes each call of the janitor fail. What fails before the
 // start is a refusal that names the step, and what fails in the undoing is
 // told; what can be undone is.
-func TestKeeperFaults(t *testing.T) {
+func TestJanitorFaults(t *testing.T) {
 	dir := t.TempDir()
 	plan := planFor(t, "default", "/bin/touch", "ran")
 	withDirectory(t, plan, dir)
@@ -185,13 +191,15 @@ func TestKeeperFaults(t *testing.T) {
 		t.Errorf("left: %v", list)
 	}
 	plan.Prepare = plan.Prepare[:1]
-	k := &keeper{plan: plan}
-	asm := plan.compileKeeper(k, 999)
+	k := &janitor{plan: plan}
+	asm := plan.compileJanitor(k, 999)
 	marker := filepath.Join(workDir(plan), "ran")
+	left := leavesNothing(t, "")
 	for i := range asm.Len() {
-		exit, applied, err := failKeeper(plan, i)
+		exit, applied, err := failJanitor(plan, i)
 		_, statErr := os.Stat(marker)
 		os.Remove(marker)
+		left("call %d", i)
 		switch undo := i >= k.undoAt; {
 		case !applied && (err != nil || statErr != nil):
 			t.Fatalf("call %d left alone: %v", i, err)
@@ -209,9 +217,9 @@ func TestKeeperFaults(t *testing.T) {
 	}
 }
 
-// TestKeeperKilled: without its keeper the sandbox is ended, and the launcher
+// TestJanitorKilled: without its janitor the sandbox is ended, and the launcher
 // undoes.
-func TestKeeperKilled(t *testing.T) {
+func TestJanitorKilled(t *testing.T) {
 	dir := t.TempDir()
 	plan := planFor(t, "default", "/bin/sleep", "1000")
 	withDirectory(t, plan, dir)
@@ -225,7 +233,7 @@ func TestKeeperKilled(t *testing.T) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Kill(ps.keeper.pid, unix.SIGKILL); err != nil {
+	if err := unix.Kill(ps.janitor.pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	exit, err := ps.Supervise(p[0])
@@ -237,15 +245,15 @@ func TestKeeperKilled(t *testing.T) {
 	}
 }
 
-// TestKeeperVictim is the launcher that TestLauncherKilled kills.
-func TestKeeperVictim(t *testing.T) {
-	dir := os.Getenv("SBX_KEEPER_VICTIM")
+// TestJanitorVictim is the launcher that TestLauncherKilled kills.
+func TestJanitorVictim(t *testing.T) {
+	dir := os.Getenv("SBX_JANITOR_VICTIM")
 	if dir == "" {
 		return
 	}
 	plan := planFor(t, "default", "/bin/sleep", "0.01")
 	withDirectory(t, plan, dir)
-	if cgroup := os.Getenv("SBX_KEEPER_CGROUP"); cgroup != "" {
+	if cgroup := os.Getenv("SBX_JANITOR_CGROUP"); cgroup != "" {
 		inCgroup(t, plan, cgroup)
 	}
 	runtime.LockOSThread()
@@ -261,7 +269,7 @@ func TestKeeperVictim(t *testing.T) {
 }
 
 // TestLauncherKilled kills launchers with their whole process group at any
-// instant of their lives. Nothing stays, the keeper neither.
+// instant of their lives. Nothing stays, the janitor neither.
 func TestLauncherKilled(t *testing.T) {
 	launches(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -278,13 +286,13 @@ func TestLauncherKilled(t *testing.T) {
 	}
 	seen := 0
 	for range kills {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKeeperVictim$")
-		cmd.Env = append(os.Environ(), "SBX_KEEPER_VICTIM="+dir, "SBX_KEEPER_CGROUP="+cgroup, "TMPDIR="+t.TempDir())
+		cmd := exec.Command(os.Args[0], "-test.run=^TestJanitorVictim$")
+		cmd.Env = append(os.Environ(), "SBX_JANITOR_VICTIM="+dir, "SBX_JANITOR_CGROUP="+cgroup, "TMPDIR="+t.TempDir())
 		cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "a keeper at work", func() bool { return keeperOf(cmd.Process.Pid) != 0 })
+		until(t, "a janitor at work", func() bool { return janitorOf(cmd.Process.Pid) != 0 })
 		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
 		if err := unix.Kill(-cmd.Process.Pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -292,17 +300,7 @@ func TestLauncherKilled(t *testing.T) {
 		seen += len(entries(t, dir))
 		cmd.Wait()
 		until(t, "nothing left", func() bool { return len(entries(t, dir)) == 0 && (cgroup == "" || len(cgroupsOf(t, cgroup)) == 0) })
-		// Whatever it left behind is ours now, by the subreaper.
-		until(t, "the keeper gone", func() bool {
-			var ws unix.WaitStatus
-			for {
-				if pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil); err == unix.ECHILD {
-					return true
-				} else if pid <= 0 {
-					return false
-				}
-			}
-		})
+		reapOrphans(t) // the janitor
 	}
 	if seen == 0 {
 		t.Error("no kill met a launcher that had something outside")
