@@ -112,13 +112,13 @@ func TestShipped(t *testing.T) {
 	}
 }
 
-// The walls that no shipped role but open goes without.
+// The protections that no shipped role but open goes without.
 func TestShippedPromises(t *testing.T) {
 	for _, name := range Names() {
 		p := resolved(name)
 		if p.Namespaces.Mount != "new" || p.Namespaces.PID != "new" || *p.Process.Nest ||
 			p.Seccomp.Default.String() != "errno:EPERM" || p.Seccomp.Unknown.String() != "errno:ENOSYS" || len(p.Seccomp.Architectures) > 0 {
-			t.Errorf("%s lacks a wall:\n%s", name, p.Print())
+			t.Errorf("%s lacks a protection:\n%s", name, p.Print())
 		}
 		isOpen, hasNet := name == "open", name == "open" || name == "fetch" || name == "web"
 		if (p.Namespaces.Net == "host") != hasNet {

@@ -85,7 +85,7 @@ func TestUnknownType(t *testing.T) {
 // TestValues: what is said stands there, what is not does not, and of what
 // two policies say alike there is one copy.
 func TestValues(t *testing.T) {
-	walls := `version = 1
+	text := `version = 1
 [namespaces]
 uid = 0
 [files]
@@ -98,7 +98,7 @@ path."/tmp" = { size = "1M", exec = false }
 connect = []
 [expect]
 `
-	all, err := resolve(fstest.MapFS{"a-b.toml": {Data: []byte(walls)}, "c.toml": {Data: []byte(walls)}})
+	all, err := resolve(fstest.MapFS{"a-b.toml": {Data: []byte(text)}, "c.toml": {Data: []byte(text)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,14 +106,14 @@ connect = []
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.ReplaceAll(strings.Join(strings.Fields(string(source)), " "), "{ ", "{")
+	got := strings.ReplaceAll(strings.Join(strings.Fields(string(source)), " "), "{ ", "{")
 	for part, times := range map[string]int{
 		`UID: new(0),`: 2, `Ranges: no,`: 2, `Inline: map[string]string{"/a": "", "/b": "two\nlines"},`: 2,
 		`"/tmp": policy.PathOptions{Exec: no, Size: "1M"}`: 2, `Network: policy.Network{Connect: []string{}},`: 2,
 		`Hide: resolvedABFilesHide(),`: 2, strings.Repeat("x", width): 1,
 		"GID": 0, "Symlinks": 0, "Bind:": 0,
 	} {
-		if n := strings.Count(text, part); n != times {
+		if n := strings.Count(got, part); n != times {
 			t.Errorf("%d times %s, not %d, in\n%s", n, part, times, source)
 		}
 	}
