@@ -69,7 +69,7 @@ func (c *policyListCmd) run(w io.Writer) error {
 		if e.Err != nil {
 			text = "error: " + e.Err.Error()
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, text, from) //nolint:errcheck // Flush reports it
+		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, text, from) // Flush reports it
 	}
 	return t.Flush()
 }

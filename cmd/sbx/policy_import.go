@@ -41,7 +41,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close() //nolint:errcheck // read-only
+		defer f.Close() // read-only
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, oci.MaxSize+1))
@@ -90,11 +90,11 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 	}
 	profile, err := oci.Parse(name, data)
 	if err != nil {
-		return nil, ociError(err)
+		return nil, err
 	}
 	s, said, err := profile.Policy(on)
 	if err != nil {
-		return nil, ociError(err)
+		return nil, err
 	}
 	for _, n := range said {
 		if _, err := fmt.Fprintf(notes, "sbx: note: %s\n", text.OneLine(n)); err != nil {
@@ -106,14 +106,6 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 		Name: name, Version: 1, Seccomp: *s, Process: policy.Process{Capabilities: on.Capabilities},
 		Summary: "Imported from a container runtime's profile, for " + native.String(),
 	}, nil
-}
-
-// ociError gives an error its hint.
-func ociError(err error) error {
-	if e, ok := err.(*oci.Error); ok { //nolint:errorlint // the package's own, never wrapped
-		return &policy.Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Fix: e.Hint}
-	}
-	return err
 }
 
 // kernelFlag reads a release; "" is that of the running kernel.

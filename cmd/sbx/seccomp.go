@@ -69,7 +69,7 @@ func (c *seccompResolveCmd) run(w io.Writer) error {
 		case c.Long:
 			line = append(line, "Linux "+f.Since, strings.Join(f.Groups, " "))
 		}
-		fmt.Fprintln(t, strings.Join(line, "\t")) //nolint:errcheck // Flush reports it
+		fmt.Fprintln(t, strings.Join(line, "\t")) // Flush reports it
 	}
 	return t.Flush()
 }

@@ -9,9 +9,9 @@ import (
 	"sbx/policy/seccomp"
 )
 
-// finish says what was left unsaid, orders the lists and checks what only the
+// normalize says what was left unsaid, orders the lists and checks what only the
 // whole policy shows.
-func finish(p *Policy) error {
+func normalize(p *Policy) error {
 	if err := applyProfile(p); err != nil {
 		return err
 	}
@@ -52,10 +52,10 @@ func finish(p *Policy) error {
 	if err := p.agrees(); err != nil {
 		return err
 	}
-	if err := settlePaths(p); err != nil {
+	if err := resolveConflicts(p); err != nil {
 		return err
 	}
-	return settleOptions(p)
+	return checkOptions(p)
 }
 
 // all are the limits, in no order that matters.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestCompareWalls(t *testing.T) {
+func TestCompareSettings(t *testing.T) {
 	for _, c := range []struct{ a, b, verdict, lines string }{
 		{"[namespaces]\nuser = 'new'\nuid = 0", "[namespaces]\nuser = 'new'\nuid = 0", "equal", ""},
 		{"", "[namespaces]\nuid = 0", "neither", "~user id inside: 0 instead of the caller's"},
@@ -67,7 +67,7 @@ func TestCompareWalls(t *testing.T) {
 	}
 }
 
-func TestLintWalls(t *testing.T) {
+func TestLintSettings(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"[namespaces]\nnet = 'host'\n[network]\nconnect = [443]", ""},
 		{"[network]\nconnect = []", ""},

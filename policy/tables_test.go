@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestMergeWalls(t *testing.T) {
+func TestMergeTables(t *testing.T) {
 	p, err := world(t, map[string]string{
 		"a": "[namespaces]\nuser = 'new'\nuid = 1\nranges = true\nhostname = 'a'\n[network]\nbind = [80, 443]\n" +
 			"[files]\ntmpfs = ['/tmp', '/t2']\noverlay = ['/o']\nfile.'/f' = 'a'\nfile.'/g' = 'a'\nsymlink.'/l' = 'a'\n" +
@@ -88,7 +88,7 @@ func TestOwnBeforeRead(t *testing.T) {
 	}
 }
 
-func TestWallsErrors(t *testing.T) {
+func TestTableErrors(t *testing.T) {
 	for _, c := range []struct{ text, want, hint string }{
 		{"[files]\npath.'/x'.size = '1M'", `p:3:1: files.path."/x": no list of [files] names that path`, `put it into read, write, tmpfs, overlay or directories, or say path."/x" = false`},
 		{"[files]\nread = ['/x']\npath.'/x' = { size = '1M' }", `p:4:15: files.path."/x".size: size is for paths of tmpfs, overlay, and this one is of read`, ""},
@@ -125,8 +125,8 @@ func TestWallsErrors(t *testing.T) {
 	}
 }
 
-// TestWallsOrigin: each entry's place is that of the policy that said it last.
-func TestWallsOrigin(t *testing.T) {
+// TestTableOrigin: each entry's place is that of the policy that said it last.
+func TestTableOrigin(t *testing.T) {
 	p, err := world(t, map[string]string{
 		"a": "[files]\ntmpfs = ['/t']\nfile.'/f' = 'a'\nfile.'/g' = 'a'\npath.'/t' = { size = '1M', exec = false }\n[network]\nbind = [80]",
 		"p": "extends = ['a']\n[namespaces]\nhostname = 'x'\n[files]\nfile.'/f' = 'b'\npath.'/t'.exec = true\n[network]\nbind = [81]",
@@ -144,7 +144,7 @@ func TestWallsOrigin(t *testing.T) {
 	}
 }
 
-func TestExpandWalls(t *testing.T) {
+func TestExpandTables(t *testing.T) {
 	all := Vars{Home: "/h", CWD: "/p", User: "u", RuntimeDir: "/run/user/1"}
 	text := "[files]\nread = ['/a', './r', '?${XDG_RUNTIME_DIR}/s']\noverlay = ['~/o']\ndirectories = ['~', './d']\nsockets = ['?${XDG_RUNTIME_DIR}/s', './sock']\n" +
 		"file.'./f' = '${HOME}'\nfile.'~/f' = 'x'\nsymlink.'~/l' = '${CWD}/x'\nsymlink.'./k' = '..'\n" +

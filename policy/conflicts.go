@@ -14,9 +14,9 @@ func (p *Policy) placed(key, entry string, f *fault) error {
 	return &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: f.msg, Fix: f.hint}
 }
 
-// settlePaths drops what is read where it is written too, or a file or link of
+// resolveConflicts drops what is read where it is written too, or a file or link of
 // the sandbox's own, and refuses what else is to be two things at once.
-func settlePaths(p *Policy) error {
+func resolveConflicts(p *Policy) error {
 	f := &p.Files
 	shown := make(map[string]string, len(f.Write)+len(f.Read)+len(f.Tmpfs))
 	for _, e := range f.Write {
@@ -79,9 +79,9 @@ func (f *Files) kindOf(path string) string {
 	return ""
 }
 
-// settleOptions refuses options of paths that no list names, and those that
+// checkOptions refuses options of paths that no list names, and those that
 // mean nothing for the kind of list.
-func settleOptions(p *Policy) error {
+func checkOptions(p *Policy) error {
 	if len(p.Files.Paths) == 0 {
 		return nil
 	}

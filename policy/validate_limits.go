@@ -200,7 +200,7 @@ func checkLabel(s string) (string, *fault) {
 }
 
 func asFault(err error) *fault {
-	if e, ok := err.(*Error); ok { //nolint:errorlint // our own, never wrapped
+	if e, ok := err.(*Error); ok { // our own, never wrapped
 		return &fault{e.Msg, e.Fix}
 	}
 	return &fault{msg: err.Error()}

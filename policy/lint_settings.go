@@ -2,8 +2,8 @@ package policy
 
 import "slices"
 
-// walls finds what is said of walls and has no effect, or opens them.
-func (l *linter) walls() {
+// settings finds settings that have no effect, or undo a protection.
+func (l *linter) settings() {
 	p, n, r := l.whole, &l.whole.Namespaces, &l.whole.Process
 	noLandlock := r.Landlock == "off" || IsTrue(r.Nest)
 	for _, x := range []struct {

@@ -119,8 +119,8 @@ func listed(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// walls compares the walls about the process.
-func (d *Difference) walls(a, b *Process) {
+// settings compares what the process is restricted by.
+func (d *Difference) settings(a, b *Process) {
 	d.truth("the capabilities kept as ambient ones", a.Ambient, b.Ambient, false)
 	if was, is := IsTrue(a.LandlockLog), IsTrue(b.LandlockLog); was != is {
 		d.note("process.landlock_log: %v instead of %v", is, was)
