@@ -14,23 +14,27 @@ const commandHelp = `Ask about policies and filters. To run a program: sbx [flag
 type commands struct {
 	Policy  policyCmd  `cmd:"" help:"List, show, check and compare policies."`
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
+
+	Completion completionCmd `cmd:"" help:"Print the script by which a shell completes sbx's command lines."`
+	Help       helpCmd       `cmd:"" help:"Print the help of sbx or a command, or the manual page."`
+}
+
+// isCommand tells whether the first word names a command, without asking kong.
+func isCommand(word string) bool {
+	switch word {
+	case "policy", "seccomp", "completion", "help":
+		return true
+	}
+	return false
 }
 
 // runCommand runs the command that args name, and returns the exit status.
 func runCommand(args []string) int {
-	code, done := 0, false
-	parser, err := newParser(kong.Exit(func(c int) { code, done = c, true }))
-	if err != nil {
-		return report(err)
+	ctx, err := parseCommand(args)
+	if err == nil && ctx != nil {
+		err = ctx.Run()
 	}
-	ctx, err := parser.Parse(args)
-	if done { // --help
-		return code
-	}
-	if err != nil {
-		return report(misread(err.Error(), "sbx "+args[0]+" --help lists what there is"))
-	}
-	switch err = ctx.Run(); {
+	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errFindings):
@@ -39,6 +43,28 @@ func runCommand(args []string) int {
 		return 3
 	}
 	return report(err)
+}
+
+// parseCommand reads the words of a command. After --help, which it prints,
+// there is no context.
+func parseCommand(args []string) (*kong.Context, error) {
+	helped := false
+	parser, err := newParser(kong.Exit(func(int) { helped = true }))
+	if err != nil {
+		return nil, err
+	}
+	ctx, err := parser.Parse(args)
+	if helped {
+		return nil, nil
+	}
+	if err != nil {
+		hint := "sbx --help lists what there is"
+		if isCommand(args[0]) {
+			hint = "sbx " + args[0] + " --help lists what there is"
+		}
+		return nil, misread(err.Error(), hint)
+	}
+	return ctx, nil
 }
 
 // newParser is kong's parser for the commands.

@@ -21,10 +21,10 @@ type launch struct {
 // newLaunch is a launch without any flag.
 func newLaunch() *launch { return &launch{Policy: "default"} }
 
-// flag describes one flag of a launch. The parser, --help, the man page and
+// flagEntry describes one flag of a launch. The parser, --help, the man page and
 // the completions of the shells read nothing else: a new flag is an entry in
 // launchFlags and a field of launch.
-type flag struct {
+type flagEntry struct {
 	name  string // without the dashes
 	short byte   // the letter behind one dash, 0 for none
 	value string // what stands for the value in the help, "" for a flag without one
@@ -58,7 +58,7 @@ const (
 // launchFlags are all flags of a launch, in the order of the help. It holds
 // constants and functions without captured variables only, so that the linker
 // lays it out and no launch pays for it.
-var launchFlags = [...]flag{
+var launchFlags = [...]flagEntry{
 	{name: "policy", short: 'p', value: "NAME", offer: offerPolicy,
 		help:  "The policy: a name, or a file's path with a slash in it. Without this flag, it is default.",
 		field: func(l *launch) any { return &l.Policy }},
@@ -104,7 +104,7 @@ var launchFlags = [...]flag{
 var _ [64 - len(launchFlags)]struct{}
 
 // repeats tells whether the flag may be given more than once.
-func (f *flag) repeats() bool {
+func (f *flagEntry) repeats() bool {
 	switch f.field(&launch{}).(type) {
 	case *[]string, *[]int:
 		return true
@@ -113,9 +113,9 @@ func (f *flag) repeats() bool {
 }
 
 // long is the flag as it is written, and usage is that with its value.
-func (f *flag) long() string { return "--" + f.name }
+func (f *flagEntry) long() string { return "--" + f.name }
 
-func (f *flag) usage() string {
+func (f *flagEntry) usage() string {
 	if f.value == "" {
 		return f.long()
 	}

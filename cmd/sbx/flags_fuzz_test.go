@@ -59,8 +59,9 @@ func (l *launch) values() []string {
 // FuzzFlags reads any words, which a NUL separates as no argument holds one,
 // and holds what the grammar promises of those that it takes.
 func FuzzFlags(f *testing.F) {
-	for _, line := range []string{"", "--policy web --read /a -w b --env A=b", "-nr x -C/ -p-y", "--net=host --keep-fd 3,4 --report 5", "-net host",
-		"--read --write", "--read=--write -e=x", "--pol x", "-h --version", "--json=1 --json --json", "true --help", "- --- --=", "-\xff --read \xff --hide"} {
+	for _, line := range []string{"", "--policy web --read /a -w b --env A=b", "-nr x -C/ -p-y",
+		"--net=host --keep-fd 3,4 --report 5", "-net host", "--read --write", "--read=--write -e=x", "--pol x",
+		"-h --version", "--json=1 --json --json", "true --help", "- --- --=", "-\xff --read \xff --hide"} {
 		f.Add(strings.ReplaceAll(line, " ", "\x00"), "true\x00--\x00--policy\x00")
 	}
 	f.Fuzz(func(t *testing.T, own, behind string) {

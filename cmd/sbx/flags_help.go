@@ -47,7 +47,7 @@ func printHelp(w io.Writer) error {
 }
 
 // sentence is the flag's help, with what its type says of it.
-func (f *flag) sentence() string {
+func (f *flagEntry) sentence() string {
 	if f.repeats() {
 		return f.help + " May be repeated."
 	}

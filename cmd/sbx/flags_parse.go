@@ -125,7 +125,7 @@ func (l *launch) letters(word string, behind []string, given *uint64) (used int,
 }
 
 // nextWord is the value that stands in the word behind the flag.
-func (f *flag) nextWord(behind []string) (string, error) {
+func (f *flagEntry) nextWord(behind []string) (string, error) {
 	if len(behind) == 0 {
 		return "", misread(f.long()+": the value is missing", f.usage())
 	}
@@ -182,7 +182,7 @@ func (l *launch) set(i int, value string, given *uint64) error {
 
 // number reads a number as it is printed: no sign, no other base, nothing
 // before it.
-func (f *flag) number(s string) (int, error) {
+func (f *flagEntry) number(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, misread(fmt.Sprintf("%s: %s is no number from 0 to %d", f.long(), text.Quote(s), 1<<31-1), f.usage())
@@ -190,7 +190,7 @@ func (f *flag) number(s string) (int, error) {
 	return int(n), nil
 }
 
-func (f *flag) noValue() error { return misread(f.long()+" takes no value", f.usage()) }
+func (f *flagEntry) noValue() error { return misread(f.long()+" takes no value", f.usage()) }
 
 func misread(what, hint string) error { return &usageError{"read the command line: " + what, hint} }
 

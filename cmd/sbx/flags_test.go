@@ -107,16 +107,18 @@ func TestReadLaunch(t *testing.T) {
 // TestLaunchRefused holds the error and the hint for what is no launch.
 func TestLaunchRefused(t *testing.T) {
 	const lists = "sbx --help lists the flags"
+	const most = " is no number from 0 to 2147483647"
+	const dash = " begins with a dash, like a flag"
 	const usage = "sbx [flags] -- PROGRAM [ARGUMENT ...]"
 	for _, c := range []struct{ line, what, hint string }{
 		{"--read", "--read: the value is missing", "--read PATH"},
 		{"-r", "--read: the value is missing", "--read PATH"},
 		{"-nr -- a", "--read: the value is missing", "--read PATH"},
 		{"--policy -- a", "--policy: the value is missing", "--policy NAME"},
-		{"--read -odd -- a", "--read: the value is missing: -odd begins with a dash, like a flag", "if it is the value: --read=-odd"},
-		{"-r -odd -- a", "--read: the value is missing: -odd begins with a dash, like a flag", "if it is the value: --read=-odd"},
-		{"--read --write b -- a", "--read: the value is missing: --write begins with a dash, like a flag", "if it is the value: --read=--write"},
-		{"--read - -- a", "--read: the value is missing: - begins with a dash, like a flag", "if it is the value: --read=-"},
+		{"--read -odd -- a", "--read: the value is missing: -odd" + dash, "if it is the value: --read=-odd"},
+		{"-r -odd -- a", "--read: the value is missing: -odd" + dash, "if it is the value: --read=-odd"},
+		{"--read --write b -- a", "--read: the value is missing: --write" + dash, "if it is the value: --read=--write"},
+		{"--read - -- a", "--read: the value is missing: -" + dash, "if it is the value: --read=-"},
 		{"--read= -- a", "--read: the value is empty", "--read PATH"},
 		{"--read  -- a", "--read: the value is empty", "--read PATH"},
 		{"-C  -- a", "--dir: the value is empty", "--dir PATH"},
@@ -129,14 +131,14 @@ func TestLaunchRefused(t *testing.T) {
 		{"--report 3 --report 3 -- a", "--report is given twice", "give it once"},
 		{"--net sideways -- a", "--net: sideways is not one of host, none", "--net host|none"},
 		{"--net= -- a", "--net: the value is empty", "--net host|none"},
-		{"--keep-fd x -- a", "--keep-fd: x is no number from 0 to 2147483647", "--keep-fd N"},
-		{"--keep-fd=-1 -- a", "--keep-fd: -1 is no number from 0 to 2147483647", "--keep-fd N"},
-		{"--keep-fd 3, -- a", `--keep-fd: "" is no number from 0 to 2147483647`, "--keep-fd N"},
-		{"--keep-fd 2147483648 -- a", "--keep-fd: 2147483648 is no number from 0 to 2147483647", "--keep-fd N"},
-		{"--report 010 -- a", "--report: 010 is no number from 0 to 2147483647", "--report N"},
-		{"--report +1 -- a", "--report: +1 is no number from 0 to 2147483647", "--report N"},
-		{"--report 0x1 -- a", "--report: 0x1 is no number from 0 to 2147483647", "--report N"},
-		{"--report 3,4 -- a", "--report: 3,4 is no number from 0 to 2147483647", "--report N"},
+		{"--keep-fd x -- a", "--keep-fd: x" + most, "--keep-fd N"},
+		{"--keep-fd=-1 -- a", "--keep-fd: -1" + most, "--keep-fd N"},
+		{"--keep-fd 3, -- a", `--keep-fd: ""` + most, "--keep-fd N"},
+		{"--keep-fd 2147483648 -- a", "--keep-fd: 2147483648" + most, "--keep-fd N"},
+		{"--report 010 -- a", "--report: 010" + most, "--report N"},
+		{"--report +1 -- a", "--report: +1" + most, "--report N"},
+		{"--report 0x1 -- a", "--report: 0x1" + most, "--report N"},
+		{"--report 3,4 -- a", "--report: 3,4" + most, "--report N"},
 		{"--polcy web -- a", "unknown flag --polcy", "did you mean --policy?"},
 		{"--Read x -- a", "unknown flag --Read", "did you mean --read?"},
 		{"--pol=web -- a", "unknown flag --pol", "did you mean --policy?"},
@@ -161,7 +163,8 @@ func TestLaunchRefused(t *testing.T) {
 	} {
 		l, target, err := readLaunch(words(c.line))
 		var wrong *usageError
-		if !errors.As(err, &wrong) || wrong.what != "read the command line: "+c.what || wrong.hint != c.hint || l != nil || target != nil {
+		if !errors.As(err, &wrong) || *wrong != (usageError{"read the command line: " + c.what, c.hint}) ||
+			l != nil || target != nil {
 			t.Errorf("%q: %+v %q\n got %v (%s)\nwant %s (%s)", c.line, l, target, err, hintFor(err), c.what, c.hint)
 		}
 	}

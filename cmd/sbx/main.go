@@ -25,11 +25,8 @@ func main() { os.Exit(run(os.Args[1:])) }
 // that of launchFlags, which costs a launch next to nothing, or kong's for the
 // commands.
 func run(args []string) int {
-	if len(args) > 0 {
-		switch args[0] {
-		case "policy", "seccomp":
-			return runCommand(args)
-		}
+	if len(args) > 0 && isCommand(args[0]) {
+		return runCommand(args)
 	}
 	l, target, err := readLaunch(args)
 	if err != nil {

@@ -76,7 +76,7 @@ func (c *policyListCmd) run(w io.Writer) error {
 
 // policyShowCmd is "sbx policy show".
 type policyShowCmd struct {
-	Policy string `arg:"" help:"Name, or path with a slash."`
+	Policy string `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	JSON   bool   `help:"Print JSON."`
 }
 
@@ -116,7 +116,7 @@ func parsed(name string) (*policy.Policy, error) {
 
 // policyResolveCmd is "sbx policy resolve".
 type policyResolveCmd struct {
-	Policy string `arg:"" help:"Name, or path with a slash."`
+	Policy string `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	JSON   bool   `help:"Print JSON."`
 	Plain  bool   `help:"Print no comments: what the digest is the SHA-256 of."`
 }

@@ -15,7 +15,7 @@ import (
 
 // seccompDumpCmd is "sbx seccomp dump".
 type seccompDumpCmd struct {
-	Target string `arg:"" help:"A policy, by name or path with a slash, or a process, by its number."`
+	Target string `arg:"" complete:"policy" help:"A policy, by name or path with a slash, or a process, by its number."`
 	Arch   string `short:"a" placeholder:"ARCH" help:"Make the policy's filter for a machine of that architecture."`
 	Filter int    `short:"f" placeholder:"N" help:"Only the Nth filter of a process, counted from 1 as they were loaded."`
 	Raw    bool   `help:"Print raw BPF, as bwrap --seccomp and seccomp-tools take it."`
@@ -88,7 +88,7 @@ func (c *seccompDumpCmd) programs() ([]seccomp.Program, seccomp.Arch, error) {
 
 // seccompDisasmCmd is "sbx seccomp disasm".
 type seccompDisasmCmd struct {
-	File string `arg:"" help:"The file, or - for standard input."`
+	File string `arg:"" complete:"path" help:"The file, or - for standard input."`
 	Arch string `short:"a" placeholder:"ARCH" help:"Name system calls as on that architecture, where the filter does not ask for it."`
 }
 
