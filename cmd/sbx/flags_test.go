@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"sbx/sandbox"
 )
 
 // TestFlagTable holds what the parser, the help and the completions rely on.
@@ -165,13 +167,13 @@ func TestLaunchRefused(t *testing.T) {
 		var wrong *usageError
 		if !errors.As(err, &wrong) || *wrong != (usageError{"read the command line: " + c.what, c.hint}) ||
 			l != nil || target != nil {
-			t.Errorf("%q: %+v %q\n got %v (%s)\nwant %s (%s)", c.line, l, target, err, hintFor(err), c.what, c.hint)
+			t.Errorf("%q: %+v %q\n got %v (%s)\nwant %s (%s)", c.line, l, target, err, sandbox.Hint(err), c.what, c.hint)
 		}
 	}
 	for _, args := range [][]string{nil, {"--"}, {"--policy", "web"}, {"-n", "--"}} {
 		_, _, err := readLaunch(args)
-		if err == nil || err.Error() != "find the target: there is nothing behind --" || hintFor(err) != usage {
-			t.Errorf("%q: %v (%s)", args, err, hintFor(err))
+		if err == nil || err.Error() != "find the target: there is nothing behind --" || sandbox.Hint(err) != usage {
+			t.Errorf("%q: %v (%s)", args, err, sandbox.Hint(err))
 		}
 	}
 }
