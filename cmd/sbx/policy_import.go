@@ -20,11 +20,11 @@ import (
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
 	From   string   `required:"" enum:"oci,docker,systemd" help:"Format: ${enum}."`
-	File   string   `arg:"" help:"File to read, or - for standard input."`
+	File   string   `arg:"" complete:"path" help:"File to read, or - for standard input."`
 	Cap    []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Arch   string   `help:"Architecture of the machine it is for (default: this one)."`
 	Kernel string   `placeholder:"X.Y" help:"Release of its kernel (default: this one's)."`
-	Output string   `short:"o" placeholder:"FILE" help:"Write to FILE."`
+	Output string   `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE."`
 	Lossy  bool     `help:"Exit with 0 even if a policy cannot say all."`
 }
 
