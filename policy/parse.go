@@ -14,8 +14,11 @@ import (
 // and a second value for a key are each an *Error with the place and, where
 // one is near, the name that was meant.
 //
-// A policy ends with its [expect] table. That makes a file that was cut short
-// an error instead of a policy that lacks what the lost part took away.
+// Tables may come in any order, and any may be missing. So a file that was cut
+// short between two lines is a policy that lacks what the lost lines said, the
+// restrictions as well. No key that is there has another value than in the whole
+// file, but for the last: a number that was cut short is a smaller one, and a
+// text in triple quotes may be empty.
 //
 // The result is what the one file says: Extends is not followed, "!x" entries
 // stand in their lists, what is not said is empty. Resolve does the rest.
@@ -109,14 +112,6 @@ func (r *reader) finish() error {
 	}
 	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
 		return &Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Hint: "beside it, deny and rules can take calls away"}
-	}
-	last := slices.Equal(r.table, []string{"expect"})
-	if r.open["expect"] != 0 && !last {
-		return r.fail(len(r.data), faultf("[expect] is not the last table").or("put it last, under a header of its own"))
-	}
-	if !last {
-		return r.fail(len(r.data), faultf("the file does not end with its [expect] table, so it may have been cut short").
-			or("put [expect] last; it may be empty"))
 	}
 	return nil
 }

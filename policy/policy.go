@@ -6,9 +6,9 @@
 // # The language, version 1
 //
 // A policy is one TOML file. Nothing in it is ignored: what is not known is an
-// error. It says its version and ends with its [expect] table, so that a file
-// that was cut short is an error too; Schema lists all keys. "version = 1"
-// pins the vocabulary: what a name or @group means under it never changes.
+// error. It says its version, and all else only where it wants it; tables come in
+// any order. Schema lists all keys. "version = 1" pins the vocabulary: what a name
+// or @group means under it never changes.
 //
 // Paths are absolute or begin with ~/ (the home), ./ (the project that the
 // caller stands in) or a variable: ${HOME}, ${CWD}, ${XDG_CONFIG_HOME},

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -172,22 +171,7 @@ func random(t *testing.T, n int, do func(a author, text string, p *Policy)) {
 func TestRandomFixpointAndCut(t *testing.T) {
 	random(t, 120, func(a author, text string, r *Policy) {
 		fixpoint(t, r)
-		p, err := Parse("p", []byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.Expect = Expect{}
-		want := p.Print()
-		for n := range text {
-			part, err := Parse("p", []byte(text[:n]))
-			if err != nil {
-				continue
-			}
-			part.Expect = Expect{}
-			if got := part.Print(); !bytes.Equal(got, want) {
-				t.Fatalf("cut after %d bytes,\n%s\nsays\n%s", n, text, got)
-			}
-		}
+		cut(t, []byte(text))
 	})
 }
 

@@ -58,8 +58,6 @@ unknown = "errno:ENOSYS"
 log = false
 spec_allow = false
 wait_killable = false
-
-[expect]
 `
 
 func TestResolve(t *testing.T) {

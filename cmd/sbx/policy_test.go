@@ -161,13 +161,13 @@ func TestPolicyShow(t *testing.T) {
 }
 
 func TestPolicyList(t *testing.T) {
-	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 1\n"})
+	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 2\n"})
 	text := got(t, dir, (&policyListCmd{}).run)
 	for _, want := range []string{
 		"web      The parent ",
 		"DIR/web.toml\n",
 		"embedded (not used: the policy above has its name)\n",
-		"wrong    error: DIR/wrong.toml:2:1: the file does not end with its [expect] table",
+		"wrong    error: DIR/wrong.toml:1:11: version 2 is not known",
 		"default  Unknown commands: no network, the current directory read-only ",
 	} {
 		if !strings.Contains(text, want) {
