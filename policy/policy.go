@@ -46,7 +46,8 @@
 // written, tmpfs, overlay, directory, file and link.
 //
 // network.bind and connect, once anybody says them, are all the ports there
-// are: an empty list allows none, and only saying nothing leaves them open.
+// are: an empty list allows none, and only saying nothing leaves them open. A new
+// network namespace has no ports to name: there only empty lists make sense.
 // Ports may be written as numbers, and so may counts in [limits]. "?" in front
 // of a limit says that it may be given up on where it cannot be held.
 package policy

@@ -13,8 +13,9 @@ import (
 )
 
 // How sbx speaks: one line "sbx: error:", with what was being done, to what,
-// and why; then, if we know the mend, one line "sbx: hint:". Never more,
-// never anything that a file name or a program could use to drive a terminal.
+// and why; then, if we know the mend, one line "sbx: hint:". Never more, but that
+// all errors of a policy are told at once, and never anything that a file name or
+// a program could use to drive a terminal.
 
 // Exit statuses of sbx itself; see the help text.
 const (
@@ -41,13 +42,30 @@ func outcome(err error) (code int, message string) {
 
 // report prints the error and returns the exit status that it means.
 func report(err error) int {
-	hint := hintFor(err)
 	code, message := outcome(err)
-	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", text.OneLine(message))
-	if hint != "" {
-		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", text.OneLine(hint))
+	list, more := policy.All(err)
+	if len(list) < 2 {
+		say("error", message)
+		say("hint", hintFor(err))
+		return code
+	}
+	for i, e := range list {
+		say("error", e.Error())
+		if i == len(list)-1 || list[i+1].Hint != e.Hint { // one hint for several
+			say("hint", e.Hint)
+		}
+	}
+	if more {
+		say("hint", fmt.Sprintf("these are the first %d errors; there may be more", len(list)))
 	}
 	return code
+}
+
+// say prints one line, if there is anything to say.
+func say(kind, message string) {
+	if message != "" {
+		fmt.Fprintf(os.Stderr, "sbx: %s: %s\n", kind, text.OneLine(message))
+	}
 }
 
 // hintFor is the mend of an error, or "".
