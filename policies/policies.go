@@ -160,7 +160,7 @@ func load(name, dir string, leaveOut int) (*Loaded, error) {
 		return &Loaded{Base: strings.TrimSuffix(path.Base(name), ".toml"), Source: File, Path: name, Data: data}, nil
 	}
 	if !policy.ValidName(name) {
-		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Hint: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
+		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
 	}
 	for i, place := range places() {
 		if i < leaveOut || place.dir == "" {
@@ -229,7 +229,7 @@ func (e *unknownError) Error() string { return e.cause.Error() }
 func (e *unknownError) Unwrap() error { return &e.cause }
 
 func unknown(name string) error {
-	return &unknownError{policy.Error{Msg: "no policy " + strconv.Quote(name), Hint: policy.Suggest(name, Names())}}
+	return &unknownError{policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: policy.Suggest(name, Names())}}
 }
 
 // hintAtFile has the error for an unknown name say how a file of that name in dir
@@ -240,7 +240,7 @@ func hintAtFile(err error, name, dir, hint string) error {
 	if errors.As(err, &e) {
 		st, err := os.Lstat(filepath.Join(dir, name+".toml"))
 		if err == nil && st.Mode().IsRegular() {
-			e.cause.Hint = fmt.Sprintf("there is ./%s.toml; a file is named by its path: "+hint, name, "./"+name+".toml")
+			e.cause.Fix = fmt.Sprintf("there is ./%s.toml; a file is named by its path: "+hint, name, "./"+name+".toml")
 		}
 	}
 	return err

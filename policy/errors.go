@@ -16,8 +16,8 @@ type Error struct {
 	// characters. Line 0: no single place is meant.
 	File      string
 	Line, Col int
-	// Msg names the offending text. Hint, if not empty, is the mend.
-	Msg, Hint string
+	// Msg names the offending text. Fix, if not empty, is how to fix it.
+	Msg, Fix string
 
 	err error // what Unwrap gives
 }
@@ -35,6 +35,9 @@ func (e *Error) Error() string {
 	}
 	return e.Msg
 }
+
+// Hint is the fix.
+func (e *Error) Hint() string { return e.Fix }
 
 // MaxErrors is how many errors are told of one policy at once.
 const MaxErrors = 20

@@ -130,7 +130,7 @@ func (r *reader) finish() {
 	}
 	r.keep(r.finishRule())
 	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
-		r.keep(&Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Hint: "beside it, deny and rules can take calls away"})
+		r.keep(&Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Fix: "beside it, deny and rules can take calls away"})
 	}
 }
 
@@ -306,7 +306,7 @@ func (r *reader) field(key string) *field {
 // fail is an *Error at a byte of the file.
 func (r *reader) fail(at int, f *fault) error {
 	line, col := r.place(at)
-	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Hint: f.hint}
+	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Fix: f.hint}
 }
 
 // place is the line and column of a byte of the file. It goes on counting

@@ -131,8 +131,8 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%q: got %v, want %s", c.in, err, c.want)
 			continue
 		}
-		if e.Error() != c.want || e.Hint != c.hint {
-			t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", c.in, e, c.want, e.Hint, c.hint)
+		if e.Error() != c.want || e.Fix != c.hint {
+			t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", c.in, e, c.want, e.Fix, c.hint)
 		}
 	}
 }

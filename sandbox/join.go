@@ -11,7 +11,7 @@ import (
 
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // Space is a namespace that a policy names by a path: open, and looked at.
@@ -80,7 +80,7 @@ func (h *Host) joinStep(kind ns.Set, path string) (ns.Join, error) {
 	case s.Kind != kind:
 		return ns.Join{}, fmt.Errorf("join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
-	return ns.Join{Kind: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
+	return ns.Join{Namespace: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
 }
 
 // joinSteps are all that the process does that enters namespaces. It is not
@@ -103,25 +103,19 @@ func (s spaces) joinSteps(h *Host, plan *Plan) {
 	}
 	for _, j := range s.joins {
 		plan.Join = append(plan.Join, j)
-		plan.Joined |= j.Kind
+		plan.Joined |= j.Namespace
 	}
 	plan.Join = append(plan.Join, namespacesStep{s.new})
 }
 
-// entered waits for the process that joins the namespaces and finds the one
+// awaitJoin waits for the process that joins the namespaces and finds the one
 // that it left there, which is this process's own child.
-func (ps *Process) entered() error {
+func (ps *Process) awaitJoin() error {
 	unix.Close(ps.pidfd)
 	ps.pidfd = -1
-	var ws unix.WaitStatus
-	for {
-		_, err := unix.Wait4(ps.pid, &ws, 0, nil)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return fmt.Errorf("wait for the namespaces to be joined: %w", err)
-		}
+	ws, err := waitFor(ps.pid)
+	if err != nil {
+		return fmt.Errorf("wait for the namespaces to be joined: %w", err)
 	}
 	st := ps.status
 	switch {
@@ -132,12 +126,11 @@ func (ps *Process) entered() error {
 		return fmt.Errorf("join namespaces: the process for it ended with status %#x", uint32(ws))
 	}
 	ps.pid = int(st.Entered)
-	var err error
 	if ps.pidfd, err = unix.PidfdOpen(ps.pid, 0); err != nil {
 		// It is ours and not reaped, so nobody else has its number.
 		unix.Kill(ps.pid, unix.SIGKILL)
-		unix.Wait4(ps.pid, nil, 0, nil)
-		return fmt.Errorf("open the sandbox's init: %w", err)
+		_, e := waitFor(ps.pid)
+		return errors.Join(fmt.Errorf("open the sandbox's init: %w", err), e)
 	}
 	return nil
 }

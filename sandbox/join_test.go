@@ -22,6 +22,7 @@ import (
 // spaceOf starts a process in namespaces of its own and returns its /proc/PID/ns.
 func spaceOf(t *testing.T, flags ...string) string {
 	t.Helper()
+	launches(t)
 	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c", "echo ready; exec sleep 1000")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	out, err := cmd.StdoutPipe()
@@ -143,19 +144,17 @@ func TestJoinRefused(t *testing.T) {
 // has run by then and that nothing stays.
 func TestJoinFails(t *testing.T) {
 	plan, marker := joinPlan(t)
-	before := openFDs(t)
+	left := leavesNothing(t, "")
 	asm, _ := plan.compile(998, 999)
 	for i := range asm.Len() {
 		if int(asm.StepOf(i)) > len(plan.Join) {
 			break // the rest is TestFaults'
 		}
-		fault = func(tab *step.Table) {
+		_, err := run(plan, func(tab *step.Table) {
 			if c := &tab.Calls[i]; c.Op == step.OpSys || c.Op == step.OpEnter || c.Op == step.OpCompare {
 				c.Op, c.Arg[0], c.Slots = step.OpFail, uintptr(unix.EBADE), 0
 			}
-		}
-		_, err := run(plan)
-		fault = nil
+		})
 		var se *StepError
 		if !errors.As(err, &se) || se.Err != unix.EBADE || se.Step.String() != plan.stepAt(int(asm.StepOf(i))).String() {
 			t.Errorf("call %d: %v", i, err)
@@ -163,37 +162,32 @@ func TestJoinFails(t *testing.T) {
 		if _, err := os.Stat(marker); err == nil {
 			t.Fatalf("call %d: the target ran", i)
 		}
+		left("call %d", i)
 	}
 	// A namespace that is another by now is not entered.
-	fault = func(tab *step.Table) {
+	_, err := run(plan, func(tab *step.Table) {
 		for i := range tab.Calls {
 			if c := &tab.Calls[i]; c.Op == step.OpSys && c.Nr == unix.SYS_SETNS {
 				c.Nr = unix.SYS_GETPID // a setns(2) that lies
 			}
 		}
-	}
-	_, err := run(plan)
-	fault = nil
+	})
 	var se *StepError
 	if !errors.As(err, &se) || !strings.HasPrefix(se.Step.String(), "join ") {
 		t.Errorf("a setns that does nothing: %v", err)
 	}
-	if exit, err := run(plan); err != nil || exit.Code() != 0 {
+	if exit, err := run(plan, nil); err != nil || exit.Code() != 0 {
 		t.Errorf("exit %d, %v", exit.Code(), err)
 	}
 	if _, err := os.Stat(marker); err != nil {
 		t.Error(err)
 	}
-	if after := openFDs(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
-	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err == nil && pid > 0 {
-		t.Errorf("process %d was left", pid)
-	}
+	left("a run")
 }
 
-func run(plan *Plan) (Exit, error) {
-	ps, err := plan.Start()
+// run runs the plan, whose table the hook may change.
+func run(plan *Plan, hook func(*step.Table)) (Exit, error) {
+	ps, err := plan.start(hooks{table: hook})
 	if err != nil {
 		return Exit{}, err
 	}

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
 // Bounds is what Build is told of the machine for the policy's limits; empty
@@ -15,6 +15,8 @@ type Bounds struct {
 	// Hard are the caller's hard limits that the policy's come near, by
 	// RLIMIT_*.
 	Hard map[int]uint64
+	// PageSize is the kernel's, in bytes: it keeps a limit on memory in pages.
+	PageSize uint64
 	// CountsPerNamespace says that the kernel counts processes for each user
 	// namespace, Linux 5.14.
 	CountsPerNamespace bool
@@ -51,10 +53,11 @@ func (h *Host) probeLimits(p *policy.Policy) error {
 	if l.Memory == "" && l.CPU == "" && l.IO == "" && l.Processes == "" {
 		return nil
 	}
+	h.PageSize = uint64(unix.Getpagesize())
 	h.CountsPerNamespace = kernelFrom(5, 14)
 	h.CgroupUnified = cgroup.Unified()
 	// Their descriptors stay when Close has closed all others: with one of
-	// them the launcher undoes, should its keeper be killed.
+	// them the launcher undoes, should its janitor be killed.
 	h.Cgroups, h.CgroupAll, h.CgroupWhy = cgroup.Find()
 	if l.IO != "" {
 		var err error

@@ -58,9 +58,9 @@ func (v *view) own(p *policy.Policy, seen map[string]bool) error {
 				return err
 			}
 		}
-		if seen[e.path] || e.path == "/" || notFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || notFalse(p.Files.Dev) && ofDev(e.path) {
+		if seen[e.path] || e.path == "/" || policy.NotFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || policy.NotFalse(p.Files.Dev) && ofDev(e.path) {
 			return &NeedError{What: fmt.Sprintf("make %s: something else is there already", text.Quote(e.path)),
-				Hint: "name it once in the policy's [files]; /, /proc and /dev have their own"}
+				Fix: "name it once in the policy's [files]; /, /proc and /dev have their own"}
 		}
 		seen[e.path] = true
 		v.entries = append(v.entries, e)
@@ -140,7 +140,7 @@ func (v *view) placeOwn(e entry) error {
 func (v *view) placeOver(e entry) error {
 	if e.kind == linkKind {
 		return &NeedError{What: fmt.Sprintf("make symlink %s: it lies in what is shown of the outside, where nothing is made", text.Quote(e.path)),
-			Hint: "make it outside, or show less than " + text.Quote(path.Dir(e.path))}
+			Fix: "make it outside, or show less than " + text.Quote(path.Dir(e.path))}
 	}
 	f, err := v.spot(e)
 	if err != nil || f.Mode == 0 {
@@ -173,14 +173,14 @@ func (v *view) spot(e entry) (File, error) {
 	case f.Mode == 0 && e.optional:
 	case f.Mode == 0:
 		return f, &NeedError{What: fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the outside", what, text.Quote(source)),
-			Hint: "make it outside first, or show less than " + text.Quote(path.Dir(e.path))}
+			Fix: "make it outside first, or show less than " + text.Quote(path.Dir(e.path))}
 	case f.Real != source:
 		return f, &NeedError{What: fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
-			Hint: "name what it leads to"}
+			Fix: "name what it leads to"}
 	case f.Dir() && !dir:
-		return f, &NeedError{What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Hint: "name a file in it"}
+		return f, &NeedError{What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Fix: "name a file in it"}
 	case !f.Dir() && dir:
-		return f, &NeedError{What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)), Hint: "name the directory that the file is in"}
+		return f, &NeedError{What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)), Fix: "name the directory that the file is in"}
 	}
 	return f, nil
 }

@@ -14,11 +14,20 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // allowAll is BPF's "return SECCOMP_RET_ALLOW".
 var allowAll = []seccomp.Program{{6, 0, 0, 0, 0, 0, 0xff, 0x7f}}
+
+// launches marks a test that starts sandboxes. -short leaves it out, unless
+// SBX_MUST_WORK is set: then it runs, in its short form.
+func launches(t testing.TB) {
+	t.Helper()
+	if testing.Short() && os.Getenv("SBX_MUST_WORK") == "" {
+		t.Skip("it starts sandboxes, and -short does not without SBX_MUST_WORK=1")
+	}
+}
 
 // planFor is the plan of the machine's own for a shipped policy.
 func planFor(t testing.TB, name string, args ...string) *Plan {
@@ -29,6 +38,7 @@ func planFor(t testing.TB, name string, args ...string) *Plan {
 // planWith is the same of a policy that is changed before.
 func planWith(t testing.TB, name string, change func(*policy.Policy), args ...string) *Plan {
 	t.Helper()
+	launches(t)
 	p, err := policies.Find(name)
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +139,11 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 	asm, _ := plan.compile(998, 999) // any two descriptors above 2
 	calls := asm.Len()
 	marker := filepath.Join(workDir(plan), "ran")
+	cgroups := ""
+	if plan.held != nil && plan.held.cgroup != nil {
+		cgroups = plan.held.cgroup.Place.Path
+	}
+	left := leavesNothing(t, cgroups)
 	stride := 1
 	if testing.Short() {
 		stride = 7
@@ -139,7 +154,7 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 		}
 		for _, errno := range errnos[:1+i%len(errnos)] {
 			var want step.Step // a call more or less closes the gaps between descriptors
-			fault = func(tab *step.Table) {
+			ps, err := plan.start(hooks{table: func(tab *step.Table) {
 				c := &tab.Calls[min(i, len(tab.Calls)-1)]
 				want = plan.stepAt(int(c.Step))
 				switch c.Op {
@@ -152,8 +167,7 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 					}
 				}
 				c.Op, c.Arg[0], c.Slots = step.OpFail, uintptr(errno), 0
-			}
-			ps, err := plan.Start()
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,6 +176,10 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			_, statErr := os.Stat(marker)
 			ran := statErr == nil
 			os.Remove(marker)
+			if plan.Shared {
+				reapOrphans(t)
+			}
+			left("call %d with %v", i, errno)
 			if op != step.OpFail {
 				if err != nil || !ran {
 					t.Fatalf("call %d left alone: %v, ran %v", i, err, ran)
@@ -180,7 +198,6 @@ func sweep(t *testing.T, plan *Plan, those func(step.Step) bool) {
 			}
 		}
 	}
-	fault = nil
 }
 
 func workDir(p *Plan) string {

@@ -82,7 +82,7 @@ func checkOne(name string) ([]finding, error) {
 	}
 	var found []finding
 	for _, e := range bad {
-		found = append(found, finding{e.File, e.Line, e.Col, "error", e.Msg, e.Hint})
+		found = append(found, finding{e.File, e.Line, e.Col, "error", e.Msg, e.Fix})
 	}
 	if more {
 		found = append(found, finding{l.Path, 0, 0, "error", fmt.Sprintf("these are the first %d errors; there may be more", len(bad)), ""})

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/sandbox"
 )
 
 // names are the names in a directory.
@@ -63,7 +65,7 @@ func TestWriteFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := writeFile("link", []byte("three"))
-	if hint := hintFor(err); err == nil || err.Error() != "write link: it is a symbolic link to a file" || hint != "name the file that it leads to" {
+	if hint := sandbox.Hint(err); err == nil || err.Error() != "write link: it is a symbolic link to a file" || hint != "name the file that it leads to" {
 		t.Errorf("a link: %v, hint %q", err, hint)
 	}
 	holds("new", "two", 0o600)
