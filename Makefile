@@ -8,7 +8,8 @@ SHELL := /bin/bash
 # processors as it is.
 .NOTPARALLEL:
 SETUPS := setup-build setup-demo setup-quick setup-test
-.PHONY: help setup $(SETUPS) build demo quick test unit race integration test-kernel test-kernels lint fmt arm64 bench fuzz soak clean
+.PHONY: help setup $(SETUPS) build demo quick test unit race integration \
+  test-kernel test-kernels lint fmt arm64 bench fuzz soak clean
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -81,9 +82,10 @@ integration: setup-test build ## the user's view: real programs, as root and as 
 
 # In guests, under qemu. KERNELS names some of the matrix, RUN some tests.
 KERNELS ?= all
-test-kernels: setup-test build ## boot Debian's kernels and run the tests there (KERNELS="6.1 new" RUN=TestScript/limits)
+test-kernels: setup-test build ## all of that on Debian's kernels (KERNELS="6.1 new" RUN=TestScript/limits)
 	@integration/setup.sh --kernels
-	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 60m -v ./integration/kernels
+	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 60m -v ./integration/kernels
 
 test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel

@@ -29,7 +29,8 @@ quick="$build bash ca-certificates git libc6-dev mawk pkg-config"
 test="$demo $quick
 python3-minimal python3 jq sqlite3 tar xz-utils gzip procps
 bubblewrap runc strace systemd libcap2-bin util-linux psmisc
-qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd mount hostname diffutils media-types"
+qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
+mount hostname diffutils media-types"
 
 # Where there is no apt, commands are looked for in their place.
 build_tools="gcc ar readelf make musl-gcc"
@@ -56,7 +57,8 @@ case $mode in
 esac
 
 if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
-	echo "setup: Go is missing: sbx needs Go $(sed -n 's/^go //p' "$(dirname "$0")/../go.mod") or newer, from https://go.dev/dl" >&2
+	version=$(sed -n 's/^go //p' "$(dirname "$0")/../go.mod")
+	echo "setup: Go is missing: sbx needs Go $version or newer, from https://go.dev/dl" >&2
 	exit 1
 fi
 
