@@ -127,21 +127,24 @@ func shipped(t *testing.T) []pkg {
 
 // banned calls, as "package path.Name", with the reason.
 var banned = map[string]string{
-	"os/exec.Command":             "no helper programs: what PATH or a file on disk says must not decide (property 38)",
-	"os/exec.CommandContext":      "no helper programs: what PATH or a file on disk says must not decide (property 38)",
-	"os/exec.LookPath":            "it searches the current directory's idea of PATH; the launcher has a search of its own",
-	"os.StartProcess":             "a process is started by the plan or not at all",
-	"syscall.ForkExec":            "a process is started by the plan or not at all",
-	"syscall.StartProcess":        "a process is started by the plan or not at all",
-	"os.MkdirTemp":                "no names in shared directories: detached mounts need none (property 25)",
-	"os.CreateTemp":               "no names in shared directories: detached mounts need none (property 25)",
-	"os.TempDir":                  "no names in shared directories: detached mounts need none (property 25)",
-	"os.Executable":               "sbx is never started again by its path: no re-exec",
-	"regexp.MustCompile":          "compiled at every launch if at package level; a loop over bytes says it as well",
-	"log.Fatal":                   "one place decides the exit status and prints (cmd/sbx)",
-	"log.Fatalf":                  "one place decides the exit status and prints (cmd/sbx)",
-	"golang.org/x/sys/unix.Mount": "the new mount API: mount(2) takes paths and follows links (CVE-2021-30465, bubblewrap 2026-87766)",
-	"syscall.Mount":               "the new mount API: mount(2) takes paths and follows links (CVE-2021-30465, bubblewrap 2026-87766)",
+	"os/exec.Command":        "no helper programs: what PATH or a file on disk says must not decide (property 38)",
+	"os/exec.CommandContext": "no helper programs: what PATH or a file on disk says must not decide (property 38)",
+	"os/exec.LookPath": "it searches the current directory's idea of PATH; the launcher has a search of " +
+		"its own",
+	"os.StartProcess":      "a process is started by the plan or not at all",
+	"syscall.ForkExec":     "a process is started by the plan or not at all",
+	"syscall.StartProcess": "a process is started by the plan or not at all",
+	"os.MkdirTemp":         "no names in shared directories: detached mounts need none (property 25)",
+	"os.CreateTemp":        "no names in shared directories: detached mounts need none (property 25)",
+	"os.TempDir":           "no names in shared directories: detached mounts need none (property 25)",
+	"os.Executable":        "sbx is never started again by its path: no re-exec",
+	"regexp.MustCompile":   "compiled at every launch if at package level; a loop over bytes says it as well",
+	"log.Fatal":            "one place decides the exit status and prints (cmd/sbx)",
+	"log.Fatalf":           "one place decides the exit status and prints (cmd/sbx)",
+	"golang.org/x/sys/unix.Mount": "the new mount API: mount(2) takes paths and follows links (CVE-2021-30465, " +
+		"bubblewrap 2026-87766)",
+	"syscall.Mount": "the new mount API: mount(2) takes paths and follows links (CVE-2021-30465, " +
+		"bubblewrap 2026-87766)",
 }
 
 // TestBannedCalls walks the code that ships for calls that must not be there,
