@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/inherit"
@@ -156,7 +157,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if h.Caps&caps.Admin != 0 {
 		// Not readable means that there is no such file before Linux 3.19,
 		// or no /proc, which others report.
-		b, err := readSmall("/proc/self/setgroups")
+		b, err := sys.ReadFile("/proc/self/setgroups")
 		h.GroupsFixed = err == nil && strings.HasPrefix(b, "deny")
 	}
 	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
@@ -254,18 +255,6 @@ func fifoNamed(fd int) bool {
 	const pipefs = 0x50495045 // PIPEFS_MAGIC
 	var st unix.Statfs_t
 	return unix.Fstatfs(fd, &st) == nil && st.Type != pipefs
-}
-
-// readSmall reads a file of a few bytes without what os.Open brings along.
-func readSmall(name string) (string, error) {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	var b [64]byte
-	n, err := unix.Read(fd, b[:])
-	return string(b[:max(n, 0)]), err
 }
 
 // look opens a path and describes what it is. Mostly the path is already

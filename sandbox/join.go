@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
@@ -113,15 +114,9 @@ func (s spaces) joinSteps(h *Host, plan *Plan) {
 func (ps *Process) entered() error {
 	unix.Close(ps.pidfd)
 	ps.pidfd = -1
-	var ws unix.WaitStatus
-	for {
-		_, err := unix.Wait4(ps.pid, &ws, 0, nil)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return fmt.Errorf("wait for the namespaces to be joined: %w", err)
-		}
+	ws, err := sys.Wait(ps.pid)
+	if err != nil {
+		return fmt.Errorf("wait for the namespaces to be joined: %w", err)
 	}
 	st := ps.status
 	switch {
@@ -132,11 +127,10 @@ func (ps *Process) entered() error {
 		return fmt.Errorf("join namespaces: the process for it ended with status %#x", uint32(ws))
 	}
 	ps.pid = int(st.Entered)
-	var err error
 	if ps.pidfd, err = unix.PidfdOpen(ps.pid, 0); err != nil {
 		// It is ours and not reaped, so nobody else has its number.
 		unix.Kill(ps.pid, unix.SIGKILL)
-		unix.Wait4(ps.pid, nil, 0, nil)
+		sys.Wait(ps.pid)
 		return fmt.Errorf("open the sandbox's init: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/sys"
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
 )
@@ -136,15 +137,9 @@ func (k *keeper) end() error {
 	}
 	unix.Close(k.socket)
 	k.socket = -1
-	var ws unix.WaitStatus
-	for {
-		_, err := unix.Wait4(k.pid, &ws, 0, nil)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return fmt.Errorf("wait for the keeper: %w", err)
-		}
+	ws, err := sys.Wait(k.pid)
+	if err != nil {
+		return fmt.Errorf("wait for the keeper: %w", err)
 	}
 	k.pid = 0
 	defer k.free()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/process"
@@ -20,7 +21,7 @@ func (h *Host) modules(p *policy.Policy) error {
 	if p.Process.AppArmor != "" {
 		// The directory is there if the kernel was built with AppArmor (5.1
 		// and later have it), and can be read if AppArmor is on.
-		s, err := readFile("/proc/self/attr/apparmor/current")
+		s, err := sys.ReadFile("/proc/self/attr/apparmor/current")
 		if err != nil && err != unix.ENOENT && err != unix.EINVAL {
 			return fmt.Errorf("ask for AppArmor: %w", err)
 		}
@@ -29,7 +30,7 @@ func (h *Host) modules(p *policy.Policy) error {
 		}
 	}
 	if p.Process.SELinux != "" {
-		s, err := readFile("/proc/filesystems")
+		s, err := sys.ReadFile("/proc/filesystems")
 		if err != nil {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
@@ -37,27 +38,15 @@ func (h *Host) modules(p *policy.Policy) error {
 		if !slices.Contains(strings.Fields(s), "selinuxfs") {
 			return nil
 		}
-		if s, err = readFile("/proc/self/attr/current"); err != nil {
+		if s, err = sys.ReadFile("/proc/self/attr/current"); err != nil {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
 		h.SELinux = strings.TrimRight(s, "\n\x00")
 		// Where it is not mounted, only the kernel knows.
-		s, err = readFile("/sys/fs/selinux/enforce")
+		s, err = sys.ReadFile("/sys/fs/selinux/enforce")
 		h.Permissive = err == nil && strings.TrimSpace(s) == "0"
 	}
 	return nil
-}
-
-// readFile reads a file of /proc of up to a few kilobytes.
-func readFile(name string) (string, error) {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	var b [8192]byte
-	n, err := unix.Read(fd, b[:])
-	return string(b[:max(n, 0)]), err
 }
 
 // labels are the steps that put the target under what the policy names.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
@@ -111,26 +112,13 @@ func (h *Host) lookOverlays(p *policy.Policy) error {
 
 // mountPoints are those of /proc/self/mountinfo; see proc(5).
 func mountPoints() ([]string, error) {
-	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	text, err := sys.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
-	var text []byte
-	buf := make([]byte, 1<<16)
-	for {
-		n, err := unix.Read(fd, buf)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			break
-		}
-		text = append(text, buf[:n]...)
-	}
 	var list []string
 	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 4 {
 			list = append(list, plain.Replace(f[4]))
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
@@ -172,11 +173,7 @@ func (ps *Process) mapRanges(r *ns.Ranges) error {
 // is what is told.
 func (ps *Process) unmapped(r *ns.Ranges, err error) error {
 	unix.PidfdSendSignal(ps.pidfd, unix.SIGKILL, nil, 0)
-	for {
-		if _, e := unix.Wait4(ps.pid, nil, 0, nil); e != unix.EINTR {
-			break
-		}
-	}
+	sys.Wait(ps.pid)
 	if st := ps.status; st.Failed != 0 {
 		return failure(st, ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)))
 	}
@@ -225,12 +222,7 @@ func runMapper(args []string) error {
 		return err
 	}
 	unix.Close(pidfd)
-	var ws unix.WaitStatus
-	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
-			break
-		}
-	}
+	ws, err := sys.Wait(pid)
 	switch {
 	case err != nil:
 		return err

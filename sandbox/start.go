@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/sys"
 	"sbx/sandbox/child"
 	"sbx/sandbox/process"
 	"sbx/sandbox/terminal"
@@ -163,15 +164,9 @@ func (p *Plan) stepAt(n int) step.Step {
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
-	var ws unix.WaitStatus
-	for {
-		_, err := unix.Wait4(ps.pid, &ws, 0, nil)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
-		}
+	ws, err := sys.Wait(ps.pid)
+	if err != nil {
+		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
 	defer ps.free()
 	exit, err := ps.exit(ws)
