@@ -1,7 +1,6 @@
 package landlock
 
 import (
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
