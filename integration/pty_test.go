@@ -82,7 +82,7 @@ func TestOwnTerminal(t *testing.T) {
 	for _, p := range descendants(t, term.cmd.Process.Pid) {
 		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
 		if err != nil && !asRoot() {
-			continue // the init and the keeper are not to be looked into
+			continue // the init and the janitor are not to be looked into
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func TestOwnTerminal(t *testing.T) {
 			if err := unix.Stat(fmt.Sprintf("/proc/%d/fd/%s", p.pid, fd.Name()), &st); err != nil {
 				t.Fatal(err)
 			}
-			if st.Dev == outer.Dev && st.Ino == outer.Ino && p.name != "sbx-keeper" {
+			if st.Dev == outer.Dev && st.Ino == outer.Ino && p.name != "sbx-janitor" {
 				t.Errorf("%s has the caller's terminal open as %s", p.name, fd.Name())
 			}
 		}

@@ -68,7 +68,8 @@ func TestReceipt(t *testing.T) {
 		t.Errorf("%+v\n%v", got, r)
 	}
 	// What is read back, among it all that is promised to be.
-	for kind, where := range map[string]string{"process.NoNewPrivs": "target", "caps.Verify": "target", "caps.Securebits": "setup", "process.VerifySeccomp": "target", "process.Undumpable": "setup", "ns.Detach": "init"} {
+	for kind, where := range map[string]string{"no-new-privs": "target", "verify-capabilities": "target", "lock-securebits": "setup",
+		"verify-seccomp": "target", "set-undumpable": "setup", "unmount-old-root": "init"} {
 		found := false
 		for _, s := range got.Plan.Steps {
 			found = found || s.Kind == kind && s.In == where && s.Checked
@@ -78,7 +79,7 @@ func TestReceipt(t *testing.T) {
 		}
 	}
 	if slices.ContainsFunc(got.Plan.Steps, func(s receiptStep) bool {
-		return s.Checked && (s.Kind == "process.Exec" || s.Kind == "process.Seccomp")
+		return s.Checked && (s.Kind == "exec" || s.Kind == "load-seccomp-filter")
 	}) {
 		t.Error("a step that checks nothing is told as checked")
 	}
@@ -111,7 +112,7 @@ func TestReceipt(t *testing.T) {
 	// What was found was not what was planned.
 	lying := func(c call) result { return runFiltered(t, deny(0, unix.SYS_CAPSET), c) }
 	r, got = reported(t, lying, "--", "/bin/echo", "ran")
-	if r.status != 125 || r.stdout != "" || got.Ran || !strings.Contains(got.Error, "found something else than planned") {
+	if r.status != 125 || r.stdout != "" || got.Ran || !strings.Contains(got.Error, "read-back failed: the kernel reports") {
 		t.Errorf("%+v\n%v", got, r)
 	}
 }

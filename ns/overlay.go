@@ -76,6 +76,22 @@ func (o Overlay) String() string {
 	return s
 }
 
+func (Overlay) Kind() string { return "mount-overlay" }
+
+func (Overlay) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENODEV:
+		return "this kernel has no overlayfs: modprobe overlay, as root"
+	case unix.EINVAL:
+		return "overlayfs takes no such file system, nor what has mounts in it; for users it takes Linux 5.11 (dmesg says more)"
+	case unix.EBUSY:
+		return "another overlay uses its upper or work directory at this moment"
+	case unix.ELOOP:
+		return "one of its directories is, or lies in, another or in a symbolic link; name three apart from each other"
+	}
+	return replacedHint(err)
+}
+
 // Compile needs SlotProc's check, for the layers are named by /proc. With a
 // tmpfs, that is staged for the names "u" and "w" in it.
 func (o Overlay) Compile(a *step.Asm) {

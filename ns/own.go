@@ -39,6 +39,8 @@ func (c Content) String() string {
 	return fmt.Sprintf("make file %s of %d bytes", text.Quote(c.Path), len(c.Text))
 }
 
+func (Content) Kind() string { return "write-file" }
+
 // Compile makes and fills it.
 func (c Content) Compile(a *step.Asm) { fill(a, step.SlotRoot, rel(c.Path), c.Text) }
 
@@ -63,6 +65,15 @@ type Over struct {
 
 func (o Over) String() string {
 	return fmt.Sprintf("mount a file of %d bytes over %s", len(o.Text), text.Quote(o.Path))
+}
+
+func (Over) Kind() string { return "mount-file" }
+
+func (o Over) Hint(err error) string {
+	if step.Errno(err) == unix.ELOOP {
+		return linkInsideHint(o.Path)
+	}
+	return replacedHint(err)
 }
 
 // Compile gives the file a file system of its own, so that it has a name and
@@ -93,6 +104,8 @@ func (o Over) Compile(a *step.Asm) {
 type Pin struct{ Path string }
 
 func (p Pin) String() string { return "keep " + text.Quote(p.Path) + " from being renamed" }
+
+func (Pin) Kind() string { return "pin-directory" }
 
 // Compile clones what is mounted there, with all that is mounted below by now,
 // which would be covered otherwise, and puts it over itself.

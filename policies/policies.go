@@ -151,7 +151,7 @@ func load(name, dir string, leaveOut int) (*Loaded, error) {
 		return &Loaded{Base: strings.TrimSuffix(path.Base(name), ".toml"), Source: File, Path: name, Data: data}, nil
 	}
 	if !policy.ValidName(name) {
-		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Hint: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
+		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
 	}
 	for i, place := range places() {
 		if i < leaveOut || place.dir == "" {
@@ -212,5 +212,5 @@ func Names() []string {
 }
 
 func unknown(name string) error {
-	return &policy.Error{Msg: "no policy " + strconv.Quote(name), Hint: policy.Suggest(name, Names())}
+	return &policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: policy.Suggest(name, Names())}
 }

@@ -260,8 +260,8 @@ func TestUnknownName(t *testing.T) {
 	} {
 		_, err := Find(name)
 		var e *policy.Error
-		if !errors.As(err, &e) || e.Hint != hint {
-			t.Errorf("%q: %v, hint %q; want %q", name, err, e.Hint, hint)
+		if !errors.As(err, &e) || e.Fix != hint {
+			t.Errorf("%q: %v, hint %q; want %q", name, err, e.Fix, hint)
 		}
 	}
 }

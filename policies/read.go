@@ -55,7 +55,7 @@ func readTrusted(name string) ([]byte, error) {
 
 func readOpened(name string, fd int, err error) ([]byte, error) {
 	if errors.Is(err, unix.ELOOP) {
-		return nil, &policy.Error{File: name, Msg: "the policy is a symbolic link", Hint: "give the path of the file itself"}
+		return nil, &policy.Error{File: name, Msg: "the policy is a symbolic link", Fix: "give the path of the file itself"}
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open policy", Path: name, Err: err}
@@ -70,7 +70,7 @@ func readOpened(name string, fd int, err error) ([]byte, error) {
 		return nil, &policy.Error{File: name, Msg: "the policy is not a regular file"}
 	}
 	if msg := distrust(&st); msg != "" {
-		return nil, &policy.Error{File: name, Msg: "the policy " + msg, Hint: mend(&st, name)}
+		return nil, &policy.Error{File: name, Msg: "the policy " + msg, Fix: fixFor(&st, name)}
 	}
 	// One byte more than allowed, for the size can change while we read.
 	data, err := io.ReadAll(io.LimitReader(f, policy.MaxSize+1))
@@ -109,7 +109,7 @@ func mapped() bool {
 	return err == nil && len(f) == 3 && f[0] == "0" && f[2] == "4294967295"
 }
 
-func mend(st *unix.Stat_t, name string) string {
+func fixFor(st *unix.Stat_t, name string) string {
 	if st.Mode&0o022 != 0 {
 		return "chmod go-w " + name
 	}
@@ -218,7 +218,7 @@ func (w *walker) judge(fd int, at string) error {
 		msg = ""
 	}
 	if msg != "" && w.distrust == nil {
-		w.distrust = &policy.Error{File: at, Msg: "policies are looked up below it, and it " + msg, Hint: mend(&st, at)}
+		w.distrust = &policy.Error{File: at, Msg: "policies are looked up below it, and it " + msg, Fix: fixFor(&st, at)}
 	}
 	return nil
 }

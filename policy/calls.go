@@ -12,7 +12,7 @@ import (
 // that is loaded.
 func (p *Policy) Calls() *seccomp.Policy {
 	calls := p.Seccomp
-	if p.Process.Nest != nil && *p.Process.Nest {
+	if IsTrue(p.Process.Nest) {
 		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
 		calls.Rules = slices.DeleteFunc(slices.Clone(calls.Rules), hidesOpenat2)
 	}

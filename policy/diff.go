@@ -313,7 +313,7 @@ func (d *Difference) seccomp(a, b *seccomp.Policy) error {
 		what string
 		a, b *bool
 	}{{"log", a.Log, b.Log}, {"spec_allow", a.SpecAllow, b.SpecAllow}, {"wait_killable", a.WaitKillable, b.WaitKillable}} {
-		if was, is := f.a != nil && *f.a, f.b != nil && *f.b; was != is {
+		if was, is := IsTrue(f.a), IsTrue(f.b); was != is {
 			d.note("seccomp.%s: %v instead of %v", f.what, is, was)
 		}
 	}

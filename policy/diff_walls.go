@@ -122,7 +122,7 @@ func listed(list []string) string {
 // walls compares the walls about the process.
 func (d *Difference) walls(a, b *Process) {
 	d.truth("the capabilities kept as ambient ones", a.Ambient, b.Ambient, false)
-	if was, is := a.LandlockLog != nil && *a.LandlockLog, b.LandlockLog != nil && *b.LandlockLog; was != is {
+	if was, is := IsTrue(a.LandlockLog), IsTrue(b.LandlockLog); was != is {
 		d.note("process.landlock_log: %v instead of %v", is, was)
 	}
 	switch was, is := terminal(a), terminal(b); {

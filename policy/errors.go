@@ -14,8 +14,8 @@ type Error struct {
 	// characters. Line 0: no single place is meant.
 	File      string
 	Line, Col int
-	// Msg names the offending text. Hint, if not empty, is the mend.
-	Msg, Hint string
+	// Msg names the offending text. Fix, if not empty, is how to fix it.
+	Msg, Fix string
 
 	err error // what Unwrap gives
 }
@@ -33,6 +33,9 @@ func (e *Error) Error() string {
 	}
 	return e.Msg
 }
+
+// Hint is the fix.
+func (e *Error) Hint() string { return e.Fix }
 
 // fault is what a check of one value finds wrong; Parse adds the place.
 type fault struct{ msg, hint string }

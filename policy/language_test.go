@@ -222,8 +222,8 @@ func wantError(t *testing.T, in string, err error, want, hint string) {
 	var e *Error
 	if !errors.As(err, &e) {
 		t.Errorf("%q: got %v, want %s", in, err, want)
-	} else if e.Error() != want || e.Hint != hint {
-		t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", in, e, want, e.Hint, hint)
+	} else if e.Error() != want || e.Fix != hint {
+		t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", in, e, want, e.Fix, hint)
 	}
 }
 

@@ -227,7 +227,7 @@ func (l *linter) writable() {
 			}
 		}
 	}
-	if l.whole.Namespaces.PID == "host" && (l.whole.Files.Proc == nil || *l.whole.Files.Proc) {
+	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
 		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
 	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
@@ -273,7 +273,7 @@ func (l *linter) process() {
 			l.add("capability", "process.capabilities", e, "%q is near to all of root's power", e)
 		}
 	}
-	if p.Nest != nil && *p.Nest {
+	if IsTrue(p.Nest) {
 		l.add("nest", "", "", "process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise")
 	}
 	if l.whole.Namespaces.User == "host" && len(p.Capabilities) > 0 {

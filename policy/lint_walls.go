@@ -5,8 +5,7 @@ import "slices"
 // walls finds what is said of walls and has no effect, or opens them.
 func (l *linter) walls() {
 	p, n, r := l.whole, &l.whole.Namespaces, &l.whole.Process
-	is := func(b *bool) bool { return b != nil && *b }
-	noLandlock := r.Landlock == "off" || is(r.Nest)
+	noLandlock := r.Landlock == "off" || IsTrue(r.Nest)
 	for _, x := range []struct {
 		bad              bool
 		rule, key, entry string
@@ -16,14 +15,14 @@ func (l *linter) walls() {
 			n.Net == "new" && len(p.Network.Bind)+len(p.Network.Connect) > 0, "no-effect", "namespaces.net", "",
 			"namespaces.net is \"new\": but for a loopback of its own there is nothing that the ports of [network] lead to",
 		},
-		{is(r.LandlockLog) && noLandlock, "no-effect", "process.landlock_log", "", "process.landlock_log: there is no Landlock whose denials could be logged"},
-		{is(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "", "process.ambient: no capability is kept that could be ambient"},
+		{IsTrue(r.LandlockLog) && noLandlock, "no-effect", "process.landlock_log", "", "process.landlock_log: there is no Landlock whose denials could be logged"},
+		{IsTrue(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "", "process.ambient: no capability is kept that could be ambient"},
 		{p.Limits.Tmp != "" && len(p.Files.Tmpfs)+len(p.Files.Overlay) == 0, "no-effect", "limits.tmp", "", "limits.tmp: there is no tmpfs to bound"},
 		{
-			is(r.Ambient) && len(r.Capabilities) > 0 && n.User != "new", "capability", "process.ambient", "",
+			IsTrue(r.Ambient) && len(r.Capabilities) > 0 && n.User != "new", "capability", "process.ambient", "",
 			"process.ambient: every program started inside has the capabilities kept, whoever it runs as",
 		},
-		{is(n.Ranges), "id-ranges", "namespaces.ranges", "", "namespaces.ranges: files that the target leaves can belong to other ids of the caller's ranges"},
+		{IsTrue(n.Ranges), "id-ranges", "namespaces.ranges", "", "namespaces.ranges: files that the target leaves can belong to other ids of the caller's ranges"},
 	} {
 		if x.bad {
 			l.add(x.rule, x.key, x.entry, "%s", x.msg)

@@ -108,7 +108,7 @@ func (r *reader) finish() error {
 		return err
 	}
 	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
-		return &Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Hint: "beside it, deny and rules can take calls away"}
+		return &Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Fix: "beside it, deny and rules can take calls away"}
 	}
 	last := slices.Equal(r.table, []string{"expect"})
 	if r.open["expect"] != 0 && !last {
@@ -331,7 +331,7 @@ func (r *reader) unknownKey(key string) *fault {
 // fail is an *Error at a byte of the file.
 func (r *reader) fail(at int, f *fault) error {
 	line, col := r.place(at)
-	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Hint: f.hint}
+	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Fix: f.hint}
 }
 
 // place is the line and column of a byte of the file. It goes on counting

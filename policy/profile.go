@@ -31,7 +31,7 @@ type profile struct {
 func profileError(err error) error {
 	var e *oci.Error
 	if errors.As(err, &e) {
-		return &Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Hint: e.Hint, err: err}
+		return &Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Fix: e.Hint, err: err}
 	}
 	return err
 }

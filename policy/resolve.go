@@ -89,7 +89,7 @@ func (p *Policy) at(key, entry string, err error) error {
 	e := &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%s %q: %v", key, entry, err), err: err}
 	var cause *Error
 	if errors.As(err, &cause) {
-		e.Hint = cause.Hint
+		e.Fix = cause.Fix
 	}
 	return e
 }
@@ -174,7 +174,7 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 			err := &fault{msg: fmt.Sprintf("%q takes out what %s does not inherit", e, f.key)}
 			err.like(bare, have)
 			o, _ := p.Origin(f.key, e)
-			return nil, &Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: err.msg, Hint: err.hint}
+			return nil, &Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: err.msg, Fix: err.hint}
 		}
 		list[i] = ""
 	}

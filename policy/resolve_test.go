@@ -189,8 +189,8 @@ func TestResolveErrors(t *testing.T) {
 	} {
 		_, err := world(t, c.texts)("p")
 		var e *Error
-		if !errors.As(err, &e) || !strings.HasSuffix(e.Error(), c.want) || e.Hint != c.hint {
-			t.Errorf("got %v, hint %q; want %s, hint %q", err, e.Hint, c.want, c.hint)
+		if !errors.As(err, &e) || !strings.HasSuffix(e.Error(), c.want) || e.Fix != c.hint {
+			t.Errorf("got %v, hint %q; want %s, hint %q", err, e.Fix, c.want, c.hint)
 		}
 	}
 	_, err := world(t, map[string]string{"p": "extends = ['nobody']"})("p")

@@ -11,7 +11,7 @@ func (p *Policy) placed(key, entry string, f *fault) error {
 	if !ok {
 		o.Policy = p.Name
 	}
-	return &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: f.msg, Hint: f.hint}
+	return &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: f.msg, Fix: f.hint}
 }
 
 // settlePaths drops what is read where it is written too, or a file or link of

@@ -265,7 +265,7 @@ func oneOf(what string, values []string) func(string) (string, *fault) {
 // those that come from elsewhere, such as a flag.
 func CheckHide(s string) error {
 	if _, f := checkHide(s); f != nil {
-		return &Error{Msg: f.msg, Hint: f.hint}
+		return &Error{Msg: f.msg, Fix: f.hint}
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func ParseSize(s string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || digits[0] == '0' || digits[0] == '+' || n<<shift>>shift != n || n<<shift > 1<<62 {
-		return 0, &Error{Msg: "size " + strconv.Quote(s) + " is not a number from 1 with K, M, G or T behind it", Hint: `as "512M" or "2G"`}
+		return 0, &Error{Msg: "size " + strconv.Quote(s) + " is not a number from 1 with K, M, G or T behind it", Fix: `as "512M" or "2G"`}
 	}
 	return n << shift, nil
 }
@@ -47,7 +47,7 @@ func ParseCore(s string) (uint64, error) {
 func ParseCount(s string) (int, error) {
 	n, err := strconv.ParseInt(s, 10, 32)
 	if err != nil || n < 1 || strconv.FormatInt(n, 10) != s {
-		return 0, &Error{Msg: "count " + strconv.Quote(s) + " is not a plain decimal number from 1", Hint: "write \"none\" for no limit"}
+		return 0, &Error{Msg: "count " + strconv.Quote(s) + " is not a plain decimal number from 1", Fix: "write \"none\" for no limit"}
 	}
 	return int(n), nil
 }
@@ -58,7 +58,7 @@ func ParsePercent(s string) (int, error) {
 	digits, ok := strings.CutSuffix(s, "%")
 	n, err := strconv.ParseInt(digits, 10, 32)
 	if !ok || err != nil || n < 1 || n > 1e6 || strconv.FormatInt(n, 10) != digits {
-		return 0, &Error{Msg: "share " + strconv.Quote(s) + " is not whole percents of one processor", Hint: `as "50%" or "200%"`}
+		return 0, &Error{Msg: "share " + strconv.Quote(s) + " is not whole percents of one processor", Fix: `as "50%" or "200%"`}
 	}
 	return int(n), nil
 }
@@ -68,7 +68,7 @@ func ParsePercent(s string) (int, error) {
 func ParseTime(s string) (time.Duration, error) {
 	d, ok := span(s)
 	if !ok || d < time.Second {
-		return 0, &Error{Msg: "time " + strconv.Quote(s) + " is not a span of at least 1s", Hint: `as "90s" or "1h30m"`}
+		return 0, &Error{Msg: "time " + strconv.Quote(s) + " is not a span of at least 1s", Fix: `as "90s" or "1h30m"`}
 	}
 	return d, nil
 }
@@ -79,7 +79,7 @@ func ParseOffset(s string) (time.Duration, error) {
 	plain, behind := strings.CutPrefix(s, "-")
 	d, ok := span(plain)
 	if !ok {
-		return 0, &Error{Msg: "offset " + strconv.Quote(s) + " is not a span of time", Hint: `as "90s", "1h30m" or "-2h"`}
+		return 0, &Error{Msg: "offset " + strconv.Quote(s) + " is not a span of time", Fix: `as "90s", "1h30m" or "-2h"`}
 	}
 	if behind {
 		d = -d
@@ -104,7 +104,7 @@ func span(s string) (d time.Duration, ok bool) {
 func ParseMode(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || len(s) < 3 || len(s) > 4 || n > 0o1777 || s[0] == '+' {
-		return 0, &Error{Msg: "mode " + strconv.Quote(s) + " is not three or four octal digits up to 1777", Hint: `as "755" or "1777"`}
+		return 0, &Error{Msg: "mode " + strconv.Quote(s) + " is not three or four octal digits up to 1777", Fix: `as "755" or "1777"`}
 	}
 	return uint32(n), nil
 }
@@ -201,7 +201,7 @@ func checkLabel(s string) (string, *fault) {
 
 func asFault(err error) *fault {
 	if e, ok := err.(*Error); ok { //nolint:errorlint // our own, never wrapped
-		return &fault{e.Msg, e.Hint}
+		return &fault{e.Msg, e.Fix}
 	}
 	return &fault{msg: err.Error()}
 }

@@ -203,49 +203,6 @@ func TestExpandWalls(t *testing.T) {
 }
 
 func TestHelpers(t *testing.T) {
-	for s, want := range map[string]int{"1%": 1, "50%": 50, "1000000%": 1e6} {
-		if n, err := ParsePercent(s); err != nil || n != want {
-			t.Errorf("ParsePercent(%q) = %d, %v", s, n, err)
-		}
-	}
-	for _, s := range []string{"", "%", "0%", "01%", "+1%", "-1%", "1.5%", "1 %", "50", "1000001%", "50%%"} {
-		if n, err := ParsePercent(s); err == nil {
-			t.Errorf("ParsePercent(%q) = %d", s, n)
-		}
-	}
-	for s, want := range map[string]string{"90s": "1m30s", "-2h": "-2h0m0s", "0s": "0s", "1h30m": "1h30m0s"} {
-		if d, err := ParseOffset(s); err != nil || d.String() != want {
-			t.Errorf("ParseOffset(%q) = %v, %v", s, d, err)
-		}
-	}
-	for _, s := range []string{"", "-", "0", "5", "+5s", "--5s", "1.5h", "5ms", "- 5s", "-5"} {
-		if d, err := ParseOffset(s); err == nil {
-			t.Errorf("ParseOffset(%q) = %v", s, d)
-		}
-	}
-	for s, want := range map[string]uint32{"700": 0o700, "1777": 0o1777, "0755": 0o755, "000": 0} {
-		if m, err := ParseMode(s); err != nil || m != want {
-			t.Errorf("ParseMode(%q) = %o, %v", s, m, err)
-		}
-	}
-	for _, s := range []string{"", "7", "77", "888", "2755", "4755", "00755", "0o755", "+755", "-755", "75 "} {
-		if m, err := ParseMode(s); err == nil {
-			t.Errorf("ParseMode(%q) = %o", s, m)
-		}
-	}
-	for _, s := range []string{"", "-1", "+1", "00", "01", "65536", "1e2", " 1", "0x1"} {
-		if n, err := ParsePort(s); err == nil {
-			t.Errorf("ParsePort(%q) = %d", s, n)
-		}
-	}
-	for s, want := range map[string]int{"fd:3": 3, "fd:1048575": 1<<20 - 1, "fd:2": 0, "fd:03": 0, "fd:+3": 0, "fd:": 0, "fd:x": 0, "fd:1048576": 0, "3": 0, "/fd:3": 0} {
-		if fd, ok := FromFD(s); fd != want || ok != (want > 0) {
-			t.Errorf("FromFD(%q) = %d, %v", s, fd, ok)
-		}
-	}
-	if n, err := ParseCore("0"); n != 0 || err != nil {
-		t.Errorf("ParseCore: %d, %v", n, err)
-	}
 	for s, want := range map[string]string{"": "", "5": "5", "?5": "5"} {
 		if v, optional := Optional(s); v != want || optional != strings.HasPrefix(s, "?") {
 			t.Errorf("Optional(%q) = %q, %v", s, v, optional)

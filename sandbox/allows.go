@@ -25,7 +25,7 @@ func decode(programs []seccomp.Program, name string) (filters, error) {
 	}
 	if !list.allow(unix.SYS_EXECVE) {
 		return nil, &NeedError{What: fmt.Sprintf("policy %s lets nothing run: its filter denies execve", name),
-			Hint: "add \"execve\" to allow in the policy's [seccomp]"}
+			Fix: "add \"execve\" to allow in the policy's [seccomp]"}
 	}
 	return list, nil
 }

@@ -13,7 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // bare are the walls around files without a mount namespace of our own: the
@@ -27,7 +27,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		what, hint string
 	}{
 		{p.Process.Landlock == "off", "have neither mounts nor Landlock", "say landlock = \"require\" in the policy's [process], or mount = \"new\""},
-		{isTrue(p.Process.Nest), "nest: that goes without Landlock, which is the only wall here", "take nest out of the policy, or say mount = \"new\""},
+		{policy.IsTrue(p.Process.Nest), "nest: that goes without Landlock, which is the only wall here", "take nest out of the policy, or say mount = \"new\""},
 		{h.Landlock < truncates, fmt.Sprintf("hold files by Landlock alone: it takes ABI %d (Linux 6.2), and this kernel has %s", truncates, abiName(h.Landlock)),
 			"say mount = \"new\" in the policy's [namespaces]"},
 		{len(f.Tmpfs) > 0, "mount a tmpfs", ""},
@@ -39,13 +39,13 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		{p.Process.Terminal == "pty", "give the target a terminal of its own", "say terminal = \"inherit\", or mount = \"new\""},
 		{h.socketWall(p, t.Env) == coverWall, "allow single Unix sockets: it takes covers over the others, or Landlock ABI 9",
 			"say mount = \"new\", or name no sockets and take NOTIFY_SOCKET out of the environment"},
-		{notFalse(f.Proc), "mask /proc", "say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there"},
+		{policy.NotFalse(f.Proc), "mask /proc", "say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there"},
 	} {
 		if x.said {
 			if x.hint == "" {
 				x.hint = "take it out of the policy (base has tmpfs and hide), or say mount = \"new\" in its [namespaces]"
 			}
-			return nil, &NeedError{What: "use a mount namespace that is not new, and " + x.what, Hint: x.hint}
+			return nil, &NeedError{What: "use a mount namespace that is not new, and " + x.what, Fix: x.hint}
 		}
 	}
 	there := s.joined(ns.Mount)
@@ -79,7 +79,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 			shown = shown || policy.Within(t.Dir, src.Real)
 		}
 	}
-	if notFalse(f.Dev) {
+	if policy.NotFalse(f.Dev) {
 		for i, d := range devices {
 			if there {
 				rules = append(rules, landlock.ThereRule{ABI: h.Landlock, Path: "/dev/" + d, Allow: landlock.Devices, Optional: true})
@@ -96,7 +96,7 @@ func bare(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (rules [
 		return nil, fmt.Errorf("start in %s: not an absolute path", text.Quote(t.Dir))
 	case !shown && t.Dir != "/":
 		return nil, &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(t.Dir)),
-			Hint: "show it with --read or --write, or start elsewhere with --dir"}
+			Fix: "show it with --read or --write, or start elsewhere with --dir"}
 	}
 	return rules, nil
 }
@@ -117,15 +117,15 @@ const (
 func shared(p *policy.Policy, h *Host, s spaces, plan *Plan) error {
 	const signals = 6 // the ABI that scopes them
 	switch {
-	case isTrue(p.Process.Nest):
-		return &NeedError{What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Hint: "say pid = \"new\" in the policy's [namespaces]"}
+	case policy.IsTrue(p.Process.Nest):
+		return &NeedError{What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Fix: "say pid = \"new\" in the policy's [namespaces]"}
 	case s.joined(ns.PID) && s.new&ns.User != 0:
 		// The child has maps to write and can be traced until it has.
 		return &NeedError{What: "join a pid namespace with a new user namespace: those inside could take hold of the process while it is set up",
-			Hint: "join the user namespace too, or say user = \"host\""}
+			Fix: "join the user namespace too, or say user = \"host\""}
 	case !h.ListsChildren:
 		return &NeedError{What: "use a pid namespace that is not new: this kernel does not list a process's children in /proc, so that those left could not be ended",
-			Hint: "say pid = \"new\" in the policy's [namespaces]; the kernel needs CONFIG_PROC_CHILDREN"}
+			Fix: "say pid = \"new\" in the policy's [namespaces]; the kernel needs CONFIG_PROC_CHILDREN"}
 	}
 	plan.Shared = true
 	plan.Notes = append(plan.Notes, sharedNote)
@@ -135,7 +135,7 @@ func shared(p *policy.Policy, h *Host, s spaces, plan *Plan) error {
 	}
 	if h.Landlock < signals {
 		return &NeedError{What: fmt.Sprintf("use a pid namespace that is not new: keeping signals inside takes Landlock ABI %d (Linux 6.12), and this kernel has %s", signals, abiName(h.Landlock)),
-			Hint: "say pid = \"new\" in the policy's [namespaces]; landlock = \"off\" does without"}
+			Fix: "say pid = \"new\" in the policy's [namespaces]; landlock = \"off\" does without"}
 	}
 	return nil
 }

@@ -14,9 +14,9 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/cgroup"
-	"sbx/sandbox/process"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Build makes the plan. It is pure: what it knows of the machine is h, and
@@ -37,26 +37,26 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	if isTrue(p.Process.Nest) && h.UID == 0 {
+	if policy.IsTrue(p.Process.Nest) && h.UID == 0 {
 		// A sandbox in this one needs a /proc that can be written, and in it
 		// /proc/sys is user 0's, in a user namespace that maps it as well; and
 		// user 0 without CAP_SETFCAP cannot map itself (Linux 5.12).
-		return nil, &NeedError{What: "nest as root: all of /proc/sys would be the target's to write", Hint: "run sbx as a user"}
+		return nil, &NeedError{What: "nest as root: all of /proc/sys would be the target's to write", Fix: "run sbx as a user"}
 	}
-	if isTrue(p.Process.Nest) && spaces.uid == 0 && keep&caps.Setfcap == 0 {
+	if policy.IsTrue(p.Process.Nest) && spaces.uid == 0 && keep&caps.Setfcap == 0 {
 		return nil, &NeedError{What: "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
-			Hint: "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]"}
+			Fix: "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]"}
 	}
-	if isTrue(p.Seccomp.WaitKillable) {
+	if policy.IsTrue(p.Seccomp.WaitKillable) {
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
 		return nil, &NeedError{What: "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
-			Hint: "take wait_killable out of the policy's [seccomp]"}
+			Fix: "take wait_killable out of the policy's [seccomp]"}
 	}
 	env, listen := environment(p, t)
 	if s := notifySocket(t.Env); strings.HasPrefix(s, "@") && spaces.has(ns.Net) {
 		return nil, &NeedError{What: "reach the notify socket " + text.Quote(s) + ": an abstract socket belongs to the host's network",
-			Hint: "use --net host, or take NOTIFY_SOCKET out of the environment"}
+			Fix: "use --net host, or take NOTIFY_SOCKET out of the environment"}
 	}
 	exec, err := execStep(t, env)
 	if err != nil {
@@ -65,7 +65,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	for fd, f := range h.Stdio {
 		if f.Mode == unix.S_IFDIR || f.Path {
 			return nil, &NeedError{What: fmt.Sprintf("hand over descriptor %d: it is a directory of the outside, or a path to one, and leads past the view", fd),
-				Hint: "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose"}
+				Fix: "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose"}
 		}
 	}
 	fds, err := descriptors(t, listen)
@@ -74,7 +74,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	view := &view{policy: p, host: h, users: spaces.has(ns.User)}
 	var ambient caps.Set
-	if isTrue(p.Process.Ambient) {
+	if policy.IsTrue(p.Process.Ambient) {
 		ambient = keep
 	}
 	outside := keep
@@ -102,7 +102,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 
-	// ---- Outside, by the keeper.
+	// ---- Outside, by the janitor.
 	held.outside(plan, len(spaces.joins) > 0)
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
@@ -226,7 +226,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 	if plan.Caller != nil {
 		add(to, terminal.Foreground{}) // needs the group, and the descriptor that is closed below
 	}
-	if spaces.new&ns.User != 0 && !isTrue(p.Process.Nest) {
+	if spaces.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest) {
 		// The second wall before new user namespaces, for the day that the
 		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
 		// host's it would be the whole machine's number. Here, since the init
@@ -289,10 +289,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t Target, h *Host) (*Pl
 
 func filterFlags(p *policy.Policy) int {
 	f := 0
-	if isTrue(p.Seccomp.Log) {
+	if policy.IsTrue(p.Seccomp.Log) {
 		f |= unix.SECCOMP_FILTER_FLAG_LOG
 	}
-	if isTrue(p.Seccomp.SpecAllow) {
+	if policy.IsTrue(p.Seccomp.SpecAllow) {
 		f |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
 	}
 	return f

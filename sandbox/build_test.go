@@ -19,8 +19,8 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/process"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -114,22 +114,11 @@ func (h *Host) writable(name string, f File, keep caps.Set) error {
 	switch {
 	case f.NoWrite != nil:
 		return &NeedError{What: fmt.Sprintf("let the target write to %s: %v", text.Quote(name), f.NoWrite),
-			Hint: "start sbx where you may write, or use a policy that only reads, such as default"}
+			Fix: "start sbx where you may write, or use a policy that only reads, such as default"}
 	case h.UID != 0 || keep&ownWay != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
 		f.UID == 0 && f.Perm&0o200 != 0, f.UID != 0 && f.GID == uint32(h.GID) && f.Perm&0o020 != 0, f.Perm&0o002 != 0:
 		return nil
 	}
 	return &NeedError{What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", text.Quote(name), f.UID),
-		Hint: fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID)}
+		Fix: fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID)}
 }
-
-// MissingError is a path that the policy or a flag names and that is not
-// there.
-type MissingError struct{ Path string }
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("show %s: no such file or directory", text.Quote(e.Path))
-}
-
-// Unwrap makes it an ENOENT.
-func (e *MissingError) Unwrap() error { return unix.ENOENT }

@@ -42,7 +42,7 @@ func (v *view) hideAll(p *policy.Policy) error {
 				hidden = append(hidden, Hidden{f.Real, f.Dir(), f.id()})
 			case s == name && len(v.places(cmp.Or(f.Real, source))) > 0:
 				return &NeedError{What: fmt.Sprintf("hide %s: it is not there, and would be shown once somebody makes it", text.Quote(name)),
-					Hint: `put a ? in front to hide it only if it is there: "?` + name + `"`}
+					Fix: `put a ? in front to hide it only if it is there: "?` + name + `"`}
 			}
 		}
 		if s == name {
@@ -81,7 +81,7 @@ func isSource(p *policy.Policy, real string) bool {
 func (v *view) absent(name string) error {
 	k, ok := v.made[name]
 	if _, policys := v.policy.Files.Symlinks[name]; ok && k == linkKind && policys {
-		return &NeedError{What: fmt.Sprintf("hide %s: it is a symbolic link of the policy's own", text.Quote(name)), Hint: "hide what it leads to"}
+		return &NeedError{What: fmt.Sprintf("hide %s: it is a symbolic link of the policy's own", text.Quote(name)), Fix: "hide what it leads to"}
 	}
 	up, upKind := v.above(name)
 	if ok || upKind.shown() {

@@ -13,43 +13,43 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // domain is the target's Landlock domain: the policy's files once more, its
 // ports, and what there is to keep signals and sockets inside. None where the
 // policy or the kernel has none, and what that leaves open is noted.
 func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) ([]step.Step, error) {
-	walls, nest := p.Process.Landlock, isTrue(p.Process.Nest)
+	walls, nest := p.Process.Landlock, policy.IsTrue(p.Process.Nest)
 	restricted := p.Network.Bind != nil || p.Network.Connect != nil
 	note := func(s string) { plan.Notes = append(plan.Notes, s) }
 	switch {
 	case nest && walls == "require":
 		return nil, &NeedError{What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
-			Hint: "choose one: landlock = \"auto\" goes with nest = true"}
+			Fix: "choose one: landlock = \"auto\" goes with nest = true"}
 	case restricted && nest:
 		return nil, &NeedError{What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
-			Hint: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
+			Fix: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
 	case restricted && walls == "off":
 		return nil, &NeedError{What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
-			Hint: "say landlock = \"auto\" in the policy's [process]"}
+			Fix: "say landlock = \"auto\" in the policy's [process]"}
 	case restricted && h.Landlock < landlock.ABIPorts:
 		return nil, &NeedError{What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, abiName(h.Landlock)),
-			Hint: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
+			Fix: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
 	case walls == "off" || nest:
 		// A Landlock domain may not mount, and so could not nest.
-		if isTrue(p.Process.LandlockLog) {
+		if policy.IsTrue(p.Process.LandlockLog) {
 			note("there is no Landlock domain, and so nothing for landlock_log to log")
 		}
 		return nil, nil
 	case h.Landlock == 0 && walls == "require":
 		return nil, &NeedError{What: "require Landlock, which this kernel does not have",
-			Hint: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+			Fix: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
 	case h.Landlock == 0:
 		note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
 		return nil, nil
 	}
-	if isTrue(p.Process.LandlockLog) && h.Landlock < landlock.ABILog {
+	if policy.IsTrue(p.Process.LandlockLog) && h.Landlock < landlock.ABILog {
 		note("this kernel does not log what Landlock denies: that takes Linux 6.15")
 	}
 	plan.Landlock = true
@@ -69,7 +69,7 @@ func domain(p *policy.Policy, plan *Plan, t Target, h *Host, rules []step.Step) 
 		return nil, err
 	}
 	steps = append(steps, open...)
-	return append(steps, landlock.Restrict{ABI: h.Landlock, Log: isTrue(p.Process.LandlockLog)}), nil
+	return append(steps, landlock.Restrict{ABI: h.Landlock, Log: policy.IsTrue(p.Process.LandlockLog)}), nil
 }
 
 func abiName(abi int) string {
@@ -84,14 +84,14 @@ func ports(n policy.Network) ([]step.Step, error) {
 	var list []landlock.Port
 	add := func(names []string, mark func(*landlock.Port)) error {
 		for _, name := range names {
-			port, err := strconv.ParseUint(name, 10, 16)
+			port, err := policy.ParsePort(name)
 			if err != nil {
 				return fmt.Errorf("allow TCP port %s: not a number from 0 to 65535", text.Quote(name))
 			}
-			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == uint16(port) })
+			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == port })
 			if i < 0 {
 				i = len(list)
-				list = append(list, landlock.Port{Port: uint16(port)})
+				list = append(list, landlock.Port{Port: port})
 			}
 			mark(&list[i])
 		}

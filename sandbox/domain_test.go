@@ -32,6 +32,7 @@ func TestPorts(t *testing.T) {
 		{"Landlock off", 7, []string{}, nil, func(p *policy.Policy) { p.Process.Landlock = "off" }, nil, `with landlock = "off"`},
 		{"nesting", 7, []string{}, nil, func(p *policy.Policy) { p.Process.Nest = &yes }, nil, "restrict TCP ports and nest"},
 		{"no number", 7, []string{"http"}, nil, nil, nil, "not a number from 0 to 65535"},
+		{"padded number", 7, []string{"080"}, nil, nil, nil, "not a number from 0 to 65535"},
 		{"no port", 7, nil, []string{"65536"}, nil, nil, "not a number from 0 to 65535"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

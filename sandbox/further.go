@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -63,13 +62,13 @@ func (h *Host) lookOnce(s string) {
 // own; so the descriptor must lead to what has a name, by which the child comes
 // to the same file.
 func (h *Host) lookDescriptor(number string) File {
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 {
+	n, ok := policy.FromFD("fd:" + number)
+	if !ok {
 		return File{Err: unix.EBADF}
 	}
 	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
 	if err != nil || flags&unix.FD_CLOEXEC != 0 { // our own are all close-on-exec
-		return File{Err: &NeedError{What: "the caller hands over no such descriptor", Hint: "open it for sbx, as in sbx ... " + number + "</some/directory"}}
+		return File{Err: &NeedError{What: "the caller hands over no such descriptor", Fix: "open it for sbx, as in sbx ... " + number + "</some/directory"}}
 	}
 	link := "/proc/self/fd/" + number
 	name, err := readlink(link)
@@ -82,7 +81,7 @@ func (h *Host) lookDescriptor(number string) File {
 	}
 	if unix.Lstat(name, &there) != nil || identity(&st) != identity(&there) || name[0] != '/' {
 		return File{Err: &NeedError{What: "no path leads to it: " + text.Quote(name),
-			Hint: "a file that was removed, a pipe, or a file of another mount namespace cannot be shown; files.inline can"}}
+			Fix: "a file that was removed, a pipe, or a file of another mount namespace cannot be shown; files.inline can"}}
 	}
 	f := h.look(name)
 	if f.Mode != 0 && f.id() != identity(&st) {

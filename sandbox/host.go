@@ -13,9 +13,9 @@ import (
 	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/inherit"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/startstate"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Host is everything that Build is told of the machine and the caller: Probe
@@ -142,7 +142,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	h := &Host{UID: unix.Geteuid(), GID: unix.Getegid()}
 	var err error
 	if h.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
-		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Hint: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
+		return nil, &NeedError{What: "ask the kernel for Landlock: " + err.Error(), Fix: "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without"}
 	}
 	if err := h.modules(p); err != nil {
 		return nil, err
@@ -182,11 +182,11 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
 		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
 	}
-	if isTrue(p.Namespaces.Ranges) {
+	if policy.IsTrue(p.Namespaces.Ranges) {
 		h.Sub = h.ranges()
 	}
-	h.Ignored, h.Mask = inherit.Ignored(), inherit.Mask()
-	h.OpenFiles[0], h.OpenFiles[1] = inherit.OpenFiles()
+	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
+	h.OpenFiles[0], h.OpenFiles[1] = startstate.OpenFiles()
 	var core unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {
 		return nil, fmt.Errorf("ask for the limit on core dumps: %w", err)
@@ -205,10 +205,10 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 		}
 	}
 	paths = append(paths, between(p)...)
-	if p.Namespaces.PID == "host" && notFalse(p.Files.Proc) {
+	if p.Namespaces.PID == "host" && policy.NotFalse(p.Files.Proc) {
 		paths = append(paths, "/proc")
 	}
-	if notFalse(p.Files.Dev) {
+	if policy.NotFalse(p.Files.Dev) {
 		for _, d := range devices {
 			paths = append(paths, "/dev/"+d)
 		}
@@ -234,7 +234,7 @@ func Probe(p *policy.Policy, t Target) (*Host, error) {
 			h.Files[s] = f
 		}
 	}
-	if notFalse(p.Files.Proc) {
+	if policy.NotFalse(p.Files.Proc) {
 		if err := h.masks(); err != nil {
 			return nil, err
 		}
@@ -278,7 +278,7 @@ func (h *Host) look(s string) File {
 			if err == nil {
 				if f.Real, err = readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
 					unix.Close(fd)
-					return File{Err: &NeedError{What: "see where it leads by /proc: " + err.Error(), Hint: "mount /proc: mount -t proc proc /proc"}}
+					return File{Err: &NeedError{What: "see where it leads by /proc: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}}
 				}
 			}
 		}
@@ -323,7 +323,7 @@ func (h *Host) masks() error {
 	}
 	if fs.Type != unix.PROC_SUPER_MAGIC || unix.Faccessat(proc, "version", unix.F_OK, 0) != nil {
 		return &NeedError{What: "tell by /proc what of the kernel's to mask: something else is mounted there, or a part of it only",
-			Hint: "mount -t proc proc /proc"}
+			Fix: "mount -t proc proc /proc"}
 	}
 	for _, name := range procMasks {
 		var st unix.Stat_t
@@ -377,7 +377,3 @@ func Shows(p *policy.Policy, dir string) bool {
 	}
 	return outside
 }
-
-func notFalse(b *bool) bool { return b == nil || *b }
-
-func isTrue(b *bool) bool { return b != nil && *b }

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"strconv"
 
-	"sbx/internal/sys"
 	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // Space is a namespace that a policy names by a path: open, and looked at.
@@ -81,7 +80,7 @@ func (h *Host) joinStep(kind ns.Set, path string) (ns.Join, error) {
 	case s.Kind != kind:
 		return ns.Join{}, fmt.Errorf("join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
-	return ns.Join{Kind: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
+	return ns.Join{Namespace: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
 }
 
 // joinSteps are all that the process does that enters namespaces. It is not
@@ -104,17 +103,17 @@ func (s spaces) joinSteps(h *Host, plan *Plan) {
 	}
 	for _, j := range s.joins {
 		plan.Join = append(plan.Join, j)
-		plan.Joined |= j.Kind
+		plan.Joined |= j.Namespace
 	}
 	plan.Join = append(plan.Join, namespacesStep{s.new})
 }
 
-// entered waits for the process that joins the namespaces and finds the one
+// awaitJoin waits for the process that joins the namespaces and finds the one
 // that it left there, which is this process's own child.
-func (ps *Process) entered() error {
+func (ps *Process) awaitJoin() error {
 	unix.Close(ps.pidfd)
 	ps.pidfd = -1
-	ws, err := sys.Wait(ps.pid)
+	ws, err := waitFor(ps.pid)
 	if err != nil {
 		return fmt.Errorf("wait for the namespaces to be joined: %w", err)
 	}
@@ -130,8 +129,8 @@ func (ps *Process) entered() error {
 	if ps.pidfd, err = unix.PidfdOpen(ps.pid, 0); err != nil {
 		// It is ours and not reaped, so nobody else has its number.
 		unix.Kill(ps.pid, unix.SIGKILL)
-		sys.Wait(ps.pid)
-		return fmt.Errorf("open the sandbox's init: %w", err)
+		_, e := waitFor(ps.pid)
+		return errors.Join(fmt.Errorf("open the sandbox's init: %w", err), e)
 	}
 	return nil
 }

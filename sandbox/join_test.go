@@ -22,6 +22,7 @@ import (
 // spaceOf starts a process in namespaces of its own and returns its /proc/PID/ns.
 func spaceOf(t *testing.T, flags ...string) string {
 	t.Helper()
+	launches(t)
 	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c", "echo ready; exec sleep 1000")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	out, err := cmd.StdoutPipe()

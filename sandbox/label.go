@@ -13,7 +13,7 @@ import (
 	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // modules asks which of the security modules that the policy names are there.
@@ -55,7 +55,7 @@ func labels(p *policy.Policy, h *Host) ([]step.Step, error) {
 	if name := p.Process.AppArmor; name != "" {
 		if h.AppArmor == "" {
 			return nil, &NeedError{What: "execute under AppArmor profile " + text.Quote(name) + ": AppArmor is not on in this kernel",
-				Hint: "boot with apparmor in the lsm= list, or take apparmor out of the policy's [process]"}
+				Fix: "boot with apparmor in the lsm= list, or take apparmor out of the policy's [process]"}
 		}
 		free := h.AppArmor == "unconfined" || strings.HasSuffix(h.AppArmor, " (unconfined)")
 		steps = append(steps, process.Label{Module: "AppArmor", Name: name, Stack: !free})
@@ -65,15 +65,15 @@ func labels(p *policy.Policy, h *Host) ([]step.Step, error) {
 		switch {
 		case h.SELinux == "":
 			return nil, &NeedError{What: what + "SELinux is not on in this kernel",
-				Hint: "boot with selinux=1 and selinux in the lsm= list, or take selinux out of the policy's [process]"}
+				Fix: "boot with selinux=1 and selinux in the lsm= list, or take selinux out of the policy's [process]"}
 		case !strings.Contains(h.SELinux, ":") && name != h.SELinux:
 			// Then every process is "kernel", the kernel takes any context
 			// for that, and the exec succeeds under another than was named.
 			return nil, &NeedError{What: what + "SELinux is on, but has no policy",
-				Hint: "load one: load_policy(8), or take selinux out of the policy's [process]"}
+				Fix: "load one: load_policy(8), or take selinux out of the policy's [process]"}
 		case h.Permissive:
 			return nil, &NeedError{What: what + "SELinux is permissive and would deny nothing",
-				Hint: "setenforce 1, or take selinux out of the policy's [process]"}
+				Fix: "setenforce 1, or take selinux out of the policy's [process]"}
 		}
 		steps = append(steps, process.Label{Module: "SELinux", Name: name})
 	}

@@ -14,8 +14,8 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
 )
 
 // held is how the policy's limits are held.
@@ -55,7 +55,7 @@ func (l *held) lack(a asked, why, hint string) error {
 		l.notes = append(l.notes, a.name+" is not held: "+why)
 		return nil
 	}
-	return &NeedError{What: "hold " + a.name + ": " + why, Hint: hint}
+	return &NeedError{What: "hold " + a.name + ": " + why, Fix: hint}
 }
 
 // limits decides what holds each of the policy's limits; see setrlimit(2) for
@@ -153,7 +153,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	// The kernel does not count for its own root, user 0 outside of all user
 	// namespaces, nor in a namespace by itself before Linux 5.14.
 	// And it counts for each user by itself, and all of a namespace's.
-	count := s.new&ns.User != 0 && !isTrue(p.Namespaces.Ranges) && h.UID != 0 && h.CountsPerNamespace
+	count := s.new&ns.User != 0 && !policy.IsTrue(p.Namespaces.Ranges) && h.UID != 0 && h.CountsPerNamespace
 	var must, want cgroup.Set
 	var needing []string
 	for _, x := range [...]struct {
@@ -178,14 +178,14 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	place := choose(h.Cgroups, must, want)
 	if place == nil {
 		if must != 0 {
-			return &NeedError{What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Hint: cgroupHint(h, must)}
+			return &NeedError{What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Fix: cgroupHint(h, must)}
 		}
 		place = &cgroup.Place{}
 	}
 	if place.Have != 0 {
 		if s.new&ns.Mount == 0 {
 			return &NeedError{What: "hold limits by a cgroup: in a mount namespace that is not its own the target could write to " + text.Quote(place.Path),
-				Hint: "say mount = \"new\" in the policy's [namespaces]"}
+				Fix: "say mount = \"new\" in the policy's [namespaces]"}
 		}
 		if err := guarded(p, place.Path); err != nil {
 			return err
@@ -287,7 +287,7 @@ func (l *held) shared(p *policy.Policy, t Target, h *Host, s spaces) error {
 	return nil
 }
 
-// outside gives the plan what the keeper does for the limits. Where namespaces
+// outside gives the plan what the janitor does for the limits. Where namespaces
 // are joined, the new ones are made by somebody who is in the cgroup already.
 func (l *held) outside(plan *Plan, joins bool) {
 	if l.cgroup == nil {
@@ -347,7 +347,7 @@ func cgroupHint(h *Host, must cgroup.Set) string {
 // shown for reading.
 func guarded(p *policy.Policy, place string) error {
 	const mount = "/sys/fs/cgroup"
-	no := &NeedError{What: "hold limits by a cgroup: the policy lets the target write to " + text.Quote(place), Hint: `add "/sys" to the policy's files.read`}
+	no := &NeedError{What: "hold limits by a cgroup: the policy lets the target write to " + text.Quote(place), Fix: `add "/sys" to the policy's files.read`}
 	read := ""
 	for _, s := range p.Files.Read {
 		if s = strings.TrimPrefix(s, "?"); policy.Within(mount, s) && len(s) > len(read) {

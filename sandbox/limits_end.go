@@ -7,21 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
-// verifyCgroup is the launcher's look at what the keeper has made.
+// verifyCgroup is the launcher's look at what the janitor has made.
 type verifyCgroup struct{}
 
 func (verifyCgroup) String() string { return "verify the cgroup's limits, to be born into it" }
 
+func (verifyCgroup) Kind() string { return "verify-cgroup" }
+
 func (verifyCgroup) Compile(*step.Asm) {}
 
-// enterCgroup opens the cgroup that the keeper has made and reads its limits
+// enterCgroup opens the cgroup that the janitor has made and reads its limits
 // back. The descriptor is for the child to be born into.
 func (ps *Process) enterCgroup() (inside int, err error) {
 	l := ps.plan.held
-	if ps.cgroup, inside, err = l.cgroup.Open(ps.keeper.token); err != nil {
+	if ps.cgroup, inside, err = l.cgroup.Open(ps.janitor.token); err != nil {
 		return -1, &StepError{*l.cgroup, err}
 	}
 	for _, f := range l.files {

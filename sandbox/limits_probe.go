@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
+	"sbx/sandbox/internal/cgroup"
 )
 
 // Bounds is what Build is told of the machine for the policy's limits; empty
@@ -57,7 +57,7 @@ func (h *Host) probeLimits(p *policy.Policy) error {
 	h.CountsPerNamespace = kernelFrom(5, 14)
 	h.CgroupUnified = cgroup.Unified()
 	// Their descriptors stay when Close has closed all others: with one of
-	// them the launcher undoes, should its keeper be killed.
+	// them the launcher undoes, should its janitor be killed.
 	h.Cgroups, h.CgroupAll, h.CgroupWhy = cgroup.Find()
 	if l.IO != "" {
 		var err error

@@ -13,8 +13,8 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/cgroup"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/process"
 )
 
 // TestLimits: what holds a limit, on machines on paper. A limit that nothing
@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 		want   []string // lines of the plan; "!": not there; or what the error says
 		hint   string   // of an error
 	}{
-		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!keeper", "!undo", "ipc uts cgroup\n"}, ""},
+		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!janitor", "!undo", "ipc uts cgroup\n"}, ""},
 		{"memory", 1000, policy.Limits{Memory: "256M"}, nil, user, []string{"make a cgroup of a random name in /sys/fs/cgroup/app.slice\n", "memory.max = 268435456\n",
 			"memory.swap.max = 0\n", "memory.oom.group = 1\n", "pids.max = 400\n", "ipc uts\n", "make a cgroup namespace", "undo     kill"}, ""},
 		{"memory is whole pages", 1000, policy.Limits{Memory: "4097"}, nil, user, []string{"memory.max = 4096\n"}, ""},
@@ -53,7 +53,7 @@ func TestLimits(t *testing.T) {
 		{"nothing for root", 0, policy.Limits{Processes: "10"}, nil, nil, []string{"hold limits.processes: no cgroup of yours"}, "Delegate=yes"},
 		{"version 1", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *Host) { h.CgroupUnified = false }, nil, []string{"hold limits.memory"}, "boot with cgroup v2"},
 		{"a kernel without", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *Host) { h.CgroupAll = cgroup.Pids }, nil, []string{"hold limits.memory: cgroup v2 of this kernel has no controller memory"}, "boot without cgroup_disable="},
-		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil, []string{"note: limits.memory is not held: no cgroup of yours", "!keeper"}, ""},
+		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil, []string{"note: limits.memory is not held: no cgroup of yours", "!janitor"}, ""},
 		{"processes by the namespace", 1000, policy.Limits{Processes: "10"}, nil, nil, []string{"limit processes of the user namespace to 10 and the init\n", "!note"}, ""},
 		{"processes before 5.14", 1000, policy.Limits{Processes: "10"}, func(_ *policy.Policy, h *Host) { h.CountsPerNamespace = false }, nil, []string{"hold limits.processes"}, "systemd-run"},
 		{"root's processes in a namespace", 0, policy.Limits{Processes: "?10"}, func(p *policy.Policy, _ *Host) { p.Namespaces.User = "new" }, nil, []string{"note: limits.processes is not held"}, ""},
@@ -88,7 +88,7 @@ func TestLimits(t *testing.T) {
 			if err != nil {
 				text = err.Error()
 				var need *NeedError
-				if errors.As(err, &need) != (c.hint != "") || need != nil && !strings.Contains(need.Hint, c.hint) {
+				if errors.As(err, &need) != (c.hint != "") || need != nil && !strings.Contains(need.Fix, c.hint) {
 					t.Errorf("error %v, hint %+v, want %q", err, need, c.hint)
 				}
 			} else {
@@ -149,6 +149,7 @@ func inCgroup(t testing.TB, plan *Plan, dir string) {
 // testCgroup is a cgroup of this test's own: others test here as well.
 func testCgroup(t testing.TB) string {
 	t.Helper()
+	launches(t)
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st unix.Statfs_t
 		if err := unix.Statfs(mount, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
@@ -266,7 +267,7 @@ func TestCgroupFaults(t *testing.T) {
 	}
 }
 
-// TestCgroupSweep makes each call fail by which the keeper makes and removes a
+// TestCgroupSweep makes each call fail by which the janitor makes and removes a
 // cgroup with a limit. A start that fails leaves nothing; a removal that does
 // is told. Where it is the sandbox that fails, the cgroup goes as well.
 func TestCgroupSweep(t *testing.T) {
@@ -286,11 +287,11 @@ func TestCgroupSweep(t *testing.T) {
 	l := cgroup.Limit{Place: plan.held.cgroup.Place, Say: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.held.files = append(plan.held.files, l)
 	plan.Prepare = append(plan.Prepare, l)
-	k := &keeper{plan: plan}
-	calls := plan.compileKeeper(k, 999).Len()
+	k := &janitor{plan: plan}
+	calls := plan.compileJanitor(k, 999).Len()
 	left := leavesNothing(t, "") // and of cgroups below
 	for i := range calls {
-		exit, applied, err := failKeeper(plan, i)
+		exit, applied, err := failJanitor(plan, i)
 		undo := i >= k.undoAt
 		left("call %d", i)
 		if applied && !undo && !errors.Is(err, unix.EPERM) || (!applied || undo) && err != nil {

@@ -14,7 +14,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // devices are bound one by one; all else in /dev is ours.
@@ -30,7 +30,7 @@ var numbers = [len(devices)]uint64{unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkde
 func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (steps, rules []step.Step, err error) {
 	v.steps = []step.Step{ns.Root{Extra: room(p)}}
 	if v.tmp = strings.TrimPrefix(p.Limits.Tmp, "?"); v.tmp != "" {
-		if err := checkSize(v.tmp); err != nil {
+		if _, err := policy.ParseSize(v.tmp); err != nil {
 			return nil, nil, fmt.Errorf("bound each tmpfs: %w", err)
 		}
 	}
@@ -45,7 +45,7 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 		v.entries = append(v.entries, entry{path: s, kind: writeKind, src: f})
 		v.named = append(v.named, f.Real) // the caller's, for the target
 	}
-	if notFalse(p.Files.Dev) {
+	if policy.NotFalse(p.Files.Dev) {
 		if v.names("/") || v.names("/dev") {
 			v.entries = slices.DeleteFunc(v.entries, func(e entry) bool { return e.path == "/dev" })
 			v.entries = append(v.entries, entry{path: "/dev", kind: tmpfsKind, mode: 0o755})
@@ -74,7 +74,7 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 		v.steps = v.steps[1:]
 	}
 	v.steps = slices.Insert(v.steps, 1, step.Step(ns.Covers{Cover: v.cover()}))
-	if notFalse(p.Files.Dev) {
+	if policy.NotFalse(p.Files.Dev) {
 		if err := v.dir("/dev/pts"); err != nil {
 			return nil, nil, err
 		}
@@ -84,11 +84,11 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 			v.steps = append(v.steps, ns.Symlink{Target: l[0], Path: "/dev/" + l[1]})
 		}
 	}
-	if notFalse(p.Files.Proc) {
+	if policy.NotFalse(p.Files.Proc) {
 		if err := v.dir("/proc"); err != nil {
 			return nil, nil, err
 		}
-		nest := isTrue(p.Process.Nest)
+		nest := policy.IsTrue(p.Process.Nest)
 		if proc := h.Files["/proc"]; p.Namespaces.PID == "host" {
 			// Of a pid namespace that it does not own nobody mounts a new one.
 			if !proc.Dir() {
@@ -113,7 +113,7 @@ func viewSteps(p *policy.Policy, v *view, t Target, h *Host, keep caps.Set) (ste
 		return nil, nil, err
 	}
 	rules = append(v.rules(h.Landlock), v.socketRules(p, t)...)
-	if notFalse(p.Files.Dev) && !v.isCovered("/dev") {
+	if policy.NotFalse(p.Files.Dev) && !v.isCovered("/dev") {
 		rules = append(rules, landlock.Rule{ABI: h.Landlock, Path: "/dev", Allow: landlock.Devices})
 	}
 	return v.steps, rules, nil

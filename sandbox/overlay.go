@@ -35,7 +35,7 @@ func (v *view) layers(e *entry, o policy.PathOptions) error {
 	}
 	if a, b := e.layers[0], e.layers[1]; a.Major != b.Major || a.Minor != b.Minor || policy.Within(a.Real, b.Real) || policy.Within(b.Real, a.Real) {
 		return &NeedError{What: fmt.Sprintf("overlay %s: upper and work must be two directories of one file system, neither in the other", text.Quote(e.path)),
-			Hint: "make them side by side: mkdir upper work"}
+			Fix: "make them side by side: mkdir upper work"}
 	}
 	return nil
 }
@@ -63,12 +63,12 @@ func checkOverlay(e entry) error {
 	name := text.Quote(e.path)
 	switch {
 	case e.path == "/":
-		return &NeedError{What: "overlay /: not possible", Hint: "overlay the directories in it that are to be written"}
+		return &NeedError{What: "overlay /: not possible", Fix: "overlay the directories in it that are to be written"}
 	case !e.src.Dir():
 		return fmt.Errorf("overlay %s: %w", name, unix.ENOTDIR)
 	case e.src.Mounted != "":
 		return &NeedError{What: fmt.Sprintf("overlay %s: %s is mounted in it, which an overlay cannot include", name, text.Quote(e.src.Mounted)),
-			Hint: "overlay directories beside it"}
+			Fix: "overlay directories beside it"}
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (h *Host) lookOverlays(p *policy.Policy) error {
 	}
 	mounts, err := mountPoints()
 	if err != nil {
-		return &NeedError{What: "look for mounts in an overlay: " + err.Error(), Hint: "mount /proc: mount -t proc proc /proc"}
+		return &NeedError{What: "look for mounts in an overlay: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}
 	}
 	for _, s := range p.Files.Overlay {
 		s = strings.TrimPrefix(s, "?")

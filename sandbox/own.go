@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -34,26 +33,19 @@ func (v *view) options(e *entry, o policy.PathOptions) error {
 		}
 	}
 	if o.Mode != "" {
-		mode, err := strconv.ParseUint(o.Mode, 8, 32)
-		if err != nil || mode > 0o1777 {
-			return fmt.Errorf("make %s with mode %s: not an octal number of at most 1777", text.Quote(e.path), text.Quote(o.Mode))
+		mode, err := policy.ParseMode(o.Mode)
+		if err != nil {
+			return fmt.Errorf("make %s: %w", text.Quote(e.path), err)
 		}
-		e.mode = uint32(mode)
+		e.mode = mode
 	}
-	if err := checkSize(o.Size); err != nil {
-		return fmt.Errorf("bound %s: %w", text.Quote(e.path), err)
+	if o.Size != "" {
+		if _, err := policy.ParseSize(o.Size); err != nil {
+			return fmt.Errorf("bound %s: %w", text.Quote(e.path), err)
+		}
 	}
 	if keeps {
 		return v.layers(e, o)
-	}
-	return nil
-}
-
-// checkSize takes what tmpfs(5) understands as a bound. Zero means none to it.
-func checkSize(s string) error {
-	digits := strings.TrimRight(s, "KMGTkmgt")
-	if n, err := strconv.ParseUint(digits, 10, 64); s != "" && (err != nil || n == 0 || len(s)-len(digits) > 1) {
-		return fmt.Errorf("size %s is not a number of bytes with K, M, G or T behind", text.Quote(s))
 	}
 	return nil
 }
@@ -66,9 +58,9 @@ func (v *view) own(p *policy.Policy, seen map[string]bool) error {
 				return err
 			}
 		}
-		if seen[e.path] || e.path == "/" || notFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || notFalse(p.Files.Dev) && ofDev(e.path) {
+		if seen[e.path] || e.path == "/" || policy.NotFalse(p.Files.Proc) && policy.Within(e.path, "/proc") || policy.NotFalse(p.Files.Dev) && ofDev(e.path) {
 			return &NeedError{What: fmt.Sprintf("make %s: something else is there already", text.Quote(e.path)),
-				Hint: "name it once in the policy's [files]; /, /proc and /dev have their own"}
+				Fix: "name it once in the policy's [files]; /, /proc and /dev have their own"}
 		}
 		seen[e.path] = true
 		v.entries = append(v.entries, e)
@@ -148,7 +140,7 @@ func (v *view) placeOwn(e entry) error {
 func (v *view) placeOver(e entry) error {
 	if e.kind == linkKind {
 		return &NeedError{What: fmt.Sprintf("make symlink %s: it lies in what is shown of the outside, where nothing is made", text.Quote(e.path)),
-			Hint: "make it outside, or show less than " + text.Quote(path.Dir(e.path))}
+			Fix: "make it outside, or show less than " + text.Quote(path.Dir(e.path))}
 	}
 	f, err := v.spot(e)
 	if err != nil || f.Mode == 0 {
@@ -181,14 +173,14 @@ func (v *view) spot(e entry) (File, error) {
 	case f.Mode == 0 && e.optional:
 	case f.Mode == 0:
 		return f, &NeedError{What: fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the outside", what, text.Quote(source)),
-			Hint: "make it outside first, or show less than " + text.Quote(path.Dir(e.path))}
+			Fix: "make it outside first, or show less than " + text.Quote(path.Dir(e.path))}
 	case f.Real != source:
 		return f, &NeedError{What: fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
-			Hint: "name what it leads to"}
+			Fix: "name what it leads to"}
 	case f.Dir() && !dir:
-		return f, &NeedError{What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Hint: "name a file in it"}
+		return f, &NeedError{What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Fix: "name a file in it"}
 	case !f.Dir() && dir:
-		return f, &NeedError{What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)), Hint: "name the directory that the file is in"}
+		return f, &NeedError{What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)), Fix: "name the directory that the file is in"}
 	}
 	return f, nil
 }

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"strings"
 
-	"sbx/internal/text"
+	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/ns"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Plan is everything that happens between the launcher's fork and the
@@ -35,9 +36,9 @@ type Plan struct {
 	// process that becomes the target, Init by the init while the target
 	// waits.
 	Setup, Target, Init []step.Step
-	// Prepare is done outside by the keeper before the sandbox is made, Undo by
+	// Prepare is done outside by the janitor before the sandbox is made, Undo by
 	// the same when the launcher has ended, however it has. Without Undo there
-	// is no keeper. See keeper.
+	// is no janitor. See janitor.
 	Prepare, Undo []step.Step
 	// Notes say which optional protections are missing.
 	Notes []string
@@ -59,9 +60,9 @@ type Plan struct {
 
 // steps calls f for each step in order of the printed plan.
 func (p *Plan) steps(f func(in string, s step.Step)) {
-	prepare, undo := p.keeperSteps()
+	prepare, undo := p.janitorSteps()
 	for _, s := range prepare {
-		f("keeper", s)
+		f("janitor", s)
 	}
 	if p.held != nil && p.held.cgroup != nil {
 		f("launcher", verifyCgroup{})
@@ -96,6 +97,16 @@ func (n namespacesStep) String() string { return "make new namespaces: " + (n.se
 // with no moment to shift its clocks.
 func (n namespacesStep) flags() uint64 { return uint64(n.set &^ ns.Time) }
 
+func (namespacesStep) Kind() string { return "new-namespaces" }
+
+func (namespacesStep) Hint(err error) string {
+	switch errno := step.Errno(err); errno {
+	case unix.ENOSPC, unix.EPERM, unix.EINVAL:
+		return ns.DeniedHint(errno)
+	}
+	return ""
+}
+
 // Compile is for the process that has joined.
 func (n namespacesStep) Compile(a *step.Asm) { a.Enter(n.flags()) }
 
@@ -114,9 +125,9 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// MarshalJSON is the same plan for programs. A step is checked if what it finds
-// is compared with what was planned, beyond that its calls succeed: it reads
-// back what it did, or looks at what is there.
+// MarshalJSON is the same plan for programs; docs/json.md documents it. A step
+// is checked if what it finds is compared with what was planned, beyond that
+// its calls succeed: it reads back what it did, or looks at what is there.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	type line struct {
 		Number  int    `json:"number"`
@@ -133,10 +144,9 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Notes      []string `json:"notes,omitempty"`
 	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
 	p.steps(func(in string, s step.Step) {
-		kind := strings.TrimPrefix(fmt.Sprintf("%T", s), "sandbox.")
-		// What the keeper writes, the launcher reads back.
-		checked := in != "keeper" && in != "undo" && checks(s)
-		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), kind, checked})
+		// What the janitor writes, the launcher reads back.
+		checked := in != "janitor" && in != "undo" && checks(s)
+		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), s.Kind(), checked})
 	})
 	return json.Marshal(out)
 }
@@ -155,35 +165,4 @@ func checks(s step.Step) bool {
 		}
 	}
 	return false
-}
-
-// NeedError is a protection or right that cannot be had.
-type NeedError struct{ What, Hint string }
-
-func (e *NeedError) Error() string { return e.What }
-
-// StepError is a step that failed. Nothing of the target has run.
-type StepError struct {
-	Step step.Step
-	// Err is the errno, or a *MismatchError.
-	Err error
-}
-
-func (e *StepError) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
-
-// Unwrap gives the errno.
-func (e *StepError) Unwrap() error { return e.Err }
-
-// MismatchError is a step whose call succeeded with another result than the
-// only right one, or a check that found something else.
-type MismatchError struct{ Got uint64 }
-
-func (e *MismatchError) Error() string {
-	return fmt.Sprintf("found something else than planned (%#x)", e.Got)
-}
-
-// IsNamespaces says whether the step is the one that makes the namespaces.
-func IsNamespaces(s step.Step) bool {
-	_, ok := s.(namespacesStep)
-	return ok
 }

@@ -13,10 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/internal/sys"
 	"sbx/ns"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
 )
 
 // Sub are the ranges of ids that the system lets the caller use: /etc/subuid
@@ -37,7 +36,7 @@ func (h *Host) ranges() (s Sub) {
 		err := unix.Lstat(name, &st)
 		switch {
 		case err != nil:
-			return Sub{Err: &NeedError{What: fmt.Sprintf("map ranges of ids: %s: %v", name, err), Hint: "install it: apt-get install uidmap"}}
+			return Sub{Err: &NeedError{What: fmt.Sprintf("map ranges of ids: %s: %v", name, err), Fix: "install it: apt-get install uidmap"}}
 		case st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Mode&0o022 != 0:
 			return Sub{Err: fmt.Errorf("map ranges of ids: %s is not a file that only root can write", name)}
 		}
@@ -110,7 +109,7 @@ func parseSub(file, content, login string, uid, own int) (list []ns.Extent, err 
 			login = strconv.Itoa(uid)
 		}
 		return nil, &NeedError{What: fmt.Sprintf("map ranges of ids: %s gives user %s none", file, text.Quote(login)),
-			Hint: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + text.Quote(login)}
+			Fix: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + text.Quote(login)}
 	}
 	return list, nil
 }
@@ -160,20 +159,22 @@ func (ps *Process) mapRanges(r *ns.Ranges) error {
 			args = append(args, fmt.Sprint(e.Inside), fmt.Sprint(e.Outside), fmt.Sprint(e.Count))
 		}
 		if err := runMapper(args); err != nil {
-			return ps.unmapped(r, err)
+			return ps.abortIDMap(r, err)
 		}
 	}
-	if err := unix.Sendto(ps.notify, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil {
-		return ps.unmapped(r, err)
+	if err := unix.Sendto(ps.notify, []byte{step.MsgMapped}, unix.MSG_NOSIGNAL, nil); err != nil {
+		return ps.abortIDMap(r, err)
 	}
 	return nil
 }
 
-// unmapped ends the child that waits in vain. If it has failed by itself, that
+// abortIDMap ends the child that waits in vain. If it has failed by itself, that
 // is what is told.
-func (ps *Process) unmapped(r *ns.Ranges, err error) error {
-	unix.PidfdSendSignal(ps.pidfd, unix.SIGKILL, nil, 0)
-	sys.Wait(ps.pid)
+func (ps *Process) abortIDMap(r *ns.Ranges, err error) error {
+	err = errors.Join(err, ps.kill())
+	if _, e := waitFor(ps.pid); e != nil {
+		err = errors.Join(err, e)
+	}
 	if st := ps.status; st.Failed != 0 {
 		return failure(st, ps.plan.stepAt(int(ps.table.Calls[st.Failed-1].Step)))
 	}
@@ -222,12 +223,14 @@ func runMapper(args []string) error {
 		return err
 	}
 	unix.Close(pidfd)
-	ws, err := sys.Wait(pid)
+	ws, err := waitFor(pid)
 	switch {
 	case err != nil:
 		return err
 	case status.Failed != 0:
-		return failure(status, steps[table.Calls[status.Failed-1].Step])
+		// Not as a StepError: its words for an exec are about the target.
+		failed := failure(status, steps[table.Calls[status.Failed-1].Step])
+		return fmt.Errorf("%s: %w", failed.Step, failed.Err)
 	case ws != 0:
 		var b [300]byte
 		n, err := unix.Pread(said, b[:], 0)
@@ -244,6 +247,8 @@ func runMapper(args []string) error {
 type stdio struct{ fd int }
 
 func (stdio) String() string { return "catch what the program says" }
+
+func (stdio) Kind() string { return "redirect-stdio" }
 
 // Compile is three dup3(2).
 func (s stdio) Compile(a *step.Asm) {

@@ -36,11 +36,11 @@ func (v *view) sockets(p *policy.Policy, seen map[string]bool) error {
 			return &MissingError{name}
 		case f.Mode != unix.S_IFSOCK && !f.Dir():
 			return &NeedError{What: fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", text.Quote(name)),
-				Hint: "take it out of the policy's files.sockets"}
+				Fix: "take it out of the policy's files.sockets"}
 		case f.Real != name && listed(p, path.Dir(name)):
 			// What it leads to is not for who can write there to choose.
 			return &NeedError{What: fmt.Sprintf("allow connecting to %s: it is a symbolic link in a directory that is shown, to %s", text.Quote(name), text.Quote(f.Real)),
-				Hint: "name what it leads to"}
+				Fix: "name what it leads to"}
 		}
 		v.named = append(v.named, f.Real)
 		if name != "/" && !seen[name] && !listed(p, name) {

@@ -14,7 +14,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // spaces is what becomes of the namespaces: those that are made new and those
@@ -34,7 +34,7 @@ func (s spaces) has(k ns.Set) bool { return s.new&k != 0 || s.joined(k) }
 
 // joined says whether it is one that was there before.
 func (s spaces) joined(k ns.Set) bool {
-	return slices.ContainsFunc(s.joins, func(j ns.Join) bool { return j.Kind == k })
+	return slices.ContainsFunc(s.joins, func(j ns.Join) bool { return j.Namespace == k })
 }
 
 // namespaces decides which are new.
@@ -68,7 +68,7 @@ func namespaces(p *policy.Policy, h *Host) (spaces, error) {
 	case "host":
 		if h.Caps&caps.Admin == 0 {
 			return s, &NeedError{What: "user namespace \"host\" without CAP_SYS_ADMIN",
-				Hint: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
+				Fix: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
 		}
 	default:
 		j, err := h.joinStep(ns.User, n.User)
@@ -85,7 +85,7 @@ func namespaces(p *policy.Policy, h *Host) (spaces, error) {
 		if n.UID == nil || n.GID == nil {
 			// Who has no number there would count as "nobody", by an accident.
 			return s, &NeedError{What: "join user namespace " + text.Quote(n.User) + " without knowing as whom",
-				Hint: "say uid and gid, of that namespace, in the policy's [namespaces]"}
+				Fix: "say uid and gid, of that namespace, in the policy's [namespaces]"}
 		}
 	}
 	if err := s.clocks(n); err != nil {
@@ -109,13 +109,13 @@ func (s *spaces) clocks(n policy.Namespaces) error {
 			return fmt.Errorf("shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", text.Quote(c.say))
 		case s.new&ns.Time == 0:
 			return &NeedError{What: "shift a clock by " + c.say + ": the time namespace is not a new one",
-				Hint: "say time = \"new\" in the policy's [namespaces]"}
+				Fix: "say time = \"new\" in the policy's [namespaces]"}
 		}
 	}
 	if s.new&ns.Time != 0 && s.joined(ns.User) {
 		// Its offsets could be written only while the process can be traced,
 		// and those in the joined namespace could be the ones to do it.
-		return &NeedError{What: "make a new time namespace in a joined user namespace", Hint: "say time = \"host\", or user = \"new\""}
+		return &NeedError{What: "make a new time namespace in a joined user namespace", Fix: "say time = \"host\", or user = \"new\""}
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (s *spaces) ids(n policy.Namespaces) error {
 			return fmt.Errorf("map %s %d: ids go from 0 to %d", id.name, *id.say, int64(maxID))
 		case !s.has(ns.User):
 			return &NeedError{What: fmt.Sprintf("be %s %d: the user namespace is the host's", id.name, *id.say),
-				Hint: "say user = \"new\" in the policy's [namespaces]"}
+				Fix: "say user = \"new\" in the policy's [namespaces]"}
 		default:
 			*id.to = *id.say
 		}
@@ -150,7 +150,7 @@ func (s *spaces) ids(n policy.Namespaces) error {
 	switch {
 	case s.new&ns.UTS == 0:
 		return &NeedError{What: "set the hostname " + text.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
-			Hint: "say uts = \"new\" in the policy's [namespaces]"}
+			Fix: "say uts = \"new\" in the policy's [namespaces]"}
 	case len(n.Hostname) > 64 || strings.IndexByte(n.Hostname, 0) >= 0:
 		return fmt.Errorf("set the hostname %s: it has 64 bytes at most, none of them zero", text.Quote(n.Hostname))
 	}
@@ -172,7 +172,7 @@ func kept(p *policy.Policy, h *Host, s spaces) (caps.Set, error) {
 	case s.askedUser(p):
 		have = 1<<uint(h.LastCap+1) - 1
 	}
-	exec := s.uid == 0 || isTrue(p.Process.Ambient) // otherwise it takes them all
+	exec := s.uid == 0 || policy.IsTrue(p.Process.Ambient) // otherwise it takes them all
 	var keep caps.Set
 	for _, name := range p.Process.Capabilities {
 		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
@@ -184,10 +184,10 @@ func kept(p *policy.Policy, h *Host, s spaces) (caps.Set, error) {
 		case strings.HasPrefix(name, "?"):
 		case have&c != 0:
 			return 0, &NeedError{What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) + " loses it when the program is executed",
-				Hint: "say ambient = true in the policy's [process]"}
+				Fix: "say ambient = true in the policy's [process]"}
 		default:
 			return 0, &NeedError{What: "keep capability " + c.String() + ", which the caller does not have",
-				Hint: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
+				Fix: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
 		}
 	}
 	return keep, nil
@@ -229,7 +229,7 @@ func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step
 	case s.joined(ns.User):
 		list = append(list, process.DropGroups{IfAllowed: true}, process.Become{UID: s.uid, GID: s.gid})
 	case s.new&ns.User == 0:
-	case isTrue(p.Namespaces.Ranges):
+	case policy.IsTrue(p.Namespaces.Ranges):
 		if h.Sub.Err != nil {
 			return nil, h.Sub.Err
 		}
@@ -249,8 +249,8 @@ func (s spaces) idSteps(p *policy.Policy, h *Host, plan *Plan) (list []step.Step
 	default:
 		list = append(list, ns.IDMap{UID: s.uid, GID: s.gid, OutsideUID: h.UID, OutsideGID: h.GID})
 	}
-	if isTrue(p.Namespaces.Ranges) && plan.Ranges == nil {
-		return nil, &NeedError{What: "map ranges of ids: the user namespace is not a new one", Hint: "say user = \"new\" in the policy's [namespaces]"}
+	if policy.IsTrue(p.Namespaces.Ranges) && plan.Ranges == nil {
+		return nil, &NeedError{What: "map ranges of ids: the user namespace is not a new one", Fix: "say user = \"new\" in the policy's [namespaces]"}
 	}
 	if s.new&ns.Time != 0 {
 		list = append(list, ns.Clocks{Monotonic: s.monotonic, Boottime: s.boottime})

@@ -14,8 +14,8 @@ import (
 	"sbx/ns"
 	"sbx/policies"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/process"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -72,6 +72,7 @@ func TestKept(t *testing.T) {
 // what it printed.
 func inside(t *testing.T, edit func(*policy.Policy), script string) string {
 	t.Helper()
+	launches(t)
 	p, err := policies.Find("default")
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,25 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/internal/sys"
-	"sbx/sandbox/child"
-	"sbx/sandbox/process"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
 )
 
 // Process is a started plan.
 type Process struct {
-	plan   *Plan
-	pid    int // of the init, outside
-	pidfd  int
-	notify int // the launcher's end of the socket
-	cookie uint64
-	table  *step.Table
-	status *child.Status
-	keeper *keeper         // nil if there is nothing to undo outside
-	relay  *terminal.Relay // nil unless the target has its terminal
-	hangup bool            // the target was told that the caller's terminal is gone
-	cgroup int             // the sandbox's, or -1
+	plan    *Plan
+	pid     int // of the init, on the host
+	pidfd   int
+	notify  int // the launcher's end of the socket; see step.MsgMapped
+	table   *step.Table
+	status  *child.Status
+	janitor *janitor // nil if there is nothing to undo on the host
+	cgroup  int      // the sandbox's, or -1
+
+	// While it is supervised:
+	caught      int             // the descriptor of signals.Catch
+	relay       *terminal.Relay // nil unless the target has a terminal of its own
+	hungUp      bool            // the target was told that the caller's terminal is gone
+	janitorLost bool            // somebody killed it
 }
 
 // Exit is how a target ended.
@@ -50,7 +51,7 @@ func (e Exit) Code() int {
 // hooks change the tables of one start before they are used. Only the tests'
 // fault sweeps have any.
 type hooks struct {
-	table, keeper func(*step.Table)
+	table, janitor func(*step.Table)
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -68,37 +69,37 @@ func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
 // where a step is to blame, and means that the target has not run.
 func (p *Plan) Start() (*Process, error) { return p.start(hooks{}) }
 
-func (p *Plan) start(h hooks) (*Process, error) {
+func (p *Plan) start(h hooks) (_ *Process, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
 	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
-	var cookie [8]byte
-	if _, err := unix.Getrandom(cookie[:], 0); err != nil {
-		ps.free()
-		return nil, fmt.Errorf("draw a random number: %w", err)
-	}
-	ps.cookie = binary.NativeEndian.Uint64(cookie[:])
+	defer func() {
+		if err == nil {
+			return
+		}
+		if e := ps.janitor.finish(); e != nil {
+			err = errors.Join(err, e)
+		}
+		ps.release()
+	}()
 	if len(p.Undo) > 0 {
 		// Before anything is there that could be left behind.
-		if ps.keeper, err = p.startKeeper(h.keeper); err != nil {
-			ps.free()
+		if ps.janitor, err = p.startJanitor(h.janitor); err != nil {
 			return nil, err
 		}
 	}
 	asm, initAt := p.compile(pair[0], pair[1])
 	if ps.table, err = linkTable(asm, h.table); err != nil {
-		ps.free()
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
 	if ps.status, err = child.NewStatus(); err != nil {
-		ps.free()
 		return nil, fmt.Errorf("lay out the status page: %w", err)
 	}
 	cfg := child.Config{Flags: namespacesStep{p.New}.flags(), Cgroup: -1, Children: -1,
-		Notify: pair[1], Cookie: ps.cookie, InitAt: initAt, Stack: ps.table.Stack}
+		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack}
 	if p.Shared {
 		cfg.Children = pair[0] // see process.Adopt
 	}
@@ -107,23 +108,22 @@ func (p *Plan) start(h hooks) (*Process, error) {
 	}
 	if p.held != nil && p.held.cgroup != nil {
 		if cfg.Cgroup, err = ps.enterCgroup(); err != nil {
-			ps.free()
 			return nil, err
 		}
 		defer unix.Close(cfg.Cgroup)
 	}
 	if ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, cfg); err != nil {
-		err = &StepError{namespacesStep{p.New}, err}
-	} else if len(p.Join) > 0 {
-		err = ps.entered()
+		return nil, &StepError{namespacesStep{p.New}, err}
 	}
-	if err == nil && p.Ranges != nil {
-		err = ps.mapRanges(p.Ranges)
+	if len(p.Join) > 0 {
+		if err = ps.awaitJoin(); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		err = errors.Join(err, ps.keeper.end())
-		ps.free()
-		return nil, err
+	if p.Ranges != nil {
+		if err = ps.mapRanges(p.Ranges); err != nil {
+			return nil, err
+		}
 	}
 	return ps, nil
 }
@@ -164,16 +164,16 @@ func (p *Plan) stepAt(n int) step.Step {
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
-	ws, err := sys.Wait(ps.pid)
+	ws, err := waitFor(ps.pid)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
-	defer ps.free()
+	defer ps.release()
 	exit, err := ps.exit(ws)
 	if err == nil {
 		exit.Notes = ps.limitNotes(exit)
 	}
-	if e := ps.keeper.end(); e != nil {
+	if e := ps.janitor.finish(); e != nil {
 		if err != nil {
 			return Exit{}, errors.Join(err, e)
 		}
@@ -197,38 +197,53 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	case ws.Signaled():
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
-	return Exit{}, errors.New("run the target: the init ended without a word")
+	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
 }
 
 // failure is the failed call in st as the step's error.
 func failure(st *child.Status, s step.Step) *StepError {
 	if st.Errno == 0 {
-		return &StepError{s, &MismatchError{st.Got}}
+		return &StepError{s, &MismatchError{Got: st.Got}}
 	}
 	return &StepError{s, unix.Errno(st.Errno)}
 }
 
-// Signal sends a signal to the target, by way of its init.
-func (ps *Process) Signal(sig unix.Signal) error { return ps.queue(sig, ps.cookie) }
-
-// signalGroup sends one to the target's process group, as a terminal does.
-func (ps *Process) signalGroup(sig unix.Signal) error { return ps.queue(sig, ^ps.cookie) }
-
-func (ps *Process) queue(sig unix.Signal, value uint64) error {
-	// siginfo_t with SI_QUEUE and the cookie by which the init knows us.
-	var info [128]byte
-	binary.NativeEndian.PutUint32(info[0:], uint32(sig))
-	binary.NativeEndian.PutUint32(info[8:], ^uint32(0))
-	binary.NativeEndian.PutUint64(info[24:], value)
-	_, _, errno := unix.Syscall6(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(ps.pidfd), uintptr(sig), uintptr(unsafe.Pointer(&info)), 0, 0, 0)
-	if errno != 0 && errno != unix.ESRCH {
-		return fmt.Errorf("send signal %d to the sandbox: %w", sig, errno)
+// waitFor waits for the end of a child of this process.
+func waitFor(pid int) (ws unix.WaitStatus, err error) {
+	for {
+		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+			return ws, err
+		}
 	}
-	return nil
 }
 
-func (ps *Process) free() {
-	ps.keeper.end()
+// Signal sends a signal to the target, by way of its init.
+func (ps *Process) Signal(sig unix.Signal) error { return ps.forward(sig, step.ToTarget) }
+
+// signalGroup sends one to the target's process group, as a terminal does.
+func (ps *Process) signalGroup(sig unix.Signal) error { return ps.forward(sig, step.ToGroup) }
+
+func (ps *Process) forward(sig unix.Signal, to byte) error {
+	err := unix.Sendto(ps.notify, []byte{step.MsgSignal, byte(sig), to}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	switch err {
+	case nil, unix.EPIPE, unix.ECONNRESET: // the init has ended
+		return nil
+	case unix.EAGAIN: // hundreds are there already, as with a signal that is pending
+		return nil
+	}
+	return fmt.Errorf("send signal %d to the sandbox: %w", sig, err)
+}
+
+// kill ends the init, and so all in its pid namespace.
+func (ps *Process) kill() error {
+	err := unix.PidfdSendSignal(ps.pidfd, unix.SIGKILL, nil, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	return err
+}
+
+func (ps *Process) release() {
 	unix.Close(ps.notify)
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
@@ -252,7 +267,7 @@ func ownMemory(who string) process.Forget {
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	if end := execName(); start < end && end-start < 1<<24 {
 		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
-		if end-start > uintptr(len("sbx-keeper..")) {
+		if end-start > uintptr(len("sbx-janitor..")) {
 			f.Title = start
 		}
 	}

@@ -14,11 +14,20 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // allowAll is BPF's "return SECCOMP_RET_ALLOW".
 var allowAll = []seccomp.Program{{6, 0, 0, 0, 0, 0, 0xff, 0x7f}}
+
+// launches marks a test that starts sandboxes. -short leaves it out, unless
+// SBX_MUST_WORK is set: then it runs, in its short form.
+func launches(t testing.TB) {
+	t.Helper()
+	if testing.Short() && os.Getenv("SBX_MUST_WORK") == "" {
+		t.Skip("it starts sandboxes, and -short does not without SBX_MUST_WORK=1")
+	}
+}
 
 // planFor is the plan of the machine's own for a shipped policy.
 func planFor(t testing.TB, name string, args ...string) *Plan {
@@ -29,6 +38,7 @@ func planFor(t testing.TB, name string, args ...string) *Plan {
 // planWith is the same of a policy that is changed before.
 func planWith(t testing.TB, name string, change func(*policy.Policy), args ...string) *Plan {
 	t.Helper()
+	launches(t)
 	p, err := policies.Find(name)
 	if err != nil {
 		t.Fatal(err)

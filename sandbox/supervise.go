@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,12 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // between. At a terminal the launcher stops when the target does; a terminal
 // of the target's own it relays, and gives the caller's back in every case.
 func (ps *Process) Supervise(caught int) (Exit, error) {
-	exit, err := ps.supervise(caught)
+	ps.caught = caught
+	var exit Exit
+	err := loop(ps.sources())
+	if err == nil {
+		exit, err = ps.finish()
+	}
 	if ps.relay != nil {
 		// Late where something failed: it is back already otherwise.
 		err = errors.Join(err, ps.relay.End())
@@ -23,63 +29,75 @@ func (ps *Process) Supervise(caught int) (Exit, error) {
 	return exit, err
 }
 
-func (ps *Process) supervise(caught int) (Exit, error) {
-	fds := [6]unix.PollFd{{Fd: int32(caught), Events: unix.POLLIN}, {Fd: int32(ps.notify), Events: unix.POLLIN},
-		{Fd: int32(ps.pidfd), Events: unix.POLLIN}, {Fd: -1}, {Fd: -1}, {Fd: -1}}
-	if ps.keeper != nil {
-		fds[3].Fd = int32(ps.keeper.socket)
-	}
+// source is one of the things that the launcher waits for. It waits for all of
+// them in one place, loop, and never anywhere else for one alone.
+type source interface {
+	// fds appends what to poll for, and says for how many milliseconds at
+	// most; see poll(2).
+	fds([]unix.PollFd) (all []unix.PollFd, timeout int)
+	// ready gets the entries that fds appended back after every poll, for
+	// whatever reason it ended, and does what there is to do without waiting.
+	// done says that the sandbox has ended.
+	ready([]unix.PollFd) (done bool, err error)
+}
+
+// sources are all that the launcher waits for, in the order in which they are
+// looked at.
+func (ps *Process) sources() []source {
+	// Signals first: one that came before the end is forwarded before it. The
+	// end before what is lost by it.
+	return []source{signalSource{ps}, exitSource{ps}, &janitorSource{ps: ps}, &controlSource{ps: ps}, relaySource{ps}}
+}
+
+// loop waits for the sources until one of them is done.
+func loop(sources []source) error {
+	var list []unix.PollFd
+	ends := make([]int, len(sources))
 	for {
+		list = list[:0]
 		timeout := -1
-		if ps.relay != nil {
-			timeout = ps.relay.Watch(fds[4:])
-		}
-		if _, err := unix.Poll(fds[:], timeout); err != nil && err != unix.EINTR {
-			return Exit{}, err
-		}
-		if _, err := ps.signals(caught); err != nil {
-			return Exit{}, err
-		}
-		if fds[2].Revents != 0 {
-			return ps.end(caught)
-		}
-		if fds[3].Revents != 0 {
-			// Nobody would undo any more what we leave behind.
-			return ps.loseKeeper()
-		}
-		if fds[1].Revents&unix.POLLIN != 0 {
-			if err := ps.told(caught); err != nil {
-				return Exit{}, err
-			}
-		} else if ps.relay != nil {
-			if hungUp, err := ps.relay.Move(fds[4:]); err != nil || hungUp {
-				if err = errors.Join(err, ps.hungUp()); err != nil {
-					return Exit{}, err
-				}
+		for i, s := range sources {
+			var most int
+			list, most = s.fds(list)
+			ends[i] = len(list)
+			if most >= 0 && (timeout < 0 || most < timeout) {
+				timeout = most
 			}
 		}
-		if fds[1].Revents&unix.POLLHUP != 0 {
-			fds[1].Fd = -1 // the init is ending; the pidfd is about to say so
+		if _, err := unix.Poll(list, timeout); err != nil && err != unix.EINTR {
+			return fmt.Errorf("wait for the sandbox: %w", err)
+		}
+		from := 0
+		for i, s := range sources {
+			done, err := s.ready(list[from:ends[i]])
+			if done || err != nil {
+				return err
+			}
+			from = ends[i]
 		}
 	}
 }
 
-// end is Wait once the sandbox has ended.
-func (ps *Process) end(caught int) (Exit, error) {
-	if ps.plan.Caller == nil {
-		return ps.Wait()
+// finish is Wait once the sandbox has ended.
+func (ps *Process) finish() (Exit, error) {
+	var failed error
+	if ps.plan.Caller != nil {
+		_, failed = ps.readControl() // it was quick
+		if ps.relay != nil {
+			failed = errors.Join(failed, ps.drain())
+		}
 	}
-	var err error
-	if ps.relay == nil {
-		err = ps.told(caught) // it was quick
+	exit, err := ps.Wait()
+	if err != nil {
+		return exit, err
 	}
-	if ps.relay != nil {
-		err = errors.Join(err, ps.leave(caught))
+	// The target has run, and how it ended stays the result.
+	if failed != nil {
+		exit.Notes = append(exit.Notes, failed.Error())
 	}
-	exit, e := ps.Wait()
-	if err != nil && e == nil {
-		// The target has run, and how it ended stays the result.
-		exit.Notes = append(exit.Notes, err.Error())
+	if ps.janitorLost {
+		exit.Notes = append(exit.Notes,
+			"the janitor, which undoes what is made outside, was killed: the sandbox was ended for it")
 	}
-	return exit, e
+	return exit, nil
 }

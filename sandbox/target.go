@@ -9,7 +9,7 @@ import (
 
 	"sbx/internal/text"
 
-	"sbx/sandbox/process"
+	"sbx/sandbox/internal/process"
 )
 
 // Target is what is to run.

@@ -16,15 +16,16 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/process"
-	"sbx/sandbox/standin"
-	"sbx/sandbox/terminal"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/fallbackfilter"
+	"sbx/sandbox/internal/terminal"
 )
 
 // TestFaultsAtTerminal starts this test once more at a terminal, and makes
 // every call fail by which the target gets one of its own.
 func TestFaultsAtTerminal(t *testing.T) {
+	launches(t)
 	if os.Getenv("SBX_AT_TERMINAL") == "" {
 		args := []string{"-test.run=^TestFaultsAtTerminal$", "-test.v"}
 		if testing.Short() {
@@ -98,18 +99,18 @@ func TestTerminalModes(t *testing.T) {
 	p, no := *base, false
 	p.Process.Terminal = "pty"
 	var need *NeedError
-	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, false); !errors.As(err, &need) || need.Hint == "" {
+	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, false); !errors.As(err, &need) || need.Fix == "" {
 		t.Errorf("pty without a view: %v", err)
 	}
 	p.Files.Dev = &no
-	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, true); !errors.As(err, &need) || need.Hint == "" {
+	if err := (&Plan{}).terminal(&p, &Host{Caller: &terminal.Caller{}}, true); !errors.As(err, &need) || need.Fix == "" {
 		t.Errorf("pty without /dev: %v", err)
 	}
 }
 
 // TestGroupFilter: the job's group is out of reach by Landlock or by a filter.
 func TestGroupFilter(t *testing.T) {
-	want := process.Seccomp{Name: standin.GroupSignals.String(), Program: string(standin.GroupSignals.Program(seccomp.Native()))}
+	want := process.Seccomp{Name: fallbackfilter.GroupSignals.String(), Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native()))}
 	for _, c := range []struct {
 		plan   Plan
 		abi    int

@@ -9,9 +9,9 @@ import (
 	"sbx/internal/step"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/landlock"
-	"sbx/sandbox/process"
-	"sbx/sandbox/standin"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/fallbackfilter"
 )
 
 // socketWall is what keeps the target from the Unix sockets of the outside that
@@ -36,7 +36,7 @@ func (h *Host) socketWall(p *policy.Policy, env []string) socketWall {
 	switch {
 	case slices.ContainsFunc(p.Files.Sockets, func(s string) bool { return strings.TrimPrefix(s, "?") == "/" }):
 		return noSocketWall
-	case h.Landlock >= landlock.ABISockets && p.Process.Landlock != "off" && !isTrue(p.Process.Nest):
+	case h.Landlock >= landlock.ABISockets && p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest):
 		return landlockWall
 	case len(p.Files.Sockets) == 0 && notifySocket(env) == "":
 		return filterWall
@@ -81,11 +81,11 @@ func socketFilter(p *policy.Policy, plan *Plan, t Target, h *Host, asked filters
 		}
 		return nil
 	}
-	return []step.Step{standIn(standin.UnixSockets, p)}
+	return []step.Step{standIn(fallbackfilter.UnixSockets, p)}
 }
 
 // standIn loads a filter of ours in the place of what Landlock lacks.
-func standIn(f standin.Filter, p *policy.Policy) step.Step {
+func standIn(f fallbackfilter.Filter, p *policy.Policy) step.Step {
 	return process.Seccomp{Name: f.String(), Program: string(f.Program(seccomp.Native())), Flags: filterFlags(p)}
 }
 

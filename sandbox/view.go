@@ -13,7 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
-	"sbx/sandbox/landlock"
+	"sbx/sandbox/internal/landlock"
 )
 
 // kind is how a path of the inside comes to be.
@@ -80,7 +80,7 @@ func (v *view) link(p *policy.Policy, e entry, seen map[string]bool) error {
 	switch {
 	case !e.optional && (!follow || replaceable):
 		return &NeedError{What: fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s", name, real),
-			Hint: "name what it leads to"}
+			Fix: "name what it leads to"}
 	case !follow:
 		v.notes = append(v.notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
 		return nil
@@ -312,5 +312,5 @@ func (v *view) cwd(dir string) error {
 		return nil
 	}
 	return &NeedError{What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(dir)),
-		Hint: "show it with --read or --write, or start elsewhere with --dir"}
+		Fix: "show it with --read or --write, or start elsewhere with --dir"}
 }

@@ -78,7 +78,7 @@ func checkOne(name string) ([]finding, error) {
 	list, err := l.Lint()
 	var bad *policy.Error
 	if errors.As(err, &bad) {
-		return []finding{{bad.File, bad.Line, bad.Col, "error", bad.Msg, bad.Hint}}, nil
+		return []finding{{bad.File, bad.Line, bad.Col, "error", bad.Msg, bad.Fix}}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sbx/policy/formats"
+	"sbx/sandbox"
 )
 
 // bareText is a policy that is nothing but a filter: a format for filters can
@@ -107,8 +108,8 @@ func TestPolicyImport(t *testing.T) {
 	if _, _, err := try(policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ALLOW"}`); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil || hintFor(err) != `did you mean "SCMP_ACT_ERRNO"?` {
-		t.Errorf("%v, hint %q", err, hintFor(err))
+	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil || sandbox.Hint(err) != `did you mean "SCMP_ACT_ERRNO"?` {
+		t.Errorf("%v, hint %q", err, sandbox.Hint(err))
 	}
 	out, losses, err := try(policyImportCmd{From: "systemd", File: at("x.service")}, "")
 	if !errors.Is(err, errLosses) || !strings.Contains(losses, "x.service:3: User=nobody") || !strings.Contains(out, "default = \"kill-process\"") {

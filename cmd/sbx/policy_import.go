@@ -111,7 +111,7 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 // ociError gives an error its hint.
 func ociError(err error) error {
 	if e, ok := err.(*oci.Error); ok { //nolint:errorlint // the package's own, never wrapped
-		return &policy.Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Hint: e.Hint}
+		return &policy.Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Fix: e.Hint}
 	}
 	return err
 }

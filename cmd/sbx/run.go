@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +17,6 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
-	"sbx/sandbox/signals"
 )
 
 const launchHelp = `Run a program in a sandbox.
@@ -103,14 +101,19 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
-	if err := guardBinary(plan); err != nil {
+	if err := plan.GuardBinary(); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	exit, err = supervise(plan, host)
-	return plan, exit, err
+	if exit, err = plan.Run(host); err != nil {
+		return plan, exit, err
+	}
+	for _, n := range exit.Notes {
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
+	}
+	return plan, exit, nil
 }
 
 // projectDir is the directory as a project, or "" where nobody means it as one
@@ -159,41 +162,6 @@ func (l *launch) checkDescriptors() error {
 		}
 	}
 	return nil
-}
-
-// supervise starts the plan and stays until the sandbox has ended.
-func supervise(plan *sandbox.Plan, host *sandbox.Host) (exit sandbox.Exit, err error) {
-	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
-	// that has to be one that lives as long as the process.
-	runtime.LockOSThread()
-	// All of them, also what we were started to ignore: the target inherits
-	// that, and drops the signal by itself unless it has a handler.
-	caught, err := signals.Catch(sandbox.Forwarded[:]...)
-	if err != nil {
-		return exit, err
-	}
-	ps, err := plan.Start()
-	host.Close()
-	if err != nil {
-		return exit, err
-	}
-	// Nobody reads from a pipe that the target has closed while we hold it,
-	// and our memory is not the target's to read, wherever it runs.
-	unix.Close(0)
-	unix.Close(1)
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return exit, &lateError{fmt.Errorf("make the launcher untraceable: %w", err)}
-	}
-	if exit, err = ps.Supervise(caught); err != nil {
-		if failed := (*sandbox.StepError)(nil); !errors.As(err, &failed) {
-			err = &lateError{err}
-		}
-		return exit, err
-	}
-	for _, n := range exit.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
-	}
-	return exit, nil
 }
 
 // where is the directory that the caller stands in and the caller's home,

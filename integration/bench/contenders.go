@@ -29,7 +29,7 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 	}
 	landlock := 0
 	for _, s := range p.Steps {
-		if strings.HasPrefix(s.Kind, "landlock.") {
+		if strings.HasPrefix(s.Kind, "landlock-") {
 			landlock++
 		}
 	}
@@ -109,13 +109,13 @@ func bubblewrap(p plan, target string, filters int) ([]string, error) {
 				continue
 			}
 			args = append(args, word, src, dest)
-		case s.Kind == "ns.Tmpfs":
+		case s.Kind == "mount-tmpfs":
 			_, rest, _ := strings.Cut(s.Step, " at ")
 			where, _, _ := strings.Cut(rest, ",")
 			if where != "/dev" && where != "/dev/shm" {
 				args = append(args, "--tmpfs", where)
 			}
-		case s.Kind == "ns.Symlink":
+		case s.Kind == "symlink":
 			words := strings.Fields(s.Step)
 			at := words[len(words)-1]
 			if !strings.HasPrefix(at, "/dev/") && !strings.HasPrefix(at, "/proc/") {
@@ -124,7 +124,7 @@ func bubblewrap(p plan, target string, filters int) ([]string, error) {
 					args = append(args, "--symlink", link, at)
 				}
 			}
-		case s.Kind == "ns.Proc":
+		case s.Kind == "mount-proc":
 			args = append(args, "--proc", "/proc")
 		}
 	}

@@ -45,7 +45,7 @@ const (
 		"|SocketActivation.*|Notify|Nginx.*|OuterFilter|NoLandlock)$" +
 		"|^TestScript$/^(role-(build|fetch|web|pure|filter)|exact|dryrun|overrides|where|files-rules)$"
 	// Of the other packages: hundreds of launches, ten thousand files.
-	unitSkip = "^Test(Stress|Cut|LauncherKilled|Keeper.*)$"
+	unitSkip = "^Test(Stress|Cut|LauncherKilled|Janitor.*)$"
 	newer    = "^Test(Guest|PrivilegesCannotGrow|UnixSockets|NamedSockets|NotifyOnly|Buses|Ports|AllOfHost|HostPID|HostMount|JoinedNamespaces" +
 		"|NestedAndWrapped|ProcAndSys|MountFlags|KernelSurface|LimitKills|OwnTerminal|TerminalGroup)$" +
 		"|^TestScript$/^(root|status|identity|hidden|limits|label|files-.*|" + scripts + ")$"

@@ -1,19 +1,8 @@
-// Package sys holds system calls as a launcher needs them: through what
-// interrupts them, and without what package os brings along.
+// Package sys reads the kernel's small files as a launcher needs it: without
+// what package os brings along.
 package sys
 
 import "golang.org/x/sys/unix"
-
-// Wait waits until a child has ended, whatever signals come meanwhile. The
-// errors are wait4(2)'s.
-func Wait(pid int) (unix.WaitStatus, error) {
-	var ws unix.WaitStatus
-	for {
-		if _, err := unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
-			return ws, err
-		}
-	}
-}
 
 // ReadFile reads a file whole. It is for the kernel's small files, of /proc for
 // example: unlike os.ReadFile it starts no poller. The errors are bare errnos.

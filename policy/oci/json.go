@@ -25,7 +25,7 @@ type Error struct {
 	// Col in bytes; Line 0: no single place is meant.
 	File      string
 	Line, Col int
-	// Msg names the offending text. Hint, if not empty, is the mend.
+	// Msg names the offending text. Hint, if not empty, is the fix.
 	Msg, Hint string
 }
 
@@ -69,7 +69,7 @@ func (r *reader) fail(at int, format string, args ...any) *Error {
 	}
 }
 
-// hint adds the mend to an error of fail's.
+// hint adds the fix to an error of fail's.
 func (e *Error) hint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
