@@ -153,7 +153,7 @@ func TestReceiptRefused(t *testing.T) {
 		{[]string{"--report", "1"}, "report to descriptor 1: the target has it too", true},
 		{[]string{"--report", "4", "--keep-fd", "4"}, "report to descriptor 4: the target has it too", true},
 		{[]string{"--report", "99"}, "report to descriptor 99: it is not open", true},
-		{[]string{"--report=-1"}, "report to descriptor -1", true},
+		{[]string{"--report=-1"}, "--report: -1 is no number", true},
 		{[]string{"--report", "3"}, "report to descriptor 3: it is not open for writing", false},
 		{[]string{"--report", "x"}, "--report", true},
 		{[]string{"--report", "4", "--dry-run"}, "--report", true},

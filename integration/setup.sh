@@ -15,7 +15,7 @@ set -eu
 packages="gcc libc6-dev linux-libc-dev make musl-tools libseccomp-dev pkg-config
 ca-certificates curl git
 nginx-light python3-minimal python3 jq sqlite3 tar xz-utils gzip bash coreutils procps
-bubblewrap runc strace systemd libcap2-bin util-linux psmisc
+bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
 qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd mount hostname mawk diffutils media-types"
 mode=${1:-}
 case $mode in
@@ -51,7 +51,7 @@ has() {
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 	missing=""
-	for tool in gcc make musl-gcc pkg-config curl git nginx python3 jq sqlite3 tar xz bwrap runc strace systemd-socket-activate systemd-analyze setcap newuidmap ip; do
+	for tool in gcc make musl-gcc pkg-config curl git nginx python3 jq sqlite3 tar xz bwrap runc strace zsh fish systemd-socket-activate systemd-analyze setcap newuidmap ip; do
 		command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || missing="$missing $tool"
 	done
 	for file in /usr/include/seccomp.h /usr/include/linux/seccomp.h; do
