@@ -45,7 +45,7 @@ func ExampleParse() {
 	var e *policy.Error
 	if errors.As(err, &e) {
 		fmt.Println("error:", e)
-		fmt.Println("hint:", e.Fix)
+		fmt.Println("hint:", e.Hint())
 	}
 	// Output:
 	// error: mine.toml:3:1: unknown key "files.raed"
