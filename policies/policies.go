@@ -43,16 +43,17 @@ const systemDir = "/etc/sbx/policies"
 // on, so that a user's policies change neither the machine's nor the embedded
 // ones; a policy that extends its own name means the next one of that name.
 func Find(name string) (*policy.Policy, error) {
-	f, err := Load(name)
+	f, err := find(name, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	if f.Source == Embedded {
-		if p := resolved(f.Base); p != nil {
-			return p, nil
-		}
+	if f != nil {
+		return f.Resolve()
 	}
-	return f.Resolve()
+	if p := resolved(name); p != nil {
+		return p, nil
+	}
+	return nil, hintAtFile(unknown(name), name, ".", "--policy %s")
 }
 
 // Loaded is one policy file as it was read.
@@ -146,9 +147,22 @@ func (l *Loaded) extended(name string) (*Loaded, error) {
 	return next, err
 }
 
-// load finds name, leaving out the first so many places. A path that is not
-// absolute is relative to dir.
+// load is find, and then the embedded policies.
 func load(name, dir string, leaveOut int) (*Loaded, error) {
+	if l, err := find(name, dir, leaveOut); l != nil || err != nil {
+		return l, err
+	}
+	data, err := files.ReadFile(name + ".toml")
+	if err != nil {
+		return nil, unknown(name)
+	}
+	return &Loaded{Base: name, Source: Embedded, Path: name, Data: data}, nil
+}
+
+// find reads the file of that name, leaving out the first so many places. A
+// path that is not absolute is relative to dir. It gives nil where there is
+// none, so that the name can only be an embedded policy's.
+func find(name, dir string, leaveOut int) (*Loaded, error) {
 	if strings.Contains(name, "/") {
 		if dir != "" && !path.IsAbs(name) {
 			name = filepath.Join(dir, name)
@@ -178,11 +192,7 @@ func load(name, dir string, leaveOut int) (*Loaded, error) {
 		}
 		return &Loaded{Base: name, Source: place.source, Path: file, Data: data}, nil
 	}
-	data, err := files.ReadFile(name + ".toml")
-	if err != nil {
-		return nil, unknown(name)
-	}
-	return &Loaded{Base: name, Source: Embedded, Path: name, Data: data}, nil
+	return nil, nil
 }
 
 type place struct {

@@ -61,7 +61,7 @@ func readOpened(name string, fd int, err error) ([]byte, error) {
 		return nil, &os.PathError{Op: "open policy", Path: name, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), name)
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close() // read-only
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &os.PathError{Op: "stat policy", Path: name, Err: err}
@@ -153,7 +153,7 @@ func (w *walker) close() { w.move(-1, "") }
 
 func (w *walker) move(fd int, at string) {
 	if w.fd >= 0 {
-		unix.Close(w.fd) //nolint:errcheck // opened with O_PATH: nothing to lose
+		unix.Close(w.fd) // opened with O_PATH: nothing to lose
 	}
 	w.fd, w.at = fd, at
 }
@@ -180,21 +180,21 @@ func (w *walker) step() (followed bool, err error) {
 	}
 	at := path.Join(w.at, name)
 	if err := w.judge(fd, at); err != nil {
-		unix.Close(fd) //nolint:errcheck // opened with O_PATH
+		unix.Close(fd) // opened with O_PATH
 		return false, err
 	}
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", buf)
 	if err != nil { // ENOENT: not a link
 		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
-			unix.Close(fd) //nolint:errcheck // opened with O_PATH
+			unix.Close(fd) // opened with O_PATH
 			return false, err
 		}
 		w.move(fd, at)
 		w.todo = w.todo[1:]
 		return false, nil
 	}
-	unix.Close(fd) //nolint:errcheck // opened with O_PATH
+	unix.Close(fd) // opened with O_PATH
 	target := string(buf[:n])
 	if path.IsAbs(target) {
 		if err := w.root(); err != nil {

@@ -118,7 +118,7 @@ func cut(t *testing.T, data []byte) {
 
 // TestCutOf shows that the check above sees what it is to see.
 func TestCutOf(t *testing.T) {
-	whole := head + walls + "[seccomp]\nallow = ['read', 'write']\n[[seccomp.rule]]\nsyscalls = ['socket']\naction = 'allow'\nwhen = ['arg0 == 1']\n"
+	whole := head + everything + "[seccomp]\nallow = ['read', 'write']\n[[seccomp.rule]]\nsyscalls = ['socket']\naction = 'allow'\nwhen = ['arg0 == 1']\n"
 	parse := func(text string) *Policy {
 		t.Helper()
 		p, err := Parse("p", []byte(text))

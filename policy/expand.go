@@ -160,7 +160,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 		}
 	}
 	q.Process.Env = env
-	if err := settlePaths(&q); err != nil {
+	if err := resolveConflicts(&q); err != nil {
 		return nil, err
 	}
 	return &q, nil

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// walls says everything that the tables of the walls can.
-const walls = `[namespaces]
+// everything says all that the tables of files, namespaces, process and limits can.
+const everything = `[namespaces]
 user = "new"
 net = "host"
 time = "new"
@@ -62,7 +62,7 @@ tmp = "64M"
 `
 
 func TestLanguage(t *testing.T) {
-	p, err := Parse("p", []byte(head+walls+tail))
+	p, err := Parse("p", []byte(head+everything+tail))
 	if err != nil {
 		t.Fatal(err)
 	}

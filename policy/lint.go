@@ -36,7 +36,7 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) (found []Finding, untr
 	l := &linter{whole: whole}
 	l.redundant(file, parents)
 	l.shadowed()
-	l.walls()
+	l.settings()
 	l.hidesNothing()
 	l.writable()
 	l.sockets()
@@ -208,13 +208,13 @@ func (l *linter) hidesNothing() {
 	}
 }
 
-// writable finds directories whose contents run or are obeyed outside.
+// writable finds directories whose contents run or are obeyed on the host.
 func (l *linter) writable() {
 	for _, e := range l.whole.Files.Write {
 		p := withoutMark(e)
 		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin ${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
 			if Within(d, p) || Within(p, d) {
-				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs outside", e, d)
+				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs on the host", e, d)
 				break
 			}
 		}
@@ -241,7 +241,8 @@ func (l *linter) writable() {
 		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
 	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
-		l.add("no-view", "", "", "namespaces.mount is %q: there is no view, and Landlock alone keeps files from being read and written", m)
+		l.add("host-mount", "", "",
+			"namespaces.mount is %q: the host's files are there, and Landlock alone keeps them from being read and written", m)
 	}
 }
 
@@ -305,7 +306,7 @@ func (l *linter) process() {
 		}
 	}
 	if p.Landlock == "off" && !slices.Contains(l.whole.Files.Write, "/") && !slices.Contains(l.whole.Files.Write, "?/") {
-		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts are the only wall around files")
+		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts alone protect the files")
 	}
 }
 

@@ -83,7 +83,7 @@ func (l *linter) lift(calls *seccomp.Policy, why seccomp.Reason, r seccomp.Rule)
 	case why.Rule > 0:
 		for _, s := range r.Syscalls {
 			if slices.Contains(calls.Rules[why.Rule-1].Syscalls, s) {
-				return fmt.Sprintf("the stricter of two rules counts; another [[seccomp.rule]] with syscalls = [%s] takes it out of an inherited one", quote("!"+s))
+				return fmt.Sprintf("the stricter of two rules counts; another [[seccomp.rule]] with [%s] takes it out of an inherited one", quote("!"+s))
 			}
 		}
 	}

@@ -38,7 +38,7 @@ func TestIdleRules(t *testing.T) {
 	}
 	for _, c := range []struct{ text, want string }{
 		{rule("'openat2'", "", "allow"), `p:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by rule 1 (a:5) (no-effect)
-  the stricter of two rules counts; another [[seccomp.rule]] with syscalls = ["!openat2"] takes it out of an inherited one`},
+  the stricter of two rules counts; another [[seccomp.rule]] with ["!openat2"] takes it out of an inherited one`},
 		{rule("'openat2'", "", "allow") + "[[seccomp.rule]]\nsyscalls = ['!openat2']\n", ""},
 		{"process.nest = true\n" + rule("'openat2'", "", "allow"), ""}, // nesting takes the call
 		{rule("'clock_settime'", "", "log"), `p:3:3: this rule has no effect: the answer to clock_settime is errno:EPERM by deny @clock (a:4) (no-effect)
@@ -48,9 +48,9 @@ func TestIdleRules(t *testing.T) {
 		{rule("'setns'", "arg1 == CLONE_NEWNET", "notify"), `p:3:3: this rule has no effect: the answer to setns is errno:EPERM by built in: no namespaces inside (no-effect)
   seccomp.allow lifts what is built in, if it has @nest`},
 		{rule("'socket'", "arg0 == AF_NETLINK", "allow"), `p:3:3: this rule has no effect: the answer to socket is errno:EPERM by rule 2 (a:8) (no-effect)
-  the stricter of two rules counts; another [[seccomp.rule]] with syscalls = ["!socket"] takes it out of an inherited one`},
+  the stricter of two rules counts; another [[seccomp.rule]] with ["!socket"] takes it out of an inherited one`},
 		{rule("'openat2', 'setns'", "", "allow"), `p:3:3: this rule has no effect: the answer to openat2 for one is errno:ENOSYS by rule 1 (a:5) (no-effect)
-  the stricter of two rules counts; another [[seccomp.rule]] with syscalls = ["!openat2"] takes it out of an inherited one`},
+  the stricter of two rules counts; another [[seccomp.rule]] with ["!openat2"] takes it out of an inherited one`},
 		{rule("'openat2', 'mount'", "", "allow"), ""},
 		{rule("'socket'", "arg0 in {AF_NETLINK, AF_INET}", "allow"), ""},
 		{rule("'openat2'", "", "errno:EPERM"), ""}, // who refuses, refuses

@@ -29,7 +29,7 @@ func Resolve(p *Policy, find Finder) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := finish(sum); err != nil {
+	if err := normalize(sum); err != nil {
 		return nil, err
 	}
 	return sum, nil

@@ -17,7 +17,7 @@ var errFindings = errors.New("the check found something")
 
 // policyCheckCmd is "sbx policy check".
 type policyCheckCmd struct {
-	Policies []string `arg:"" help:"Names, or paths with a slash."`
+	Policies []string `arg:"" complete:"policy" help:"Names, or paths with a slash."`
 	JSON     bool     `help:"Print JSON."`
 }
 

@@ -216,7 +216,7 @@ DIR/hopes.toml:7:9: expect.deny says "syscall write", but that works: allow by a
 hopes: 2 lines of [expect] can only be tried by a run
 `},
 		{"idle", `DIR/idle.toml:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by rule 1 (DIR/strict.toml:2) (no-effect)
-	the stricter of two rules counts; another [[seccomp.rule]] with syscalls = ["!openat2"] takes it out of an inherited one
+	the stricter of two rules counts; another [[seccomp.rule]] with ["!openat2"] takes it out of an inherited one
 `},
 		{"child", `DIR/child.toml:9:18: files.read has "/usr" already, from parent (inherited)
 DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect only to what files.sockets names (socket)

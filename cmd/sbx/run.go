@@ -19,30 +19,6 @@ import (
 	"sbx/sandbox"
 )
 
-const launchHelp = `Run a program in a sandbox.
-
-  sbx [flags] -- PROGRAM [ARGUMENT ...]
-
-What the policy does not name is not there. The program keeps its exit status; 128+n when signal n killed it,
-127 not found, 126 not executable, 125 could not sandbox (nothing ran).
-"sbx policy list" shows the policies, "sbx policy --help" and "sbx seccomp --help" what else can be asked.`
-
-// launch is the grammar of a launch.
-type launch struct {
-	Policy  string   `short:"p" default:"default" placeholder:"NAME" help:"The policy: a name, or a file's path with a slash in it."`
-	Read    []string `short:"r" sep:"none" placeholder:"PATH" help:"Also show PATH, read-only."`
-	Write   []string `short:"w" sep:"none" placeholder:"PATH" help:"Also show PATH, writable."`
-	Hide    []string `sep:"none" placeholder:"PATH" help:"Cover PATH, or what matches the pattern."`
-	Env     []string `short:"e" sep:"none" placeholder:"NAME[=VALUE]" help:"Also hand over the variable, or set it."`
-	Net     string   `enum:",host,none" default:"" placeholder:"host|none" help:"Use the host's network, or none."`
-	KeepFD  []int    `name:"keep-fd" placeholder:"N" help:"Also hand over descriptor N."`
-	Dir     string   `short:"C" placeholder:"PATH" help:"Start in PATH."`
-	DryRun  bool     `short:"n" help:"Print the plan and run nothing."`
-	JSON    bool     `name:"json" help:"Print the plan as JSON; with --dry-run."`
-	Report  *int     `placeholder:"N" help:"When all has ended, write what held and how it ended to descriptor N, as JSON."`
-	Version bool     `help:"Print the version."`
-}
-
 // run launches the target and returns its exit status. An error means that
 // nothing has run.
 func (l *launch) run(target []string) (int, error) {
@@ -101,13 +77,13 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
-	if err := plan.GuardBinary(); err != nil {
+	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	if exit, err = plan.Run(host); err != nil {
+	if exit, err = sandbox.Run(plan, host); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range exit.Notes {
@@ -215,20 +191,14 @@ func passwdHome(uid int) string {
 
 // override adds what the flags say to the policy.
 func (l *launch) override(p *policy.Policy, cwd, home string) error {
-	for _, f := range [...]struct {
-		flag string
-		from []string
-		to   *[]string
-	}{{"--read", l.Read, &p.Files.Read}, {"--write", l.Write, &p.Files.Write}} {
-		for _, s := range f.from {
-			if s == "" {
-				return &usageError{f.flag + ": the path is empty", f.flag + " PATH"}
-			}
-			*f.to = append(*f.to, shownPath(s, cwd, home))
-		}
+	for _, s := range l.Read {
+		p.Files.Read = append(p.Files.Read, shownPath(s, cwd, home))
+	}
+	for _, s := range l.Write {
+		p.Files.Write = append(p.Files.Write, shownPath(s, cwd, home))
 	}
 	for _, s := range l.Hide {
-		if s == "" || s[0] == '!' {
+		if strings.HasPrefix(s, "!") {
 			return &usageError{"--hide: " + strconv.Quote(s) + " is neither path nor pattern", "--hide PATH"}
 		}
 		// A pattern has no slash, or "**/" before it; all else is a path.
@@ -241,7 +211,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 		p.Files.Hide = append(p.Files.Hide, s)
 	}
 	for _, s := range l.Env {
-		if s == "" || s[0] == '=' {
+		if strings.HasPrefix(s, "=") {
 			return &usageError{"--env: " + strconv.Quote(s) + " names no variable", "--env NAME or --env NAME=VALUE"}
 		}
 		p.Process.Env = append(p.Process.Env, s)
@@ -262,7 +232,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 // start is the directory to start in: the caller's own where the policy
 // shows it, else the private home, else the root.
 func (l *launch) start(p *policy.Policy, cwd, home string) string {
-	if l.Dir != "" || sandbox.Shows(p, cwd) {
+	if l.Dir != "" || p.Files.Shows(cwd) {
 		return cwd
 	}
 	dir := "/"
