@@ -125,7 +125,7 @@ func settings(t testing.TB) map[string]string {
 // a moment after the last process in them.
 func (before host) compare(t testing.TB, after host) {
 	t.Helper()
-	for range 100 {
+	for range 100 * patience {
 		if before.differs(after) == nil {
 			return
 		}

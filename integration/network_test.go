@@ -5,9 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,26 +14,23 @@ import (
 // by path and by abstract name. It counts who comes.
 type bait struct {
 	addr, path, abstract string
-	tcp, udp, unix       atomic.Int64
+	tcp, udp, unix       counter
 }
 
 func layBait(t *testing.T, name ...string) *bait {
 	t.Helper()
 	b := &bait{path: filepath.Join(t.TempDir(), "bait"),
 		abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
-	b.addr = countStreams(t, "tcp", "127.0.0.1:0", &b.tcp)
+	b.addr = b.tcp.streams(t, "tcp", "127.0.0.1:0")
 	for _, name := range []string{b.path, "@" + b.abstract} {
-		countStreams(t, "unix", name, &b.unix)
+		b.unix.streams(t, "unix", name)
 	}
-	countDatagrams(t, "udp", b.addr, &b.udp)
+	b.udp.datagrams(t, "udp", b.addr)
 	return b
 }
 
-// came is who came until now; a datagram may take a moment.
-func (b *bait) came() (tcp, udp, unix int64) {
-	time.Sleep(100 * time.Millisecond)
-	return b.tcp.Load(), b.udp.Load(), b.unix.Load()
-}
+// came is who came until now.
+func (b *bait) came() (tcp, udp, unix int64) { return b.tcp.count(), b.udp.count(), b.unix.count() }
 
 // TestNetworkOff: with live listeners on the host, nothing gets there from a
 // policy without network: TCP, MPTCP, TCP Fast Open, UDP, Unix sockets by

@@ -151,7 +151,9 @@ func TestTerminalCtrlC(t *testing.T) {
 	// One that leaves it alone dies of it.
 	term = atTerminal(t, binary("sbx"), "--", "sh", "-c", "echo ready; exec sleep 60")
 	term.shows("ready", 1)
-	time.Sleep(100 * time.Millisecond) // until sleep is there
+	eventually(t, "sleep to be there", func() bool {
+		return slices.ContainsFunc(descendants(t, term.cmd.Process.Pid), func(p process) bool { return p.name == "sleep" })
+	})
 	term.types("\x03")
 	term.ends(130)
 }

@@ -5,9 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // unixBait is what a host offers by Unix sockets: a stream and a datagram
@@ -15,7 +13,7 @@ import (
 // counts what comes.
 type unixBait struct {
 	dir, stream, dgram, abstract string
-	came                         atomic.Int64
+	counter
 }
 
 func layUnixBait(t *testing.T, name string) *unixBait {
@@ -29,21 +27,9 @@ func layUnixBait(t *testing.T, name string) *unixBait {
 // listen makes the sockets.
 func (b *unixBait) listen(t *testing.T, stream string, dgrams ...string) {
 	t.Helper()
-	countStreams(t, "unix", stream, &b.came)
+	b.streams(t, "unix", stream)
 	for _, name := range dgrams {
-		countDatagrams(t, "unixgram", name, &b.came)
-	}
-}
-
-// settled is how many came, once no more do.
-func (b *unixBait) settled() int64 {
-	for n := b.came.Load(); ; {
-		time.Sleep(100 * time.Millisecond)
-		now := b.came.Load()
-		if now == n {
-			return n
-		}
-		n = now
+		b.datagrams(t, "unixgram", name)
 	}
 }
 
@@ -63,7 +49,7 @@ func (b *unixBait) closed(t *testing.T, r result, before int64) {
 	if tried < 20 {
 		t.Errorf("only %d ways were tried\n%v", tried, r)
 	}
-	if now := b.settled(); now != before {
+	if now := b.count(); now != before {
 		t.Errorf("%d came\n%v", now-before, r)
 	}
 }
@@ -78,7 +64,7 @@ func TestUnixSockets(t *testing.T) {
 	r.want(t, 0, "stream open and connect: ok", "dgram send: ok", "dgram connect: ok", "dgram from a pair of dgram: ok",
 		"abstract from a pair of raw: ok",
 		"dgram by connecting a pair of dgram: ok", "own: ok")
-	before := b.settled()
+	before := b.count()
 	if before < 7 {
 		t.Fatalf("the bait is not taken: %d", before)
 	}

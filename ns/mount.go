@@ -353,8 +353,6 @@ func onto(a *step.Asm, tree, to step.Slot) {
 
 // resolve opens a path of the inside from the new root, following no link.
 func resolve(a *step.Asm, to step.Slot, path string) *step.Call {
-	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
-	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS)
-	return a.Sys(unix.SYS_OPENAT2, step.SlotRoot.Arg(), a.Str(rel(path)), a.Bytes(how), step.Int(len(how))).To(to)
+	return a.Openat2(step.SlotRoot.Arg(), rel(path), unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
+		unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS).To(to)
 }

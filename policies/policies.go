@@ -53,7 +53,7 @@ func Find(name string) (*policy.Policy, error) {
 	if p := resolved(name); p != nil {
 		return p, nil
 	}
-	return nil, unknown(name)
+	return nil, hintAtFile(unknown(name), name, ".", "--policy %s")
 }
 
 // Loaded is one policy file as it was read.

@@ -1,13 +1,12 @@
 package cgroup
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path"
 	"strconv"
 	"strings"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
@@ -70,11 +69,11 @@ func Unified() bool {
 
 // ownPath is this process's cgroup in the hierarchy of version 2.
 func ownPath() (own, why string) {
-	b, err := os.ReadFile("/proc/self/cgroup")
+	cgroups, err := sys.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return "", err.Error()
+		return "", "read /proc/self/cgroup: " + err.Error()
 	}
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(cgroups) {
 		if own, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
 			if !strings.HasPrefix(own, "/") || strings.HasPrefix(own, "/..") || strings.HasSuffix(own, " (deleted)") {
 				return "", "this process's cgroup " + text.Quote(own) + " cannot be seen from here"
@@ -191,18 +190,9 @@ func (l *passed) pass(fd int, path string) (why string) {
 
 // read is a file of a cgroup, or nothing when it is not there.
 func read(dir int, name string) string {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	s, err := sys.ReadFileAt(dir, name, unix.O_NOFOLLOW)
 	if err != nil {
 		return ""
 	}
-	defer unix.Close(fd)
-	var all bytes.Buffer
-	b := make([]byte, 4096)
-	for {
-		n, err := unix.Read(fd, b)
-		if n <= 0 || err != nil {
-			return all.String()
-		}
-		all.Write(b[:n])
-	}
+	return s
 }

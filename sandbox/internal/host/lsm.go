@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/policy"
 )
 
@@ -15,7 +16,7 @@ func (h *Facts) probeModules(p *policy.Policy) error {
 	if p.Process.AppArmor != "" {
 		// The directory is there if the kernel was built with AppArmor (5.1
 		// and later have it), and can be read if AppArmor is on.
-		s, err := readFile("/proc/self/attr/apparmor/current")
+		s, err := sys.ReadFile("/proc/self/attr/apparmor/current")
 		if err != nil && err != unix.ENOENT && err != unix.EINVAL {
 			return fmt.Errorf("ask for AppArmor: %w", err)
 		}
@@ -24,7 +25,7 @@ func (h *Facts) probeModules(p *policy.Policy) error {
 		}
 	}
 	if p.Process.SELinux != "" {
-		s, err := readFile("/proc/filesystems")
+		s, err := sys.ReadFile("/proc/filesystems")
 		if err != nil {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
@@ -32,12 +33,12 @@ func (h *Facts) probeModules(p *policy.Policy) error {
 		if !slices.Contains(strings.Fields(s), "selinuxfs") {
 			return nil
 		}
-		if s, err = readFile("/proc/self/attr/current"); err != nil {
+		if s, err = sys.ReadFile("/proc/self/attr/current"); err != nil {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
 		h.LSM.SELinux = strings.TrimRight(s, "\n\x00")
 		// Where it is not mounted, only the kernel knows.
-		s, err = readFile("/sys/fs/selinux/enforce")
+		s, err = sys.ReadFile("/sys/fs/selinux/enforce")
 		h.LSM.Permissive = err == nil && strings.TrimSpace(s) == "0"
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 	"sbx/policy"
 )
@@ -49,26 +50,13 @@ func (h *Facts) probeOverlays(tree *policy.Tree) error {
 
 // mountPoints are those of /proc/self/mountinfo; see proc(5).
 func mountPoints() ([]string, error) {
-	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	content, err := sys.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
-	var content []byte
-	buf := make([]byte, 1<<16)
-	for {
-		n, err := unix.Read(fd, buf)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			break
-		}
-		content = append(content, buf[:n]...)
-	}
 	var list []string
 	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(content) {
 		if f := strings.Fields(line); len(f) > 4 {
 			list = append(list, plain.Replace(f[4]))
 		}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/sys"
 	"sbx/policy"
 	"sbx/sandbox/internal/landlock"
 	"sbx/sandbox/internal/startstate"
@@ -50,7 +51,7 @@ func (h *Facts) probeCaps(p *policy.Policy, _ *policy.Tree, _ Target) (err error
 	if h.Caps.Effective&caps.Admin != 0 {
 		// Not readable means that there is no such file before Linux 3.19,
 		// or no /proc, which others report.
-		b, err := readFile("/proc/self/setgroups")
+		b, err := sys.ReadFile("/proc/self/setgroups")
 		h.GroupsFixed = err == nil && strings.HasPrefix(b, "deny")
 	}
 	return nil
@@ -121,17 +122,4 @@ func (h *Facts) probeProcesses(p *policy.Policy, _ *policy.Tree, _ Target) error
 		h.SubIDs = h.probeSubIDs()
 	}
 	return nil
-}
-
-// readFile reads a file of /proc of up to a few kilobytes, without what os.Open
-// brings along.
-func readFile(name string) (string, error) {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	var b [8192]byte
-	n, err := unix.Read(fd, b[:])
-	return string(b[:max(n, 0)]), err
 }

@@ -183,15 +183,23 @@ func (r Rule) Compile(a *step.Asm) {
 		allow &= fileOnly
 	}
 	fd := a.Temp()
-	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
-	p := a.Bytes(append(attr, 0, 0, 0, 0))
-	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
-	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
-	a.Sys(unix.SYS_OPENAT2, step.Fd(unix.AT_FDCWD), a.Str(r.Path), a.Bytes(how), step.Int(len(how))).To(fd)
-	a.Store(p.At(8), fd.Arg())
-	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), p, step.Int(0))
+	open(a, r.Path).To(fd)
+	addRule(a, allow, fd.Arg())
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
+}
+
+// open appends the opening of a path, following no link.
+func open(a *step.Asm, path string) *step.Call {
+	return a.Openat2(step.Fd(unix.AT_FDCWD), path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
+		unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
+}
+
+// addRule appends a landlock_add_rule(2): beneath what fd is open to, allow.
+func addRule(a *step.Asm, allow Access, fd step.Arg) *step.Call {
+	// struct landlock_path_beneath_attr: the rights, then the descriptor in 32 bits.
+	attr := a.Bytes(append(binary.NativeEndian.AppendUint64(nil, uint64(allow)), 0, 0, 0, 0))
+	a.Store(attr.At(8), fd)
+	return a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), attr, step.Int(0))
 }
 
 // StdioRule grants on the file behind a standard stream what the stream itself
@@ -220,9 +228,7 @@ func (r StdioRule) Compile(a *step.Asm) {
 	if allow &= handled(r.ABI); allow == 0 {
 		return
 	}
-	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
-	attr = binary.NativeEndian.AppendUint32(attr, uint32(r.FD))
-	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), a.Bytes(attr), step.Int(0))
+	addRule(a, allow, step.Fd(r.FD))
 }
 
 // ABI is the kernel's Landlock version, 0 where it has none or has it switched

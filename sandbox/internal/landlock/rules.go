@@ -1,12 +1,10 @@
 package landlock
 
 import (
-	"encoding/binary"
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // The rules of a sandbox that has no view of its own, where Landlock is the
@@ -35,9 +33,7 @@ func (r OpenRule) Compile(a *step.Asm) {
 	if r.File {
 		allow &= fileOnly
 	}
-	attr := binary.NativeEndian.AppendUint64(nil, uint64(allow))
-	attr = binary.NativeEndian.AppendUint32(attr, uint32(r.FD))
-	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), a.Bytes(attr), step.Int(0))
+	addRule(a, allow, step.Fd(r.FD))
 }
 
 // ThereRule is Rule for a path of a mount namespace that has been joined, of
@@ -74,20 +70,14 @@ func (r ThereRule) Hint(err error) string {
 // Compile opens the path and adds the rule: for a directory, or where the
 // kernel does not take that, for a file. No link is followed.
 func (r ThereRule) Compile(a *step.Asm) {
-	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
-	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
 	fd := a.Temp()
-	c := a.Sys(unix.SYS_OPENAT2, step.Fd(unix.AT_FDCWD), a.Str(r.Path), a.Bytes(how), step.Int(len(how))).To(fd)
+	c := open(a, r.Path).To(fd)
 	if r.Optional {
 		c.Or(unix.ENOENT).Or(unix.ENOTDIR).Or(unix.ELOOP)
 	}
 	allow := r.Allow & handled(r.ABI)
 	for i, rights := range [...]Access{allow & fileOnly, allow} {
-		attr := binary.NativeEndian.AppendUint64(nil, uint64(rights))
-		p := a.Bytes(append(attr, 0, 0, 0, 0))
-		a.Store(p.At(8), fd.Arg())
-		c := a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), p, step.Int(0))
+		c := addRule(a, rights, fd.Arg())
 		if i == 1 {
 			c.Or(unix.EINVAL) // rights that only directories have; a file has the rest by now
 		}

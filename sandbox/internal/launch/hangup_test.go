@@ -3,7 +3,6 @@ package launch
 import (
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,9 +20,8 @@ func TestHangUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(null)
-	for atomic.LoadUint32(&ps.status.Forked) == 0 { // until then a step looks
-		time.Sleep(time.Millisecond)
-	}
+	// Before that a step looks.
+	until(t, "the target forked", func() bool { return atomic.LoadUint32(&ps.status.Forked) != 0 })
 	if err := unix.Dup3(null, ps.notify, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}

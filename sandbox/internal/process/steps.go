@@ -221,11 +221,9 @@ func (Chdir) Hint(err error) string {
 
 // Compile opens the directory and changes to what was opened.
 func (c Chdir) Compile(a *step.Asm) {
-	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
-	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS)
 	fd := a.Temp()
-	a.Sys(unix.SYS_OPENAT2, step.Fd(unix.AT_FDCWD), a.Str(c.Dir), a.Bytes(how), step.Int(len(how))).To(fd)
+	a.Openat2(step.Fd(unix.AT_FDCWD), c.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC,
+		unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS).To(fd)
 	a.Sys(unix.SYS_FCHDIR, fd.Arg())
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
 }

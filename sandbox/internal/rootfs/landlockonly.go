@@ -173,4 +173,3 @@ func ABIName(abi int) string {
 	}
 	return strconv.Itoa(abi)
 }
-
