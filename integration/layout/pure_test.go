@@ -17,7 +17,8 @@ var pure = []string{"sbx/sandbox/internal/rootfs", "sbx/sandbox/internal/plan"}
 // impure are packages that a pure one has no use for.
 var impure = []string{
 	"os", "io/fs", "io/ioutil", "syscall", "path/filepath", "net", "math/rand", "math/rand/v2", "crypto/rand",
-	"sbx/internal/sys", "sbx/sandbox/internal/startstate",
+	"sbx/internal/sys",
+	"sbx/sandbox/internal/startstate",
 }
 
 // reads are functions of packages that pure ones import, for what is pure in
