@@ -32,6 +32,8 @@ type held struct {
 	// What the policy says, for what is told in the end; empty where there is
 	// no such limit.
 	memory, processes, time, cpuTime, fileSize string
+	// limit is that on time, or 0.
+	limit time.Duration
 	// cpuKill is the processor time at which the kernel kills.
 	cpuKill time.Duration
 }
@@ -70,7 +72,7 @@ func limits(p *policy.Policy, t Target, h *Host, s spaces, keep caps.Set) (*held
 		if err != nil {
 			return nil, err
 		}
-		l.end, l.time = append(l.end, process.EndAfter{Time: d}), a.value
+		l.end, l.time, l.limit = append(l.end, process.EndAfter{Time: d}), a.value, d
 	}
 	if err := l.rlimits(p, h, s, keep); err != nil {
 		return nil, err
