@@ -36,6 +36,15 @@ func (r Ranges) String() string {
 	return fmt.Sprintf("let newuidmap map users %s and newgidmap groups %s", list(r.UIDs), list(r.GIDs))
 }
 
+func (Ranges) Kind() string { return "map-id-ranges" }
+
+func (Ranges) Hint(err error) string {
+	if step.Mismatched(err) {
+		return ""
+	}
+	return "newuidmap and newgidmap must be set-user-ID root, /etc/subuid and /etc/subgid must give the ranges, and no_new_privs must be off"
+}
+
 // Compile waits for the launcher's step.MsgMapped, whose end of the socket this
 // process no longer has, and then reads both maps below step.SlotProc: what
 // counts is what the kernel says.

@@ -34,7 +34,7 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) []Finding {
 	l := &linter{whole: whole}
 	l.redundant(file, parents)
 	l.shadowed()
-	l.walls()
+	l.settings()
 	l.hidesNothing()
 	l.writable()
 	l.sockets()
@@ -198,13 +198,13 @@ func (l *linter) hidesNothing() {
 	}
 }
 
-// writable finds directories whose contents run or are obeyed outside.
+// writable finds directories whose contents run or are obeyed on the host.
 func (l *linter) writable() {
 	for _, e := range l.whole.Files.Write {
 		p := withoutMark(e)
 		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin ${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
 			if Within(d, p) || Within(p, d) {
-				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs outside", e, d)
+				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs on the host", e, d)
 				break
 			}
 		}
@@ -227,11 +227,12 @@ func (l *linter) writable() {
 			}
 		}
 	}
-	if l.whole.Namespaces.PID == "host" && (l.whole.Files.Proc == nil || *l.whole.Files.Proc) {
+	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
 		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
 	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
-		l.add("no-view", "", "", "namespaces.mount is %q: there is no view, and Landlock alone keeps files from being read and written", m)
+		l.add("host-mount", "", "",
+			"namespaces.mount is %q: the host's files are there, and Landlock alone keeps them from being read and written", m)
 	}
 }
 
@@ -273,7 +274,7 @@ func (l *linter) process() {
 			l.add("capability", "process.capabilities", e, "%q is near to all of root's power", e)
 		}
 	}
-	if p.Nest != nil && *p.Nest {
+	if IsTrue(p.Nest) {
 		l.add("nest", "", "", "process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise")
 	}
 	if l.whole.Namespaces.User == "host" && len(p.Capabilities) > 0 {
@@ -295,7 +296,7 @@ func (l *linter) process() {
 		}
 	}
 	if p.Landlock == "off" && !slices.Contains(l.whole.Files.Write, "/") && !slices.Contains(l.whole.Files.Write, "?/") {
-		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts are the only wall around files")
+		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts alone protect the files")
 	}
 }
 
@@ -334,7 +335,7 @@ func (l *linter) seccomp() {
 			}
 		}
 	}
-	if len(l.whole.Expect.Deny) == 0 {
-		l.add("no-expectation", "", "", "expect.deny is empty: nothing is tested to fail")
+	if e := &l.whole.Expect; len(e.Deny) == 0 && len(e.Allow) > 0 {
+		l.add("no-expectation", "expect.allow", e.Allow[0], "expect.allow without expect.deny: nothing is tested to fail")
 	}
 }

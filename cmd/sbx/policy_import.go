@@ -20,11 +20,11 @@ import (
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
 	From   string   `required:"" enum:"oci,docker,systemd" help:"Format: ${enum}."`
-	File   string   `arg:"" help:"File to read, or - for standard input."`
+	File   string   `arg:"" complete:"path" help:"File to read, or - for standard input."`
 	Cap    []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Arch   string   `help:"Architecture of the machine it is for (default: this one)."`
 	Kernel string   `placeholder:"X.Y" help:"Release of its kernel (default: this one's)."`
-	Output string   `short:"o" placeholder:"FILE" help:"Write to FILE."`
+	Output string   `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE."`
 	Lossy  bool     `help:"Exit with 0 even if a policy cannot say all."`
 }
 
@@ -41,7 +41,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close() //nolint:errcheck // read-only
+		defer f.Close() // read-only
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, oci.MaxSize+1))
@@ -69,7 +69,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 	if c.Output == "" || c.Output == "-" {
 		_, err = w.Write(text)
 	} else {
-		err = os.WriteFile(c.Output, text, 0o644)
+		err = writeFile(c.Output, text)
 	}
 	if err != nil {
 		return err
@@ -90,11 +90,11 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 	}
 	profile, err := oci.Parse(name, data)
 	if err != nil {
-		return nil, ociError(err)
+		return nil, err
 	}
 	s, said, err := profile.Policy(on)
 	if err != nil {
-		return nil, ociError(err)
+		return nil, err
 	}
 	for _, n := range said {
 		if _, err := fmt.Fprintf(notes, "sbx: note: %s\n", text.OneLine(n)); err != nil {
@@ -106,14 +106,6 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 		Name: name, Version: 1, Seccomp: *s, Process: policy.Process{Capabilities: on.Capabilities},
 		Summary: "Imported from a container runtime's profile, for " + native.String(),
 	}, nil
-}
-
-// ociError gives an error its hint.
-func ociError(err error) error {
-	if e, ok := err.(*oci.Error); ok { //nolint:errorlint // the package's own, never wrapped
-		return &policy.Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Hint: e.Hint}
-	}
-	return err
 }
 
 // kernelFlag reads a release; "" is that of the running kernel.

@@ -14,7 +14,7 @@ import (
 
 // seccompEmulateCmd is "sbx seccomp emulate".
 type seccompEmulateCmd struct {
-	Policy  string   `arg:"" help:"Name, or path with a slash."`
+	Policy  string   `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	Syscall string   `required:"" short:"s" placeholder:"NAME|NUMBER" help:"The system call."`
 	Arg     []string `sep:"none" placeholder:"VALUE" help:"An argument, from the first on: a number, or constants joined by |."`
 	Arch    string   `short:"a" placeholder:"ARCH" help:"The architecture of the program that makes the call."`
