@@ -89,9 +89,11 @@ func TestNotifyOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run(t, call{dir: t.TempDir(), env: append(userEnv(), "NOTIFY_SOCKET="+manager),
-		args: []string{binary("sbx"), "--read", binary("probe"), "--read", b.dir, "--", binary("probe"), "unix", b.stream, b.dgram, b.abstract}})
+		args: []string{binary("sbx"), "--read", binary("probe"), "--read", b.dir, "--", binary("probe"), "unix", b.stream,
+			b.dgram, b.abstract}})
 	r.want(t, 0)
-	for _, what := range []string{"stream open and connect", "dgram send", "dgram from a pair of dgram", "dgram by connecting a pair of dgram"} {
+	for _, what := range []string{"stream open and connect", "dgram send", "dgram from a pair of dgram",
+		"dgram by connecting a pair of dgram"} {
 		if said := r.answers()[what]; said == "ok" || said == "" {
 			t.Errorf("%s: %q", what, said)
 		}

@@ -19,7 +19,8 @@ type bait struct {
 
 func layBait(t *testing.T, name ...string) *bait {
 	t.Helper()
-	b := &bait{path: filepath.Join(t.TempDir(), "bait"), abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
+	b := &bait{path: filepath.Join(t.TempDir(), "bait"),
+		abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
 	b.addr = b.tcp.streams(t, "tcp", "127.0.0.1:0")
 	for _, name := range []string{b.path, "@" + b.abstract} {
 		b.unix.streams(t, "unix", name)
@@ -44,7 +45,8 @@ func TestNetworkOff(t *testing.T) {
 		t.Fatalf("the bait is not taken: %d %d %d", tcp, udp, unixes)
 	}
 	for _, flags := range [][]string{
-		{"--policy", "default"}, {"--policy", "project"}, {"--policy", "build"}, {"--policy", "shell"}, {"--policy", "filter"}, {"--policy", "pure"},
+		{"--policy", "default"}, {"--policy", "project"}, {"--policy", "build"}, {"--policy", "shell"},
+		{"--policy", "filter"}, {"--policy", "pure"},
 		{"--policy", "fetch", "--net", "none"}, {"--policy", "web", "--net", "none"},
 		// The socket's file shown read-only is still a door, unless closed.
 		{"--policy", "default", "--read", filepath.Dir(b.path)},
@@ -52,7 +54,8 @@ func TestNetworkOff(t *testing.T) {
 		r := sbxProbe(t, flags, "sock", b.addr, b.path, b.abstract)
 		r.want(t, 0)
 		answers := r.answers()
-		for _, what := range []string{"tcp connect", "mptcp connect", "tcp fastopen", "sctp", "raw", "packet", "netlink netfilter",
+		for _, what := range []string{"tcp connect", "mptcp connect", "tcp fastopen", "sctp", "raw", "packet",
+			"netlink netfilter",
 			"vsock", "vsock 64-bit", "alg", "alg 64-bit", "bluetooth", "can", "tipc", "unix abstract"} {
 			if answers[what] == "ok" || answers[what] == "" {
 				t.Errorf("%q: %s: %q", flags, what, answers[what])
@@ -61,7 +64,8 @@ func TestNetworkOff(t *testing.T) {
 		if len(flags) == 2 && answers["unix path"] == "ok" {
 			t.Errorf("%q: a Unix socket of the host's is reachable", flags)
 		}
-		if list := answers["interfaces"]; list != "lo" && list != "EPERM" && list != "EAFNOSUPPORT" && list != "EACCES" && !strings.HasPrefix(list, "route ip+net") {
+		if list := answers["interfaces"]; list != "lo" && list != "EPERM" && list != "EAFNOSUPPORT" && list != "EACCES" &&
+			!strings.HasPrefix(list, "route ip+net") {
 			t.Errorf("%q: interfaces %q", flags, list)
 		}
 	}
@@ -81,7 +85,8 @@ func TestNetworkOn(t *testing.T) {
 	r := sbxProbe(t, []string{"--policy", "fetch"}, "sock", b.addr, b.path, b.abstract)
 	r.want(t, 0, "tcp connect: ok", "udp send: ok")
 	answers := r.answers()
-	for _, what := range []string{"raw", "packet", "vsock", "vsock 64-bit", "alg", "alg 64-bit", "netlink netfilter", "unix path"} {
+	for _, what := range []string{"raw", "packet", "vsock", "vsock 64-bit", "alg", "alg 64-bit", "netlink netfilter",
+		"unix path"} {
 		if answers[what] == "ok" || answers[what] == "" {
 			t.Errorf("%s: %q", what, answers[what])
 		}

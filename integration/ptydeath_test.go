@@ -161,7 +161,8 @@ func TestOwnTerminalKilledBelowShell(t *testing.T) {
 func TestOwnTerminalHangup(t *testing.T) {
 	dir := t.TempDir()
 	marker := filepath.Join(dir, "hung-up")
-	args := ownTerminal(t, "bash", "--norc", "--noprofile", "-c", `trap 'echo HUP >>"$0"; exit 1' HUP; echo ready; sleep 100 & wait`, marker)
+	args := ownTerminal(t, "bash", "--norc", "--noprofile", "-c",
+		`trap 'echo HUP >>"$0"; exit 1' HUP; echo ready; sleep 100 & wait`, marker)
 	args = append([]string{args[0], "--write", dir}, args[1:]...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, userEnv()
@@ -236,11 +237,13 @@ func TestOwnTerminalTyping(t *testing.T) {
 	}
 	for mode, want := range map[string]string{"inherit": "typed <x>", "pty": "typed <>"} {
 		name := filepath.Join(t.TempDir(), "typing.toml")
-		text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [\"shell\"]\n[process]\nterminal = %q\n[seccomp]\nallow = [\"@terminal-input\"]\n[expect]\n", mode)
+		text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [\"shell\"]\n[process]\nterminal = %q\n"+
+			"[seccomp]\nallow = [\"@terminal-input\"]\n[expect]\n", mode)
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-c", `"$@" | grep '^TIOCSTI:'; stty -icanon min 0 time 5; typed=$(head -c 1); echo "typed <$typed>"`,
+		term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-c",
+			`"$@" | grep '^TIOCSTI:'; stty -icanon min 0 time 5; typed=$(head -c 1); echo "typed <$typed>"`,
 			"bash", binary("sbx"), "--policy", name, "--read", binary("probe"), "--", binary("probe"), "tty")
 		term.shows("typed <", 1)
 		term.ends(0)

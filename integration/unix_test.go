@@ -61,15 +61,18 @@ func TestUnixSockets(t *testing.T) {
 	b := layUnixBait(t, "early")
 	ask := []string{"unix", b.stream, b.dgram, b.abstract}
 	r := run(t, call{args: append([]string{binary("probe")}, ask...), dir: t.TempDir()})
-	r.want(t, 0, "stream open and connect: ok", "dgram send: ok", "dgram connect: ok", "dgram from a pair of dgram: ok", "abstract from a pair of raw: ok",
+	r.want(t, 0, "stream open and connect: ok", "dgram send: ok", "dgram connect: ok", "dgram from a pair of dgram: ok",
+		"abstract from a pair of raw: ok",
 		"dgram by connecting a pair of dgram: ok", "own: ok")
 	before := b.count()
 	if before < 7 {
 		t.Fatalf("the bait is not taken: %d", before)
 	}
 	for _, flags := range [][]string{
-		{"--policy", "default", "--read", b.dir}, {"--policy", "project", "--write", b.dir}, {"--policy", "build", "--read", b.dir},
-		{"--policy", "fetch", "--write", b.dir}, {"--policy", "web", "--read", b.dir}, {"--policy", "filter", "--read", b.dir},
+		{"--policy", "default", "--read", b.dir}, {"--policy", "project", "--write", b.dir},
+		{"--policy", "build", "--read", b.dir},
+		{"--policy", "fetch", "--write", b.dir}, {"--policy", "web", "--read", b.dir},
+		{"--policy", "filter", "--read", b.dir},
 	} {
 		r := sbxProbe(t, flags, ask...)
 		t.Logf("%q", flags)
@@ -84,7 +87,8 @@ func TestUnixSockets(t *testing.T) {
 	project := t.TempDir()
 	done := make(chan result)
 	go func() {
-		done <- run(t, call{dir: project, args: []string{binary("sbx"), "--policy", "project", "--write", b.dir, "--read", binary("probe"), "--",
+		done <- run(t, call{dir: project, args: []string{binary("sbx"), "--policy", "project", "--write", b.dir, "--read",
+			binary("probe"), "--",
 			binary("probe"), "unix", late, late + "-dgram", b.abstract + "-late", filepath.Join(project, "go")}})
 	}()
 	b.listen(t, late, late+"-dgram", "@"+b.abstract+"-late")

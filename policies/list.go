@@ -80,7 +80,7 @@ func namesIn(p place) ([]string, error) {
 }
 
 // Lint checks the policy for what is seldom meant; see policy.Lint. An error
-// of the policy itself is an *policy.Error.
+// of the policy itself is a *policy.Error or *policy.Errors.
 func (l *Loaded) Lint() ([]policy.Finding, error) {
 	file, err := l.Parse()
 	if err != nil {

@@ -5,6 +5,7 @@ package policies
 import (
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -52,7 +53,7 @@ func Find(name string) (*policy.Policy, error) {
 	if p := resolved(name); p != nil {
 		return p, nil
 	}
-	return nil, unknown(name)
+	return nil, hintAtFile(unknown(name), name, ".", "--policy %s")
 }
 
 // Loaded is one policy file as it was read.
@@ -66,7 +67,10 @@ type Loaded struct {
 }
 
 // Load reads the file of the policy that Find would give.
-func Load(name string) (*Loaded, error) { return load(name, "", 0) }
+func Load(name string) (*Loaded, error) {
+	l, err := load(name, "", 0)
+	return l, hintAtFile(err, name, ".", "--policy %s")
+}
 
 // Parse parses the file. The policy's Name is its path; an embedded one's
 // "embedded:" and its name, which is no path.
@@ -135,7 +139,12 @@ func (l *Loaded) extended(name string) (*Loaded, error) {
 	case l.Source == User && name == l.Base:
 		below = 1
 	}
-	return load(name, filepath.Dir(l.Path), below)
+	dir := filepath.Dir(l.Path)
+	next, err := load(name, dir, below)
+	if name != l.Base {
+		err = hintAtFile(err, name, dir, "extends = [\"%s\"]")
+	}
+	return next, err
 }
 
 // load is find, and then the embedded policies.
@@ -221,6 +230,28 @@ func Names() []string {
 	return names
 }
 
+// unknownError says that no policy has the name.
+type unknownError struct{ cause policy.Error }
+
+func (e *unknownError) Error() string { return e.cause.Error() }
+
+// Unwrap shows the hint to those that look for a policy.Error.
+func (e *unknownError) Unwrap() error { return &e.cause }
+
 func unknown(name string) error {
-	return &policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: policy.Suggest(name, Names())}
+	return &unknownError{policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: policy.Suggest(name, Names())}}
+}
+
+// hintAtFile has the error for an unknown name say how a file of that name in dir
+// is meant, if there is one: a name alone never means a file that just happens to
+// lie there. The hint's verb %s is for the file's path.
+func hintAtFile(err error, name, dir, hint string) error {
+	var e *unknownError
+	if errors.As(err, &e) {
+		st, err := os.Lstat(filepath.Join(dir, name+".toml"))
+		if err == nil && st.Mode().IsRegular() {
+			e.cause.Fix = fmt.Sprintf("there is ./%s.toml; a file is named by its path: "+hint, name, "./"+name+".toml")
+		}
+	}
+	return err
 }

@@ -205,12 +205,13 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	for _, good := range []string{
+		"", "[expect]\ndeny = ['read /x']\n[files]\nread = ['/usr']",
 		"[namespaces]\nuid = 0\nhostname = 'a-1.b'\nmonotonic = '-1h30m'\nranges = true",
 		"[files]\noverlay = ['?/x']\nfile.'/y' = ''\nfile.'~/z' = false\npath.'/x' = { upper = '/u', exec = false }\npath.'/v' = false\nsymlink.'/l' = '..'",
 		"[network]\nbind = [0, '80', '!443']\nconnect = []",
 		"[limits]\nprocesses = '?5'\ncpu = '?50%'\ncore = 0\nopen_files = 'none'\ncpu_time = '1h'\ntmp = '1M'",
 	} {
-		text := []byte("version = 1\n" + good + "\n[expect]\n")
+		text := []byte("version = 1\n" + good + "\n")
 		if err := s.check(text); err != nil {
 			t.Errorf("the schema refuses %q: %v", good, err)
 		}
@@ -219,7 +220,7 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "version = 1", "version = 2\n[expect]", "version = 1\nx = 1\n[expect]", "version = 1\n[files]\nraed = []\n[expect]",
+		"", "version = 2\n[expect]", "version = 1\nx = 1\n[expect]", "version = 1\n[files]\nraed = []\n[expect]",
 		"version = 1\n[files]\nread = 'x'\n[expect]", "version = 1\n[files]\nread = ['x']\n[expect]", "version = 1\n[files]\nproc = 1\n[expect]",
 		"version = 1\n[process]\ncapabilities = ['x']\n[expect]", "version = 1\n[namespaces]\nnet = 'x'\n[expect]",
 		"version = 1\n[limits]\nprocesses = 0\n[expect]", "version = 1\n[limits]\nmemory = '0'\n[expect]", "version = 1\n[limits]\ntime = '1d'\n[expect]",

@@ -18,6 +18,7 @@ func (p *Policy) placed(key, entry string, f *fault) error {
 // the sandbox's own, and refuses what else is to be two things at once.
 func resolveConflicts(p *Policy) error {
 	f := &p.Files
+	var errs errorList
 	shown := make(map[string]string, len(f.Write)+len(f.Read)+len(f.Tmpfs))
 	for _, e := range f.Write {
 		shown[withoutMark(e)] = "files.write"
@@ -42,8 +43,9 @@ func resolveConflicts(p *Policy) error {
 		for _, e := range l.list {
 			path := withoutMark(e)
 			if by := shown[path]; by != "" {
-				return p.placed("files."+l.key, e, faultf("both %s and files.%s name %s", by, l.key, path).
-					or(`take one out, as %s = ["!%s"]`, l.key, path))
+				errs.add(p.placed("files."+l.key, e, faultf("both %s and files.%s name %s", by, l.key, path).
+					or(`take one out, as %s = ["!%s"]`, l.key, path)))
+				continue
 			}
 			shown[path] = "files." + l.key
 		}
@@ -57,13 +59,14 @@ func resolveConflicts(p *Policy) error {
 		}
 		for _, path := range m.paths(p) {
 			if by := shown[path]; by != "" {
-				return p.placed("files."+m.key, path, faultf("both %s and files.%s name %s", by, m.key, path).
-					or(`take one out, as %s."%s" = false`, m.key, path))
+				errs.add(p.placed("files."+m.key, path, faultf("both %s and files.%s name %s", by, m.key, path).
+					or(`take one out, as %s."%s" = false`, m.key, path)))
+				continue
 			}
 			shown[path] = "files." + m.key
 		}
 	}
-	return nil
+	return errs.err()
 }
 
 // kindOf is the list of [files] that names the path, without marks, or "".
@@ -85,27 +88,29 @@ func checkOptions(p *Policy) error {
 	if len(p.Files.Paths) == 0 {
 		return nil
 	}
+	var errs errorList
 	all := field{options: func(p *Policy) *map[string]PathOptions { return &p.Files.Paths }}
 	for _, path := range all.paths(p) {
 		kind, options := p.Files.kindOf(path), p.Files.Paths[path]
 		if kind == "" {
-			return p.placed("files.path", path, faultf("files.path.%s: no list of [files] names that path", quote(path)).
-				or("put it into read, write, tmpfs, overlay or directories, or say path.%s = false", quote(path)))
+			errs.add(p.placed("files.path", path, faultf("files.path.%s: no list of [files] names that path", quote(path)).
+				or("put it into read, write, tmpfs, overlay or directories, or say path.%s = false", quote(path))))
+			continue
 		}
 		for _, o := range pathOptions() {
 			said := o.str != nil && *o.str(&options) != "" || o.truth != nil && *o.truth(&options) != nil
 			if said && !slices.Contains(strings.Fields(o.kinds), kind) {
-				return p.placed("files.path."+o.key, path, faultf("files.path.%s.%s: %s is for paths of %s, and this one is of %s",
-					quote(path), o.key, o.key, strings.Join(strings.Fields(o.kinds), ", "), kind))
+				errs.add(p.placed("files.path."+o.key, path, faultf("files.path.%s.%s: %s is for paths of %s, and this one is of %s",
+					quote(path), o.key, o.key, strings.Join(strings.Fields(o.kinds), ", "), kind)))
 			}
 		}
 		if have, lack := "upper", "work"; (options.Upper == "") != (options.Work == "") {
 			if options.Upper == "" {
 				have, lack = lack, have
 			}
-			return p.placed("files.path."+have, path, faultf("files.path.%s: %s without %s", quote(path), have, lack).
-				or("an overlay keeps its changes in upper, and needs work beside it"))
+			errs.add(p.placed("files.path."+have, path, faultf("files.path.%s: %s without %s", quote(path), have, lack).
+				or("an overlay keeps its changes in upper, and needs work beside it")))
 		}
 	}
-	return nil
+	return errs.err()
 }

@@ -51,7 +51,6 @@ func (p *Policy) Data() map[string]any {
 		}
 		subtable(top, "seccomp")["rule"] = rules
 	}
-	subtable(top, "expect") // as in the file, it is there even if empty
 	return top
 }
 

@@ -11,6 +11,7 @@ import (
 // everything says all that the tables of files, namespaces, process and limits can.
 const everything = `[namespaces]
 user = "new"
+net = "host"
 time = "new"
 uid = 0
 gid = 4294967294
@@ -68,7 +69,7 @@ func TestLanguage(t *testing.T) {
 	zero, last, yes, no := 0, MaxID, true, false
 	want := &Policy{
 		Name: "p", Version: 1,
-		Namespaces: Namespaces{User: "new", Time: "new", UID: &zero, GID: &last, Ranges: &yes, Hostname: "a-1.Example", Monotonic: "1h30m", Boottime: "-2h"},
+		Namespaces: Namespaces{User: "new", Net: "host", Time: "new", UID: &zero, GID: &last, Ranges: &yes, Hostname: "a-1.Example", Monotonic: "1h30m", Boottime: "-2h"},
 		Files: Files{
 			Read: []string{"/usr", "/in"}, Tmpfs: []string{"/tmp"}, Overlay: []string{"?/opt", "/src"},
 			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"},

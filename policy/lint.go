@@ -335,7 +335,7 @@ func (l *linter) seccomp() {
 			}
 		}
 	}
-	if len(l.whole.Expect.Deny) == 0 {
-		l.add("no-expectation", "", "", "expect.deny is empty: nothing is tested to fail")
+	if e := &l.whole.Expect; len(e.Deny) == 0 && len(e.Allow) > 0 {
+		l.add("no-expectation", "expect.allow", e.Allow[0], "expect.allow without expect.deny: nothing is tested to fail")
 	}
 }

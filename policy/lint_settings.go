@@ -11,10 +11,6 @@ func (l *linter) settings() {
 		rule, key, entry string
 		msg              string
 	}{
-		{
-			n.Net == "new" && len(p.Network.Bind)+len(p.Network.Connect) > 0, "no-effect", "namespaces.net", "",
-			"namespaces.net is \"new\": but for a loopback of its own there is nothing that the ports of [network] lead to",
-		},
 		{IsTrue(r.LandlockLog) && noLandlock, "no-effect", "process.landlock_log", "", "process.landlock_log: there is no Landlock whose denials could be logged"},
 		{IsTrue(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "", "process.ambient: no capability is kept that could be ambient"},
 		{p.Limits.Tmp != "" && len(p.Files.Tmpfs)+len(p.Files.Overlay) == 0, "no-effect", "limits.tmp", "", "limits.tmp: there is no tmpfs to bound"},

@@ -49,13 +49,11 @@ func normalize(p *Policy) error {
 			*s = ""
 		}
 	}
-	if err := p.agrees(); err != nil {
-		return err
-	}
-	if err := resolveConflicts(p); err != nil {
-		return err
-	}
-	return checkOptions(p)
+	var errs errorList
+	errs.add(p.agrees())
+	errs.add(resolveConflicts(p))
+	errs.add(checkOptions(p))
+	return errs.err()
 }
 
 // all are the limits, in no order that matters.
@@ -70,10 +68,14 @@ func (p *Policy) agrees() error {
 	n, r := &p.Namespaces, &p.Process
 	shifted := func(s string) bool { d, err := ParseOffset(s); return err == nil && d != 0 }
 	ids := n.User != "new" && n.User != "auto"
+	var errs errorList
+	const open = "but for a loopback of its own a new network namespace has nothing that ports lead to"
 	for _, x := range []struct {
 		said, bad    bool
 		key, because string
 	}{
+		{len(p.Network.Bind) > 0, n.Net == "new", "network.bind", `namespaces.net is "new": ` + open},
+		{len(p.Network.Connect) > 0, n.Net == "new", "network.connect", `namespaces.net is "new": ` + open},
 		{n.UID != nil, n.User == "host", "namespaces.uid", "namespaces.user is \"host\": only another user namespace has other ids"},
 		{n.GID != nil, n.User == "host", "namespaces.gid", "namespaces.user is \"host\": only another user namespace has other ids"},
 		{*n.Ranges, ids, "namespaces.ranges", fmt.Sprintf("namespaces.user is %q: only a new user namespace has ids of its own", n.User)},
@@ -86,8 +88,12 @@ func (p *Policy) agrees() error {
 		{p.Network.Connect != nil, *r.Nest, "network.connect", "process.nest is true: there is no Landlock then, which is what holds ports"},
 	} {
 		if x.said && x.bad {
-			return p.placed(x.key, "", &fault{msg: x.key + ": " + x.because})
+			f := &fault{msg: x.key + ": " + x.because}
+			if strings.HasSuffix(x.because, open) {
+				f.or(`say net = "host" in [namespaces], or take the ports out`)
+			}
+			errs.add(p.placed(x.key, "", f))
 		}
 	}
-	return nil
+	return errs.err()
 }

@@ -6,9 +6,9 @@
 // # The language, version 1
 //
 // A policy is one TOML file. Nothing in it is ignored: what is not known is an
-// error. It says its version and ends with its [expect] table, so that a file
-// that was cut short is an error too; Schema lists all keys. "version = 1"
-// pins the vocabulary: what a name or @group means under it never changes.
+// error. It says its version, and all else only where it wants it; tables come in
+// any order. Schema lists all keys. "version = 1" pins the vocabulary: what a name
+// or @group means under it never changes.
 //
 // Paths are absolute or begin with ~/ (the home), ./ (the project that the
 // caller stands in) or a variable: ${HOME}, ${CWD}, ${XDG_CONFIG_HOME},
@@ -46,7 +46,8 @@
 // written, tmpfs, overlay, directory, file and link.
 //
 // network.bind and connect, once anybody says them, are all the ports there
-// are: an empty list allows none, and only saying nothing leaves them open.
+// are: an empty list allows none, and only saying nothing leaves them open. A new
+// network namespace has no ports to name: there only empty lists make sense.
 // Ports may be written as numbers, and so may counts in [limits]. "?" in front
 // of a limit says that it may be given up on where it cannot be held.
 package policy

@@ -9,7 +9,7 @@ import (
 
 func TestMergeTables(t *testing.T) {
 	p, err := world(t, map[string]string{
-		"a": "[namespaces]\nuser = 'new'\nuid = 1\nranges = true\nhostname = 'a'\n[network]\nbind = [80, 443]\n" +
+		"a": "[namespaces]\nnet = 'host'\nuser = 'new'\nuid = 1\nranges = true\nhostname = 'a'\n[network]\nbind = [80, 443]\n" +
 			"[files]\ntmpfs = ['/tmp', '/t2']\noverlay = ['/o']\nfile.'/f' = 'a'\nfile.'/g' = 'a'\nsymlink.'/l' = 'a'\n" +
 			"path.'/tmp' = { size = '1M', mode = '700' }\npath.'/t2'.size = '1M'\npath.'/o' = { upper = '/u', work = '/w' }\n" +
 			"[limits]\nmemory = '?1G'\ncore = 0\ncpu = '50%'\n[process]\nambient = true\nterminal = 'pty'",
@@ -110,7 +110,9 @@ func TestTableErrors(t *testing.T) {
 		{"[namespaces]\nuts = 'host'\nhostname = 'x'", `p:4:1: namespaces.hostname: namespaces.uts is "host": only a new UTS namespace has a hostname of its own`, ""},
 		{"[namespaces]\nboottime = '1s'", `p:3:1: namespaces.boottime: namespaces.time is "host": only a new time namespace has clocks of its own`, ""},
 		{"[network]\nbind = []\n[process]\nlandlock = 'off'", `p:3:1: network.bind: process.landlock is "off": Landlock is what holds ports`, ""},
-		{"[network]\nconnect = [80]\n[process]\nnest = true", `p:3:1: network.connect: process.nest is true: there is no Landlock then, which is what holds ports`, ""},
+		{"namespaces.net = 'host'\n[network]\nconnect = [80]\n[process]\nnest = true", `p:4:1: network.connect: process.nest is true: there is no Landlock then, which is what holds ports`, ""},
+		{"[network]\nconnect = [443]", `p:3:1: network.connect: namespaces.net is "new": but for a loopback of its own a new network namespace has nothing that ports lead to`, `say net = "host" in [namespaces], or take the ports out`},
+		{"[namespaces]\nnet = 'new'\n[network]\nbind = [80]", `p:5:1: network.bind: namespaces.net is "new": but for a loopback of its own a new network namespace has nothing that ports lead to`, `say net = "host" in [namespaces], or take the ports out`},
 	} {
 		p, err := Parse("p", []byte(head+c.text+tail))
 		if err != nil {
@@ -120,15 +122,18 @@ func TestTableErrors(t *testing.T) {
 		_, err = Resolve(p, findNone)
 		wantError(t, c.text, err, c.want, c.hint)
 	}
-	if _, err := Resolve(resolvedText(t, "[namespaces]\nboottime = '0s'"), findNone); err != nil {
-		t.Errorf("no offset: %v", err)
+	for _, text := range []string{
+		"[namespaces]\nboottime = '0s'", "[network]\nbind = []\nconnect = []", // both say nothing that could not be held
+		"namespaces.net = '/run/netns/x'\n[network]\nbind = [80]",
+	} {
+		resolvedText(t, text)
 	}
 }
 
 // TestTableOrigin: each entry's place is that of the policy that said it last.
 func TestTableOrigin(t *testing.T) {
 	p, err := world(t, map[string]string{
-		"a": "[files]\ntmpfs = ['/t']\nfile.'/f' = 'a'\nfile.'/g' = 'a'\npath.'/t' = { size = '1M', exec = false }\n[network]\nbind = [80]",
+		"a": "[files]\ntmpfs = ['/t']\nfile.'/f' = 'a'\nfile.'/g' = 'a'\npath.'/t' = { size = '1M', exec = false }\n[network]\nbind = [80]\n[namespaces]\nnet = 'host'",
 		"p": "extends = ['a']\n[namespaces]\nhostname = 'x'\n[files]\nfile.'/f' = 'b'\npath.'/t'.exec = true\n[network]\nbind = [81]",
 	})("p")
 	if err != nil {

@@ -68,22 +68,25 @@ func (c *policyCheckCmd) run(w io.Writer) error {
 	return nil
 }
 
-// checkOne gives the findings of one policy. An error in the policy is its
-// only finding; an error is given back if there is no policy to check.
+// checkOne gives the findings of one policy. If there are errors in the policy,
+// they are the only findings; an error is given back if there is no policy to check.
 func checkOne(name string) ([]finding, error) {
 	l, err := policies.Load(name)
 	if err != nil {
 		return nil, err
 	}
 	list, err := l.Lint()
-	var bad *policy.Error
-	if errors.As(err, &bad) {
-		return []finding{{bad.File, bad.Line, bad.Col, "error", bad.Msg, bad.Fix}}, nil
-	}
-	if err != nil {
+	bad, more := policy.All(err)
+	if err != nil && len(bad) == 0 {
 		return nil, err
 	}
 	var found []finding
+	for _, e := range bad {
+		found = append(found, finding{e.File, e.Line, e.Col, "error", e.Msg, e.Fix})
+	}
+	if more {
+		found = append(found, finding{l.Path, 0, 0, "error", fmt.Sprintf("these are the first %d errors; there may be more", len(bad)), ""})
+	}
 	for _, f := range list {
 		found = append(found, finding{f.Where.Policy, f.Where.Line, f.Where.Col, f.Rule, f.Msg, ""})
 	}

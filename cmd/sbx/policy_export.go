@@ -64,7 +64,7 @@ func (c *policyExportCmd) write(w io.Writer, files []formats.File) error {
 					return err
 				}
 			}
-			if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			if err := writeFile(name, f.Data); err != nil {
 				return err
 			}
 		}

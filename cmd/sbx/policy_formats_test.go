@@ -101,6 +101,19 @@ func TestPolicyImport(t *testing.T) {
 	if !strings.Contains(notes, "note: ") || !strings.Contains(notes, "kill has no effect") {
 		t.Errorf("notes %q", notes)
 	}
+	written := filepath.Join(dir, "p.toml")
+	if none, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: written}, ""); err != nil || none != "" {
+		t.Errorf("-o: %v, printed %q", err, none)
+	}
+	if text, err := os.ReadFile(written); err != nil || string(text) != out {
+		t.Errorf("-o: %v, wrote\n%s", err, text)
+	}
+	if err := os.Symlink(written, at("link.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: at("link.toml")}, ""); err == nil {
+		t.Error("a symbolic link was followed")
+	}
 	out, _, err = try(policyImportCmd{From: "docker", File: at("p.json"), Kernel: "6.1", Cap: []string{"CAP_BPF"}}, "")
 	if err != nil || !strings.Contains(out, "capabilities = [\n  \"bpf\",\n]") || !strings.Contains(out, "allow = [\n  \"bpf\",") {
 		t.Errorf("%v\n%s", err, out)

@@ -69,7 +69,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 	if c.Output == "" || c.Output == "-" {
 		_, err = w.Write(text)
 	} else {
-		err = os.WriteFile(c.Output, text, 0o644)
+		err = writeFile(c.Output, text)
 	}
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func (c *policyListCmd) run(w io.Writer) error {
 		if e.Err != nil {
 			text = "error: " + e.Err.Error()
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, text, from)
+		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, text, from) // Flush reports it
 	}
 	return t.Flush()
 }

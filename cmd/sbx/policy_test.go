@@ -161,13 +161,13 @@ func TestPolicyShow(t *testing.T) {
 }
 
 func TestPolicyList(t *testing.T) {
-	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 1\n"})
+	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 2\n"})
 	text := got(t, dir, (&policyListCmd{}).run)
 	for _, want := range []string{
 		"web      The parent ",
 		"DIR/web.toml\n",
 		"embedded (not used: the policy above has its name)\n",
-		"wrong    error: DIR/wrong.toml:2:1: the file does not end with its [expect] table",
+		"wrong    error: DIR/wrong.toml:1:11: version 2 is not known",
 		"default  Unknown commands: no network, the current directory read-only ",
 	} {
 		if !strings.Contains(text, want) {
@@ -188,16 +188,33 @@ func TestPolicyList(t *testing.T) {
 	}
 }
 
+// checked is what a check that finds something prints.
+func checked(t *testing.T, names ...string) string {
+	t.Helper()
+	var w bytes.Buffer
+	if err := (&policyCheckCmd{Policies: names}).run(&w); !errors.Is(err, errFindings) {
+		t.Errorf("check %q: %v", names, err)
+	}
+	return w.String()
+}
+
 func TestPolicyCheck(t *testing.T) {
 	dir := ownPolicies(t, map[string]string{
 		"parent": parentText,
 		"child":  strings.Replace(childText, `"/srv"`, `"/usr", "/run/docker.sock"`, 1),
 		"wrong":  "version = 1\n[files]\nraed = []\n[expect]\n",
+		"worse":  "version = 1\n[files]\ndeny = []\nread = ['x']\n",
+		"worst":  "version = 1\n" + strings.Repeat("x = 1\n", 30),
 	})
 	for _, c := range []struct{ policy, want string }{
 		{"parent", ""},
 		{"child", `DIR/child.toml:9:18: files.read has "/usr" already, from parent (inherited)
 DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect only to what files.sockets names (socket)
+`},
+		{"worse", `DIR/worse.toml:3:1: unknown key "files.deny" (error)
+	did you mean "files.hide"?
+DIR/worse.toml:4:9: path "x" is neither absolute nor below ~/, ./ or a variable (error)
+	"/x" or "./x"
 `},
 		{"wrong", "DIR/wrong.toml:3:1: unknown key \"files.raed\" (error)\n\tdid you mean \"files.read\"?\n"},
 	} {
@@ -206,6 +223,11 @@ DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect
 		if out := strings.ReplaceAll(w.String(), dir, "DIR"); out != c.want || (c.want == "") != (err == nil) || err != nil && !errors.Is(err, errFindings) {
 			t.Errorf("%s: %v, got\n%s\nwant\n%s", c.policy, err, out, c.want)
 		}
+	}
+	text := strings.ReplaceAll(checked(t, "worst"), dir, "DIR")
+	if lines := strings.Split(text, "\n"); len(lines) != 42 || lines[38] != `DIR/worst.toml:21:1: unknown key "x" (error)` ||
+		lines[40] != "DIR/worst.toml: these are the first 20 errors; there may be more (error)" {
+		t.Errorf("very many errors: got\n%s", text)
 	}
 	var w bytes.Buffer
 	if err := (&policyCheckCmd{Policies: []string{"parent", "wrong"}, JSON: true}).run(&w); !errors.Is(err, errFindings) {

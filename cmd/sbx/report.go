@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"sbx/internal/text"
+	"sbx/policy"
 	"sbx/sandbox"
 )
 
 // How sbx speaks: one line "sbx: error:", with what was being done, to what,
-// and why; then, if we know the fix, one line "sbx: hint:". Never more,
-// never anything that a file name or a program could use to drive a terminal.
+// and why; then, if we know the fix, one line "sbx: hint:". Never more, but that
+// all errors of a policy are told at once, and never anything that a file name or
+// a program could use to drive a terminal.
 
 // exitSandbox is the exit status of an error that has none of its own; see the
 // help text.
@@ -40,9 +42,27 @@ func outcome(err error) (code int, message string) {
 // report prints the error and returns the exit status that it means.
 func report(err error) int {
 	code, message := outcome(err)
-	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", text.OneLine(message))
-	if hint := sandbox.Hint(err); hint != "" {
-		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", text.OneLine(hint))
+	list, more := policy.All(err)
+	if len(list) < 2 {
+		say("error", message)
+		say("hint", sandbox.Hint(err))
+		return code
+	}
+	for i, e := range list {
+		say("error", e.Error())
+		if i == len(list)-1 || list[i+1].Fix != e.Fix { // one hint for several
+			say("hint", e.Fix)
+		}
+	}
+	if more {
+		say("hint", fmt.Sprintf("these are the first %d errors; there may be more", len(list)))
 	}
 	return code
+}
+
+// say prints one line, if there is anything to say.
+func say(kind, message string) {
+	if message != "" {
+		fmt.Fprintf(os.Stderr, "sbx: %s: %s\n", kind, text.OneLine(message))
+	}
 }

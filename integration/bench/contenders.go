@@ -43,16 +43,20 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 	}
 	list := []contender{
 		{name: "bare", args: []string{b.target}, note: "the target alone"},
-		{name: "sbx", args: append(flags, "--", b.target), note: fmt.Sprintf("also %d Landlock steps, read-back, an init of its own", landlock)},
+		{name: "sbx", args: append(flags, "--", b.target),
+			note: fmt.Sprintf("also %d Landlock steps, read-back, an init of its own", landlock)},
 		{name: "bwrap", args: bwrap, files: filters, note: "the same namespaces, mounts and filter"},
 	}
 	if !c.others {
 		return list, nil
 	}
 	for _, o := range []contender{
-		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all", "--seccomp", "--nonewprivs", "--private-dev"}, note: "its nearest; set-uid root, no user namespace"},
-		{name: "nsjail", args: []string{"nsjail", "-Mo", "-Q", "--disable_clone_newcgroup", "--chroot", "/", "--"}, note: "its nearest; no filter"},
-		{name: "minijail0", args: []string{"minijail0", "-U", "-m", "-M", "-p", "-v", "-l", "-N", "-e", "-n", "--"}, note: "its nearest; no filter"},
+		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all",
+			"--seccomp", "--nonewprivs", "--private-dev"}, note: "its nearest; set-uid root, no user namespace"},
+		{name: "nsjail", args: []string{"nsjail", "-Mo", "-Q", "--disable_clone_newcgroup", "--chroot", "/", "--"},
+			note: "its nearest; no filter"},
+		{name: "minijail0", args: []string{"minijail0", "-U", "-m", "-M", "-p", "-v", "-l", "-N", "-e", "-n", "--"},
+			note: "its nearest; no filter"},
 		{name: "landrun", args: []string{"landrun", "--rox", "/"}, note: "Landlock only; no namespaces, no filter"},
 	} {
 		if path, err := exec.LookPath(o.args[0]); err == nil {

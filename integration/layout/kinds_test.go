@@ -103,7 +103,7 @@ func TestPlaces(t *testing.T) {
 		}
 		for _, f := range parsed(t, p) {
 			for _, decl := range f.Decls {
-				if m, ok := decl.(*ast.FuncDecl); ok && m.Recv != nil && receiver(m) == "Plan" && m.Name.Name == "steps" {
+				if m, ok := decl.(*ast.FuncDecl); ok && m.Recv != nil && receiver(m) == "Plan" && m.Name.Name == "Each" {
 					found = append(found, literals(m)...)
 				}
 			}

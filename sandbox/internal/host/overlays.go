@@ -50,13 +50,13 @@ func (h *Facts) probeOverlays(tree *policy.Tree) error {
 
 // mountPoints are those of /proc/self/mountinfo; see proc(5).
 func mountPoints() ([]string, error) {
-	mounts, err := sys.ReadFile("/proc/self/mountinfo")
+	content, err := sys.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	var list []string
 	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for line := range strings.Lines(mounts) {
+	for line := range strings.Lines(content) {
 		if f := strings.Fields(line); len(f) > 4 {
 			list = append(list, plain.Replace(f[4]))
 		}
