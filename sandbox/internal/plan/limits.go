@@ -54,7 +54,9 @@ func parseLimit(name, s string) limitValue {
 
 func (a limitValue) isSet() bool { return a.value != "" }
 
-func (a limitValue) invalid(err error) error { return host.Refuse(host.Invalid, "hold %s: %v", a.name, err) }
+func (a limitValue) invalid(err error) error {
+	return host.Refuse(host.Invalid, "hold %s: %v", a.name, err)
+}
 
 // refuseOrNote gives an optional limit up, with a note, and refuses any other.
 func (l *Limits) refuseOrNote(a limitValue, why, hint string) error {
