@@ -3,9 +3,8 @@ package ns
 import (
 	"golang.org/x/sys/unix"
 
-	"sbx/internal/text"
-
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // What is hidden is covered by an empty file or directory without any mode

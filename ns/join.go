@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // Join enters an existing namespace (setns(2)). FD is it, opened and looked at

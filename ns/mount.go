@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // All mounts are made by the mount API of Linux 5.2 (fsopen(2), open_tree(2),

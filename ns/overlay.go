@@ -3,11 +3,10 @@ package ns
 import (
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // Layer is a directory of the outside that becomes part of an overlay.

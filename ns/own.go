@@ -3,11 +3,10 @@ package ns
 import (
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // stage is where a file system of ours is attached for the few calls that

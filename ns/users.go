@@ -3,9 +3,8 @@ package ns
 import (
 	"golang.org/x/sys/unix"
 
-	"sbx/internal/text"
-
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // NoUsers allows no user namespaces below the new one, whoever asks: its own
