@@ -80,7 +80,7 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 		if err != nil {
 			return nil, a.invalid(err)
 		}
-		l.init, l.Time, l.Duration = append(l.init, process.EndAfter{Time: d}), a.value, d
+		l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
 	}
 	if err := l.rlimits(p, h, s, keep); err != nil {
 		return nil, err
@@ -125,12 +125,12 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 				return err
 			}
 		}
-		limit := process.Rlimit{Say: x.what + " to " + x.value, Resource: x.resource, Soft: n, Hard: n}
+		limit := process.Rlimit{Name: x.what + " to " + x.value, Resource: x.resource, Soft: n, Hard: n}
 		switch x.resource {
 		case unix.RLIMIT_CPU:
 			// SIGXCPU first, which a program may take to end well; a second
 			// later it is killed.
-			limit.Say += " for each process"
+			limit.Name += " for each process"
 			limit.Hard++
 			l.CPUTime = x.value
 		case unix.RLIMIT_FSIZE:
@@ -146,7 +146,7 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 		if most := h.Limits.Hard[x.resource]; most < limit.Hard {
 			// Nobody is given more than the caller has.
 			limit.Soft, limit.Hard = min(limit.Soft, most), most
-			limit.Say += fmt.Sprintf(", of which the caller has only %d itself", most)
+			limit.Name += fmt.Sprintf(", of which the caller has only %d itself", most)
 		}
 		if x.resource == unix.RLIMIT_CPU && limit.Hard < math.MaxInt64/uint64(time.Second) {
 			l.CPUKill = time.Duration(limit.Hard) * time.Second
@@ -203,7 +203,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	}
 	use := cgroup.Set(0)
 	limit := func(say, file, text string) {
-		l.Files = append(l.Files, cgroup.Limit{Place: *place, Say: say, File: file, Text: text})
+		l.Files = append(l.Files, cgroup.Limit{Place: *place, Name: say, File: file, Text: text})
 	}
 	if memory.isSet() {
 		n, err := policy.ParseSize(memory.value)
@@ -219,7 +219,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 			l.Memory = memory.value
 			page := h.Limits.PageSize
 			limit("memory to "+memory.value, "memory.max", fmt.Sprint(max(n/page, 1)*page))
-			l.Files = append(l.Files, cgroup.Limit{Place: *place, Say: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true})
+			l.Files = append(l.Files, cgroup.Limit{Place: *place, Name: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true})
 			limit("memory for all together, who die together", "memory.oom.group", "1")
 		}
 	}
@@ -238,11 +238,11 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 			}
 			limit("processes to "+processes.value+" and the init", "pids.max", fmt.Sprint(most))
 		case count:
-			limit := process.Rlimit{Say: "processes of the user namespace to " + processes.value + " and the init", Resource: unix.RLIMIT_NPROC,
+			limit := process.Rlimit{Name: "processes of the user namespace to " + processes.value + " and the init", Resource: unix.RLIMIT_NPROC,
 				Soft: uint64(n) + 1, Hard: uint64(n) + 1}
 			if most := h.Limits.Hard[unix.RLIMIT_NPROC]; most < limit.Hard {
 				limit.Soft, limit.Hard = most, most
-				limit.Say += fmt.Sprintf(", of which the caller has only %d itself", most)
+				limit.Name += fmt.Sprintf(", of which the caller has only %d itself", most)
 			}
 			l.target = append(l.target, limit)
 		default:
