@@ -190,7 +190,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 		if must != 0 {
 			return &host.NeedError{Reason: host.NoLimit, What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Fix: cgroupHint(h, must)}
 		}
-		place = &cgroup.Place{}
+		place = &cgroup.Parent{}
 	}
 	if place.Have != 0 {
 		if s.new&ns.Mount == 0 {
@@ -203,7 +203,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	}
 	use := cgroup.Set(0)
 	limit := func(say, file, text string) {
-		l.Files = append(l.Files, cgroup.Limit{Place: *place, Name: say, File: file, Text: text})
+		l.Files = append(l.Files, cgroup.Limit{Parent: *place, Name: say, File: file, Text: text})
 	}
 	if memory.isSet() {
 		n, err := policy.ParseSize(memory.value)
@@ -219,7 +219,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 			l.Memory = memory.value
 			page := h.Limits.PageSize
 			limit("memory to "+memory.value, "memory.max", fmt.Sprint(max(n/page, 1)*page))
-			l.Files = append(l.Files, cgroup.Limit{Place: *place, Name: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true})
+			l.Files = append(l.Files, cgroup.Limit{Parent: *place, Name: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true})
 			limit("memory for all together, who die together", "memory.oom.group", "1")
 		}
 	}
@@ -292,14 +292,14 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 		}
 	}
 	if use != 0 {
-		l.Cgroup = &cgroup.Make{Place: *place, Use: use, Launcher: t.PID}
+		l.Cgroup = &cgroup.Make{Parent: *place, Use: use, Launcher: t.PID}
 	}
 	return nil
 }
 
 // choose is the first of the places that has what must be, among those with
 // most of what is wanted; nil without one.
-func choose(places []cgroup.Place, must, want cgroup.Set) *cgroup.Place {
+func choose(places []cgroup.Parent, must, want cgroup.Set) *cgroup.Parent {
 	best, found := -1, 0
 	for i, p := range places {
 		if n := len((p.Have & (must | want)).Names()); p.Have&must == must && n > found {

@@ -17,9 +17,9 @@ import (
 // can hold is an error, or, with a "?", a note.
 func TestLimits(t *testing.T) {
 	const all = cgroup.Memory | cgroup.Pids | cgroup.CPU | cgroup.IO
-	user := []cgroup.Place{{Path: "/sys/fs/cgroup/app.slice", FD: 90, Have: cgroup.Memory | cgroup.Pids | cgroup.CPU, Enabled: cgroup.Memory | cgroup.Pids | cgroup.CPU, Pids: 400}}
-	root := []cgroup.Place{{Path: "/sys/fs/cgroup/a", FD: 91, Have: cgroup.Pids, Enabled: cgroup.Pids}, {Path: "/sys/fs/cgroup", FD: 92, Have: all, Enabled: cgroup.Pids}}
-	alone := []cgroup.Place{{Path: "/sys/fs/cgroup/x.service", FD: 93, Have: all, Alone: true}}
+	user := []cgroup.Parent{{Path: "/sys/fs/cgroup/app.slice", FD: 90, Have: cgroup.Memory | cgroup.Pids | cgroup.CPU, Enabled: cgroup.Memory | cgroup.Pids | cgroup.CPU, Pids: 400}}
+	root := []cgroup.Parent{{Path: "/sys/fs/cgroup/a", FD: 91, Have: cgroup.Pids, Enabled: cgroup.Pids}, {Path: "/sys/fs/cgroup", FD: 92, Have: all, Enabled: cgroup.Pids}}
+	alone := []cgroup.Parent{{Path: "/sys/fs/cgroup/x.service", FD: 93, Have: all, SoleMember: true}}
 	vda := []cgroup.Disk{{Name: "vda", Major: 254}}
 	words := &refusals{}
 	for _, c := range []struct {
@@ -27,7 +27,7 @@ func TestLimits(t *testing.T) {
 		uid     int
 		limits  policy.Limits
 		edit    func(*policy.Policy, *host.Facts)
-		places  []cgroup.Place
+		places  []cgroup.Parent
 		want    []string // lines of the plan; "!": not there
 		refused error
 	}{
@@ -40,7 +40,7 @@ func TestLimits(t *testing.T) {
 		{"fewer", 1000, policy.Limits{Processes: "10"}, nil, user, []string{"pids.max = 11\n", "!RLIMIT", "!user namespace to"}, nil},
 		{"the first that has all", 0, policy.Limits{Memory: "1M", Processes: "5"}, nil, root, []string{"in /sys/fs/cgroup, enable memory there\n", "memory.max = 1048576\n", "pids.max = 6\n"}, nil},
 		{"the nearest that does", 0, policy.Limits{Processes: "5"}, nil, root, []string{"in /sys/fs/cgroup/a\n"}, nil},
-		{"making room", 1000, policy.Limits{CPU: "150%"}, nil, alone, []string{"x.service, enable cpu there, move the launcher out of the way\n", "cpu.max = 150000 100000\n"}, nil},
+		{"making room", 1000, policy.Limits{CPU: "150%"}, nil, alone, []string{"x.service, enable cpu there, move the launcher to a leaf\n", "cpu.max = 150000 100000\n"}, nil},
 		{"io takes memory", 0, policy.Limits{IO: "1M"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.Disks = vda }, root,
 			[]string{"enable memory io there\n", "io.max = 254:0 rbps=1048576 wbps=1048576\n"}, nil},
 		{"io without a disk", 0, policy.Limits{IO: "1M"}, nil, root, nil, host.NoLimit},
