@@ -40,7 +40,7 @@ const (
 	// Thousands of launches; megabytes; what is the same on every kernel; what
 	// needs a compiler or systemd; what pretends another kernel.
 	allSkip = "^Test(FaultSweep|Oracle|Soak.*|Many.*|.*KilledAtAnyInstant|Raced|CacheTogether|OwnTerminalOutput" +
-		"|Arguments.*|FlagValues.*|SecretsAreNotPrinted|DirIsNoWayOut|SwappedWhilePlanned|InheritedOddities" +
+		"|Storm|Arguments.*|FlagValues.*|SecretsAreNotPrinted|DirIsNoWayOut|SwappedWhilePlanned|InheritedOddities" +
 		"|NoNamesInSharedPlaces|KeptCapabilities" +
 		"|Export.*|Import.*|RoundTrip|OddNames|LongPaths|TenThousand|EvilPath|StaticBinary" +
 		"|SocketActivation.*|Notify|Nginx.*|OuterFilter|NoLandlock)$" +

@@ -8,6 +8,7 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |                                             |
+//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.EndAfter)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |
@@ -19,6 +20,7 @@ package step
 const (
 	MsgMapped   = 'M'
 	MsgTerminal = 'T'
+	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
 )

@@ -47,6 +47,9 @@ type Status struct {
 	// ready is the futex that holds the target back until init has shed its
 	// own powers.
 	ready uint32
+	// Left is how many processes the target left when it ended, which were
+	// killed then.
+	Left uint32
 	// TimedOut is 1 once init's timer has ended all.
 	TimedOut uint32
 	// Forked is 1 once the target's process is there, and with it somebody
@@ -58,11 +61,11 @@ type Status struct {
 	slot    [step.NumSlots]uintptr
 	// What init's system calls write to is here because its stack is short.
 	mask     uint64
-	info     [128]byte // siginfo_t
 	wait     uint32
 	timespec [2]uint64
 	packet   [4]byte
-	list     [1024]byte // of init's children; see endAll
+	timer    [4]uint64  // struct itimerval
+	list     [4096]byte // of init's children; see killChildren
 	// Usage is what the target and its children have used, as wait4 told.
 	Usage unix.Rusage
 }
@@ -80,6 +83,8 @@ type Config struct {
 	// where the pid namespace is not the sandbox's own, so that the kernel ends
 	// nobody with init; or -1.
 	Children int
+	// Timed says that init has a timer, which ends all; see process.EndAfter.
+	Timed bool
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.
 	InitAt int

@@ -17,39 +17,65 @@ import (
 // All signals are blocked, and wake it: it then looks at everything, whichever
 // it was. So none can be forged or crowded out, neither by those inside, who
 // may send it any, nor by the terminal. SIGIO says that the launcher has
-// written or gone (see step.MsgSignal), SIGALRM that the time is over.
+// written or gone (see step.MsgSignal), SIGALRM that the time may be over.
+//
+// Each turn makes a bounded number of calls: who forks, stops and orphans as
+// fast as can be keeps init from none of them.
 //
 //go:nosplit
 //go:norace
 func initLoop(target uintptr, st *Status, cfg *Config) {
 	st.mask = ^uint64(0)
+	if cfg.Timed {
+		st.packet[0] = step.MsgStarted
+		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.packet)), 1,
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	}
 	for {
 		more := reap(target, st, cfg)
 		more = hear(target, st, cfg) || more
-		timeout := uintptr(0) // none
-		if more {
-			st.timespec = [2]uint64{}
-			timeout = uintptr(unsafe.Pointer(&st.timespec))
-		}
-		_, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&st.mask)),
-			uintptr(unsafe.Pointer(&st.info)), timeout, 8, 0, 0)
-		if errno != 0 && errno != unix.EINTR && errno != unix.EAGAIN {
-			giveUp(st, cfg, uintptr(errno))
-		}
-		info := (*siginfo)(unsafe.Pointer(&st.info))
-		if errno == 0 && info.code == siKernel && info.signo == int32(unix.SIGALRM) {
+		if cfg.Timed && timeOver(st) {
 			st.TimedOut = 1
 			endAll(st, cfg)
 			exit(128 + uintptr(unix.SIGKILL))
 		}
+		if errno := sleep(st, more, 0); errno != 0 {
+			giveUp(st, cfg, errno)
+		}
 	}
 }
 
-// siginfo is the head of siginfo_t.
-type siginfo struct{ signo, errno, code int32 }
+// sleep waits for a signal: not at all if there is more to do, else for so
+// many nanoseconds, or without end for 0.
+//
+//go:nosplit
+//go:norace
+func sleep(st *Status, more bool, nanoseconds uint64) (errno uintptr) {
+	timeout := uintptr(0)
+	if more || nanoseconds != 0 {
+		st.timespec = [2]uint64{0, nanoseconds}
+		if more {
+			st.timespec[1] = 0
+		}
+		timeout = uintptr(unsafe.Pointer(&st.timespec))
+	}
+	_, _, e := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&st.mask)), 0, timeout, 8, 0, 0)
+	if e == unix.EINTR || e == unix.EAGAIN {
+		return 0
+	}
+	return uintptr(e)
+}
 
-// siKernel is SI_KERNEL, which no process can send.
-const siKernel = 0x80
+// timeOver says whether the timer of process.EndAfter has run out. It is asked
+// itself: its signal is lost where another SIGALRM, which those inside may
+// send, waits already. But that wakes init as well.
+//
+//go:nosplit
+//go:norace
+func timeOver(st *Status) bool {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETITIMER, 0 /* ITIMER_REAL */, uintptr(unsafe.Pointer(&st.timer)), 0, 0, 0, 0)
+	return errno == 0 && st.timer[2] == 0 && st.timer[3] == 0
+}
 
 // hear does what the launcher says; see step.MsgSignal. It is true if there
 // may be more.
@@ -95,37 +121,59 @@ func giveUp(st *Status, cfg *Config, errno uintptr) {
 	exit(125)
 }
 
-// endAll kills all that descends from init in a pid namespace that is not its
-// own. Orphans become init's children (PR_SET_CHILD_SUBREAPER), so those are
-// killed until there are none. None of them can be somebody else's: their
-// numbers are not free before init waits for them.
+// endAll kills all that is left of the sandbox and counts it, in st.Left.
 //
 //go:nosplit
 //go:norace
 func endAll(st *Status, cfg *Config) {
 	if cfg.Children < 0 {
+		endNamespace(st)
 		return
 	}
-	options := uintptr(unix.WNOHANG)
-	for {
-		// All that have ended first: they would fill the list, and the
-		// machine, while those that run on are at its end.
-		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)), options, 0, 0, 0)
-		if errno != 0 && errno != unix.EINTR {
-			return // ECHILD: there are none
-		}
-		options = unix.WNOHANG
-		if errno == 0 && pid != 0 {
-			continue
-		}
-		n, _, errno := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(cfg.Children), uintptr(unsafe.Pointer(&st.list)),
+	// The pid namespace is not the sandbox's own. Orphans become init's
+	// children (PR_SET_CHILD_SUBREAPER), so those are killed until there are
+	// none. None of them can be somebody else's: their numbers are not free
+	// before init waits for them.
+	//
+	// First killed, then reaped: to find one that has ended among thousands
+	// that live takes long, and those that make others meanwhile go on.
+	for killed := !reapKilled(st, false, 1); killed; killed = !reapKilled(st, true, 256) {
+		killChildren(st, cfg)
+	}
+}
+
+// endNamespace kills all in the sandbox's own pid namespace, which the end of
+// init would do as well, to count them. Without any, which is the rule, that
+// is one call. What has not ended in a moment is left to the kernel.
+//
+//go:nosplit
+//go:norace
+func endNamespace(st *Status) {
+	if pid, _, _ := syscall.RawSyscall6(unix.SYS_GETPID, 0, 0, 0, 0, 0, 0); pid != 1 {
+		return // all that there are would be more than the sandbox's
+	}
+	const turns = 20 // of 10 ms or less
+	for i := 0; i < turns && !reapKilled(st, i > 0, 1024); i++ {
+		syscall.RawSyscall6(unix.SYS_KILL, ^uintptr(0), uintptr(unix.SIGKILL), 0, 0, 0, 0)
+	}
+}
+
+// killChildren kills all on the list of init's children. It is read from its
+// beginning to its end, up to a bound: at its head are the oldest, which may be
+// thousands, and at its end those that make others.
+//
+//go:nosplit
+//go:norace
+func killChildren(st *Status, cfg *Config) {
+	syscall.RawSyscall6(unix.SYS_LSEEK, uintptr(cfg.Children), 0, 0 /* SEEK_SET */, 0, 0, 0)
+	pid := uintptr(0) // decimal numbers, each with a space behind it
+	const reads = 64
+	for range reads {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_READ, uintptr(cfg.Children), uintptr(unsafe.Pointer(&st.list)),
 			unsafe.Sizeof(st.list), 0, 0, 0)
-		if errno != 0 || n > unsafe.Sizeof(st.list) {
-			n = 0
+		if errno != 0 || n == 0 || n > unsafe.Sizeof(st.list) {
+			return
 		}
-		// Decimal numbers, each with a space behind it; what is cut off at the
-		// end comes next time.
-		pid = 0
 		for i := uintptr(0); i < n; i++ {
 			c := *(*byte)(unsafe.Add(unsafe.Pointer(&st.list), i))
 			if c >= '0' && c <= '9' {
@@ -137,8 +185,34 @@ func endAll(st *Status, cfg *Config) {
 			}
 			pid = 0
 		}
-		options = 0 // wait for one of them
 	}
+}
+
+// reapKilled waits for children that have ended, so many at most. It says
+// whether there are none. With killed, which says that all were, it counts
+// those and gives them a moment where there is none yet.
+//
+//go:nosplit
+//go:norace
+func reapKilled(st *Status, killed bool, most int) bool {
+	for i := range most {
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)), unix.WNOHANG, 0, 0, 0)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0:
+			return true // ECHILD
+		case pid != 0:
+			if killed && st.wait&0x7f == uint32(unix.SIGKILL) {
+				st.Left++
+			}
+		default:
+			if killed && i == 0 {
+				sleep(st, false, 10_000_000)
+			}
+			return false
+		}
+	}
+	return false
 }
 
 // reap waits for whatever has ended, and for the target if it was stopped. It
@@ -148,7 +222,7 @@ func endAll(st *Status, cfg *Config) {
 //go:nosplit
 //go:norace
 func reap(target uintptr, st *Status, cfg *Config) bool {
-	const most = 64
+	const most = 32
 	// The stops of the target alone: those of others are nobody's business,
 	// and come without end where they are continued.
 	pid, options := target, uintptr(unix.WNOHANG|unix.WUNTRACED)

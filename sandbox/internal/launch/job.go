@@ -30,6 +30,7 @@ func (ps *Process) onSignal(s signals.Info) error {
 	case kernel && ps.plan.SharesJob && ps.status.Forked != 0:
 		// The terminal's signals go to the whole group, so to the target as
 		// well, once it is there.
+		ps.told = ps.told || asksToEnd(s.Signal)
 		return nil
 	case !ps.plan.OwnSession:
 		return ps.Signal(s.Signal)
@@ -48,6 +49,11 @@ func (ps *Process) onSignal(s signals.Info) error {
 		return ps.signalGroup(s.Signal)
 	}
 	return ps.Signal(s.Signal)
+}
+
+// asksToEnd says whether who sends the signal wants the target to end.
+func asksToEnd(s unix.Signal) bool {
+	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGHUP || s == unix.SIGQUIT
 }
 
 // hangUp tells the target, once, that the caller's terminal is gone.
@@ -102,7 +108,7 @@ func (ps *Process) drain() error {
 			switch s, ok := signals.Read(ps.caught); {
 			case !ok:
 				return false
-			case s.Signal == unix.SIGTERM || s.Signal == unix.SIGINT || s.Signal == unix.SIGHUP || s.Signal == unix.SIGQUIT:
+			case asksToEnd(s.Signal):
 				return true
 			}
 		}

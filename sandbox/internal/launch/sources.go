@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +38,7 @@ func (s exitSource) ready(list []unix.PollFd) (bool, error) { return list[0].Rev
 // janitorSource is the end of a janitor that somebody killed.
 type janitorSource struct{ ps *Process }
 
-func (s *janitorSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
+func (s janitorSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
 	if s.ps.janitor == nil || s.ps.janitorLost {
 		return list, -1
 	}
@@ -46,7 +47,7 @@ func (s *janitorSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
 
 // ready ends the sandbox: nobody would undo any more what a launcher that is
 // killed leaves behind.
-func (s *janitorSource) ready(list []unix.PollFd) (bool, error) {
+func (s janitorSource) ready(list []unix.PollFd) (bool, error) {
 	if len(list) == 0 || list[0].Revents == 0 {
 		return false, nil
 	}
@@ -94,6 +95,8 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			return by, nil // nothing more, or the end
 		}
 		switch {
+		case b[0] == step.MsgStarted && n == 1 && ps.plan.Limits != nil:
+			ps.deadline = time.Now().Add(ps.plan.Limits.Duration + grace)
 		case b[0] == step.MsgStopped && n == 2:
 			by = unix.Signal(b[1])
 		case b[0] == step.MsgTerminal && n == 1 && ps.plan.PTY != nil && ps.relay == nil:

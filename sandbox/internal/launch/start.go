@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/sandbox/internal/child"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
@@ -26,17 +30,24 @@ type Process struct {
 	janitor *janitor // nil if there is nothing to undo on the host
 	cgroup  int      // the sandbox's, or -1
 
+	told bool // the target was sent a signal that asks it to end
+
 	// While it is supervised:
 	caught      int             // the descriptor of signals.Catch
 	relay       *terminal.Relay // nil unless the target has a terminal of its own
 	hungUp      bool            // the target was told that the caller's terminal is gone
 	janitorLost bool            // somebody killed it
+	deadline    time.Time       // when the launcher itself ends all; see deadlineSource
+	overdue     time.Time       // when it began to; zero if it did not
 }
 
 // Exit is how a target ended.
 type Exit struct {
 	// Status is the target's wait status; see wait(2).
 	Status unix.WaitStatus
+	// Left is how many processes the target left running, which were ended
+	// then.
+	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
 }
@@ -100,7 +111,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		return nil, fmt.Errorf("lay out the status page: %w", err)
 	}
 	cfg := child.Config{Flags: plan.NewNamespaces{Set: p.New}.Flags(), Cgroup: -1, Children: -1,
-		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack}
+		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
+		Timed: p.Limits != nil && p.Limits.Duration > 0}
 	if p.SharesPIDNS {
 		cfg.Children = pair[0] // see process.Adopt
 	}
@@ -138,7 +150,7 @@ func (ps *Process) Wait() (Exit, error) {
 	defer ps.release()
 	exit, err := ps.exit(ws)
 	if err == nil {
-		exit.Notes = ps.limitNotes(exit)
+		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
 	}
 	if e := ps.janitor.finish(); e != nil {
 		if err != nil {
@@ -155,16 +167,33 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	switch {
 	case st.Failed != 0:
 		return Exit{}, failure(st, ps.plan.StepAt(int(ps.table.Calls[st.Failed-1].Step)))
-	case st.TimedOut != 0:
+	case st.TimedOut != 0 || !ps.overdue.IsZero():
 		return Exit{Status: unix.WaitStatus(unix.SIGKILL)}, nil
 	case st.Ended != 0:
-		return Exit{Status: unix.WaitStatus(st.WaitStatus)}, nil
+		return Exit{Status: unix.WaitStatus(st.WaitStatus), Left: int(st.Left)}, nil
 	case st.Lost != 0:
 		return Exit{}, fmt.Errorf("wait for the target in the sandbox, which was ended for it: %w", unix.Errno(st.Lost))
 	case ws.Signaled():
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
 	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
+}
+
+// leftNote says what a target that ended by itself left running: mostly a
+// server that goes to the background, and with it the one whom everybody waits for.
+func (ps *Process) leftNote(exit Exit) []string {
+	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
+		return nil
+	}
+	name := "the target"
+	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
+		name = text.Quote(filepath.Base(e.Args[0]))
+	}
+	running := "1 process running, which was ended"
+	if exit.Left > 1 {
+		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
+	}
+	return []string{name + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
 }
 
 // failure is the failed call in st as the step's error.
@@ -191,6 +220,7 @@ func (ps *Process) Signal(sig unix.Signal) error { return ps.forward(sig, step.T
 func (ps *Process) signalGroup(sig unix.Signal) error { return ps.forward(sig, step.ToGroup) }
 
 func (ps *Process) forward(sig unix.Signal, to byte) error {
+	ps.told = ps.told || asksToEnd(sig)
 	err := unix.Sendto(ps.notify, []byte{step.MsgSignal, byte(sig), to}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	switch err {
 	case nil, unix.EPIPE, unix.ECONNRESET: // the init has ended

@@ -34,6 +34,8 @@ type Limits struct {
 	// What the policy says, for what is told in the end; empty where there is
 	// no such limit.
 	Memory, Processes, Time, CPUTime, FileSize string
+	// Duration is the limit on time, or 0.
+	Duration time.Duration
 	// CPUKill is the processor time at which the kernel kills.
 	CPUKill time.Duration
 }
@@ -79,7 +81,7 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 		if err != nil {
 			return nil, a.invalid(err)
 		}
-		l.init, l.Time = append(l.init, process.EndAfter{Time: d}), a.value
+		l.init, l.Time, l.Duration = append(l.init, process.EndAfter{Time: d}), a.value, d
 	}
 	if err := l.rlimits(p, h, s, keep); err != nil {
 		return nil, err

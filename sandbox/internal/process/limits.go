@@ -43,7 +43,7 @@ func (e EndAfter) String() string { return "end all after " + e.Time.String() }
 
 func (EndAfter) Kind() string { return "set-timeout" }
 
-// Compile sets the timer of the init, which takes its SIGALRM.
+// Compile sets the timer of the init, which its SIGALRM wakes.
 func (e EndAfter) Compile(a *step.Asm) {
 	sec, usec := int64(e.Time/time.Second), int64(e.Time%time.Second/time.Microsecond)
 	a.Sys(unix.SYS_SETITIMER, step.Int(0), a.Words(step.Int(0), step.Int(0), step.Int(uint64(sec)), step.Int(uint64(usec))), step.Int(0))
