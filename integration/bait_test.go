@@ -41,7 +41,8 @@ var knocks atomic.Int64
 
 // fromKnocker says whether that is where a knock came from.
 func fromKnocker(a net.Addr) bool {
-	return a != nil && (strings.HasPrefix(a.String(), "127.0.0.77:") || strings.HasPrefix(a.String(), fmt.Sprintf("@sbx-knock-%d-", os.Getpid())))
+	return a != nil && (strings.HasPrefix(a.String(), "127.0.0.77:") ||
+		strings.HasPrefix(a.String(), fmt.Sprintf("@sbx-knock-%d-", os.Getpid())))
 }
 
 // listens adds a listener at an address: next takes who comes and says where

@@ -71,8 +71,8 @@ func TestReceipt(t *testing.T) {
 		t.Errorf("%+v\n%v", got, r)
 	}
 	// What is read back, among it all that is promised to be.
-	for kind, where := range map[string]string{"no-new-privs": "target", "verify-capabilities": "target", "lock-securebits": "setup",
-		"verify-seccomp": "target", "set-undumpable": "setup", "unmount-old-root": "init"} {
+	for kind, where := range map[string]string{"no-new-privs": "target", "verify-capabilities": "target",
+		"lock-securebits": "setup", "verify-seccomp": "target", "set-undumpable": "setup", "unmount-old-root": "init"} {
 		found := false
 		for _, s := range got.Plan.Steps {
 			found = found || s.Kind == kind && s.In == where && s.Checked
@@ -117,7 +117,8 @@ func TestReceipt(t *testing.T) {
 	// What was found was not what was planned.
 	lying := func(c call) result { return runFiltered(t, deny(0, unix.SYS_CAPSET), c) }
 	r, got = reported(t, lying, "--", "/bin/echo", "ran")
-	if r.status != 125 || r.stdout != "" || got.Ran || !strings.Contains(got.Error, "read-back failed: the kernel reports") {
+	if r.status != 125 || r.stdout != "" || got.Ran ||
+		!strings.Contains(got.Error, "read-back failed: the kernel reports") {
 		t.Errorf("%+v\n%v", got, r)
 	}
 }

@@ -167,7 +167,7 @@ func TestShippedLint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := l.Lint()
+		found, _, err := l.Lint()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,7 +92,7 @@ func TestLintSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, f := range Lint(file, nil, whole) {
+		for _, f := range lint(t, file, nil, whole) {
 			got = append(got, f.String())
 		}
 		if g := strings.Join(got, "\n"); g != c.want {
@@ -104,7 +104,7 @@ func TestLintSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := Lint(file, []*Policy{a}, a); len(got) != 1 || got[0].Rule != "inherited" {
+	if got := lint(t, file, []*Policy{a}, a); len(got) != 1 || got[0].Rule != "inherited" {
 		t.Errorf("an inherited file: %v", got)
 	}
 }

@@ -15,8 +15,9 @@ type Finding struct {
 	Where Origin
 	// Rule names the kind of finding: "shadowed", "path-writable", ...
 	Rule string
-	// Msg says what is the matter, and what follows from it.
-	Msg string
+	// Msg says what is the matter, and what follows from it; Fix, if not empty,
+	// what to do about it.
+	Msg, Fix string
 }
 
 // String is the place, the message and the rule.
@@ -27,10 +28,11 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s (%s)", f.Where.Policy, f.Where.Line, f.Where.Col, f.Msg, f.Rule)
 }
 
-// Lint looks for what a policy's author would want to know. file is what the
-// policy says itself, parents what it extends, resolved, and whole the
-// resolved policy.
-func Lint(file *Policy, parents []*Policy, whole *Policy) []Finding {
+// Lint looks for what a policy's author would want to know, for the architecture
+// that sbx was built for. file is what the policy says itself, parents what it
+// extends, resolved, and whole the resolved policy. untried is how many lines of
+// [expect] only a run can try.
+func Lint(file *Policy, parents []*Policy, whole *Policy) (found []Finding, untried int, err error) {
 	l := &linter{whole: whole}
 	l.redundant(file, parents)
 	l.shadowed()
@@ -40,13 +42,21 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) []Finding {
 	l.sockets()
 	l.process()
 	l.seccomp()
+	calls := whole.Calls()
+	answers, err := l.answers(calls)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.idleRules(file, calls, answers)
+	l.capabilityCalls(calls, answers[0])
+	untried = l.expectations(calls, answers)
 	for _, text := range whole.idle {
 		l.add("no-effect", "", "", "%s", text)
 	}
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.Where.Policy, b.Where.Policy), a.Where.Line-b.Where.Line, a.Where.Col-b.Where.Col)
 	})
-	return l.found
+	return l.found, untried, nil
 }
 
 type linter struct {
@@ -60,7 +70,7 @@ func (l *linter) add(rule, key, entry, format string, args ...any) {
 	if !ok {
 		where.Policy = l.whole.Name
 	}
-	l.found = append(l.found, Finding{where, rule, fmt.Sprintf(format, args...)})
+	l.found = append(l.found, Finding{Where: where, Rule: rule, Msg: fmt.Sprintf(format, args...)})
 }
 
 // redundant finds entries that are inherited as they stand.
@@ -71,7 +81,7 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 				for _, p := range parents {
 					if have, ok := (*f.texts(p))[path]; ok && have == (*f.texts(file))[path] {
 						o, _ := file.Origin(f.key, path)
-						l.found = append(l.found, Finding{o, "inherited", fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name)})
+						l.found = append(l.found, Finding{Where: o, Rule: "inherited", Msg: fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name)})
 						break
 					}
 				}
@@ -84,7 +94,7 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 			for _, p := range parents {
 				if slices.Contains(*f.list(p), e) {
 					o, _ := file.Origin(f.key, e)
-					l.found = append(l.found, Finding{o, "inherited", fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name)})
+					l.found = append(l.found, Finding{Where: o, Rule: "inherited", Msg: fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name)})
 					break
 				}
 			}

@@ -6,6 +6,16 @@ import (
 	"testing"
 )
 
+// lint is Lint without errors.
+func lint(t *testing.T, file *Policy, parents []*Policy, whole *Policy) []Finding {
+	t.Helper()
+	found, _, err := Lint(file, parents, whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 func TestLint(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", ""},
@@ -49,7 +59,7 @@ func TestLint(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, f := range Lint(file, nil, whole) {
+		for _, f := range lint(t, file, nil, whole) {
 			got = append(got, f.String())
 		}
 		if g := strings.Join(got, "\n"); g != c.want {
@@ -74,7 +84,7 @@ func TestLintInherited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprint(Lint(file, []*Policy{a}, whole))
+	got := fmt.Sprint(lint(t, file, []*Policy{a}, whole))
 	if want := `[p:4:9: files.read has "/usr" already, from a (inherited)]`; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
@@ -94,7 +104,7 @@ func TestLintExpectations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(Lint(file, nil, whole)); got != want {
+		if got := fmt.Sprint(lint(t, file, nil, whole)); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 	}

@@ -232,7 +232,12 @@ type Limits struct {
 	Tmp string
 }
 
-// Expect lists what must hold inside, as `sbx policy test` checks it.
+// Expect lists what must hold inside. `sbx policy check` tries what the policy alone
+// decides: system calls, variables, capabilities.
+//
+// A line is "read", "write" or "exec" and a path, "connect" or "bind" and an
+// address, "env" or "capability" and a name, or "syscall", a name and, if the answer
+// depends on them, arguments: "syscall unshare CLONE_NEWUSER".
 type Expect struct {
 	Allow, Deny []string
 }

@@ -30,13 +30,16 @@ func checkExpect(s string) (string, *fault) {
 		if strings.HasPrefix(object, "@") {
 			return "", faultf("%q: an expectation names one system call", s)
 		}
-		object, f = checkSyscall(object)
+		object, f = checkCall(object)
 	case "env":
 		if strings.ContainsAny(object, "=*") {
 			return "", faultf("%q: an expectation names one variable", s)
 		}
 		object, f = checkEnv(object)
 	case "capability":
+		if strings.HasPrefix(object, "?") {
+			return "", faultf("%q: an expectation names one capability", s)
+		}
 		object, f = checkCapability(object)
 	default:
 		return "", faultf("unknown expectation %q", verb).like(verb, expectVerbs())

@@ -168,7 +168,7 @@ func originOf(p *policy.Policy, r seccomp.Reason) string {
 	case r.List != "":
 		o, ok = p.Origin("seccomp."+r.List, r.Entry)
 	case r.Rule > 0:
-		o, ok = p.RuleOrigin(p.Seccomp.Rules[r.Rule-1])
+		o, ok = p.RuleOrigin(p.Calls().Rules[r.Rule-1])
 	}
 	if !ok {
 		return ""

@@ -42,7 +42,8 @@ var allowed = map[string][]string{
 		"sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
-		"caps", "internal/step", "internal/text", "ns", "policy", "policy/seccomp", "policy/seccomp/bpf", "sandbox/internal/cgroup",
+		"caps", "internal/step", "internal/text", "ns", "policy", "policy/seccomp", "policy/seccomp/bpf",
+		"sandbox/internal/cgroup",
 		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",
 		"sandbox/internal/rootfs", "sandbox/internal/terminal",
 	},

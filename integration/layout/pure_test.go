@@ -16,7 +16,8 @@ var pure = []string{"sbx/sandbox/internal/rootfs", "sbx/sandbox/internal/plan"}
 
 // impure are packages that a pure one has no use for.
 var impure = []string{
-	"os", "io/fs", "io/ioutil", "syscall", "path/filepath", "net", "math/rand", "math/rand/v2", "crypto/rand", "sbx/internal/sys",
+	"os", "io/fs", "io/ioutil", "syscall", "path/filepath", "net", "math/rand", "math/rand/v2", "crypto/rand",
+	"sbx/internal/sys",
 	"sbx/sandbox/internal/startstate",
 }
 

@@ -3,7 +3,4 @@ package launch
 import "sbx/sandbox/internal/plan"
 
 // The tests call a plan "plan".
-type (
-	stepError     = plan.StepError
-	newNamespaces = plan.NewNamespaces
-)
+type stepError = plan.StepError

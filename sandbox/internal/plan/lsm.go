@@ -1,13 +1,11 @@
 package plan
 
 import (
-	"slices"
 	"strings"
 
 	"sbx/internal/text"
 
 	"sbx/internal/step"
-	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
@@ -42,13 +40,4 @@ func labels(p *policy.Policy, h *host.Facts) ([]step.Step, error) {
 		steps = append(steps, process.Label{Module: "SELinux", Name: name})
 	}
 	return steps, nil
-}
-
-// withProc are the first steps of the set-up, with the outside's /proc opened
-// among them.
-func withProc(first []step.Step) []step.Step {
-	if slices.ContainsFunc(first, func(s step.Step) bool { _, ok := s.(ns.OpenProc); return ok }) {
-		return first
-	}
-	return append([]step.Step{ns.OpenProc{}}, first...)
 }

@@ -33,7 +33,7 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		switch {
 		case slices.Contains([]string{"/bin", "/sbin", "/lib", "/lib64"}, name):
 			f.Link, f.Real = "usr"+name, "/usr"+name
-		case path.Dir(name) == "/dev":
+		case path.Dir(name) == "/dev" && slices.Contains(host.Devices[:], base):
 			f.Mode = unix.S_IFCHR
 			f.Rdev = host.DeviceNumber(slices.Index(host.Devices[:], base))
 		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), base == "passwd", base == "group":

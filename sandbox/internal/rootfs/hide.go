@@ -69,6 +69,9 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	if x.Name == "/" {
 		return nil, errors.New("hide /: then nothing could run")
 	}
+	if m, ok, err := t.hideSystem(x); ok || err != nil {
+		return m, err
+	}
 	sources := []string{x.Name}
 	if len(t.policy.Files.Paths) > 0 {
 		// The path is one of the inside, and another of the host is there.
@@ -112,6 +115,34 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	return list, nil
 }
 
+// hideSystem is what to cover for a path that every sandbox has of its own: in
+// its /proc, whose files have other numbers than the host's, or its /dev/pts.
+func (t *Tree) hideSystem(x policy.Path) (list []mask, ours bool, err error) {
+	f := &t.policy.Files
+	switch {
+	case policy.NotFalse(f.Dev) && x.Name == "/dev/pts", policy.NotFalse(f.Proc) && x.Name == "/proc":
+		return []mask{{path: x.Name, dir: true}}, true, nil
+	case !policy.NotFalse(f.Proc) || !policy.Within(x.Name, "/proc"):
+		return nil, false, nil
+	}
+	src := t.facts.Files[x.Name]
+	switch {
+	case src.Err != nil:
+		return nil, true, fmt.Errorf("look at %s, which is to be hidden: %w", text.Quote(x.Name), src.Err)
+	case src.Mode == 0 && x.Optional:
+		return nil, true, nil
+	case src.Mode == 0 || src.Real != x.Name || x.Name[len("/proc/")] >= '0' && x.Name[len("/proc/")] <= '9':
+		return nil, true, &host.NeedError{
+			What: fmt.Sprintf("hide %s: each process has another there, or none", text.Quote(x.Name)),
+			Fix:  `hide files of the kernel's, such as "/proc/kallsyms", or say proc = false in the policy's [files]`,
+		}
+	case slices.ContainsFunc(t.facts.Masks, func(m host.Found) bool { return policy.Within(x.Name, m.Path) }) &&
+		!policy.IsTrue(t.policy.Process.Nest):
+		return nil, true, nil // covered in any case
+	}
+	return []mask{{path: x.Name, dir: src.Dir(), below: true}}, true, nil
+}
+
 // inTmpfs says whether what is made below the node lies in a private tmpfs.
 func (t *Tree) inTmpfs(n Node) bool {
 	for n.Kind == Directory && n.Path != "/" {
@@ -152,8 +183,9 @@ func (t *Tree) masksOf(x host.Found, pinned bool) (list []mask) {
 		m := mask{path: n.place(x.Path), dir: x.Dir, below: true, id: x.ID, pinned: pinned}
 		if n.Kind == Overlay {
 			// Files have other numbers there; and what is kept of earlier
-			// changes may say that it is gone.
+			// changes may say that it is gone, with the directories over it.
 			m.id, m.maybe = ns.ID{}, n.Layers != nil
+			m.pinned = pinned && !m.maybe
 		}
 		list = append(list, m)
 	}
