@@ -6,12 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/cgroup"
