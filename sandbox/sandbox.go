@@ -36,13 +36,61 @@ type (
 	StepError = plan.StepError
 	// MismatchError is a step whose outcome is not the only right one.
 	MismatchError = plan.MismatchError
-	// NeedError is a protection or right that cannot be had.
+	// NeedError is a protection or right that cannot be had; errors.Is tells its
+	// Reason.
 	NeedError = host.NeedError
+	// Reason is why something is refused.
+	Reason = host.Reason
 	// MissingError is a path that is to be shown and is not there.
 	MissingError = host.MissingError
 	// LateError is an error after which the sandbox was ended and that is none
 	// of its steps': the target may have run.
 	LateError = launch.LateError
+)
+
+// The reasons why something is refused.
+const (
+	// Invalid is a value that no machine could hold; Incomplete lacks another.
+	Invalid    = host.Invalid
+	Incomplete = host.Incomplete
+	// Conflict is what the policy or the flags say against one another.
+	Conflict = host.Conflict
+	// Impossible is what no kernel, or nothing in sbx, can do.
+	Impossible = host.Impossible
+	// WrongNamespace is what takes another namespace than the policy has.
+	WrongNamespace = host.WrongNamespace
+	// NoCapability is a right that the caller or the target does not have.
+	NoCapability = host.NoCapability
+	// NoLandlock is a kernel whose Landlock is missing or too old; KernelLacks
+	// is another part of it.
+	NoLandlock  = host.NoLandlock
+	KernelLacks = host.KernelLacks
+	// NoLimit is a limit that nothing can hold.
+	NoLimit = host.NoLimit
+	// NoIDs is a caller who may not map further ids.
+	NoIDs = host.NoIDs
+	// NoProc is a /proc that is not mounted, or not the kernel's.
+	NoProc = host.NoProc
+	// NoTerminal is a caller without one that could be relayed.
+	NoTerminal = host.NoTerminal
+	// NothingRuns is a policy that no program can be executed under.
+	NothingRuns = host.NothingRuns
+	// NotShown is a directory that the sandbox does not have.
+	NotShown = host.NotShown
+	// NotWritable is a file that the target could not write to.
+	NotWritable = host.NotWritable
+	// Absent is what is not there; a path to be shown is a *MissingError.
+	Absent = host.Absent
+	// NoPlace is a path that cannot be made because the host shows what is there.
+	NoPlace = host.NoPlace
+	// Occupied is a path that has something else already.
+	Occupied = host.Occupied
+	// WrongFile is a file of another kind than is needed.
+	WrongFile = host.WrongFile
+	// BehindLink is a path that a symbolic link changes the meaning of.
+	BehindLink = host.BehindLink
+	// LeadsOut is a descriptor by which the target could leave the sandbox.
+	LeadsOut = host.LeadsOut
 )
 
 // Probe reads the machine as far as the policy and the target need it. The

@@ -27,7 +27,7 @@ func (h *Facts) look(s string) File {
 			if err == nil {
 				if f.Real, err = readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
 					unix.Close(fd)
-					return File{Err: &NeedError{What: "see where it leads by /proc: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}}
+					return File{Err: &NeedError{Reason: NoProc, What: "see where it leads by /proc: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}}
 				}
 			}
 		}

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -49,7 +48,7 @@ func (h *Facts) openNamespace(name string) (s Namespace) {
 		return Namespace{Err: err}
 	}
 	if fs.Type != unix.NSFS_MAGIC {
-		return Namespace{Err: errors.New("it is no namespace: not a file of nsfs")}
+		return Namespace{Err: Refuse(WrongFile, "it is no namespace: not a file of nsfs")}
 	}
 	if s.FD, err = unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return Namespace{Err: err}

@@ -19,7 +19,7 @@ func (h *Facts) probeOverlays(tree *policy.Tree) error {
 	}
 	mounts, err := mountPoints()
 	if err != nil {
-		return &NeedError{What: "look for mounts in an overlay: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}
+		return &NeedError{Reason: NoProc, What: "look for mounts in an overlay: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}
 	}
 	for _, e := range tree.Entries {
 		source := e.Source()

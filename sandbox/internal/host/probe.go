@@ -33,8 +33,9 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error) {
 	if h.LSM.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
 		return &NeedError{
-			What: "ask the kernel for Landlock: " + err.Error(),
-			Fix:  "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without",
+			Reason: NoLandlock,
+			What:   "ask the kernel for Landlock: " + err.Error(),
+			Fix:    "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without",
 		}
 	}
 	return h.probeModules(p)

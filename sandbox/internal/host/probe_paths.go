@@ -140,8 +140,9 @@ func (h *Facts) lookDescriptor(number string) File {
 	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
 	if err != nil || flags&unix.FD_CLOEXEC != 0 { // sbx's own are all close-on-exec
 		return File{Err: &NeedError{
-			What: "the caller hands over no such descriptor",
-			Fix:  "open it for sbx, as in sbx ... " + number + "</some/directory",
+			Reason: Absent,
+			What:   "the caller hands over no such descriptor",
+			Fix:    "open it for sbx, as in sbx ... " + number + "</some/directory",
 		}}
 	}
 	link := "/proc/self/fd/" + number
@@ -155,8 +156,9 @@ func (h *Facts) lookDescriptor(number string) File {
 	}
 	if unix.Lstat(name, &there) != nil || identity(&st) != identity(&there) || name[0] != '/' {
 		return File{Err: &NeedError{
-			What: "no path leads to it: " + text.Quote(name),
-			Fix:  "a file that was removed, a pipe, or a file of another mount namespace cannot be shown; files.inline can",
+			Reason: Absent,
+			What:   "no path leads to it: " + text.Quote(name),
+			Fix:    "a file that was removed, a pipe, or a file of another mount namespace cannot be shown; files.inline can",
 		}}
 	}
 	f := h.look(name)

@@ -30,7 +30,7 @@ func (h *Facts) probeProcMasks(p *policy.Policy, _ *policy.Tree, _ Target) error
 		return fmt.Errorf("look at /proc: %w", err)
 	}
 	if fs.Type != unix.PROC_SUPER_MAGIC || unix.Faccessat(proc, "version", unix.F_OK, 0) != nil {
-		return &NeedError{What: "tell by /proc what of the kernel's to mask: something else is mounted there, or a part of it only",
+		return &NeedError{Reason: NoProc, What: "tell by /proc what of the kernel's to mask: something else is mounted there, or a part of it only",
 			Fix: "mount -t proc proc /proc"}
 	}
 	for _, name := range procMasks {

@@ -35,9 +35,9 @@ func (h *Facts) probeSubIDs() (s SubIDs) {
 		err := unix.Lstat(name, &st)
 		switch {
 		case err != nil:
-			return SubIDs{Err: &NeedError{What: fmt.Sprintf("map ranges of ids: %s: %v", name, err), Fix: "install it: apt-get install uidmap"}}
+			return SubIDs{Err: &NeedError{Reason: NoIDs, What: fmt.Sprintf("map ranges of ids: %s: %v", name, err), Fix: "install it: apt-get install uidmap"}}
 		case st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Mode&0o022 != 0:
-			return SubIDs{Err: fmt.Errorf("map ranges of ids: %s is not a file that only root can write", name)}
+			return SubIDs{Err: Refuse(NoIDs, "map ranges of ids: %s is not a file that only root can write", name)}
 		}
 	}
 	passwd, err := os.ReadFile("/etc/passwd")
@@ -78,7 +78,7 @@ func parseSub(file, content, login string, uid, own int) (list []ns.Extent, err 
 			continue
 		}
 		bad := func(why string) error {
-			return fmt.Errorf("map ranges of ids: %s:%d: %s: %s", file, n, text.Quote(strings.TrimSuffix(line, "\n")), why)
+			return Refuse(Invalid, "map ranges of ids: %s:%d: %s: %s", file, n, text.Quote(strings.TrimSuffix(line, "\n")), why)
 		}
 		if len(f) != 3 {
 			return nil, bad("not three fields")
@@ -102,12 +102,12 @@ func parseSub(file, content, login string, uid, own int) (list []ns.Extent, err 
 	const most = 100 // the kernel takes 340, and shows so many in one read
 	switch {
 	case len(list) > most:
-		return nil, fmt.Errorf("map ranges of ids: %s gives the caller more than %d", file, most)
+		return nil, Refuse(Invalid, "map ranges of ids: %s gives the caller more than %d", file, most)
 	case len(list) == 0:
 		if login == "" {
 			login = strconv.Itoa(uid)
 		}
-		return nil, &NeedError{What: fmt.Sprintf("map ranges of ids: %s gives user %s none", file, text.Quote(login)),
+		return nil, &NeedError{Reason: NoIDs, What: fmt.Sprintf("map ranges of ids: %s gives user %s none", file, text.Quote(login)),
 			Fix: "give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + text.Quote(login)}
 	}
 	return list, nil

@@ -120,16 +120,16 @@ func TestJoinRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		edit func(n *policy.Namespaces)
-		want string
+		want error
 	}{
-		{"nothing there", func(n *policy.Namespaces) { n.Net = dir + "/none" }, "no such file"},
-		{"a file", func(n *policy.Namespaces) { n.Net = "/etc/passwd" }, "not a file of nsfs"},
-		{"a FIFO", func(n *policy.Namespaces) { n.Net = fifo }, "not a file of nsfs"},
-		{"another kind", func(n *policy.Namespaces) { n.Net = "/proc/self/ns/uts" }, "it is a uts namespace"},
-		{"user without ids", func(n *policy.Namespaces) { n.User = "/proc/self/ns/user" }, "without knowing as whom"},
-		{"a clock of the host", func(n *policy.Namespaces) { n.Monotonic = "1s" }, "time namespace is not a new one"},
-		{"no duration", func(n *policy.Namespaces) { n.Time, n.Boottime = "new", "1x" }, "not a duration"},
-		{"a hostname for others", func(n *policy.Namespaces) { n.UTS, n.Hostname = "/proc/self/ns/uts", "x" }, "UTS namespace is not"},
+		{"nothing there", func(n *policy.Namespaces) { n.Net = dir + "/none" }, unix.ENOENT},
+		{"a file", func(n *policy.Namespaces) { n.Net = "/etc/passwd" }, host.WrongFile},
+		{"a FIFO", func(n *policy.Namespaces) { n.Net = fifo }, host.WrongFile},
+		{"another kind", func(n *policy.Namespaces) { n.Net = "/proc/self/ns/uts" }, host.WrongFile},
+		{"user without ids", func(n *policy.Namespaces) { n.User = "/proc/self/ns/user" }, host.Incomplete},
+		{"a clock of the host", func(n *policy.Namespaces) { n.Monotonic = "1s" }, host.WrongNamespace},
+		{"no duration", func(n *policy.Namespaces) { n.Time, n.Boottime = "new", "1x" }, host.Invalid},
+		{"a hostname for others", func(n *policy.Namespaces) { n.UTS, n.Hostname = "/proc/self/ns/uts", "x" }, host.WrongNamespace},
 	} {
 		p := &policy.Policy{Name: "p"}
 		c.edit(&p.Namespaces)
@@ -137,8 +137,8 @@ func TestJoinRefused(t *testing.T) {
 		h.ProbeNamespaces(p.Namespaces)
 		_, err := plan.Build(p, plantest.AllowAll, host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
 		h.Close()
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
 }

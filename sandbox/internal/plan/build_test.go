@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,6 +28,42 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// golden compares a text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	name = filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("it differs from %s (- there, + now; go test ./sandbox/internal/plan -update rewrites it):\n%s",
+			name, cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")))
+	}
+}
+
+// refusals are the words in which a table's cases are refused: what people
+// read, in one file to look over. What a case is refused for is its reason.
+type refusals strings.Builder
+
+func (r *refusals) add(name string, err error) {
+	if err == nil {
+		return
+	}
+	b := (*strings.Builder)(r)
+	fmt.Fprintf(b, "%s\n  error: %v\n", name, err)
+	if hint := Hint(err); hint != "" {
+		fmt.Fprintf(b, "  hint: %s\n", hint)
+	}
+}
+
+func (r *refusals) String() string { return (*strings.Builder)(r).String() }
+
 // TestGolden holds the plan of every shipped policy, for a user and for root.
 // The filter's length is left to the filter's own golden files.
 func TestGolden(t *testing.T) {
@@ -46,21 +83,8 @@ func TestGolden(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				golden := filepath.Join("testdata", name+"."+who.name+".plan")
 				got := plan.String()
-				if *update {
-					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got != string(want) {
-					t.Errorf("plan differs from %s (- there, + now; go test ./sandbox -run Golden -update rewrites it):\n%s",
-						golden, cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")))
-				}
+				golden(t, name+"."+who.name+".plan", got)
 				again, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, who.uid))
 				if err != nil || again.String() != got {
 					t.Errorf("built again the plan is another: %v", err)

@@ -33,10 +33,10 @@ func keptCaps(p *policy.Policy, h *host.Facts, s nsPlan) (caps.Set, error) {
 			keep |= c
 		case strings.HasPrefix(name, "?"):
 		case have&c != 0:
-			return 0, &host.NeedError{What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) + " loses it when the program is executed",
+			return 0, &host.NeedError{Reason: host.NoCapability, What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) + " loses it when the program is executed",
 				Fix: "say ambient = true in the policy's [process]"}
 		default:
-			return 0, &host.NeedError{What: "keep capability " + c.String() + ", which the caller does not have",
+			return 0, &host.NeedError{Reason: host.NoCapability, What: "keep capability " + c.String() + ", which the caller does not have",
 				Fix: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
 		}
 	}

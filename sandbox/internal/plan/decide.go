@@ -126,23 +126,26 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 		// A sandbox in this one needs a /proc that can be written, and in it
 		// /proc/sys is user 0's, in a user namespace that maps it as well; and
 		// user 0 without CAP_SETFCAP cannot map itself (Linux 5.12).
-		return &host.NeedError{What: "nest as root: all of /proc/sys would be the target's to write", Fix: "run sbx as a user"}
+		return &host.NeedError{Reason: host.Conflict, What: "nest as root: all of /proc/sys would be the target's to write", Fix: "run sbx as a user"}
 	case nest && d.ns.uid == 0 && d.keep&caps.Setfcap == 0:
 		return &host.NeedError{
-			What: "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
-			Fix:  "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
+			Reason: host.NoCapability,
+			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
+			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
 		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
 		return &host.NeedError{
-			What: "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
-			Fix:  "take wait_killable out of the policy's [seccomp]",
+			Reason: host.Impossible,
+			What:   "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
+			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
 	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.has(ns.Net):
 		return &host.NeedError{
-			What: "reach the notify socket " + text.Quote(t.NotifySocket()) + ": an abstract socket belongs to the host's network",
-			Fix:  "use --net host, or take NOTIFY_SOCKET out of the environment",
+			Reason: host.WrongNamespace,
+			What:   "reach the notify socket " + text.Quote(t.NotifySocket()) + ": an abstract socket belongs to the host's network",
+			Fix:    "use --net host, or take NOTIFY_SOCKET out of the environment",
 		}
 	}
 	return nil
@@ -157,8 +160,9 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	for fd, f := range h.Stdio {
 		if f.Mode == unix.S_IFDIR || f.Path {
 			return &host.NeedError{
-				What: fmt.Sprintf("hand over descriptor %d: it is a directory of the host, or a path to one, and leads out of the sandbox", fd),
-				Fix:  "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
+				Reason: host.LeadsOut,
+				What:   fmt.Sprintf("hand over descriptor %d: it is a directory of the host, or a path to one, and leads out of the sandbox", fd),
+				Fix:    "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
 			}
 		}
 	}

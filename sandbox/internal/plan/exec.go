@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -16,12 +14,12 @@ import (
 // directory or another relative one.
 func execStep(t host.Target, env []string) (process.Exec, error) {
 	if len(t.Args) == 0 || t.Path == "" {
-		return process.Exec{}, errors.New("run the target: its name is empty")
+		return process.Exec{}, host.Refuse(host.Invalid, "run the target: its name is empty")
 	}
 	for _, list := range [...][]string{{t.Path, t.Dir}, t.Args, env} {
 		for _, s := range list {
 			if strings.IndexByte(s, 0) >= 0 {
-				return process.Exec{}, fmt.Errorf("run the target: a zero byte in %s", text.Quote(s))
+				return process.Exec{}, host.Refuse(host.Invalid, "run the target: a zero byte in %s", text.Quote(s))
 			}
 		}
 	}
@@ -42,7 +40,7 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 		}
 	}
 	if len(e.Paths) == 0 {
-		return e, fmt.Errorf("run %s: PATH has no absolute directory", text.Quote(t.Path))
+		return e, host.Refuse(host.Invalid, "run %s: PATH has no absolute directory", text.Quote(t.Path))
 	}
 	return e, nil
 }
@@ -51,7 +49,7 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 func descriptors(t host.Target, listen int) ([]int, error) {
 	const most = 1 << 16
 	if listen > most {
-		return nil, fmt.Errorf("hand over the sockets of LISTEN_FDS: %d are more than %d", listen, most)
+		return nil, host.Refuse(host.Invalid, "hand over the sockets of LISTEN_FDS: %d are more than %d", listen, most)
 	}
 	fds := slices.Clone(t.KeepFDs)
 	for n := 3; n < 3+listen; n++ {
@@ -60,7 +58,7 @@ func descriptors(t host.Target, listen int) ([]int, error) {
 	slices.Sort(fds)
 	fds = slices.Compact(fds)
 	if len(fds) > 0 && fds[0] < 3 {
-		return nil, fmt.Errorf("keep descriptor %d: 0, 1 and 2 always cross, others begin at 3", fds[0])
+		return nil, host.Refuse(host.Invalid, "keep descriptor %d: 0, 1 and 2 always cross, others begin at 3", fds[0])
 	}
 	return fds, nil
 }

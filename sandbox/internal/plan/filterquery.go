@@ -25,7 +25,7 @@ func decode(programs []seccomp.Program, name string) (filters, error) {
 		list = append(list, code)
 	}
 	if !list.allow(unix.SYS_EXECVE) {
-		return nil, &host.NeedError{What: fmt.Sprintf("policy %s lets nothing run: its filter denies execve", name),
+		return nil, &host.NeedError{Reason: host.NothingRuns, What: fmt.Sprintf("policy %s lets nothing run: its filter denies execve", name),
 			Fix: "add \"execve\" to allow in the policy's [seccomp]"}
 	}
 	return list, nil

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"slices"
 
 	"sbx/internal/step"
@@ -66,7 +65,7 @@ func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPl
 		add(ns.IDMap{UID: s.uid, GID: s.gid, OutsideUID: h.UID, OutsideGID: h.GID})
 	}
 	if policy.IsTrue(p.Namespaces.Ranges) && plan.ranges == nil {
-		return plan, &host.NeedError{What: "map ranges of ids: the user namespace is not a new one", Fix: "say user = \"new\" in the policy's [namespaces]"}
+		return plan, &host.NeedError{Reason: host.WrongNamespace, What: "map ranges of ids: the user namespace is not a new one", Fix: "say user = \"new\" in the policy's [namespaces]"}
 	}
 	if s.new&ns.Time != 0 {
 		add(ns.Clocks{Monotonic: s.monotonic, Boottime: s.boottime})
@@ -97,7 +96,7 @@ func extents(inside, outside int, sub []ns.Extent) ([]ns.Extent, error) {
 		add(e)
 	}
 	if next > host.MaxID+1 {
-		return nil, errors.New("map ranges of ids: they are more than there are")
+		return nil, host.Refuse(host.NoIDs, "map ranges of ids: they are more than there are")
 	}
 	if !placed {
 		list = append(list, own)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,11 +58,11 @@ func TestRangesPlan(t *testing.T) {
 		last = at
 	}
 	h.SubIDs.Err = &host.NeedError{What: "no ranges"}
-	if _, err := Build(p, plantest.AllowAll, target, h); err == nil || err.Error() != "no ranges" {
+	if _, err := Build(p, plantest.AllowAll, target, h); !errors.Is(err, h.SubIDs.Err) {
 		t.Errorf("ranges that are not there: %v", err)
 	}
 	p.Namespaces = policy.Namespaces{Ranges: &yes}
-	if _, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 0)); err == nil || !strings.Contains(err.Error(), "not a new one") {
+	if _, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 0)); !errors.Is(err, host.WrongNamespace) {
 		t.Errorf("ranges in the host's namespace: %v", err)
 	}
 }

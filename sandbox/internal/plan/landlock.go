@@ -26,16 +26,16 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	restricted := p.Network.Bind != nil || p.Network.Connect != nil
 	switch {
 	case nest && mode == "require":
-		return &host.NeedError{What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
+		return &host.NeedError{Reason: host.Conflict, What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
 			Fix: "choose one: landlock = \"auto\" goes with nest = true"}
 	case restricted && nest:
-		return &host.NeedError{What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
+		return &host.NeedError{Reason: host.Conflict, What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
 			Fix: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
 	case restricted && mode == "off":
-		return &host.NeedError{What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
+		return &host.NeedError{Reason: host.Conflict, What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
 			Fix: "say landlock = \"auto\" in the policy's [process]"}
 	case restricted && h.LSM.Landlock < landlock.ABIPorts:
-		return &host.NeedError{What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, rootfs.ABIName(h.LSM.Landlock)),
+		return &host.NeedError{Reason: host.NoLandlock, What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, rootfs.ABIName(h.LSM.Landlock)),
 			Fix: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
 	case mode == "off" || nest:
 		// A Landlock domain may not mount, and so could not nest.
@@ -44,7 +44,7 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 		}
 		return nil
 	case h.LSM.Landlock == 0 && mode == "require":
-		return &host.NeedError{What: "require Landlock, which this kernel does not have",
+		return &host.NeedError{Reason: host.NoLandlock, What: "require Landlock, which this kernel does not have",
 			Fix: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
 	case h.LSM.Landlock == 0:
 		d.note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
@@ -80,7 +80,7 @@ func ports(n policy.Network) ([]step.Step, error) {
 		for _, name := range names {
 			port, err := policy.ParsePort(name)
 			if err != nil {
-				return fmt.Errorf("allow TCP port %s: not a number from 0 to 65535", text.Quote(name))
+				return host.Refuse(host.Invalid, "allow TCP port %s: not a number from 0 to 65535", text.Quote(name))
 			}
 			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == port })
 			if i < 0 {

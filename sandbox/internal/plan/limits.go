@@ -56,13 +56,17 @@ func parseLimit(name, s string) limitValue {
 
 func (a limitValue) isSet() bool { return a.value != "" }
 
+func (a limitValue) invalid(err error) error {
+	return host.Refuse(host.Invalid, "hold %s: %v", a.name, err)
+}
+
 // refuseOrNote gives an optional limit up, with a note, and refuses any other.
 func (l *Limits) refuseOrNote(a limitValue, why, hint string) error {
 	if a.optional {
 		l.notes = append(l.notes, a.name+" is not held: "+why)
 		return nil
 	}
-	return &host.NeedError{What: "hold " + a.name + ": " + why, Fix: hint}
+	return &host.NeedError{Reason: host.NoLimit, What: "hold " + a.name + ": " + why, Fix: hint}
 }
 
 // limits decides what holds each of the policy's limits; see setrlimit(2) for
@@ -75,7 +79,7 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 	if a := parseLimit("time", p.Limits.Time); a.isSet() {
 		d, err := policy.ParseTime(a.value)
 		if err != nil {
-			return nil, err
+			return nil, a.invalid(err)
 		}
 		l.init, l.Time, l.Duration = append(l.init, process.EndAfter{Time: d}), a.value, d
 	}
@@ -115,7 +119,7 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 		}
 		n, err := x.parse(x.value)
 		if err != nil {
-			return err
+			return x.invalid(err)
 		}
 		if raises {
 			if err := l.refuseOrNote(x.limitValue, "the target keeps the capability sys_resource, with which it can raise it", "take sys_resource out of the policy's [process] capabilities"); err != nil {
@@ -158,7 +162,7 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan) error {
 	memory, cpu, io, processes := parseLimit("memory", p.Limits.Memory), parseLimit("cpu", p.Limits.CPU), parseLimit("io", p.Limits.IO), parseLimit("processes", p.Limits.Processes)
 	// The kernel does not count for its own root, user 0 outside of all user
-	// namensPlan, nor in a namespace by itself before Linux 5.14.
+	// namespaces, nor in a namespace by itself before Linux 5.14.
 	// And it counts for each user by itself, and all of a namespace's.
 	count := s.new&ns.User != 0 && !policy.IsTrue(p.Namespaces.Ranges) && h.UID != 0 && h.Limits.CountsPerNamespace
 	var must, want cgroup.Set
@@ -185,14 +189,14 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	place := choose(h.Limits.Cgroups, must, want)
 	if place == nil {
 		if must != 0 {
-			return &host.NeedError{What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Fix: cgroupHint(h, must)}
+			return &host.NeedError{Reason: host.NoLimit, What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Fix: cgroupHint(h, must)}
 		}
 		place = &cgroup.Place{}
 	}
 	if place.Have != 0 {
 		if s.new&ns.Mount == 0 {
-			return &host.NeedError{What: "hold limits by a cgroup: in a mount namespace that is not its own the target could write to " + text.Quote(place.Path),
-				Fix: "say mount = \"new\" in the policy's [namensPlan]"}
+			return &host.NeedError{Reason: host.NoLimit, What: "hold limits by a cgroup: in a mount namespace that is not its own the target could write to " + text.Quote(place.Path),
+				Fix: "say mount = \"new\" in the policy's [namespaces]"}
 		}
 		if err := guarded(p, place.Path); err != nil {
 			return err
@@ -205,7 +209,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	if memory.isSet() {
 		n, err := policy.ParseSize(memory.value)
 		if err != nil {
-			return err
+			return memory.invalid(err)
 		}
 		if place.Have&cgroup.Memory == 0 {
 			if err := l.refuseOrNote(memory, lacking(h, cgroup.Memory), ""); err != nil {
@@ -223,7 +227,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	if processes.isSet() {
 		n, err := policy.ParseCount(processes.value)
 		if err != nil {
-			return err
+			return processes.invalid(err)
 		}
 		switch {
 		case place.Have&cgroup.Pids != 0:
@@ -254,7 +258,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	if cpu.isSet() {
 		n, err := policy.ParsePercent(cpu.value)
 		if err != nil {
-			return err
+			return cpu.invalid(err)
 		}
 		if place.Have&cgroup.CPU == 0 {
 			if err := l.refuseOrNote(cpu, lacking(h, cgroup.CPU), ""); err != nil {
@@ -269,7 +273,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	if io.isSet() {
 		n, err := policy.ParseSize(io.value)
 		if err != nil {
-			return err
+			return io.invalid(err)
 		}
 		switch {
 		case place.Have&(cgroup.IO|cgroup.Memory) != cgroup.IO|cgroup.Memory:
@@ -338,7 +342,7 @@ func cgroupHint(h *host.Facts, must cgroup.Set) string {
 // shown for reading.
 func guarded(p *policy.Policy, place string) error {
 	const mount = "/sys/fs/cgroup"
-	no := &host.NeedError{What: "hold limits by a cgroup: the policy lets the target write to " + text.Quote(place), Fix: `add "/sys" to the policy's files.read`}
+	no := &host.NeedError{Reason: host.NoLimit, What: "hold limits by a cgroup: the policy lets the target write to " + text.Quote(place), Fix: `add "/sys" to the policy's files.read`}
 	read := ""
 	for _, s := range p.Files.Read {
 		if s = strings.TrimPrefix(s, "?"); policy.Within(mount, s) && len(s) > len(read) {

@@ -73,7 +73,7 @@ func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 		s.new |= ns.User
 	case "host":
 		if h.Caps.Effective&caps.Admin == 0 {
-			return s, &host.NeedError{What: "user namespace \"host\" without CAP_SYS_ADMIN",
+			return s, &host.NeedError{Reason: host.NoCapability, What: "user namespace \"host\" without CAP_SYS_ADMIN",
 				Fix: "say user = \"auto\" in the policy's [namespaces], or run sbx as root"}
 		}
 	default:
@@ -90,7 +90,7 @@ func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 		}
 		if n.UID == nil || n.GID == nil {
 			// Who has no number there would count as "nobody", by an accident.
-			return s, &host.NeedError{What: "join user namespace " + text.Quote(n.User) + " without knowing as whom",
+			return s, &host.NeedError{Reason: host.Incomplete, What: "join user namespace " + text.Quote(n.User) + " without knowing as whom",
 				Fix: "say uid and gid, of that namespace, in the policy's [namespaces]"}
 		}
 	}
@@ -112,16 +112,16 @@ func (s *nsPlan) clocks(n policy.Namespaces) error {
 		var err error
 		switch *c.to, err = policy.ParseOffset(c.say); {
 		case err != nil:
-			return fmt.Errorf("shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", text.Quote(c.say))
+			return host.Refuse(host.Invalid, "shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", text.Quote(c.say))
 		case s.new&ns.Time == 0:
-			return &host.NeedError{What: "shift a clock by " + c.say + ": the time namespace is not a new one",
+			return &host.NeedError{Reason: host.WrongNamespace, What: "shift a clock by " + c.say + ": the time namespace is not a new one",
 				Fix: "say time = \"new\" in the policy's [namespaces]"}
 		}
 	}
 	if s.new&ns.Time != 0 && s.joined(ns.User) {
 		// Its offsets could be written only while the process can be traced,
 		// and those in the joined namespace could be the ones to do it.
-		return &host.NeedError{What: "make a new time namespace in a joined user namespace", Fix: "say time = \"host\", or user = \"new\""}
+		return &host.NeedError{Reason: host.WrongNamespace, What: "make a new time namespace in a joined user namespace", Fix: "say time = \"host\", or user = \"new\""}
 	}
 	return nil
 }
@@ -142,9 +142,9 @@ func (s *nsPlan) ids(n policy.Namespaces) error {
 		switch {
 		case id.say == nil || *id.say == *id.to:
 		case *id.say < 0 || int64(*id.say) > host.MaxID:
-			return fmt.Errorf("map %s %d: ids go from 0 to %d", id.name, *id.say, int64(host.MaxID))
+			return host.Refuse(host.Invalid, "map %s %d: ids go from 0 to %d", id.name, *id.say, int64(host.MaxID))
 		case !s.has(ns.User):
-			return &host.NeedError{What: fmt.Sprintf("be %s %d: the user namespace is the host's", id.name, *id.say),
+			return &host.NeedError{Reason: host.WrongNamespace, What: fmt.Sprintf("be %s %d: the user namespace is the host's", id.name, *id.say),
 				Fix: "say user = \"new\" in the policy's [namespaces]"}
 		default:
 			*id.to = *id.say
@@ -155,10 +155,10 @@ func (s *nsPlan) ids(n policy.Namespaces) error {
 	}
 	switch {
 	case s.new&ns.UTS == 0:
-		return &host.NeedError{What: "set the hostname " + text.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
+		return &host.NeedError{Reason: host.WrongNamespace, What: "set the hostname " + text.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
 			Fix: "say uts = \"new\" in the policy's [namespaces]"}
 	case len(n.Hostname) > 64 || strings.IndexByte(n.Hostname, 0) >= 0:
-		return fmt.Errorf("set the hostname %s: it has 64 bytes at most, none of them zero", text.Quote(n.Hostname))
+		return host.Refuse(host.Invalid, "set the hostname %s: it has 64 bytes at most, none of them zero", text.Quote(n.Hostname))
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func joinStep(h *host.Facts, kind ns.Set, path string) (ns.Join, error) {
 	case s.Err != nil:
 		return ns.Join{}, fmt.Errorf("join %s namespace %s: %w", kind, text.Quote(path), s.Err)
 	case s.Kind != kind:
-		return ns.Join{}, fmt.Errorf("join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
+		return ns.Join{}, host.Refuse(host.WrongFile, "join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
 	return ns.Join{Namespace: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
 }

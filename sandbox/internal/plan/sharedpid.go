@@ -26,13 +26,13 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 	const signals = 6 // the ABI that scopes them
 	switch {
 	case policy.IsTrue(p.Process.Nest):
-		return &host.NeedError{What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Fix: "say pid = \"new\" in the policy's [namespaces]"}
+		return &host.NeedError{Reason: host.WrongNamespace, What: "nest in a pid namespace that is not new: a sandbox inside needs a /proc of its own", Fix: "say pid = \"new\" in the policy's [namespaces]"}
 	case d.ns.joined(ns.PID) && d.ns.new&ns.User != 0:
 		// The child has maps to write and can be traced until it has.
-		return &host.NeedError{What: "join a pid namespace with a new user namespace: those inside could take hold of the process while it is set up",
+		return &host.NeedError{Reason: host.WrongNamespace, What: "join a pid namespace with a new user namespace: those inside could take hold of the process while it is set up",
 			Fix: "join the user namespace too, or say user = \"host\""}
 	case !h.ListsChildren:
-		return &host.NeedError{What: "use a pid namespace that is not new: this kernel does not list a process's children in /proc, so that those left could not be ended",
+		return &host.NeedError{Reason: host.KernelLacks, What: "use a pid namespace that is not new: this kernel does not list a process's children in /proc, so that those left could not be ended",
 			Fix: "say pid = \"new\" in the policy's [namespaces]; the kernel needs CONFIG_PROC_CHILDREN"}
 	}
 	d.sharesPIDNS = true
@@ -42,7 +42,7 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 		return nil
 	}
 	if h.LSM.Landlock < signals {
-		return &host.NeedError{What: fmt.Sprintf("use a pid namespace that is not new: keeping signals inside takes Landlock ABI %d (Linux 6.12), and this kernel has %s", signals, rootfs.ABIName(h.LSM.Landlock)),
+		return &host.NeedError{Reason: host.NoLandlock, What: fmt.Sprintf("use a pid namespace that is not new: keeping signals inside takes Landlock ABI %d (Linux 6.12), and this kernel has %s", signals, rootfs.ABIName(h.LSM.Landlock)),
 			Fix: "say pid = \"new\" in the policy's [namespaces]; landlock = \"off\" does without"}
 	}
 	return nil

@@ -23,11 +23,11 @@ func terminals(p *policy.Policy, h *host.Facts, ownMounts bool) (t terminalPlan,
 			break // no terminal to relay: then the target has none
 		}
 		if !ownMounts {
-			return t, &host.NeedError{What: "give the target a terminal of its own where /dev/pts is another mount namespace's",
+			return t, &host.NeedError{Reason: host.WrongNamespace, What: "give the target a terminal of its own where /dev/pts is another mount namespace's",
 				Fix: "leave mount to \"new\" in the policy's [namespaces], or say terminal = \"new-session\""}
 		}
 		if !policy.NotFalse(p.Files.Dev) {
-			return t, &host.NeedError{What: "give the target a terminal of its own without a /dev",
+			return t, &host.NeedError{Reason: host.Conflict, What: "give the target a terminal of its own without a /dev",
 				Fix: "leave dev = false out of the policy's [files], or say terminal = \"new-session\""}
 		}
 		t.pty = h.Terminal.Caller

@@ -55,12 +55,11 @@ func TestTerminalModes(t *testing.T) {
 	p, no := *base, false
 	p.Process.Terminal = "pty"
 	at := &host.Facts{Terminal: host.Terminal{Caller: &terminal.Caller{}}}
-	var need *host.NeedError
-	if _, err := terminals(&p, at, false); !errors.As(err, &need) || need.Fix == "" {
+	if _, err := terminals(&p, at, false); !errors.Is(err, host.WrongNamespace) {
 		t.Errorf("pty without mounts: %v", err)
 	}
 	p.Files.Dev = &no
-	if _, err := terminals(&p, at, true); !errors.As(err, &need) || need.Fix == "" {
+	if _, err := terminals(&p, at, true); !errors.Is(err, host.Conflict) {
 		t.Errorf("pty without /dev: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -60,7 +59,7 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	}
 	if n.Kind == Tmpfs {
 		if n.Path == "/" {
-			return n, false, errors.New("place a tmpfs at /: the root is one already")
+			return n, false, host.Refuse(host.Occupied, "place a tmpfs at /: the root is one already")
 		}
 		return n, true, nil
 	}
@@ -100,19 +99,19 @@ func (t *Tree) setOptions(n *Node, o policy.PathOptions) error {
 		{keeps && n.Kind != Overlay, "upper and work"},
 	} {
 		if x.wrong {
-			return fmt.Errorf("hold files.path of %s: %s does not go with what it is", text.Quote(n.Path), x.key)
+			return host.Refuse(host.Invalid, "hold files.path of %s: %s does not go with what it is", text.Quote(n.Path), x.key)
 		}
 	}
 	if o.Mode != "" {
 		mode, err := policy.ParseMode(o.Mode)
 		if err != nil {
-			return fmt.Errorf("make %s: %w", text.Quote(n.Path), err)
+			return host.Refuse(host.Invalid, "make %s: %v", text.Quote(n.Path), err)
 		}
 		n.Mode = mode
 	}
 	if o.Size != "" {
 		if _, err := policy.ParseSize(o.Size); err != nil {
-			return fmt.Errorf("bound %s: %w", text.Quote(n.Path), err)
+			return host.Refuse(host.Invalid, "bound %s: %v", text.Quote(n.Path), err)
 		}
 	}
 	if keeps {
@@ -126,7 +125,7 @@ func (t *Tree) checkTmpSize() error {
 		return nil
 	}
 	if _, err := policy.ParseSize(t.tmpSize); err != nil {
-		return fmt.Errorf("bound each tmpfs: %w", err)
+		return host.Refuse(host.Invalid, "bound each tmpfs: %v", err)
 	}
 	return nil
 }
@@ -138,15 +137,17 @@ func writable(h *host.Facts, name string, f host.File, keep caps.Set) error {
 	switch {
 	case f.NoWrite != nil:
 		return &host.NeedError{
-			What: fmt.Sprintf("let the target write to %s: %v", text.Quote(name), f.NoWrite),
-			Fix:  "start sbx where you may write, or use a policy that only reads, such as default",
+			Reason: host.NotWritable,
+			What:   fmt.Sprintf("let the target write to %s: %v", text.Quote(name), f.NoWrite),
+			Fix:    "start sbx where you may write, or use a policy that only reads, such as default",
 		}
 	case h.UID != 0 || keep&ownWay != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
 		f.UID == 0 && f.Perm&0o200 != 0, f.UID != 0 && f.GID == uint32(h.GID) && f.Perm&0o020 != 0, f.Perm&0o002 != 0:
 		return nil
 	}
 	return &host.NeedError{
-		What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", text.Quote(name), f.UID),
-		Fix:  fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID),
+		Reason: host.NotWritable,
+		What:   fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", text.Quote(name), f.UID),
+		Fix:    fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID),
 	}
 }

@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -67,7 +66,7 @@ func (t *Tree) hide() error {
 // hiddenPath is what to cover for a path of hide.
 func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	if x.Name == "/" {
-		return nil, errors.New("hide /: then nothing could run")
+		return nil, host.Refuse(host.NothingRuns, "hide /: then nothing could run")
 	}
 	if m, ok, err := t.hideSystem(x); ok || err != nil {
 		return m, err
@@ -88,8 +87,9 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 			list = append(list, t.masksOf(host.Found{Path: f.Real, Dir: f.Dir(), ID: f.ID()}, true)...)
 		case !x.Optional && len(t.places(cmp.Or(f.Real, source))) > 0:
 			return nil, &host.NeedError{
-				What: fmt.Sprintf("hide %s: it is not there, and would be shown once somebody makes it", text.Quote(x.Name)),
-				Fix:  `put a ? in front to hide it only if it is there: "?` + x.Name + `"`,
+				Reason: host.Absent,
+				What:   fmt.Sprintf("hide %s: it is not there, and would be shown once somebody makes it", text.Quote(x.Name)),
+				Fix:    `put a ? in front to hide it only if it is there: "?` + x.Name + `"`,
 			}
 		}
 	}
@@ -97,7 +97,8 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	switch {
 	case n.Path == x.Name && n.Kind == Link && n.Source.Mode == 0 && !x.Optional:
 		return nil, &host.NeedError{
-			What: fmt.Sprintf("hide %s: it is a symbolic link of the policy's own", text.Quote(x.Name)), Fix: "hide what it leads to",
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("hide %s: it is a symbolic link of the policy's own", text.Quote(x.Name)), Fix: "hide what it leads to",
 		}
 	case n.Path == x.Name && (n.Kind < Tmpfs && n.Kind != Link || n.Kind == Tmpfs):
 		list = append(list, mask{path: x.Name, dir: n.Kind != File, below: t.over(x.Name).Kind.FromHost(), pinned: true})
@@ -133,8 +134,9 @@ func (t *Tree) hideSystem(x policy.Path) (list []mask, ours bool, err error) {
 		return nil, true, nil
 	case src.Mode == 0 || src.Real != x.Name || x.Name[len("/proc/")] >= '0' && x.Name[len("/proc/")] <= '9':
 		return nil, true, &host.NeedError{
-			What: fmt.Sprintf("hide %s: each process has another there, or none", text.Quote(x.Name)),
-			Fix:  `hide files of the kernel's, such as "/proc/kallsyms", or say proc = false in the policy's [files]`,
+			Reason: host.Impossible,
+			What:   fmt.Sprintf("hide %s: each process has another there, or none", text.Quote(x.Name)),
+			Fix:    `hide files of the kernel's, such as "/proc/kallsyms", or say proc = false in the policy's [files]`,
 		}
 	case slices.ContainsFunc(t.facts.Masks, func(m host.Found) bool { return policy.Within(x.Name, m.Path) }) &&
 		!policy.IsTrue(t.policy.Process.Nest):

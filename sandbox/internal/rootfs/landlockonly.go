@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strconv"
@@ -67,11 +68,12 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	}
 	switch {
 	case !path.IsAbs(t.Dir):
-		return nil, fmt.Errorf("start in %s: not an absolute path", text.Quote(t.Dir))
+		return nil, host.Refuse(host.Invalid, "start in %s: not an absolute path", text.Quote(t.Dir))
 	case !shown && t.Dir != "/":
 		return nil, &host.NeedError{
-			What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(t.Dir)),
-			Fix:  "show it with --read or --write, or start elsewhere with --dir",
+			Reason: host.NotShown,
+			What:   fmt.Sprintf("start in %s: the policy does not show it", text.Quote(t.Dir)),
+			Fix:    "show it with --read or --write, or start elsewhere with --dir",
 		}
 	}
 	return rules, nil
@@ -95,8 +97,9 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 			return host.File{}, nil
 		}
 		return src, &host.NeedError{
-			What: fmt.Sprintf("show %s: it is a symbolic link in a directory that can be written, to %s", text.Quote(e.Name), text.Quote(src.Real)),
-			Fix:  "name what it leads to",
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("show %s: it is a symbolic link in a directory that can be written, to %s", text.Quote(e.Name), text.Quote(src.Real)),
+			Fix:    "name what it leads to",
 		}
 	case e.Kind == policy.KindWrite && !e.Optional:
 		return src, writable(h, e.Name, src, keep)
@@ -110,6 +113,7 @@ func refuseNested(tree *policy.Tree) error {
 	for _, e := range tree.Entries {
 		if over := tree.Over(e.Name); e.Kind == policy.KindRead && over.Kind == policy.KindWrite {
 			return &host.NeedError{
+				Reason: host.WrongNamespace,
 				What: fmt.Sprintf("use a mount namespace that is not new, and keep %s read-only: it lies in %s, which can be written",
 					text.Quote(e.Name), text.Quote(over.Name)),
 				Fix: "say mount = \"new\" in the policy's [namespaces], or write to directories beside it only",
@@ -126,41 +130,42 @@ func refuseMounts(p *policy.Policy, t host.Target, h *host.Facts) error {
 	for _, x := range [...]struct {
 		wanted    bool
 		what, fix string
+		reason    host.Reason // WrongNamespace if there is none
 	}{
 		{
 			p.Process.Landlock == "off", "have neither mounts nor Landlock",
-			"say landlock = \"require\" in the policy's [process], or mount = \"new\"",
+			"say landlock = \"require\" in the policy's [process], or mount = \"new\"", host.Conflict,
 		},
 		{
 			policy.IsTrue(p.Process.Nest), "nest: that goes without Landlock, which is the only restriction here",
-			"take nest out of the policy, or say mount = \"new\"",
+			"take nest out of the policy, or say mount = \"new\"", host.Conflict,
 		},
 		{
 			h.LSM.Landlock < truncates,
 			fmt.Sprintf("hold files by Landlock alone: it takes ABI %d (Linux 6.2), and this kernel has %s", truncates, ABIName(h.LSM.Landlock)),
-			"say mount = \"new\" in the policy's [namespaces]",
+			"say mount = \"new\" in the policy's [namespaces]", host.NoLandlock,
 		},
-		{len(f.Tmpfs) > 0, "mount a tmpfs", ""},
-		{len(f.Hide) > 0, "hide what is inside of what is shown", ""},
-		{len(f.Overlay) > 0, "mount an overlay", ""},
-		{len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0, "make files and directories of its own", ""},
-		{len(f.Sockets) > 0, "allow single Unix sockets", ""},
-		{len(f.Paths) > 0, "hold the options of files.path", ""},
-		{p.Process.Terminal == "pty", "give the target a terminal of its own", "say terminal = \"inherit\", or mount = \"new\""},
+		{len(f.Tmpfs) > 0, "mount a tmpfs", "", ""},
+		{len(f.Hide) > 0, "hide what is inside of what is shown", "", ""},
+		{len(f.Overlay) > 0, "mount an overlay", "", ""},
+		{len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0, "make files and directories of its own", "", ""},
+		{len(f.Sockets) > 0, "allow single Unix sockets", "", ""},
+		{len(f.Paths) > 0, "hold the options of files.path", "", ""},
+		{p.Process.Terminal == "pty", "give the target a terminal of its own", "say terminal = \"inherit\", or mount = \"new\"", ""},
 		{
 			h.SocketRestriction(p, t) == host.SocketsByMask, "allow single Unix sockets: it takes masks over the others, or Landlock ABI 9",
-			"say mount = \"new\", or name no sockets and take NOTIFY_SOCKET out of the environment",
+			"say mount = \"new\", or name no sockets and take NOTIFY_SOCKET out of the environment", "",
 		},
 		{
 			policy.NotFalse(f.Proc), "mask /proc",
-			"say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there",
+			"say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there", "",
 		},
 	} {
 		if x.wanted {
 			if x.fix == "" {
 				x.fix = "take it out of the policy (base has tmpfs and hide), or say mount = \"new\" in its [namespaces]"
 			}
-			return &host.NeedError{What: "use a mount namespace that is not new, and " + x.what, Fix: x.fix}
+			return &host.NeedError{Reason: cmp.Or(x.reason, host.WrongNamespace), What: "use a mount namespace that is not new, and " + x.what, Fix: x.fix}
 		}
 	}
 	return nil

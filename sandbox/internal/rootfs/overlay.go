@@ -19,7 +19,7 @@ func (t *Tree) layers(n *Node, o policy.PathOptions) error {
 		f := t.facts.Files[name]
 		switch {
 		case name == "":
-			return fmt.Errorf("overlay %s: files.path names one of upper and work, which go together", text.Quote(n.Path))
+			return host.Refuse(host.Incomplete, "overlay %s: files.path names one of upper and work, which go together", text.Quote(n.Path))
 		case f.Err != nil:
 			return fmt.Errorf("look at %s: %w", text.Quote(name), f.Err)
 		case f.Mode == 0:
@@ -32,7 +32,7 @@ func (t *Tree) layers(n *Node, o policy.PathOptions) error {
 		n.Layers[i] = f
 	}
 	if a, b := n.Layers[0], n.Layers[1]; a.Major != b.Major || a.Minor != b.Minor || policy.Within(a.Real, b.Real) || policy.Within(b.Real, a.Real) {
-		return &host.NeedError{What: fmt.Sprintf("overlay %s: upper and work must be two directories of one file system, neither in the other", text.Quote(n.Path)),
+		return &host.NeedError{Reason: host.WrongFile, What: fmt.Sprintf("overlay %s: upper and work must be two directories of one file system, neither in the other", text.Quote(n.Path)),
 			Fix: "make them side by side: mkdir upper work"}
 	}
 	return nil
@@ -59,11 +59,11 @@ func checkOverlay(n Node) error {
 	name := text.Quote(n.Path)
 	switch {
 	case n.Path == "/":
-		return &host.NeedError{What: "overlay /: not possible", Fix: "overlay the directories in it that are to be written"}
+		return &host.NeedError{Reason: host.Impossible, What: "overlay /: not possible", Fix: "overlay the directories in it that are to be written"}
 	case !n.Source.Dir():
 		return fmt.Errorf("overlay %s: %w", name, unix.ENOTDIR)
 	case n.Source.Mounted != "":
-		return &host.NeedError{What: fmt.Sprintf("overlay %s: %s is mounted in it, which an overlay cannot include", name, text.Quote(n.Source.Mounted)),
+		return &host.NeedError{Reason: host.Impossible, What: fmt.Sprintf("overlay %s: %s is mounted in it, which an overlay cannot include", name, text.Quote(n.Source.Mounted)),
 			Fix: "overlay directories beside it"}
 	}
 	return nil

@@ -39,7 +39,7 @@ func (t *Tree) resolve() error {
 			continue
 		default:
 			if moves++; moves > most*len(t.nodes) {
-				return fmt.Errorf("place %s: too many symbolic links lead to it", text.Quote(n.Path))
+				return host.Refuse(host.BehindLink, "place %s: too many symbolic links lead to it", text.Quote(n.Path))
 			}
 			t.nodes = slices.Delete(t.nodes, i, i+1)
 			if err := t.move(n); err != nil {
@@ -65,8 +65,9 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 		return n, true, nil
 	case up.Kind == Link && up.Source.Mode == 0:
 		return n, false, &host.NeedError{
-			What: fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own", text.Quote(n.Path), text.Quote(up.Path)),
-			Fix:  "name the path that the link leads to",
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own", text.Quote(n.Path), text.Quote(up.Path)),
+			Fix:    "name the path that the link leads to",
 		}
 	case up.Kind == Link:
 		n.Path = up.real(n.Path)
@@ -111,8 +112,9 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	switch {
 	case !n.Optional && (!follow || replaceable):
 		return n, false, &host.NeedError{
-			What: fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s", name, real),
-			Fix:  "name what it leads to",
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s", name, real),
+			Fix:    "name what it leads to",
 		}
 	case !follow:
 		t.Notes = append(t.Notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
@@ -138,8 +140,9 @@ func (t *Tree) move(n Node) error {
 	}
 	if there := t.nodes[i]; !n.Optional && (there.Kind != n.Kind || there.NoExec != n.NoExec || there.From != n.From) {
 		return &host.NeedError{
-			What: fmt.Sprintf("place %s: by a symbolic link two entries mean that path, as %s and as %s", text.Quote(n.Path), n.Kind, there.Kind),
-			Fix:  "name the path itself, once",
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("place %s: by a symbolic link two entries mean that path, as %s and as %s", text.Quote(n.Path), n.Kind, there.Kind),
+			Fix:    "name the path itself, once",
 		}
 	}
 	return nil

@@ -36,12 +36,14 @@ func (t *Tree) addSockets() error {
 			return &host.MissingError{Path: x.Name}
 		case f.Mode != unix.S_IFSOCK && !f.Dir():
 			return &host.NeedError{
-				What: fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", text.Quote(x.Name)),
-				Fix:  "take it out of the policy's files.sockets",
+				Reason: host.WrongFile,
+				What:   fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", text.Quote(x.Name)),
+				Fix:    "take it out of the policy's files.sockets",
 			}
 		case over.Kind.FromHost() && f.Real != t.shownAs(over, x.Name):
 			// What it leads to is not for who can write there to choose.
 			return &host.NeedError{
+				Reason: host.BehindLink,
 				What: fmt.Sprintf("allow connecting to %s: it is a symbolic link in a directory that is shown, to %s",
 					text.Quote(x.Name), text.Quote(f.Real)),
 				Fix: "name what it leads to",

@@ -2,12 +2,12 @@ package rootfs
 
 import (
 	"cmp"
-	"errors"
 	"path"
 
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/host"
 )
 
 // layout makes the steps of a tree, in order.
@@ -230,7 +230,7 @@ func (l *layout) proc() error {
 		// Of a pid namespace that it does not own nobody mounts a new one.
 		proc := l.facts.Files["/proc"]
 		if !proc.Dir() {
-			return errors.New("show the host's /proc: it is not there")
+			return host.Refuse(host.Absent, "show the host's /proc: it is not there")
 		}
 		l.add(ns.Bind{Source: "/proc", Dest: "/proc", Major: proc.Major, Minor: proc.Minor, Ino: proc.Ino, NoExec: true})
 	} else {

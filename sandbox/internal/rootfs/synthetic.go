@@ -27,7 +27,7 @@ func (t *Tree) addOwn() error {
 			return takenError(e.Name)
 		}
 		if n.Kind == Link && (n.Text == "" || len(n.Text) >= unix.PathMax || strings.IndexByte(n.Text, 0) >= 0) {
-			return fmt.Errorf("make symlink %s: %s is no path", text.Quote(n.Path), text.Quote(n.Text))
+			return host.Refuse(host.Invalid, "make symlink %s: %s is no path", text.Quote(n.Path), text.Quote(n.Text))
 		}
 		t.nodes = append(t.nodes, n)
 	}
@@ -41,8 +41,9 @@ func (t *Tree) addOwn() error {
 
 func takenError(name string) error {
 	return &host.NeedError{
-		What: fmt.Sprintf("make %s: something else is there already", text.Quote(name)),
-		Fix:  "name it once in the policy's [files]; /, /proc and /dev have their own",
+		Reason: host.Occupied,
+		What:   fmt.Sprintf("make %s: something else is there already", text.Quote(name)),
+		Fix:    "name it once in the policy's [files]; /, /proc and /dev have their own",
 	}
 }
 
@@ -84,7 +85,7 @@ func (t *Tree) addDev() error {
 			if d == "tty" && src.Mode == 0 {
 				continue // a build machine without terminals
 			}
-			return fmt.Errorf("show %s: it is not the character device of that name", name)
+			return host.Refuse(host.WrongFile, "show %s: it is not the character device of that name", name)
 		}
 		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == name })
 		t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src, Device: true})
@@ -105,7 +106,7 @@ func (t *Tree) addNotifySocket() error {
 	}
 	src := t.facts.Files[name]
 	if src.Mode != unix.S_IFSOCK {
-		return fmt.Errorf("show the notify socket %s: no such socket", text.Quote(name))
+		return host.Refuse(host.Absent, "show the notify socket %s: no such socket", text.Quote(name))
 	}
 	t.sockets = append(t.sockets, src.Real) // the caller's, for the target
 	if t.entries.Over(name).Kind.FromHost() {
@@ -125,12 +126,13 @@ func (t *Tree) placeOwn() error {
 		switch {
 		case n.Path == "/" || n.Device:
 		case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
-			return fmt.Errorf("make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
+			return host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
 		case !up.Kind.FromHost():
 		case n.Kind == Link:
 			return &host.NeedError{
-				What: fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
-				Fix:  "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
+				Reason: host.NoPlace,
+				What:   fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
+				Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
 			}
 		case n.Kind < Tmpfs || n.From != "" || up.From != "":
 			f, err := t.spot(n, up)
@@ -170,22 +172,26 @@ func (t *Tree) spot(n, up Node) (host.File, error) {
 	case f.Mode == 0 && n.Optional:
 	case f.Mode == 0:
 		return f, &host.NeedError{
-			What: fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the host", what, text.Quote(source)),
-			Fix:  "make it on the host first, or show less than " + text.Quote(path.Dir(n.Path)),
+			Reason: host.NoPlace,
+			What:   fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the host", what, text.Quote(source)),
+			Fix:    "make it on the host first, or show less than " + text.Quote(path.Dir(n.Path)),
 		}
 	case f.Real != source:
 		return f, &host.NeedError{
-			What: fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
-			Fix:  "name what it leads to",
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
+			Fix:    "name what it leads to",
 		}
 	case f.Dir() && !dir:
 		return f, &host.NeedError{
-			What: fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Fix: "name a file in it",
+			Reason: host.WrongFile,
+			What:   fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Fix: "name a file in it",
 		}
 	case !f.Dir() && dir:
 		return f, &host.NeedError{
-			What: fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)),
-			Fix:  "name the directory that the file is in",
+			Reason: host.WrongFile,
+			What:   fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)),
+			Fix:    "name the directory that the file is in",
 		}
 	}
 	return f, nil
@@ -195,7 +201,7 @@ func (t *Tree) spot(n, up Node) (host.File, error) {
 func (t *Tree) checkDir() error {
 	dir := t.target.Dir
 	if !path.IsAbs(dir) {
-		return fmt.Errorf("start in %s: not an absolute path", text.Quote(dir))
+		return host.Refuse(host.Invalid, "start in %s: not an absolute path", text.Quote(dir))
 	}
 	n, ok := t.deepest(dir)
 	switch {
@@ -205,7 +211,8 @@ func (t *Tree) checkDir() error {
 		return nil // a directory of sbx's own on the way to something
 	}
 	return &host.NeedError{
-		What: fmt.Sprintf("start in %s: the policy does not show it", text.Quote(dir)),
-		Fix:  "show it with --read or --write, or start elsewhere with --dir",
+		Reason: host.NotShown,
+		What:   fmt.Sprintf("start in %s: the policy does not show it", text.Quote(dir)),
+		Fix:    "show it with --read or --write, or start elsewhere with --dir",
 	}
 }
