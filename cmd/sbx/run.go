@@ -38,6 +38,11 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, err)
 	}
+	if err == nil {
+		if e := exit.Reraise(); e != nil { // the status says it too
+			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
+		}
+	}
 	return exit.Code(), err
 }
 
