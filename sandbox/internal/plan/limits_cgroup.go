@@ -19,8 +19,7 @@ import (
 type sharedLimit struct {
 	limitValue
 	controllers cgroup.Set
-	// set are the files of the cgroup that the value means, in place. more says
-	// what else to note down.
+	// set are the files of the cgroup in place that the value means.
 	set func(place cgroup.Place, value string) (files []cgroup.Limit, err error)
 	// said is where the value is kept for what is told in the end, if it is.
 	said *string
@@ -34,8 +33,14 @@ type sharedLimit struct {
 // sharedLimits are the policy's, in the order in which they are set.
 func (l *Limits) sharedLimits(p *policy.Policy, h *host.Facts, s nsPlan) []sharedLimit {
 	list := []sharedLimit{
-		{limitValue: parseLimit("memory", p.Limits.Memory), controllers: cgroup.Memory, set: memoryFiles(h), said: &l.Memory},
-		{limitValue: parseLimit("processes", p.Limits.Processes), controllers: cgroup.Pids, set: processesFiles, said: &l.Processes},
+		{
+			limitValue: parseLimit("memory", p.Limits.Memory), controllers: cgroup.Memory,
+			set: memoryFiles(h), said: &l.Memory,
+		},
+		{
+			limitValue: parseLimit("processes", p.Limits.Processes), controllers: cgroup.Pids,
+			set: processesFiles, said: &l.Processes,
+		},
 		{limitValue: parseLimit("cpu", p.Limits.CPU), controllers: cgroup.CPU, set: cpuFiles},
 		// Without the memory controller what is written late is nobody's.
 		{limitValue: parseLimit("io", p.Limits.IO), controllers: cgroup.IO | cgroup.Memory, set: ioFiles(h)},
@@ -89,7 +94,9 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	}
 	if place.Pids != 0 && place.Have&cgroup.Pids != 0 && use&cgroup.Pids == 0 {
 		use |= cgroup.Pids
-		own := cgroup.Limit{Place: place, Say: "processes as the launcher's own cgroup does", File: "pids.max", Text: fmt.Sprint(place.Pids)}
+		own := cgroup.Limit{
+			Place: place, Say: "processes as the launcher's own cgroup does", File: "pids.max", Text: fmt.Sprint(place.Pids),
+		}
 		at := slices.IndexFunc(l.Files, func(f cgroup.Limit) bool { return f.File == "cpu.max" || f.File == "io.max" })
 		if at < 0 {
 			at = len(l.Files)
@@ -115,12 +122,15 @@ func choosePlace(list []sharedLimit, p *policy.Policy, h *host.Facts, s nsPlan) 
 		must |= x.controllers
 		needing = append(needing, x.name)
 	}
-	slices.SortFunc(needing, func(a, b string) int { return slices.Index(limitNames[:], a) - slices.Index(limitNames[:], b) })
+	slices.SortFunc(needing, func(a, b string) int {
+		return slices.Index(limitNames[:], a) - slices.Index(limitNames[:], b)
+	})
 	place := choose(h.Limits.Cgroups, must, want)
 	switch {
 	case place == nil && must != 0:
 		return cgroup.Place{}, &host.NeedError{
-			Reason: host.NoLimit, What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must), Fix: cgroupHint(h, must),
+			Reason: host.NoLimit, Fix: cgroupHint(h, must),
+			What: "hold " + strings.Join(needing, ", ") + ": " + lacking(h, must),
 		}
 	case place == nil || place.Have == 0:
 		return cgroup.Place{}, nil
@@ -156,14 +166,17 @@ func processesFiles(place cgroup.Place, value string) ([]cgroup.Limit, error) {
 	if place.Pids != 0 {
 		most = min(most, place.Pids)
 	}
-	return []cgroup.Limit{{Place: place, Say: "processes to " + value + " and the init", File: "pids.max", Text: fmt.Sprint(most)}}, err
+	return []cgroup.Limit{{
+		Place: place, Say: "processes to " + value + " and the init", File: "pids.max", Text: fmt.Sprint(most),
+	}}, err
 }
 
 func cpuFiles(place cgroup.Place, value string) ([]cgroup.Limit, error) {
 	n, err := policy.ParsePercent(value)
 	// Microseconds in each tenth of a second.
 	return []cgroup.Limit{{
-		Place: place, Say: "processor time to " + value + " of one processor", File: "cpu.max", Text: fmt.Sprintf("%d 100000", n*1000),
+		Place: place, Say: "processor time to " + value + " of one processor",
+		File: "cpu.max", Text: fmt.Sprintf("%d 100000", n*1000),
 	}}, err
 }
 
@@ -172,8 +185,8 @@ func ioFiles(h *host.Facts) func(cgroup.Place, string) ([]cgroup.Limit, error) {
 		n, err := policy.ParseSize(value)
 		for _, d := range h.Limits.Disks {
 			files = append(files, cgroup.Limit{
-				Place: place, Say: fmt.Sprintf("reading and writing to %s a second on %s", value, text.Quote(d.Name)), File: "io.max",
-				Text: fmt.Sprintf("%d:%d rbps=%d wbps=%d", d.Major, d.Minor, n, n),
+				Place: place, Say: fmt.Sprintf("reading and writing to %s a second on %s", value, text.Quote(d.Name)),
+				File: "io.max", Text: fmt.Sprintf("%d:%d rbps=%d wbps=%d", d.Major, d.Minor, n, n),
 			})
 		}
 		return files, err
