@@ -25,7 +25,7 @@ type Error struct {
 	// Col in bytes; Line 0: no single place is meant.
 	File      string
 	Line, Col int
-	// Msg names the offending text. Hint, if not empty, is the mend.
+	// Msg names the offending text. Hint, if not empty, is the fix.
 	Msg, Hint string
 }
 
@@ -58,6 +58,11 @@ type reader struct {
 	dec  *json.Decoder
 	// objects counts what was read, against lists of a million nothings.
 	objects int
+	// lossy skips unknown calls that would be allowed; skipped names them.
+	lossy   bool
+	skipped []string
+	// notes say what has no effect.
+	notes []string
 }
 
 func (r *reader) fail(at int, format string, args ...any) *Error {
@@ -69,7 +74,7 @@ func (r *reader) fail(at int, format string, args ...any) *Error {
 	}
 }
 
-// hint adds the mend to an error of fail's.
+// hint adds the fix to an error of fail's.
 func (e *Error) hint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
@@ -88,6 +93,7 @@ func (r *reader) document() (*node, error) {
 	if len(r.data) > MaxSize {
 		return nil, &Error{File: r.file, Msg: fmt.Sprintf("more than %d bytes, the most a profile may have", MaxSize)}
 	}
+	r.data = bytes.TrimPrefix(r.data, []byte("\xef\xbb\xbf")) // a byte order mark
 	r.dec = json.NewDecoder(bytes.NewReader(r.data))
 	r.dec.UseNumber()
 	n, err := r.read(0)
