@@ -84,8 +84,6 @@ func (m *importer) specifier(c byte) (string, error) {
 		return "root", nil
 	case 'G':
 		return "0", nil
-	case 's':
-		return "/bin/sh", nil
 	case 't':
 		return "/run", nil
 	case 'S':
