@@ -18,6 +18,7 @@ import (
 func (v *view) hideAll(p *policy.Policy) error {
 	var hidden []Hidden
 	var own, absent []string
+	var proc []ns.Hide
 	for _, s := range p.Files.Hide {
 		name := strings.TrimPrefix(s, "?")
 		if !strings.HasPrefix(name, "/") {
@@ -25,6 +26,10 @@ func (v *view) hideAll(p *policy.Policy) error {
 		}
 		if name == "/" {
 			return errors.New("hide /: then nothing could run")
+		}
+		if h, ok := v.ownProc(p, name); ok {
+			proc = append(proc, h)
+			continue
 		}
 		own = append(own, name)
 		sources := [2]string{name}
@@ -63,7 +68,25 @@ func (v *view) hideAll(p *policy.Policy) error {
 		}
 	}
 	v.hide(append(hidden, v.unnamed()...), own)
+	slices.SortStableFunc(proc, func(a, b ns.Hide) int { return cmp.Compare(depth(a.Path), depth(b.Path)) })
+	for _, h := range proc {
+		masked := func(m Hidden) bool { return policy.Within(h.Path, m.Path) && !isTrue(p.Process.Nest) }
+		if !v.isCovered(h.Path) && !slices.ContainsFunc(v.host.Masks, masked) {
+			v.covered[h.Path] = true
+			v.steps = append(v.steps, h)
+		}
+	}
 	return nil
+}
+
+// ownProc is the cover of a path in the sandbox's own /proc, whose files have
+// other numbers than the host's.
+func (v *view) ownProc(p *policy.Policy, name string) (ns.Hide, bool) {
+	f := v.host.Files[name]
+	if name == "/proc" || !policy.Within(name, "/proc") || !notFalse(p.Files.Proc) || f.Mode == 0 || f.Real != name {
+		return ns.Hide{}, false
+	}
+	return ns.Hide{Path: name, Dir: f.Dir(), Below: true, Cover: v.cover()}, true
 }
 
 // isSource says whether the policy names the path as what is shown somewhere.
