@@ -79,11 +79,11 @@ func (v *view) hideAll(p *policy.Policy) error {
 	return nil
 }
 
-// ownProc is the cover of a path in the sandbox's own /proc, whose files have
-// other numbers than the host's.
+// ownProc is the cover of the sandbox's own /proc or a path in it: its files
+// have other numbers than the host's.
 func (v *view) ownProc(p *policy.Policy, name string) (ns.Hide, bool) {
 	f := v.host.Files[name]
-	if name == "/proc" || !policy.Within(name, "/proc") || !notFalse(p.Files.Proc) || f.Mode == 0 || f.Real != name {
+	if !policy.Within(name, "/proc") || !notFalse(p.Files.Proc) || f.Mode == 0 || f.Real != name {
 		return ns.Hide{}, false
 	}
 	return ns.Hide{Path: name, Dir: f.Dir(), Below: true, Cover: v.cover()}, true

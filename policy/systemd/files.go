@@ -192,19 +192,13 @@ func (m *importer) procSubset() {
 // name them.
 func (m *importer) ownDirectories() {
 	for _, key := range []string{"RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory"} {
-		dir, variable := below(key)
+		_, variable := below(key)
 		var names []string
 		for _, p := range m.places[key] {
-			paths := []string{p.path}
-			if m.on["DynamicUser"] && key != "RuntimeDirectory" && key != "ConfigurationDirectory" {
-				// There systemd keeps it, with a link to it in its place.
-				paths = append(paths, path.Join(dir, "private", strings.TrimPrefix(p.path, dir)))
-			}
-			for _, at := range paths {
-				n := m.tree.at(at, p.by, true)
-				n.show(bound, at)
-				n.ro = n.ro || p.ro
-			}
+			n := m.tree.at(p.path, p.by, true)
+			n.show(bound, p.path)
+			n.ro = n.ro || p.ro
+			n.optional = n.optional || !n.ro // systemd would have made it
 			if slices.Contains(names, p.path) {
 				continue
 			}

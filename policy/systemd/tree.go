@@ -205,6 +205,9 @@ func (m *importer) emit(p string, n *node, s state, holds bool) {
 			m.loseAt(n.by, "the sandbox's own root directory is read-only")
 		}
 		return // a policy's own root is this
+	case p == "/dev/shm" && s.ro:
+		f.Hide = append(f.Hide, p)
+		return
 	case s.private && s.ro && !holds:
 		f.Directories = append(f.Directories, mark+p)
 		o = policy.PathOptions{Mode: n.mode}
@@ -254,9 +257,6 @@ func (m *importer) special(p string, n *node) bool {
 		return false
 	}
 	switch {
-	case n.hide && p == "/proc":
-		no := false
-		m.p.Files.Proc = &no
 	case n.hide:
 		n.optional = true // little of the host's is there
 		return false
@@ -272,19 +272,19 @@ func (m *importer) special(p string, n *node) bool {
 }
 
 // devShm gives the sandbox's /dev/shm, which is private and writable, what the
-// unit says of the host's.
+// unit says of the host's. One that is read-only is of no use, and hidden.
 func (m *importer) devShm(states map[string]state) {
 	f, p := &m.p.Files, "/dev/shm"
 	s, ok := states[p]
 	if !ok {
 		s = above(states, p)
 	}
-	if s.hidden || slices.Contains(f.Tmpfs, p) || slices.Contains(f.Directories, "?"+p) || slices.Contains(f.Directories, p) {
+	if s.hidden || slices.Contains(f.Tmpfs, p) || slices.Contains(f.Hide, p) {
 		return
 	}
 	switch {
 	case s.ro && !s.private:
-		f.Directories = append(f.Directories, p)
+		f.Hide = append(f.Hide, p)
 	case s.noexec:
 		f.Tmpfs = append(f.Tmpfs, p)
 		if f.Paths == nil {

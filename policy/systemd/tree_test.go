@@ -70,8 +70,8 @@ func TestTree(t *testing.T) {
 		"ProtectHome=tmpfs\nReadWritePaths=-%h/a":                  "r:?/sys, w:?/, d:?/home, d:?/root, d:?/run/user",
 		"ProtectSystem=strict\nProtectHome=yes\nBindPaths=%h/a:/b": "r:/, w:/b <${HOME}/a, h:?/home, h:?/root, h:?/run/user",
 		// Read-only beats writable for one path, and for the root.
-		"ReadOnlyPaths=/\nReadWritePaths=/var/lib":                                          "r:/, w:/var/lib, d:/dev/shm",
-		"ReadOnlyPaths=/\nReadWritePaths=/":                                                 "r:/, d:/dev/shm",
+		"ReadOnlyPaths=/\nReadWritePaths=/var/lib":                                          "r:/, w:/var/lib, h:/dev/shm",
+		"ReadOnlyPaths=/\nReadWritePaths=/":                                                 "r:/, h:/dev/shm",
 		"ReadWritePaths=/srv\nReadOnlyPaths=/srv":                                           "r:/srv, r:?/sys, w:?/",
 		"ReadOnlyPaths=/srv/\nReadWritePaths=//srv/.":                                       "r:/srv, r:?/sys, w:?/",
 		"ReadOnlyPaths=/srv\nReadWritePaths=-/srv":                                          "r:/srv, r:?/sys, w:?/",
@@ -80,7 +80,7 @@ func TestTree(t *testing.T) {
 		"ReadOnlyPaths=/srv\nStateDirectory=a\nReadOnlyPaths=/var/lib/a":                    "r:/srv, r:?/sys, r:/var/lib/a, w:?/",
 		"ReadOnlyPaths=/srv\nReadOnlyPaths=":                                                "r:?/sys, w:?/",
 		"InaccessiblePaths=/srv\nReadWritePaths=/srv/a":                                     "r:?/sys, w:?/, h:/srv",
-		"ReadWriteDirectories=/var/a\nReadOnlyDirectories=/\nInaccessibleDirectories=-/srv": "r:/, w:/var/a, d:/dev/shm, h:?/srv",
+		"ReadWriteDirectories=/var/a\nReadOnlyDirectories=/\nInaccessibleDirectories=-/srv": "r:/, w:/var/a, h:/dev/shm, h:?/srv",
 		"ProtectSystem=strict\nProtectHome=yes\nReadWritePaths=/var/run/a /var/lock/b":      "r:/, w:/run/a, w:/run/lock/b, h:?/home, h:?/root, h:?/run/user",
 		// The kernel's switches.
 		"ProtectKernelTunables=yes":                          "r:?/sys, w:?/, h:?/proc/kallsyms",
@@ -116,12 +116,12 @@ func TestTree(t *testing.T) {
 		"ProtectSystem=strict\nProtectHome=yes\nCacheDirectory=a\nCacheDirectory=":       "r:/, h:?/home, h:?/root, h:?/run/user",
 		"ProtectSystem=full\nConfigurationDirectory=a":                                   "r:?/boot, r:?/efi, r:?/etc, r:?/sys, r:?/usr, w:?/, w:?/etc/a",
 		"ProtectSystem=strict\nProtectHome=yes\nStateDirectory=a::ro":                    "r:/, h:?/home, h:?/root, h:?/run/user",
-		"DynamicUser=yes\nStateDirectory=a\nProtectHome=no":                              "r:/, w:?/var/lib/a, w:?/var/lib/private/a, t:/tmp, t:/var/tmp",
+		"DynamicUser=yes\nStateDirectory=a\nProtectHome=no":                              "r:/, w:?/var/lib/a, t:/tmp, t:/var/tmp",
 		"DynamicUser=yes\nProtectSystem=no\nPrivateTmp=no":                               "r:/, t:/tmp, t:/var/tmp",
 		"DynamicUser=yes\nDynamicUser=no":                                                "r:?/sys, w:?/",
 		// What can be executed.
 		"NoExecPaths=/\nExecPaths=/usr":                                      "r:?/sys x, w:?/ x, w:?/usr, t:/dev/shm x",
-		"ReadOnlyPaths=/\nNoExecPaths=/\nExecPaths=/usr /lib":                "r:/ x, r:?/lib, r:/usr, d:/dev/shm",
+		"ReadOnlyPaths=/\nNoExecPaths=/\nExecPaths=/usr /lib":                "r:/ x, r:?/lib, r:/usr, h:/dev/shm",
 		"NoExecPaths=/\nExecPaths=/lib\nPrivateTmp=yes":                      "r:?/lib, r:?/sys x, w:?/ x, t:/dev/shm x, t:/tmp x, t:/var/tmp x",
 		"NoExecPaths=/srv\nExecPaths=/srv":                                   "r:?/sys, w:?/, w:/srv x",
 		"NoExecPaths=/\nExecPaths=/usr\nNoExecPaths=":                        "r:?/sys, w:?/",
@@ -129,25 +129,24 @@ func TestTree(t *testing.T) {
 		"TemporaryFileSystem=/t:noexec,size=1m,mode=0755":                    "r:?/sys, w:?/, t:/t x",
 		"ProtectSystem=strict\nProtectHome=yes\nNoExecPaths=/\nExecPaths=/a": "r:/ x, r:/a, t:/dev/shm x, h:?/home, h:?/root, h:?/run/user",
 		// /dev and /proc are the sandbox's own.
-		"ReadOnlyPaths=/dev":                                       "r:?/sys, w:?/, d:/dev/shm",
-		"ReadOnlyPaths=/dev/shm":                                   "r:?/sys, w:?/, d:/dev/shm",
-		"InaccessiblePaths=/dev/shm":                               "r:?/sys, w:?/, h:/dev/shm",
-		"InaccessiblePaths=/dev/mem /proc/meminfo":                 "r:?/sys, w:?/, h:?/dev/mem, h:?/proc/meminfo",
-		"ReadWritePaths=/dev/kvm /proc/sys":                        "r:?/sys, w:?/",
-		"BindReadOnlyPaths=/x:/proc/cpuinfo":                       "r:?/sys, w:?/, h:?/proc/cpuinfo",
-		"TemporaryFileSystem=/dev/shm":                             "r:?/sys, w:?/, t:/dev/shm",
-		"ReadWritePaths=%S/a %C/b %t/c %L/d %E/e\nReadOnlyPaths=/": "r:/, w:/etc/e, w:/run/c, w:/var/cache/b, w:/var/lib/a, w:/var/log/d, d:/dev/shm",
+		"ReadOnlyPaths=/dev":                                              "r:?/sys, w:?/, h:/dev/shm",
+		"ReadOnlyPaths=/dev/shm":                                          "r:?/sys, w:?/, h:/dev/shm",
+		"InaccessiblePaths=/dev/shm":                                      "r:?/sys, w:?/, h:/dev/shm",
+		"InaccessiblePaths=/dev/mem /proc/meminfo":                        "r:?/sys, w:?/, h:?/dev/mem, h:?/proc/meminfo",
+		"ReadWritePaths=/dev/kvm /proc/sys":                               "r:?/sys, w:?/",
+		"InaccessiblePaths=/proc":                                         "r:?/sys, w:?/, h:?/proc",
+		"BindReadOnlyPaths=/x:/proc/cpuinfo":                              "r:?/sys, w:?/, h:?/proc/cpuinfo",
+		"TemporaryFileSystem=/dev/shm:ro":                                 "r:?/sys, w:?/, h:/dev/shm",
+		"StateDirectory=a\nReadWritePaths=/var/lib/a\nReadOnlyPaths=/var": "r:?/sys, r:/var, w:?/, w:?/var/lib/a",
+		"TemporaryFileSystem=/dev/shm":                                    "r:?/sys, w:?/, t:/dev/shm",
+		"ReadWritePaths=%S/a %C/b %t/c %L/d %E/e\nReadOnlyPaths=/":        "r:/, w:/etc/e, w:/run/c, w:/var/cache/b, w:/var/lib/a, w:/var/log/d, h:/dev/shm",
 	} {
 		p, _ := imported(t, text)
 		if got := laid(p); got != want {
 			t.Errorf("%q\ngot  %s\nwant %s", text, got, want)
 		}
 	}
-	p, _ := imported(t, "InaccessiblePaths=/proc")
-	if p.Files.Proc == nil || *p.Files.Proc {
-		t.Error("/proc is there")
-	}
-	p, _ = imported(t, "ProcSubset=pid")
+	p, _ := imported(t, "ProcSubset=pid")
 	for _, name := range []string{"meminfo", "kallsyms", "sys", "cpuinfo"} {
 		if !strings.Contains(laid(p), "h:?/proc/"+name) {
 			t.Errorf("ProcSubset=pid shows %s", name)
