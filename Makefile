@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit race integration test-kernel test-kernels lint fmt vet arm64 bench fuzz soak clean
+.PHONY: help setup build demo test unit race integration test-kernel test-kernels test-formats lint fmt vet arm64 bench fuzz soak clean
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -73,6 +73,9 @@ test-kernels: build ## boot Debian's kernels and run the tests there (KERNELS="6
 test-kernel: build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
+
+test-formats: build ## import Debian's hardened units, compare with systemd's own answers
+	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh
 
 lint: setup $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck (see .ci/lint)
 	@.ci/lint
