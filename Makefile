@@ -1,9 +1,15 @@
-# The targets a person guesses. `make demo` and `make test` each work as the
-# first and only command on a Debian 12 with Go.
+# The targets a person guesses. On a Debian 12 with Go, each works as the first
+# and only command: what is missing is installed, by root. `make build` takes
+# five packages; `make demo`, `make quick` and `make test` take more.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit race integration test-kernel test-kernels test-formats lint fmt vet arm64 bench fuzz soak clean
+# Two runs of apt at the same time would fail by its lock, and Go uses all
+# processors as it is.
+.NOTPARALLEL:
+SETUPS := setup-build setup-demo setup-quick setup-test
+.PHONY: help setup $(SETUPS) build demo quick test unit race integration \
+  test-kernel test-kernels test-formats lint fmt arm64 bench fuzz soak clean
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -24,13 +30,15 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what building and testing needs (apt, as root)
-	@integration/setup.sh
+setup: setup-test ## install what building and testing needs (apt, as root)
+
+$(SETUPS): setup-%:
+	@integration/setup.sh --$*
 
 # musl-gcc looks at nothing of glibc's: the kernel's and libseccomp's headers
 # and the archive are shown to it alone, not the directories they stand in
 # (there it would find glibc's headers and libc.a).
-$(MUSL)/lib/libseccomp.a: integration/musl/fprintf_chk.c | setup
+$(MUSL)/lib/libseccomp.a: integration/musl/fprintf_chk.c | setup-build
 	@mkdir -p $(MUSL)/include $(MUSL)/lib
 	@ln -sfn /usr/include/linux $(MUSL)/include/linux
 	@ln -sfn /usr/include/asm-generic $(MUSL)/include/asm-generic
@@ -41,43 +49,52 @@ $(MUSL)/lib/libseccomp.a: integration/musl/fprintf_chk.c | setup
 	@ar r $@.new $(MUSL)/fprintf_chk.o
 	@mv $@.new $@
 
-build: setup $(MUSL)/lib/libseccomp.a ## bin/sbx: one static, stripped binary
-	@CGO_ENABLED=1 CC=musl-gcc \
-	CGO_CFLAGS="-O2 -I$(MUSL)/include" CGO_LDFLAGS="-L$(MUSL)/lib" \
+# libseccomp-golang asks pkg-config where libseccomp is. Its answer is that of
+# glibc's programs, so nobody is asked: the flags below say it.
+build: setup-build $(MUSL)/lib/libseccomp.a ## bin/sbx: one static, stripped binary
+	@CGO_ENABLED=1 CC=musl-gcc PKG_CONFIG=true \
+	CGO_CFLAGS="-O2 -I$(MUSL)/include" CGO_LDFLAGS="-L$(MUSL)/lib -lseccomp" \
 	go build $(GOARGS) -tags osusergo,netgo -o bin/sbx \
 	  -ldflags "-s -w -linkmode external -extldflags '-static' -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
 	  ./cmd/sbx
 	@if readelf -l bin/sbx | grep -q INTERP; then echo 'bin/sbx is not static' >&2; exit 1; fi
 
-demo: build ## see it work: an untrusted script, nginx, a plan
+demo: setup-demo build ## see it work: an untrusted script, nginx, a plan
 	@integration/demo.sh
+
+# The loop while writing code: -short starts no sandbox, and nothing here needs
+# a privilege. What is built already and did not change is not done again.
+quick: setup-quick ## go vet and the tests that start no sandbox: a minute, no privilege
+	go vet -buildvcs=false ./...
+	$(GOTEST) -short $$(go list ./... | grep -v /integration) ./integration/layout
 
 test: lint unit race integration test-kernel ## everything CI runs, at most 10 minutes on two cores
 
-unit: setup ## tests that need no privilege
+unit: setup-test ## tests that need no privilege
 	$(GOTEST) $$(go list ./... | grep -v /integration)
 
 # What is pure and has no goroutines is left out: it would take minutes.
-race: setup ## the launcher under the race detector
+race: setup-test ## the launcher under the race detector
 	$(GOTEST) -race ./sandbox/... ./policy/seccomp/cache
 
-integration: build ## the user's view: real programs, as root and as a user
+integration: setup-test build ## the user's view: real programs, as root and as a user
 	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 8m ./integration/...
 
 # In guests, under qemu. KERNELS names some of the matrix, RUN some tests.
 KERNELS ?= all
-test-kernels: build ## boot Debian's kernels and run the tests there (KERNELS="6.1 new" RUN=TestScript/limits)
+test-kernels: setup-test build ## all of that on Debian's kernels (KERNELS="6.1 new" RUN=TestScript/limits)
 	@integration/setup.sh --kernels
-	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 60m -v ./integration/kernels
+	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 60m -v ./integration/kernels
 
-test-kernel: build ## a short form of it on one kernel
+test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
-test-formats: build ## import Debian's hardened units, compare with systemd's own answers
+test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh
 
-lint: setup $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck (see .ci/lint)
+lint: setup-test $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck, go.mod, long lines (see .ci/lint)
 	@.ci/lint
 
 $(CACHE)/bin/staticcheck:
@@ -97,10 +114,10 @@ bench: build ## measure against bubblewrap and others, write docs/bench.md
 	@sed -i '/^|/d' docs/bench-filters.md
 	go run ./policy/seccomp/internal/percall | tee -a docs/bench-filters.md
 
-fuzz: setup ## every fuzz target for FUZZTIME (60s)
+fuzz: setup-test ## every fuzz target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)
 
-soak: build ## the long suites: 10,000 launches, kills, races, and SOAKTIME (20m) of more
+soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SOAKTIME (20m) of more
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run Soak ./integration
 
 clean: ## remove what make made

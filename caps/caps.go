@@ -29,7 +29,7 @@ const Admin = Set(1) << unix.CAP_SYS_ADMIN
 const SysResource = Set(1) << unix.CAP_SYS_RESOURCE
 
 // Parse is the set of the capability with that name, with or without "cap_",
-// in any case. An unknown name is an error.
+// in any case. An unknown name is an UnknownError.
 func Parse(name string) (Set, error) {
 	want := strings.TrimPrefix(strings.ToLower(name), "cap_")
 	for n, name := range names {
@@ -37,8 +37,13 @@ func Parse(name string) (Set, error) {
 			return 1 << n, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown capability %q", name)
+	return 0, UnknownError{name}
 }
+
+// UnknownError is a name that no capability has.
+type UnknownError struct{ Name string }
+
+func (e UnknownError) Error() string { return fmt.Sprintf("unknown capability %q", e.Name) }
 
 // Names lists the set's capabilities in the kernel's order.
 func (s Set) Names() []string {

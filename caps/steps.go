@@ -17,6 +17,8 @@ type Bounding struct {
 
 func (s Bounding) String() string { return "limit the bounding set to " + s.Keep.String() }
 
+func (Bounding) Kind() string { return "drop-bounding-set" }
+
 // Compile drops one capability a call: there is no other way.
 func (s Bounding) Compile(a *step.Asm) {
 	for n := 0; n <= s.Last; n++ {
@@ -57,6 +59,8 @@ func (s Securebits) Bits() int {
 	return b
 }
 
+func (Securebits) Kind() string { return "lock-securebits" }
+
 // Compile sets the bits and reads them back.
 func (s Securebits) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_SECUREBITS), step.Int(s.Bits()))
@@ -74,6 +78,8 @@ func (s Ambient) String() string {
 	}
 	return "make the ambient set " + s.Keep.String()
 }
+
+func (Ambient) Kind() string { return "set-ambient-set" }
 
 // Compile clears the whole set in one call. What is then raised one by one
 // must be permitted and inheritable; the other sets stay as they are.
@@ -108,6 +114,8 @@ func (s Reduce) String() string {
 	return fmt.Sprintf("reduce the %s's capabilities to %s", s.Who, s.Keep)
 }
 
+func (Reduce) Kind() string { return "reduce-capabilities" }
+
 // Compile is one capset(2).
 func (s Reduce) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CAPSET, a.Bytes(header()), a.Bytes(s.data()))
@@ -141,6 +149,8 @@ func (s Verify) String() string {
 	}
 	return "verify that the capabilities left are " + s.Keep.String()
 }
+
+func (Verify) Kind() string { return "verify-capabilities" }
 
 // Compile asks the kernel for each set anew.
 func (s Verify) Compile(a *step.Asm) {

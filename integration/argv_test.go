@@ -70,7 +70,8 @@ func digest(args []string) string {
 // TestFlagValuesAreData: what flags are given is never code, a pattern of
 // another language, or a format.
 func TestFlagValuesAreData(t *testing.T) {
-	for _, value := range []string{"$(touch pwned)", "`id`", "%s%n", "a\nb", "\x1b[31m", "-- true", "'", `"`, "\u202e", "../../etc"} {
+	for _, value := range []string{"$(touch pwned)", "`id`", "%s%n", "a\nb", "\x1b[31m", "-- true", "'", `"`, "\u202e",
+		"../../etc"} {
 		for _, flag := range []string{"--policy", "--net", "--keep-fd", "--dir"} {
 			r := sbx(t, flag, value, "--", "true")
 			if r.status != 125 {

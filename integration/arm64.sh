@@ -10,14 +10,16 @@ echo "arm64: go vet"
 go vet ./...
 echo "arm64: build"
 mkdir -p .cache/arm64
-go build -buildvcs=false -tags osusergo,netgo -ldflags "-s -w -linkmode external -extldflags '-static'" -o .cache/arm64/sbx ./cmd/sbx
+go build -buildvcs=false -tags osusergo,netgo -ldflags "-s -w -linkmode external -extldflags '-static'" \
+	-o .cache/arm64/sbx ./cmd/sbx
 echo "arm64: qemu: $(qemu-aarch64-static .cache/arm64/sbx --version)"
 # qemu-user knows no openat2(2), and what forks raw, mounts or filters is the
 # kernel's business, which it does not emulate: those packages' tests are
 # compiled. The tables, the policy language and the filters' answers also run.
-for package in $(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -E '/integration|/cmd/'); do
+tested='{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}'
+for package in $(go list -f "$tested" ./... | grep -v -E '/integration|/cmd/'); do
 	case $package in
-	sbx/policy | sbx/policy/seccomp | sbx/policies/filters | sbx/ns | sbx/caps | sbx/sandbox/step)
+	sbx/policy | sbx/policy/seccomp | sbx/policies/filters | sbx/ns | sbx/caps | sbx/internal/*)
 		go test -ldflags "-linkmode external -extldflags '-static'" -exec qemu-aarch64-static -short "$package"
 		;;
 	*)

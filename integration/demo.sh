@@ -12,10 +12,21 @@ finish() {
 trap finish EXIT
 cd "$work"
 
-# show COMMAND...: print it as one would type it, and run it.
+# print COMMAND...: as one would type it.
+print() {
+	printf '\n$'
+	for word in "${@/#$sbx/sbx}"; do
+		case $word in
+		*" "*) printf " '%s'" "$word" ;;
+		*) printf ' %s' "$word" ;;
+		esac
+	done
+	printf '\n'
+}
+
+# show COMMAND...: print it, and run it.
 show() {
-	printf '\n$ '
-	printf '%q ' "${@/#$sbx/sbx}" | sed 's/ $/\n/'
+	print "$@"
 	status=0
 	"$@" || status=$?
 	[ $status = 0 ] || echo "(exit status $status)"
@@ -53,19 +64,18 @@ http {
   server { listen 127.0.0.1:8080; root www; }
 }
 C
-user=""
-[ "$(id -u)" -ne 0 ] || user=" user root;"
-echo
-echo '$ sbx --policy web --read conf --read www --write run -- nginx -p . -c conf/nginx.conf -g "daemon off;" &'
-"$sbx" --policy web --read "$work/conf" --read "$work/www" --write "$work/run" -- \
-	nginx -p "$work/" -c "$work/conf/nginx.conf" -g "daemon off;$user" &
+# This directory belongs to root alone, so the workers stay root as well.
+[ "$(id -u)" -ne 0 ] || echo "user root;" >>conf/nginx.conf
+server=("$sbx" --policy web --write run -- nginx -p . -c conf/nginx.conf -g "daemon off;")
+print "${server[@]}" "&"
+"${server[@]}" &
 web=$!
 for _ in $(seq 50); do
 	curl -s -o /dev/null http://127.0.0.1:8080/ && break
 	sleep 0.1
 done
 show curl -sS http://127.0.0.1:8080/
-kill -QUIT $web
+kill -QUIT $web || true # it says itself why it is gone, if it is
 status=0
 wait $web || status=$?
 web=""

@@ -68,9 +68,11 @@ func TestMountFlags(t *testing.T) {
 			t.Errorf("%d mounts, %d of them the root", mounts, roots)
 		}
 		dir, args := under(t, policy)
-		above := run(t, call{dir: dir, args: append(args, "--", "/bin/sh", "-c", "ls -id /.. /../.. / /../proc /proc; tr '\\0' ' ' </../proc/1/cmdline")})
+		above := run(t, call{dir: dir, args: append(args, "--", "/bin/sh", "-c",
+			"ls -id /.. /../.. / /../proc /proc; tr '\\0' ' ' </../proc/1/cmdline")})
 		above.want(t, 0)
-		if lines := strings.Split(above.stdout, "\n"); strings.Fields(lines[0])[0] != strings.Fields(lines[2])[0] || !strings.Contains(above.stdout, "sbx-init") {
+		if lines := strings.Split(above.stdout, "\n"); strings.Fields(lines[0])[0] != strings.Fields(lines[2])[0] ||
+			!strings.Contains(above.stdout, "sbx-init") {
 			t.Errorf("the root is not the end of \"..\": %v", above)
 		}
 	})
@@ -89,9 +91,12 @@ func TestProcAndSys(t *testing.T) {
 		if !strings.Contains(r.stdout, "/proc: ") {
 			t.Errorf("did not look: %v", r)
 		}
-		for what, said := range askUnder(t, policy, "secrets", "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg", "/proc/sysrq-trigger",
-			"/proc/timer_list", "/proc/sched_debug", "/proc/slabinfo", "/proc/vmallocinfo", "/proc/kpagecount", "/proc/kpageflags",
-			"/proc/1/environ", "/proc/1/maps", "/proc/1/mem", "/dev/mem", "/dev/kmsg", "/dev/port", "/dev/vda", "/dev/sda", "/dev/fuse", "/dev/kvm", "/dev/net/tun").answers() {
+		for what, said := range askUnder(t, policy, "secrets", "/proc/kcore", "/proc/keys", "/proc/key-users",
+			"/proc/kmsg", "/proc/sysrq-trigger",
+			"/proc/timer_list", "/proc/sched_debug", "/proc/slabinfo", "/proc/vmallocinfo", "/proc/kpagecount",
+			"/proc/kpageflags",
+			"/proc/1/environ", "/proc/1/maps", "/proc/1/mem", "/dev/mem", "/dev/kmsg", "/dev/port", "/dev/vda", "/dev/sda",
+			"/dev/fuse", "/dev/kvm", "/dev/net/tun").answers() {
 			if !regexp.MustCompile(`^(ENOENT|EACCES|EPERM|ENXIO|0 bytes)$`).MatchString(said) {
 				t.Errorf("%s: %s", what, said)
 			}
@@ -178,7 +183,8 @@ func TestKernelSurface(t *testing.T) {
 func TestArgumentsAreSecret(t *testing.T) {
 	everywhere(t, func(t *testing.T, policy string) {
 		dir, args := under(t, policy)
-		args = append(args, "--read", binary("probe"), "--read", "?/no/"+canaryString, "--hide", canaryString, "--", binary("probe"), "canary", canaryArg)
+		args = append(args, "--read", binary("probe"), "--read", "?/no/"+canaryString, "--hide", canaryString, "--",
+			binary("probe"), "canary", canaryArg)
 		env := userEnv()
 		if policy == "open" { // it hands over the environment
 			env = slices.DeleteFunc(env, func(v string) bool { return strings.Contains(v, canaryString) })
@@ -194,7 +200,8 @@ func TestArgumentsAreSecret(t *testing.T) {
 // TestSecretsAreNotPrinted: neither the plan nor a message has the value of a
 // variable in it.
 func TestSecretsAreNotPrinted(t *testing.T) {
-	for _, flags := range [][]string{{"--dry-run"}, {"--dry-run", "--json"}, {"--net", "none", "--dir", "/no/such"}, {"--keep-fd", "99"}} {
+	for _, flags := range [][]string{{"--dry-run"}, {"--dry-run", "--json"}, {"--net", "none", "--dir", "/no/such"},
+		{"--keep-fd", "99"}} {
 		args := append([]string{"--env", "TOKEN=" + canaryString, "--env", "AWS_SECRET_ACCESS_KEY"}, flags...)
 		if r := sbx(t, append(args, "--", "/no/such/program")...); strings.Contains(r.stdout+r.stderr, canaryString) {
 			t.Errorf("%q: %v", flags, r)
@@ -208,7 +215,8 @@ func TestNoCoreDumps(t *testing.T) {
 	for _, policy := range []string{"project", "open"} {
 		dir := t.TempDir()
 		script := `ulimit -c unlimited 2>/dev/null; exec "$@"`
-		line := []string{"/bin/bash", "-c", script, "bash", binary("sbx"), "--policy", policy, "--read", binary("probe"), "--"}
+		line := []string{"/bin/bash", "-c", script, "bash", binary("sbx"), "--policy", policy, "--read",
+			binary("probe"), "--"}
 		r := run(t, call{args: append(line, binary("probe"), "core"), dir: dir})
 		if r.status != 134 {
 			t.Errorf("%s: want 134: %v", policy, r)
@@ -229,8 +237,10 @@ func TestNestedPeel(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	policy := "version = 1\nsummary = \"nest\"\nextends = [\"default\"]\n[files]\nwrite = [\".\"]\nread = [\"./guarded\"]\nhide = [\"hidden\", \"hiddendir\"]\n[process]\nnest = true\n[expect]\n"
-	for name, text := range map[string]string{"nest.toml": policy, "hidden": verySecret, "guarded/file": "guarded", "hiddendir/file": verySecret} {
+	policy := "version = 1\nsummary = \"nest\"\nextends = [\"default\"]\n[files]\nwrite = [\".\"]\nread = " +
+		"[\"./guarded\"]\nhide = [\"hidden\", \"hiddendir\"]\n[process]\nnest = true\n[expect]\n"
+	for name, text := range map[string]string{"nest.toml": policy, "hidden": verySecret, "guarded/file": "guarded",
+		"hiddendir/file": verySecret} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -245,16 +255,21 @@ for p in /usr hidden hiddendir guarded / . /proc /dev /dev/null; do
 done
 for p in /usr guarded /; do mount -o remount,bind,rw $p && echo "OUT rw $p"; done
 for p in . guarded hiddendir; do mount --move $p /tmp/at && echo "OUT move $p"; done
-for p in . / hiddendir guarded; do mount --bind $p /tmp/at && { echo x >/tmp/at/guarded/file; cat /tmp/at/hidden /tmp/at/hiddendir/file /tmp/at$PWD/hidden; umount -l /tmp/at; }; done
-for p in . / guarded /usr; do mount --rbind $p /tmp/at && { mount -o remount,bind,rw /tmp/at && echo x >/tmp/at/file; umount /tmp/at/hidden; umount -l /tmp/at/hiddendir; cat /tmp/at/hidden /tmp/at/hiddendir/file /tmp/at$PWD/hidden; umount -l /tmp/at; }; done
+for p in . / hiddendir guarded; do mount --bind $p /tmp/at && { echo x >/tmp/at/guarded/file
+cat /tmp/at/hidden /tmp/at/hiddendir/file /tmp/at$PWD/hidden; umount -l /tmp/at; }; done
+for p in . / guarded /usr; do mount --rbind $p /tmp/at && { mount -o remount,bind,rw /tmp/at && echo x >/tmp/at/file
+umount /tmp/at/hidden; umount -l /tmp/at/hiddendir
+cat /tmp/at/hidden /tmp/at/hiddendir/file /tmp/at$PWD/hidden; umount -l /tmp/at; }; done
 mount -t sysfs s /tmp/at && echo "OUT sysfs"
-mount -t proc p /tmp/at && { ls /tmp/at/1/root/../../etc/shadow && echo "OUT proc"; echo 1 >/tmp/at/sys/kernel/sysrq && echo "OUT sysctl"; umount /tmp/at; }
+mount -t proc p /tmp/at && { ls /tmp/at/1/root/../../etc/shadow && echo "OUT proc"
+echo 1 >/tmp/at/sys/kernel/sysrq && echo "OUT sysctl"; umount /tmp/at; }
 echo x >guarded/file && echo "OUT wrote"; echo x >/usr/x && echo "OUT wrote /usr"
 mv guarded moved && echo "OUT renamed"
 cat hidden hiddendir/file
 echo end`
 	inside := `unshare --user --map-root-user --mount --pid --fork /bin/sh -c "$0" 2>/dev/null`
-	r := run(t, call{args: []string{binary("sbx"), "--policy", "./nest.toml", "--", "/bin/sh", "-c", inside, script}, dir: dir})
+	r := run(t, call{args: []string{binary("sbx"), "--policy", "./nest.toml", "--", "/bin/sh", "-c", inside, script},
+		dir: dir})
 	r.want(t, 0, "mounts", "end")
 	if strings.Contains(r.stdout, "OUT ") || strings.Contains(r.stdout, verySecret) {
 		t.Errorf("peeled: %v", r)

@@ -192,7 +192,8 @@ func judge(fault string, r result, want string) string {
 	case !ran && r.status == 125 && strings.Contains(r.stderr, "sbx: error: "):
 	case !ran && r.status != 0 && launcherEnds(fault):
 	case ran && r.status == 0 && facts == want:
-	case ran && r.status == 0 && strings.HasPrefix(fault, "landlock_create_ruleset:") && strings.Contains(r.stderr, "sbx: note: ") &&
+	case ran && r.status == 0 && strings.HasPrefix(fault, "landlock_create_ruleset:") &&
+		strings.Contains(r.stderr, "sbx: note: ") &&
 		strings.ReplaceAll(facts, "mknod: EPERM", "mknod: EACCES") == want:
 		// Optional beneath the mounts, and the run says that it is missing.
 	case ran:

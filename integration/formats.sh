@@ -28,7 +28,9 @@ for package in $packages; do
 	fi
 	mkdir -p "$dir/new"
 	for deb in "$dir/debs/$package"_*.deb; do
-		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/new" --wildcards './lib/systemd/system/*.service' './usr/lib/systemd/system/*.service' 2>/dev/null || true
+		# tar fails where one of the two patterns matches nothing.
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/new" --wildcards \
+			'./lib/systemd/system/*.service' './usr/lib/systemd/system/*.service' 2>/dev/null || true
 	done
 	mkdir -p "$dir/units/$package"
 	find "$dir/new" -name '*.service' -type f -exec mv -t "$dir/units/$package" {} +
@@ -38,5 +40,6 @@ found=$(find "$dir/units" -name '*.service' | wc -l)
 echo "formats: $found units of $(find "$dir/units" -mindepth 1 -maxdepth 1 -type d | wc -l) packages"
 [ "${1:-}" = --fetch ] && exit 0
 
-SBX_UNITS=$dir/units SBX_BIN=${SBX_BIN:-$PWD/bin/sbx} go test -buildvcs=false -tags formats -count=1 -timeout 10m -v -run 'TestDebian$' ./policy/systemd |
+export SBX_UNITS=$dir/units SBX_BIN=${SBX_BIN:-$PWD/bin/sbx}
+go test -buildvcs=false -tags formats -count=1 -timeout 10m -v -run 'TestDebian$' ./policy/systemd |
 	grep -v -E '^(=== |    --- PASS)'

@@ -181,7 +181,8 @@ func TestExportBwrap(t *testing.T) {
 	defer f.Close()
 	questions, want := interview(t, &p.Seccomp, answers)
 	r := run(t, call{
-		args:  []string{"bwrap", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--seccomp", "3", binary("probe"), "oracle"},
+		args: []string{"bwrap", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--seccomp", "3",
+			binary("probe"), "oracle"},
 		dir:   t.TempDir(),
 		stdin: strings.Join(questions, "\n") + "\n",
 		files: []*os.File{f},
@@ -225,14 +226,16 @@ func TestRoundTrip(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "own.toml"), []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := run(t, call{args: []string{binary("sbx"), "policy", "diff", "default", "./own.toml"}, dir: dir}); r.status != 0 || !strings.Contains(r.stdout, "allows what default does") {
+	if r := run(t, call{args: []string{binary("sbx"), "policy", "diff", "default", "./own.toml"},
+		dir: dir}); r.status != 0 || !strings.Contains(r.stdout, "allows what default does") {
 		t.Error(r)
 	}
 	r := run(t, call{args: []string{binary("sbx"), "--policy", "./own.toml", "--", "/usr/bin/id", "-u"}, dir: dir})
 	if r.status != 0 {
 		t.Error(r)
 	}
-	if r := run(t, call{args: []string{binary("sbx"), "policy", "import", "--from", "oci", profile}}); r.status != 0 || !strings.Contains(r.stdout, "[seccomp]") {
+	if r := run(t, call{args: []string{binary("sbx"), "policy", "import", "--from", "oci", profile}}); r.status != 0 ||
+		!strings.Contains(r.stdout, "[seccomp]") {
 		t.Error(r)
 	}
 }

@@ -23,7 +23,8 @@ const cgroups = "cgroups"
 func hostState(t testing.TB) host {
 	t.Helper()
 	h := host{}
-	for _, file := range []string{"/proc/self/mountinfo", "/proc/net/unix", "/proc/sysvipc/shm", "/proc/sysvipc/msg", "/proc/sysvipc/sem"} {
+	for _, file := range []string{"/proc/self/mountinfo", "/proc/net/unix", "/proc/sysvipc/shm", "/proc/sysvipc/msg",
+		"/proc/sysvipc/sem"} {
 		h[file] = content(t, file)
 	}
 	var interfaces []string
@@ -34,10 +35,12 @@ func hostState(t testing.TB) host {
 	}
 	h["interfaces"] = strings.Join(interfaces, "\n")
 	// Those of others come and go; ours have our name.
-	h[cgroups] = strings.Join(below(t, "/sys/fs/cgroup", func(d fs.DirEntry) bool { return d.IsDir() && strings.HasPrefix(d.Name(), "sbx-") }), "\n")
+	h[cgroups] = strings.Join(below(t, "/sys/fs/cgroup",
+		func(d fs.DirEntry) bool { return d.IsDir() && strings.HasPrefix(d.Name(), "sbx-") }), "\n")
 	// Other people's files come and go in shared directories; this run's are
 	// told by their owner, who is nobody else.
-	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/var/run", "/var/cache", base, "/"} {
+	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/var/run",
+		"/var/cache", base, "/"} {
 		entries, err := os.ReadDir(dir)
 		if dir == "/dev/mqueue" && os.IsNotExist(err) {
 			continue
@@ -97,8 +100,10 @@ func settings(t testing.TB) map[string]string {
 	t.Helper()
 	values := map[string]string{}
 	counts := func(file string) bool {
-		for _, s := range []string{"/fs/dentry-state", "/fs/file-nr", "/fs/inode-", "/fs/aio-nr", "/fs/quota/", "/kernel/ns_last_pid", "/kernel/pty/nr",
-			"/kernel/random/", "/kernel/sched_domain/", "/net/netfilter/nf_conntrack_count", "/kernel/tainted", "/vm/nr_hugepages", "/debug/"} {
+		for _, s := range []string{"/fs/dentry-state", "/fs/file-nr", "/fs/inode-", "/fs/aio-nr", "/fs/quota/",
+			"/kernel/ns_last_pid", "/kernel/pty/nr",
+			"/kernel/random/", "/kernel/sched_domain/", "/net/netfilter/nf_conntrack_count", "/kernel/tainted",
+			"/vm/nr_hugepages", "/debug/"} {
 			if strings.Contains(file, s) {
 				return true
 			}
@@ -120,7 +125,7 @@ func settings(t testing.TB) map[string]string {
 // a moment after the last process in them.
 func (before host) compare(t testing.TB, after host) {
 	t.Helper()
-	for range 100 {
+	for range 100 * patience {
 		if before.differs(after) == nil {
 			return
 		}
@@ -138,7 +143,8 @@ func (before host) differs(after host) (list []string) {
 		if what == cgroups {
 			// Another run's may have gone meanwhile; none may have come.
 			old := strings.Split(was, "\n")
-			is = strings.Join(slices.DeleteFunc(strings.Split(is, "\n"), func(s string) bool { return slices.Contains(old, s) }), "\n")
+			is = strings.Join(slices.DeleteFunc(strings.Split(is, "\n"),
+				func(s string) bool { return slices.Contains(old, s) }), "\n")
 			was = ""
 		}
 		if !ok || is != was {

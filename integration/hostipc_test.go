@@ -44,7 +44,8 @@ func layMailboxes(t *testing.T) {
 	sem := raw(unix.SYS_SEMGET, ipcKey, 1, unix.IPC_CREAT|0o666)
 	remove("sem", func() error { raw(unix.SYS_SEMCTL, uintptr(sem), 0, unix.IPC_RMID); return nil })
 	name := append([]byte(ipcName), 0)
-	mq, _, errno := unix.Syscall6(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(&name[0])), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o666, 0, 0, 0)
+	mq, _, errno := unix.Syscall6(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(&name[0])),
+		unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o666, 0, 0, 0)
 	if errno != 0 {
 		t.Fatalf("mq_open: %v", errno)
 	}
@@ -91,7 +92,8 @@ func TestHostIPC(t *testing.T) {
 			}
 		}
 		dir, args := under(t, policy)
-		r := run(t, call{dir: dir, args: append(args, "--", "/bin/sh", "-c", "cat /dev/shm/"+ipcName+" 2>&1; ls -A /dev/shm /dev/mqueue 2>&1; exit 0")})
+		r := run(t, call{dir: dir, args: append(args, "--", "/bin/sh", "-c",
+			"cat /dev/shm/"+ipcName+" 2>&1; ls -A /dev/shm /dev/mqueue 2>&1; exit 0")})
 		if strings.Contains(r.stdout, verySecret) || strings.Contains(r.stdout, ipcName+"\n"+ipcName) {
 			t.Errorf("the host's shared memory is seen: %v", r)
 		}

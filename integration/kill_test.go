@@ -16,7 +16,8 @@ import (
 func TestNothingSurvives(t *testing.T) {
 	before := hostState(t)
 	start := func(dir string) *exec.Cmd {
-		cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"), "daemon", "alive")
+		cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"),
+			"daemon", "alive")
 		cmd.Dir, cmd.Env = dir, userEnv()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -42,7 +43,8 @@ func TestNothingSurvives(t *testing.T) {
 func TestInsideKilled(t *testing.T) {
 	for n := range 4 {
 		dir := t.TempDir()
-		cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"), "tick", "alive")
+		cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"),
+			"tick", "alive")
 		cmd.Dir, cmd.Env = dir, userEnv()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

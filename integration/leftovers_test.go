@@ -43,7 +43,8 @@ func descriptors(t testing.TB) (list []string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if link, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && link != "/proc/self/fd" && !strings.HasPrefix(link, "anon_inode:[pidfd]") {
+		link, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && link != "/proc/self/fd" && !strings.HasPrefix(link, "anon_inode:[pidfd]") {
 			list = append(list, e.Name()+" "+link)
 		}
 	}
@@ -78,7 +79,9 @@ func (before traces) none(t testing.TB, made ...string) {
 // each time, which no list of the host's shows, uses them up.
 func inARow(t *testing.T, n int) {
 	before := tracesIn(t, t.TempDir())
-	const script = `for kind in user mnt pid net ipc uts cgroup; do echo 40 >/proc/sys/user/max_${kind}_namespaces || exit; done
+	const script = `for kind in user mnt pid net ipc uts cgroup; do
+  echo 40 >/proc/sys/user/max_${kind}_namespaces || exit
+done
 n=0; full=0
 while [ $n -lt $1 ]; do
   if "$2" -- true 2>err && ! [ -s err ]; then n=$((n+1)); full=0; continue; fi
@@ -87,7 +90,8 @@ while [ $n -lt $1 ]; do
   full=$((full+1)); sleep 0.05
 done
 rm err; echo "launches: $n"`
-	r := run(t, call{args: []string{"unshare", "--user", "--map-root-user", "/bin/sh", "-c", script, "sh", fmt.Sprint(n), binary("sbx")},
+	r := run(t, call{args: []string{"unshare", "--user", "--map-root-user", "/bin/sh", "-c", script, "sh",
+		fmt.Sprint(n), binary("sbx")},
 		dir: before.dir, limit: time.Minute + time.Duration(n)*200*time.Millisecond})
 	r.want(t, 0, fmt.Sprintf("launches: %d", n))
 	before.none(t)
@@ -110,7 +114,8 @@ func together(t *testing.T, n int) {
 	before := tracesIn(t, t.TempDir())
 	cmds := make([]*exec.Cmd, n)
 	for i := range cmds {
-		cmd := exec.Command(binary("sbx"), "--policy", "project", "--", "/bin/sh", "-c", `trap 'exit 7' TERM; echo >alive$0; while :; do sleep 0.2; done`, fmt.Sprint(i))
+		cmd := exec.Command(binary("sbx"), "--policy", "project", "--", "/bin/sh", "-c",
+			`trap 'exit 7' TERM; echo >alive$0; while :; do sleep 0.2; done`, fmt.Sprint(i))
 		cmd.Dir, cmd.Env = before.dir, userEnv()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -120,7 +125,10 @@ func together(t *testing.T, n int) {
 	var made []string
 	for i := range cmds {
 		made = append(made, fmt.Sprintf("alive%d", i))
-		eventually(t, "sandbox "+fmt.Sprint(i), func() bool { _, err := os.Stat(filepath.Join(before.dir, made[i])); return err == nil })
+		eventually(t, "sandbox "+fmt.Sprint(i), func() bool {
+			_, err := os.Stat(filepath.Join(before.dir, made[i]))
+			return err == nil
+		})
 	}
 	if inside := len(descendants(t, os.Getpid())); inside < 3*n {
 		t.Errorf("%d sandboxes are only %d processes", n, inside)
@@ -142,7 +150,8 @@ func together(t *testing.T, n int) {
 
 // killPolicies are what the randomised kills are thrown at.
 var killPolicies = [][]string{
-	{"--policy", "project"}, {"--policy", "default"}, {"--policy", "open"}, {"--policy", "web"}, {"--policy", "./everything.toml"},
+	{"--policy", "project"}, {"--policy", "default"}, {"--policy", "open"}, {"--policy", "web"},
+	{"--policy", "./everything.toml"},
 }
 
 // everything is a policy with a step of each kind.
@@ -201,7 +210,8 @@ func killed(t *testing.T, n int) {
 			policy := killPolicies[(done+worker)%len(killPolicies)]
 			batch.Go(func() {
 				// The target leaves a daemon behind, and only then ends.
-				args := append(slices.Clone(policy), "--read", binary("probe"), "--", binary("probe"), "daemon", fmt.Sprintf("/tmp/alive%d", worker))
+				args := append(slices.Clone(policy), "--read", binary("probe"), "--", binary("probe"), "daemon",
+					fmt.Sprintf("/tmp/alive%d", worker))
 				cmd := exec.Command(binary("sbx"), args...)
 				cmd.Dir, cmd.Env = dir, userEnv()
 				if err := cmd.Start(); err != nil {

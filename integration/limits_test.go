@@ -12,7 +12,7 @@ import (
 )
 
 // TestLimitKills kills launchers that have, or are about to have, a cgroup, at
-// any instant: the keeper removes it. Where no cgroup is to be had there is
+// any instant: the janitor removes it. Where no cgroup is to be had there is
 // nothing that could be left; the guests of the kernel matrix have them.
 func TestLimitKills(t *testing.T) {
 	const kills = 40

@@ -231,7 +231,8 @@ func layPrivileged(dir string) error {
 	if err := os.Chmod(filepath.Join(dir, "bin", "probe-suid"), 0o755|fs.ModeSetuid|fs.ModeSetgid); err != nil {
 		return err
 	}
-	out, err := exec.Command("setcap", "cap_net_raw,cap_sys_admin,cap_dac_override+ep", filepath.Join(dir, "bin", "probe-caps")).CombinedOutput()
+	out, err := exec.Command("setcap", "cap_net_raw,cap_sys_admin,cap_dac_override+ep",
+		filepath.Join(dir, "bin", "probe-caps")).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("setcap: %w\n%s", err, out)
 	}

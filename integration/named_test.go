@@ -15,7 +15,7 @@ import (
 func TestNamedSockets(t *testing.T) {
 	b := layUnixBait(t, "named")
 	other := layUnixBait(t, "other")
-	before, otherBefore := b.settled(), other.settled()
+	before, otherBefore := b.count(), other.count()
 	ask := func(args ...string) result {
 		return run(t, call{dir: t.TempDir(), args: append(append([]string{binary("sbx"), "--read", binary("probe")}, args...),
 			"--", binary("probe"), "unix", b.stream, b.dgram, b.abstract)})
@@ -40,19 +40,19 @@ func TestNamedSockets(t *testing.T) {
 				t.Errorf("%s\n%s: %s", c.policy, what, answers[what])
 			}
 		}
-		now := b.settled()
+		now := b.count()
 		if (now > before) != (c.stream || c.dgram) {
 			t.Errorf("%s\n%d came", c.policy, now-before)
 		}
 		before = now
 	}
-	if n := other.settled(); n != otherBefore {
+	if n := other.count(); n != otherBefore {
 		t.Errorf("%d came to a socket that nobody asked for", n-otherBefore)
 	}
 	// open has them all.
 	ask("--policy", "open").want(t, 0, "stream open and connect: ok", "dgram send: ok", "own: ok")
 	// A shell has none, and its own.
-	before = b.settled()
+	before = b.count()
 	r := ask("--policy", "shell", "--read", b.dir)
 	r.want(t, 0, "own: ok")
 	for _, what := range []string{"stream open and connect", "dgram send", "dgram from a pair of dgram"} {
@@ -60,7 +60,7 @@ func TestNamedSockets(t *testing.T) {
 			t.Errorf("shell: %s", what)
 		}
 	}
-	if n := b.settled(); n != before {
+	if n := b.count(); n != before {
 		t.Errorf("shell: %d came", n-before)
 	}
 	// What the walls are is said where they are not the best.
@@ -78,7 +78,7 @@ func TestNamedSockets(t *testing.T) {
 // others beside the shown files are not.
 func TestNotifyOnly(t *testing.T) {
 	b := layUnixBait(t, "notify")
-	before := b.settled()
+	before := b.count()
 	manager := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenPacket("unixgram", manager)
 	if err != nil {
@@ -89,14 +89,16 @@ func TestNotifyOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run(t, call{dir: t.TempDir(), env: append(userEnv(), "NOTIFY_SOCKET="+manager),
-		args: []string{binary("sbx"), "--read", binary("probe"), "--read", b.dir, "--", binary("probe"), "unix", b.stream, b.dgram, b.abstract}})
+		args: []string{binary("sbx"), "--read", binary("probe"), "--read", b.dir, "--", binary("probe"), "unix", b.stream,
+			b.dgram, b.abstract}})
 	r.want(t, 0)
-	for _, what := range []string{"stream open and connect", "dgram send", "dgram from a pair of dgram", "dgram by connecting a pair of dgram"} {
+	for _, what := range []string{"stream open and connect", "dgram send", "dgram from a pair of dgram",
+		"dgram by connecting a pair of dgram"} {
 		if said := r.answers()[what]; said == "ok" || said == "" {
 			t.Errorf("%s: %q", what, said)
 		}
 	}
-	if n := b.settled(); n != before {
+	if n := b.count(); n != before {
 		t.Errorf("%d came", n-before)
 	}
 	r = run(t, call{dir: t.TempDir(), env: append(userEnv(), "NOTIFY_SOCKET="+manager),

@@ -12,8 +12,10 @@ import (
 
 // oddNames are names that a hostile project can have.
 var oddNames = []string{
-	"a\nb", "\n", "a\x1b[31mred", "\x1b]0;title\x07", "\r", "a\u202eb", "\u2028", "\x7f", "\x80\xff", "\xc3\x28", "a\tb", " ", " lead", "trail ",
-	"'", `"`, "`id`", "$(touch pwned)", `a\b`, `\012`, "%s%n", "-rf", "--", "*", "?", "[a]", "!", "~", "#", "a:b", "a,b", "...", "a=b", "\u00e9",
+	"a\nb", "\n", "a\x1b[31mred", "\x1b]0;title\x07", "\r", "a\u202eb", "\u2028", "\x7f", "\x80\xff", "\xc3\x28",
+	"a\tb", " ", " lead", "trail ",
+	"'", `"`, "`id`", "$(touch pwned)", `a\b`, `\012`, "%s%n", "-rf", "--", "*", "?", "[a]", "!", "~", "#", "a:b",
+	"a,b", "...", "a=b", "\u00e9",
 }
 
 // harmless fails if a message would do something to a terminal, or break a
@@ -27,7 +29,8 @@ func harmless(t *testing.T, what, text string) {
 		}
 	}
 	for line := range strings.Lines(text) {
-		if what == "a message" && !strings.HasPrefix(line, "sbx: error: ") && !strings.HasPrefix(line, "sbx: hint: ") && !strings.HasPrefix(line, "sbx: note: ") {
+		if what == "a message" && !strings.HasPrefix(line, "sbx: error: ") && !strings.HasPrefix(line, "sbx: hint: ") &&
+			!strings.HasPrefix(line, "sbx: note: ") {
 			t.Errorf("a line that is not sbx's: %q in %q", line, text)
 		}
 	}
@@ -42,13 +45,15 @@ func TestOddNames(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
 			top := t.TempDir()
 			project := mkdir(t, top, name)
-			for file, text := range map[string]string{name: "plain", ".env" + name: verySecret, "x" + name + ".pem": verySecret} {
+			for file, text := range map[string]string{name: "plain", ".env" + name: verySecret, "x" + name +
+				".pem": verySecret} {
 				if err := os.WriteFile(filepath.Join(project, file), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
 			// The directory one stands in; what is in it under such names.
-			r := run(t, call{args: []string{binary("sbx"), "--policy", "project", "--read", probe, "--", probe, "hidden", "./.env" + name, "./x" + name + ".pem"}, dir: project})
+			r := run(t, call{args: []string{binary("sbx"), "--policy", "project", "--read", probe, "--", probe, "hidden",
+				"./.env" + name, "./x" + name + ".pem"}, dir: project})
 			if r.status != 0 || strings.Contains(r.stdout, verySecret) || !strings.Contains(r.stdout, "read ") {
 				t.Errorf("as the project: %v", r)
 			}
@@ -62,13 +67,15 @@ func TestOddNames(t *testing.T) {
 			if r.status != 0 || r.stdout != "plain" {
 				t.Errorf("--read: %v", r)
 			}
-			r = run(t, call{args: []string{binary("sbx"), "--policy", "pure", "--read", project, "--hide", shown, "--", "cat", shown}, dir: top})
+			r = run(t, call{args: []string{binary("sbx"), "--policy", "pure", "--read", project, "--hide", shown, "--", "cat",
+				shown}, dir: top})
 			pattern := strings.ContainsAny(name, "*?[\\$") // is refused, not taken for another name
 			if r.stdout != "" || r.status != 1 && !(pattern && r.status == 125) {
 				t.Errorf("--hide: %v", r)
 			}
 			// What is missing, in every place that takes a name.
-			for _, flags := range [][]string{{"--read", "/no/" + name}, {"--write", "/no/" + name}, {"--dir", "/no/" + name}, {"--policy", "./" + name}, {"--policy", name},
+			for _, flags := range [][]string{{"--read", "/no/" + name}, {"--write", "/no/" + name}, {"--dir", "/no/" + name},
+				{"--policy", "./" + name}, {"--policy", name},
 				{"--net", name}, {"--keep-fd", name}, {"--no" + name}, {"--env", "=" + name}} {
 				r = run(t, call{args: append(append([]string{binary("sbx")}, flags...), "--", "true"), dir: top})
 				if r.status != 125 {
@@ -83,7 +90,8 @@ func TestOddNames(t *testing.T) {
 			harmless(t, "a message", r.stderr)
 			// The plan, in both forms.
 			for _, flags := range [][]string{{"--dry-run"}, {"--dry-run", "--json"}} {
-				r = run(t, call{args: append(append([]string{binary("sbx"), "--policy", "project", "--read", shown}, flags...), "--", "x"+name), dir: project})
+				r = run(t, call{args: append(append([]string{binary("sbx"), "--policy", "project", "--read", shown}, flags...),
+					"--", "x"+name), dir: project})
 				r.want(t, 0)
 				harmless(t, "the plan", r.stdout)
 			}
@@ -181,12 +189,14 @@ func TestTenThousand(t *testing.T) {
 		}
 		flags = append(flags, "--read", name)
 	}
-	r := run(t, call{args: []string{binary("sbx"), "--", "/bin/sh", "-c", "cat .env* 2>/dev/null; ls -A | wc -l; cat f* | wc -l"}, dir: project})
+	r := run(t, call{args: []string{binary("sbx"), "--", "/bin/sh", "-c",
+		"cat .env* 2>/dev/null; ls -A | wc -l; cat f* | wc -l"}, dir: project})
 	r.want(t, 0, fmt.Sprint(n), fmt.Sprint(n/2))
 	if strings.Contains(r.stdout, verySecret) {
 		t.Errorf("a secret among %d was shown", n)
 	}
-	r = run(t, call{args: append(append([]string{binary("sbx"), "--policy", "pure"}, flags...), "--", "/bin/sh", "-c", "ls -A "+project+" | wc -l; wc -l </proc/self/mountinfo"), dir: dir})
+	r = run(t, call{args: append(append([]string{binary("sbx"), "--policy", "pure"}, flags...), "--", "/bin/sh", "-c",
+		"ls -A "+project+" | wc -l; wc -l </proc/self/mountinfo"), dir: dir})
 	r.want(t, 0, fmt.Sprint(n))
 	noStrays(t)
 }
@@ -195,7 +205,8 @@ func TestTenThousand(t *testing.T) {
 // found by its name, at the top and deep below, and of what a flag hides.
 func TestHardLinks(t *testing.T) {
 	dir := t.TempDir()
-	for name, others := range map[string][]string{".env": {"notes.txt", "sub/deep/notes.txt"}, "sub/key.pem": {"a", "sub/b"}, "private.txt": {"public.txt", "sub/public.txt"}, "plain": {"sub/plain"}} {
+	for name, others := range map[string][]string{".env": {"notes.txt", "sub/deep/notes.txt"},
+		"sub/key.pem": {"a", "sub/b"}, "private.txt": {"public.txt", "sub/public.txt"}, "plain": {"sub/plain"}} {
 		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)

@@ -11,13 +11,16 @@ import (
 // a user. What is left are capabilities, Landlock and the filter.
 func TestAllOfHost(t *testing.T) {
 	dir := t.TempDir()
-	text := strings.Replace(bareText, "mount = \"host\"", "mount = \"host\"\npid = \"host\"\nnet = \"host\"\nipc = \"host\"\nuts = \"host\"\ncgroup = \"host\"", 1)
+	text := strings.Replace(bareText, "mount = \"host\"",
+		"mount = \"host\"\npid = \"host\"\nnet = \"host\"\nipc = \"host\"\nuts = \"host\"\ncgroup = \"host\"", 1)
 	text = strings.Replace(text, "[\"/usr\"", "[\"/proc\", \"/usr\"", 1)
 	args := bareArgs(t, dir, text)
 	if refusedBefore(t, 6, args) {
 		return
 	}
-	r := run(t, call{args: append(args, "/bin/sh", "-c", binary("probe")+" ns; "+binary("probe")+" caps; kill -9 $PPID; (setsid sleep 1000 &); cat /etc/passwd; exit 6"), dir: dir})
+	r := run(t, call{args: append(args, "/bin/sh", "-c",
+		binary("probe")+" ns; "+binary("probe")+" caps; kill -9 $PPID; (setsid sleep 1000 &); cat /etc/passwd; exit 6"),
+		dir: dir})
 	want := []string{"CapEff: none", "CapBnd: none", "NoNewPrivs: 1", "Seccomp: 2"}
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"} {
 		link, err := os.Readlink("/proc/self/ns/" + kind)
@@ -38,7 +41,8 @@ func TestAllOfHost(t *testing.T) {
 // TestJoinedContainer: all of somebody else's, as one enters a container.
 func TestJoinedContainer(t *testing.T) {
 	dir := t.TempDir()
-	flags := []string{"--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts", "--cgroup"}
+	flags := []string{"--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--net",
+		"--ipc", "--uts", "--cgroup"}
 	if !asRoot() {
 		flags = append(flags, "--user", "--map-root-user")
 	}
@@ -58,7 +62,9 @@ func TestJoinedContainer(t *testing.T) {
 	if refusedBefore(t, 6, args) {
 		return
 	}
-	r := run(t, call{args: append(args, "/bin/sh", "-c", binary("probe")+" ns; "+binary("probe")+" caps; tr '\\0' ' ' </proc/1/cmdline; echo; (setsid sleep 1000 &); kill -9 1; exit 7"), dir: dir})
+	r := run(t, call{args: append(args, "/bin/sh", "-c",
+		binary("probe")+" ns; "+binary("probe")+" caps; tr '\\0' ' ' </proc/1/cmdline; echo; (setsid sleep 1000 &); kill "+
+			"-9 1; exit 7"), dir: dir})
 	want := []string{"CapEff: none", "CapBnd: none", "NoNewPrivs: 1", "sleep 1000 "}
 	for _, kind := range append(kinds, "mnt") {
 		link, err := os.Readlink(own + kind)
@@ -82,8 +88,10 @@ func TestNamedNetwork(t *testing.T) {
 	}
 	dir := t.TempDir()
 	args := append(boxedArgs(t, dir, "[namespaces]\nnet = \"/run/netns/blue\""), binary("probe"), "ns")
-	script := "mount -t tmpfs none /run && ip netns add blue && ip netns exec blue readlink /proc/self/ns/net && exec \"$@\""
-	r := run(t, call{args: append([]string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh"}, args...), dir: dir})
+	script := "mount -t tmpfs none /run && ip netns add blue && ip netns exec blue readlink /proc/self/ns/net && exec " +
+		"\"$@\""
+	r := run(t, call{args: append([]string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script,
+		"sh"}, args...), dir: dir})
 	first, _, _ := strings.Cut(r.stdout, "\n")
 	r.want(t, 0, "net: "+first)
 	if own, err := os.Readlink("/proc/self/ns/net"); err != nil || own == first {

@@ -38,14 +38,17 @@ func TestHostPID(t *testing.T) {
 	if err := bystander.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r := boxed(t, policy, "/bin/sh", "-c", fmt.Sprintf(`readlink /proc/self/ns/pid; kill -9 %[1]d; kill -STOP $PPID; cat /proc/%[1]d/cmdline | tr '\0' ' '; echo
-cat /proc/%[1]d/environ; cat /proc/$PPID/environ; ls /proc/$PPID/fd; echo x >/proc/self/oom_score_adj; echo done`, bystander.Process.Pid))
+	r := boxed(t, policy, "/bin/sh", "-c", fmt.Sprintf(`readlink /proc/self/ns/pid
+kill -9 %[1]d; kill -STOP $PPID; cat /proc/%[1]d/cmdline | tr '\0' ' '; echo
+cat /proc/%[1]d/environ; cat /proc/$PPID/environ; ls /proc/$PPID/fd
+echo x >/proc/self/oom_score_adj; echo done`, bystander.Process.Pid))
 	own, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.want(t, 0, own, "sleep 1000 ", "done")
-	if strings.Contains(r.stdout, "PATH=") || strings.Contains(r.stdout, canaryString) || !strings.Contains(r.stderr, "sbx: note: the pid namespace is not the sandbox's own") {
+	if strings.Contains(r.stdout, "PATH=") || strings.Contains(r.stdout, canaryString) ||
+		!strings.Contains(r.stderr, "sbx: note: the pid namespace is not the sandbox's own") {
 		t.Errorf("an environment is shown, or nothing is said: %v", r)
 	}
 	if err := bystander.Process.Signal(syscall.SIGUSR1); err != nil {
@@ -61,10 +64,12 @@ cat /proc/%[1]d/environ; cat /proc/$PPID/environ; ls /proc/$PPID/fd; echo x >/pr
 	}{{"exit 3", 3}, {"kill -9 $$", 137}} {
 		// Daemons of all kinds, each with children of its own, and one that
 		// takes over from what has ended.
-		script := `for i in 1 2 3; do setsid sh -c 'trap "" TERM HUP INT; sleep 1000 & sleep 1000 & (setsid sleep 1000 &) ; wait' & done; (setsid ` +
-			binary("probe") + ` daemon never) ; sleep 0.2; ` + c.script
+		script := `for i in 1 2 3; do
+			setsid sh -c 'trap "" TERM HUP INT; sleep 1000 & sleep 1000 & (setsid sleep 1000 &) ; wait' &
+		done; (setsid ` + binary("probe") + ` daemon never) ; sleep 0.2; ` + c.script
 		dir := t.TempDir()
-		if r := run(t, call{args: append(boxedArgs(t, dir, policy), "/bin/sh", "-c", script), dir: dir}); r.status != c.status {
+		if r := run(t, call{args: append(boxedArgs(t, dir, policy), "/bin/sh", "-c", script),
+			dir: dir}); r.status != c.status {
 			t.Errorf("%s: %v", c.script, r)
 		}
 		noStrays(t)
@@ -168,7 +173,8 @@ func TestJoinedPID(t *testing.T) {
 	if refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
 		return
 	}
-	r := boxed(t, policy, "/bin/sh", "-c", "readlink /proc/self/ns/pid; tr '\\0' ' ' </proc/1/cmdline; echo; kill -9 1; (setsid sleep 1000 &); setsid sleep 1000 & cat /proc/1/environ; echo done; exit 4")
+	r := boxed(t, policy, "/bin/sh", "-c", "readlink /proc/self/ns/pid; tr '\\0' ' ' </proc/1/cmdline; echo; kill -9 "+
+		"1; (setsid sleep 1000 &); setsid sleep 1000 & cat /proc/1/environ; echo done; exit 4")
 	link, err := os.Readlink(own + "pid")
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +248,8 @@ func TestHostMount(t *testing.T) {
 	if refusedBefore(t, 3, bareArgs(t, dir, bareText)) {
 		return
 	}
-	for name, text := range map[string]string{filepath.Join(dir, "mine"): "mine", filepath.Join(other, "secret"): "secret"} {
+	for name, text := range map[string]string{filepath.Join(dir, "mine"): "mine",
+		filepath.Join(other, "secret"): "secret"} {
 		if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -250,11 +257,15 @@ func TestHostMount(t *testing.T) {
 	if err := os.Symlink(filepath.Join(other, "secret"), filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	script := `readlink -f .; cat mine; echo x >new && echo written; cat link; cat ` + other + `/secret; echo x >` + other + `/evil; ls ` + other + `; ln ` + other + `/secret hard; mv mine ` + other +
-		`/; cat /proc/self/status; cat /etc/passwd; ls /dev; echo x >/usr/evil; echo x >` + binary("probe") + `; : >/dev/null && echo null; cat </dev/urandom | head -c 1 | wc -c; mount -t tmpfs x /mnt; exec ` + binary("probe") + ` caps`
+	script := `readlink -f .; cat mine; echo x >new && echo written; cat link; cat ` + other + `/secret; echo x >` +
+		other + `/evil; ls ` + other + `; ln ` + other + `/secret hard; mv mine ` + other +
+		`/; cat /proc/self/status; cat /etc/passwd; ls /dev; echo x >/usr/evil; echo x >` + binary("probe") +
+		`; : >/dev/null && echo null; cat </dev/urandom | head -c 1 | wc -c; mount -t tmpfs x /mnt; exec ` +
+		binary("probe") + ` caps`
 	r := run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/sh", "-c", script), dir: dir})
 	r.want(t, 0, dir, "mine", "written", "null", "1", "NoNewPrivs: 1", "CapEff: EACCES", "securebits: 239")
-	if strings.Contains(r.stdout, "secret") || strings.Contains(r.stdout, "root:") || !strings.Contains(r.stderr, "Landlock alone keeps files") {
+	if strings.Contains(r.stdout, "secret") || strings.Contains(r.stdout, "root:") ||
+		!strings.Contains(r.stderr, "Landlock alone keeps files") {
 		t.Errorf("something is shown, or not said: %v", r)
 	}
 	for _, name := range []string{"evil", "mine"} {
@@ -263,7 +274,8 @@ func TestHostMount(t *testing.T) {
 		}
 	}
 	// The pid namespace is the sandbox's own all the same.
-	r = run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/sh", "-c", "echo pid $$; sleep 1000 & exit 5"), dir: dir})
+	r = run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/sh", "-c", "echo pid $$; sleep 1000 & exit 5"),
+		dir: dir})
 	r.want(t, 5, "pid 2")
 	noStrays(t)
 	// Nor are sockets to be had, though they lie in a directory that is shown.
@@ -272,18 +284,21 @@ func TestHostMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	r = run(t, call{args: append(bareArgs(t, dir, bareText), binary("probe"), "sock", "127.0.0.1:1", filepath.Join(dir, "socket"), "none"), dir: dir})
+	r = run(t, call{args: append(bareArgs(t, dir, bareText), binary("probe"), "sock", "127.0.0.1:1",
+		filepath.Join(dir, "socket"), "none"), dir: dir})
 	for _, kind := range []string{"unix path", "unix abstract"} {
 		if said, ok := r.answers()[kind]; !ok || said == "ok" {
 			t.Errorf("%s: %v", kind, r)
 		}
 	}
 	env := append(userEnv(), "NOTIFY_SOCKET="+filepath.Join(dir, "socket"))
-	if r := run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/true"), dir: dir, env: env}); landlockABI(t) < 9 && (r.status != 125 || !strings.Contains(r.stderr, "allow single Unix sockets")) {
+	if r := run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/true"), dir: dir,
+		env: env}); landlockABI(t) < 9 && (r.status != 125 || !strings.Contains(r.stderr, "allow single Unix sockets")) {
 		t.Errorf("with a manager that wants a word: %v", r)
 	}
 	// With the base policy there is what cannot be had.
-	if r := boxed(t, "[namespaces]\nmount = \"host\"", "/bin/true"); r.status != 125 || !strings.Contains(r.stderr, "mount namespace that is not new") {
+	if r := boxed(t, "[namespaces]\nmount = \"host\"", "/bin/true"); r.status != 125 ||
+		!strings.Contains(r.stderr, "mount namespace that is not new") {
 		t.Errorf("with a tmpfs: %v", r)
 	}
 }
@@ -298,7 +313,8 @@ func TestJoinedMount(t *testing.T) {
 	if !asRoot() {
 		flags = append(flags, "--user", "--map-root-user")
 	}
-	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c", `mount -t tmpfs x "$0" && echo there >"$0/file" && : >"$0/ready" && exec sleep 1000`, dir)...)
+	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c",
+		`mount -t tmpfs x "$0" && echo there >"$0/file" && : >"$0/ready" && exec sleep 1000`, dir)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -315,7 +331,8 @@ func TestJoinedMount(t *testing.T) {
 	if !asRoot() {
 		text = strings.Replace(text, "[files]", fmt.Sprintf("user = %q\nuid = 0\ngid = 0\n[files]", ns+"ns/user"), 1)
 	}
-	r := run(t, call{args: append(bareArgs(t, dir, text), "/bin/sh", "-c", "cat file; echo x >new && ls; cat /etc/passwd; echo x >/usr/evil; "+binary("probe")+" caps"), dir: dir})
+	r := run(t, call{args: append(bareArgs(t, dir, text), "/bin/sh", "-c",
+		"cat file; echo x >new && ls; cat /etc/passwd; echo x >/usr/evil; "+binary("probe")+" caps"), dir: dir})
 	r.want(t, 0, "there", "new", "NoNewPrivs: 1")
 	if strings.Contains(r.stdout, "root:") {
 		t.Errorf("more than named is shown: %v", r)

@@ -26,7 +26,8 @@ func boxed(t *testing.T, policy string, target ...string) result {
 func boxedArgs(t *testing.T, dir, policy string) []string {
 	t.Helper()
 	file := filepath.Join(dir, "p.toml")
-	text := "version = 1\nsummary = \"A test's\"\nextends = [\"base\"]\n" + strings.ReplaceAll(policy, "$PROJECT", dir) + "\n[expect]\n"
+	text := "version = 1\nsummary = \"A test's\"\nextends = [\"base\"]\n" +
+		strings.ReplaceAll(policy, "$PROJECT", dir) + "\n[expect]\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,8 @@ func TestIDs(t *testing.T) {
 		t.Errorf("the host is called %q now, %v", now, err)
 	}
 	for _, bad := range []string{"\"0x0\"", "-1", "4294967295", "+0", "00", "\" 0\"", "0x10"} {
-		if r := boxed(t, "[namespaces]\nuser = \"new\"\nuid = "+bad, "/bin/true"); bad == "+0" && r.status == 0 || r.status == 125 {
+		if r := boxed(t, "[namespaces]\nuser = \"new\"\nuid = "+bad, "/bin/true"); bad == "+0" && r.status == 0 ||
+			r.status == 125 {
 			continue // TOML's "+0" is the number 0
 		} else {
 			t.Errorf("uid %s: %v", bad, r)
@@ -102,9 +104,11 @@ func TestKeptCapabilities(t *testing.T) {
 		}
 	}
 	// It is of use: the port can be bound, in the namespace that is ours.
-	boxed(t, mapped, "python3", "-c", "import socket; socket.socket().bind(('127.0.0.1', 80)); print('bound')").want(t, 0, "bound")
+	boxed(t, mapped, "python3", "-c", "import socket; socket.socket().bind(('127.0.0.1', 80)); print('bound')").want(t,
+		0, "bound")
 	// And cannot be multiplied: no capability but this, by no exec.
-	boxed(t, mapped, "/bin/sh", "-c", "chown 1:1 /tmp; mount -t tmpfs x /tmp; hostname x; "+binary("probe")+" caps").want(t, 0, "CapEff: "+bind, "CapBnd: "+bind)
+	boxed(t, mapped, "/bin/sh", "-c", "chown 1:1 /tmp; mount -t tmpfs x /tmp; hostname "+
+		"x; "+binary("probe")+" caps").want(t, 0, "CapEff: "+bind, "CapBnd: "+bind)
 
 	keep := "[process]\ncapabilities = [\"net_bind_service\"]\n"
 	refused := []string{"[namespaces]\nuser = \"new\"\nuid = 5\n" + keep} // lost at the exec
@@ -116,7 +120,8 @@ func TestKeptCapabilities(t *testing.T) {
 			dir := t.TempDir()
 			args := append([]string{"setpriv", drop}, append(boxedArgs(t, dir, keep), binary("probe"), "caps")...)
 			r := run(t, call{args: args, dir: dir})
-			if lost := drop[2] == 'b'; lost && (r.status != 125 || !strings.Contains(r.stderr, "keep capability net_bind_service, which the caller does not have")) {
+			if lost := drop[2] == 'b'; lost && (r.status != 125 ||
+				!strings.Contains(r.stderr, "keep capability net_bind_service, which the caller does not have")) {
 				t.Errorf("%s: %v", drop, r)
 			} else if !lost {
 				sets(r, none, bind, bind, none)
@@ -127,7 +132,8 @@ func TestKeptCapabilities(t *testing.T) {
 	}
 	for _, policy := range refused {
 		r := boxed(t, policy, binary("probe"), "caps")
-		if r.status != 125 || !strings.Contains(r.stderr, "keep capability net_bind_service") || !strings.Contains(r.stderr, "hint:") {
+		if r.status != 125 || !strings.Contains(r.stderr, "keep capability net_bind_service") ||
+			!strings.Contains(r.stderr, "hint:") {
 			t.Errorf("%s\n%v", policy, r)
 		}
 	}
@@ -153,8 +159,10 @@ func TestNoUsersInside(t *testing.T) {
 	}
 	// And user 0 of the namespace with all that it could keep but the one
 	// capability that could raise the number again.
-	r := boxed(t, "[namespaces]\nuser = \"new\"\nuid = 0\n[process]\ncapabilities = [\"sys_admin\", \"setfcap\", \"setuid\", \"setgid\"]\n[seccomp]\nallow = [\"@nest\"]",
-		"/bin/sh", "-c", "unshare --user true && echo nested; echo 9 >/proc/sys/user/max_user_namespaces; cat /proc/sys/user/max_user_namespaces")
+	r := boxed(t, "[namespaces]\nuser = \"new\"\nuid = 0\n[process]\ncapabilities = [\"sys_admin\", \"setfcap\", "+
+		"\"setuid\", \"setgid\"]\n[seccomp]\nallow = [\"@nest\"]",
+		"/bin/sh", "-c", "unshare --user true && echo nested; echo 9 >/proc/sys/user/max_user_namespaces; cat "+
+			"/proc/sys/user/max_user_namespaces")
 	if r.stdout != "0\n" {
 		t.Errorf("as user 0: %v", r)
 	}
@@ -181,12 +189,14 @@ func TestNest(t *testing.T) {
 		filters = "Seccomp_filters: 3"
 	}
 	boxed(t, policy, inner...).want(t, 0, "CapEff: none", "CapBnd: none", "NoNewPrivs: 1", filters, "pid: 2")
-	boxed(t, policy, "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", binary("probe"), "caps").
+	boxed(t, policy, "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all",
+		binary("probe"), "caps").
 		want(t, 0, "CapEff: none", "Seccomp_filters: 2")
 	// As user 0 of a namespace, which takes a capability of it.
 	mapped := policy + "\ncapabilities = [\"setfcap\"]\n[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0"
 	boxed(t, mapped, inner...).want(t, 0, "Uid: 0 0 0 0", "CapEff: none", "CapBnd: none")
-	if r := boxed(t, strings.Replace(mapped, "setfcap", "?chown", 1), inner...); r.status != 125 || !strings.Contains(r.stderr, "nest as user 0") {
+	if r := boxed(t, strings.Replace(mapped, "setfcap", "?chown", 1), inner...); r.status != 125 ||
+		!strings.Contains(r.stderr, "nest as user 0") {
 		t.Errorf("without it: %v", r)
 	}
 	// Three deep.
@@ -209,7 +219,8 @@ func TestClocksInside(t *testing.T) {
 	if own, err := os.Readlink("/proc/self/ns/time"); err != nil || r.answers()["time"] == own {
 		t.Errorf("time namespace %s, %v", own, err)
 	}
-	if r := boxed(t, "[namespaces]\ntime = \"new\"\nboottime = \"-876000h\"", "/bin/true"); r.status != 125 || !strings.Contains(r.stderr, "before zero") {
+	if r := boxed(t, "[namespaces]\ntime = \"new\"\nboottime = \"-876000h\"", "/bin/true"); r.status != 125 ||
+		!strings.Contains(r.stderr, "before zero") {
 		t.Errorf("before zero: %v", r)
 	}
 	if r := boxed(t, "[namespaces]\nboottime = \"1s\"", "/bin/true"); r.status != 125 {
@@ -257,7 +268,8 @@ func space(t *testing.T, flags ...string) string {
 // too, and what cannot be joined.
 func TestJoinedNamespaces(t *testing.T) {
 	own := space(t, "--user", "--map-root-user", "--net", "--uts", "--ipc")
-	policy := fmt.Sprintf("[namespaces]\nuser = %q\nuid = 0\ngid = 0\nnet = %q\nuts = %q\nipc = %q\n", own+"user", own+"net", own+"uts", own+"ipc")
+	policy := fmt.Sprintf("[namespaces]\nuser = %q\nuid = 0\ngid = 0\nnet = %q\nuts = %q\nipc = %q\n", own+"user",
+		own+"net", own+"uts", own+"ipc")
 	r := boxed(t, policy, "/bin/sh", "-c", binary("probe")+" ns; "+binary("probe")+" caps; "+binary("probe")+" nest")
 	want := []string{"Uid: 0 0 0 0", "CapEff: none", "CapBnd: none", "unshare user: EPERM", "setns pidfd: EPERM"}
 	for _, kind := range []string{"user", "net", "uts", "ipc"} {
@@ -269,7 +281,8 @@ func TestJoinedNamespaces(t *testing.T) {
 	}
 	r.want(t, 0, want...)
 	// Nothing in the namespace was changed for it.
-	if left := run(t, call{args: []string{"nsenter", "-t", strings.Split(own, "/")[2], "--user", "--preserve-credentials", "cat", "/proc/sys/user/max_user_namespaces"}, dir: "/"}); left.stdout == "0\n" {
+	if left := run(t, call{args: []string{"nsenter", "-t", strings.Split(own, "/")[2], "--user",
+		"--preserve-credentials", "cat", "/proc/sys/user/max_user_namespaces"}, dir: "/"}); left.stdout == "0\n" {
 		t.Errorf("the joined namespace allows no others now: %v", left)
 	}
 	refused := map[string]string{
@@ -294,7 +307,8 @@ func TestJoinedNamespaces(t *testing.T) {
 // TestJoinedDies: what is in joined namespaces dies with the launcher as well.
 func TestJoinedDies(t *testing.T) {
 	own := space(t, "--user", "--map-root-user", "--net")
-	policy := fmt.Sprintf("[namespaces]\nuser = %q\nuid = 0\ngid = 0\nnet = %q\n[files]\nwrite = [\".\"]", own+"user", own+"net")
+	policy := fmt.Sprintf("[namespaces]\nuser = %q\nuid = 0\ngid = 0\nnet = %q\n[files]\nwrite = [\".\"]", own+"user",
+		own+"net")
 	if asRoot() {
 		policy = fmt.Sprintf("[namespaces]\nnet = %q\n[files]\nwrite = [\".\"]", own+"net")
 	}
@@ -304,7 +318,8 @@ func TestJoinedDies(t *testing.T) {
 		endedAfter(t, dir, args, whenUp, syscall.SIGKILL)
 		eventually(t, "nothing of it is left", func() bool {
 			for _, p := range processes(t) {
-				if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)); err == nil && strings.HasPrefix(string(b), "sleep\x001000\x00") {
+				if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)); err == nil &&
+					strings.HasPrefix(string(b), "sleep\x001000\x00") {
 					if link, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.pid)); err == nil && link == dir {
 						return false
 					}
@@ -316,7 +331,8 @@ func TestJoinedDies(t *testing.T) {
 	// At any moment, also that in which the namespaces are joined.
 	for i := range max(4, 20/patience) {
 		dir := t.TempDir()
-		endedAfter(t, dir, append(boxedArgs(t, dir, policy), "sleep", "1000"), time.Duration(i)*400*time.Microsecond, syscall.SIGKILL)
+		endedAfter(t, dir, append(boxedArgs(t, dir, policy), "sleep", "1000"), time.Duration(i)*400*time.Microsecond,
+			syscall.SIGKILL)
 		eventually(t, "nothing of it is left", func() bool { return len(holding(t, dir)) == 0 })
 	}
 }

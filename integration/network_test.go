@@ -5,9 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,25 +14,23 @@ import (
 // by path and by abstract name. It counts who comes.
 type bait struct {
 	addr, path, abstract string
-	tcp, udp, unix       atomic.Int64
+	tcp, udp, unix       counter
 }
 
 func layBait(t *testing.T, name ...string) *bait {
 	t.Helper()
-	b := &bait{path: filepath.Join(t.TempDir(), "bait"), abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
-	b.addr = countStreams(t, "tcp", "127.0.0.1:0", &b.tcp)
+	b := &bait{path: filepath.Join(t.TempDir(), "bait"),
+		abstract: fmt.Sprintf("sbx-bait-%d%s", os.Getpid(), strings.Join(name, ""))}
+	b.addr = b.tcp.streams(t, "tcp", "127.0.0.1:0")
 	for _, name := range []string{b.path, "@" + b.abstract} {
-		countStreams(t, "unix", name, &b.unix)
+		b.unix.streams(t, "unix", name)
 	}
-	countDatagrams(t, "udp", b.addr, &b.udp)
+	b.udp.datagrams(t, "udp", b.addr)
 	return b
 }
 
-// came is who came until now; a datagram may take a moment.
-func (b *bait) came() (tcp, udp, unix int64) {
-	time.Sleep(100 * time.Millisecond)
-	return b.tcp.Load(), b.udp.Load(), b.unix.Load()
-}
+// came is who came until now.
+func (b *bait) came() (tcp, udp, unix int64) { return b.tcp.count(), b.udp.count(), b.unix.count() }
 
 // TestNetworkOff: with live listeners on the host, nothing gets there from a
 // policy without network: TCP, MPTCP, TCP Fast Open, UDP, Unix sockets by
@@ -49,7 +45,8 @@ func TestNetworkOff(t *testing.T) {
 		t.Fatalf("the bait is not taken: %d %d %d", tcp, udp, unixes)
 	}
 	for _, flags := range [][]string{
-		{"--policy", "default"}, {"--policy", "project"}, {"--policy", "build"}, {"--policy", "shell"}, {"--policy", "filter"}, {"--policy", "pure"},
+		{"--policy", "default"}, {"--policy", "project"}, {"--policy", "build"}, {"--policy", "shell"},
+		{"--policy", "filter"}, {"--policy", "pure"},
 		{"--policy", "fetch", "--net", "none"}, {"--policy", "web", "--net", "none"},
 		// The socket's file shown read-only is still a door, unless closed.
 		{"--policy", "default", "--read", filepath.Dir(b.path)},
@@ -57,7 +54,8 @@ func TestNetworkOff(t *testing.T) {
 		r := sbxProbe(t, flags, "sock", b.addr, b.path, b.abstract)
 		r.want(t, 0)
 		answers := r.answers()
-		for _, what := range []string{"tcp connect", "mptcp connect", "tcp fastopen", "sctp", "raw", "packet", "netlink netfilter",
+		for _, what := range []string{"tcp connect", "mptcp connect", "tcp fastopen", "sctp", "raw", "packet",
+			"netlink netfilter",
 			"vsock", "vsock 64-bit", "alg", "alg 64-bit", "bluetooth", "can", "tipc", "unix abstract"} {
 			if answers[what] == "ok" || answers[what] == "" {
 				t.Errorf("%q: %s: %q", flags, what, answers[what])
@@ -66,7 +64,8 @@ func TestNetworkOff(t *testing.T) {
 		if len(flags) == 2 && answers["unix path"] == "ok" {
 			t.Errorf("%q: a Unix socket of the host's is reachable", flags)
 		}
-		if list := answers["interfaces"]; list != "lo" && list != "EPERM" && list != "EAFNOSUPPORT" && list != "EACCES" && !strings.HasPrefix(list, "route ip+net") {
+		if list := answers["interfaces"]; list != "lo" && list != "EPERM" && list != "EAFNOSUPPORT" && list != "EACCES" &&
+			!strings.HasPrefix(list, "route ip+net") {
 			t.Errorf("%q: interfaces %q", flags, list)
 		}
 	}
@@ -86,7 +85,8 @@ func TestNetworkOn(t *testing.T) {
 	r := sbxProbe(t, []string{"--policy", "fetch"}, "sock", b.addr, b.path, b.abstract)
 	r.want(t, 0, "tcp connect: ok", "udp send: ok")
 	answers := r.answers()
-	for _, what := range []string{"raw", "packet", "vsock", "vsock 64-bit", "alg", "alg 64-bit", "netlink netfilter", "unix path"} {
+	for _, what := range []string{"raw", "packet", "vsock", "vsock 64-bit", "alg", "alg 64-bit", "netlink netfilter",
+		"unix path"} {
 		if answers[what] == "ok" || answers[what] == "" {
 			t.Errorf("%s: %q", what, answers[what])
 		}

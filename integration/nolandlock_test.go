@@ -17,7 +17,8 @@ func TestNoLandlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	without := deny(unix.ENOSYS, unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE, unix.SYS_LANDLOCK_RESTRICT_SELF)
+	without := deny(unix.ENOSYS, unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE,
+		unix.SYS_LANDLOCK_RESTRICT_SELF)
 	inSandbox := func(args ...string) result {
 		dir := t.TempDir()
 		evil := filepath.Join(dir, "evil")
@@ -37,7 +38,8 @@ func TestNoLandlock(t *testing.T) {
 				t.Errorf("%s: %s is allowed", policy, what)
 			}
 		}
-		r = inSandbox("--policy", policy, "--", "sh", "-c", `for p in /proc/[0-9]*/exe; do (echo evil >$p) 2>/dev/null && readlink $p; done; echo end`)
+		r = inSandbox("--policy", policy, "--", "sh", "-c",
+			`for p in /proc/[0-9]*/exe; do (echo evil >$p) 2>/dev/null && readlink $p; done; echo end`)
 		r.want(t, 0, "end")
 		if strings.Contains(r.stdout, "sbx") {
 			t.Errorf("%s: wrote to sbx: %v", policy, r)
@@ -56,7 +58,8 @@ func TestNoLandlock(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "require.toml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := runFiltered(t, without, call{args: []string{binary("sbx"), "--policy", "./require.toml", "--", "touch", "ran"}, dir: dir})
+	r := runFiltered(t, without, call{args: []string{binary("sbx"), "--policy", "./require.toml", "--", "touch", "ran"},
+		dir: dir})
 	if r.status != 125 || !strings.Contains(r.stderr, "Landlock") {
 		t.Errorf("want 125 naming Landlock: %v", r)
 	}

@@ -120,7 +120,8 @@ func interview(t *testing.T, p *seccomp.Policy, native *seccomp.Answers) (questi
 		if err != nil {
 			t.Fatal(err)
 		}
-		questions = append(questions, fmt.Sprintf("%x %x %x %x %x %x %x %x", a.Audit(), nr, args[0], args[1], args[2], args[3], args[4], args[5]))
+		questions = append(questions, fmt.Sprintf("%x %x %x %x %x %x %x %x", a.Audit(), nr, args[0], args[1], args[2],
+			args[3], args[4], args[5]))
 		want = append(want, said(c.Action))
 	}
 	for _, nr := range append(numbersTo(600), 1<<16, 1<<30-1, 1<<31, 0xffffffff) {

@@ -20,7 +20,8 @@ import (
 
 // markTarget leaves a mark and says how it is confined.
 func markTarget() []string {
-	return []string{"--policy", "project", "--read", binary("probe"), "--", "/bin/sh", "-c", "touch ran; exec " + binary("probe") + " caps"}
+	return []string{"--policy", "project", "--read", binary("probe"), "--", "/bin/sh", "-c", "touch ran; exec " +
+		binary("probe") + " caps"}
 }
 
 // fullOrRefused fails unless it is one of the two; hint, if not empty, is
@@ -31,7 +32,8 @@ func fullOrRefused(t *testing.T, dir string, r result, hint string) bool {
 	ran := err == nil
 	switch r.status {
 	case 0:
-		r.want(t, 0, "CapInh: none", "CapPrm: none", "CapEff: none", "CapBnd: none", "CapAmb: none", "NoNewPrivs: 1", "Seccomp: 2")
+		r.want(t, 0, "CapInh: none", "CapPrm: none", "CapEff: none", "CapBnd: none", "CapAmb: none", "NoNewPrivs: 1",
+			"Seccomp: 2")
 		if !ran {
 			t.Errorf("exit 0, but the target did not run: %v", r)
 		}
@@ -64,7 +66,8 @@ func within(t *testing.T, wrapper ...string) (dir string, r result) {
 // Root inside needs none.
 func TestNoUserNamespaces(t *testing.T) {
 	dir, r := within(t, "unshare", "--user", "--map-root-user", "--mount", "/bin/sh", "-c",
-		`echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all "$0" "$@"`)
+		`echo 0 >/proc/sys/user/max_user_namespaces &&
+		exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all "$0" "$@"`)
 	if !fullOrRefused(t, dir, r, "max_user_namespaces") {
 		t.Errorf("want a refusal: %v", r)
 	}
@@ -87,10 +90,13 @@ func TestOuterFilter(t *testing.T) {
 		name   string
 		denied map[uint32]uint32 // number: action
 	}{
-		{"no unshare, clone with namespaces, setns, mounts", deny(unix.EPERM, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_PIVOT_ROOT, unix.SYS_CLONE3)},
+		{"no unshare, clone with namespaces, setns, mounts",
+			deny(unix.EPERM, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT,
+				unix.SYS_FSOPEN, unix.SYS_PIVOT_ROOT, unix.SYS_CLONE3)},
 		{"clone3 unknown", deny(unix.ENOSYS, unix.SYS_CLONE3)},
 		{"clone3 forbidden", deny(unix.EPERM, unix.SYS_CLONE3)},
-		{"new mount API unknown", deny(unix.ENOSYS, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_FSMOUNT, unix.SYS_FSCONFIG, unix.SYS_MOUNT_SETATTR)},
+		{"new mount API unknown", deny(unix.ENOSYS, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN,
+			unix.SYS_FSMOUNT, unix.SYS_FSCONFIG, unix.SYS_MOUNT_SETATTR)},
 		{"openat2 unknown", deny(unix.ENOSYS, unix.SYS_OPENAT2)},
 		{"close_range unknown", deny(unix.ENOSYS, unix.SYS_CLOSE_RANGE)},
 		{"seccomp forbidden", deny(unix.EPERM, unix.SYS_SECCOMP)},
@@ -150,11 +156,14 @@ func TestNestedAndWrapped(t *testing.T) {
 		{"user namespace as oneself", "", []string{"unshare", "--user", "--map-current-user"}},
 		{"user namespace without a map", "", []string{"unshare", "--user"}},
 		{"bwrap", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-pid"}},
-		{"bwrap, nothing nested", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-user", "--disable-userns"}},
+		{"bwrap, nothing nested", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+			"--unshare-user", "--disable-userns"}},
 		{"bwrap, /proc read-only", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--ro-bind", "/proc", "/proc"}},
 		{"bwrap, no /proc", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--tmpfs", "/proc"}},
-		{"bwrap, root read-only", "", []string{"bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", "$DIR", "$DIR"}},
-		{"nest denied", "", []string{binary("sbx"), "--policy", "project", "--read", binary("sbx"), "--read", binary("probe"), "--"}},
+		{"bwrap, root read-only", "", []string{"bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+			"--bind", "$DIR", "$DIR"}},
+		{"nest denied", "", []string{binary("sbx"), "--policy", "project", "--read", binary("sbx"), "--read",
+			binary("probe"), "--"}},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -187,7 +196,8 @@ func TestChroot(t *testing.T) {
 		// a namespace of its own, so that nothing of it reaches the host.
 		script := `root=$1 dir=$2 uid=$3; shift 3
 mount --rbind / "$root" && exec chroot --userspec=$uid:$uid "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$dir" "$@"`
-		args := []string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh", mkdir(t, t.TempDir(), "root"), dir, strconv.Itoa(uid), binary("sbx")}
+		args := []string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh",
+			mkdir(t, t.TempDir(), "root"), dir, strconv.Itoa(uid), binary("sbx")}
 		r := run(t, call{args: append(args, markTarget()...), dir: dir})
 		refused := fullOrRefused(t, dir, r, "")
 		if uid != 0 && (!refused || !strings.Contains(r.stderr, "chroot")) {
@@ -209,7 +219,8 @@ func mkdir(t *testing.T, dir, name string) string {
 func TestEvilPath(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"newuidmap", "newgidmap", "mount", "ip", "sh", "true", "unshare", "bwrap", "sbx"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ntouch "+filepath.Join(dir, "evil-ran")+"\n"), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ntouch "+filepath.Join(dir, "evil-ran")+"\n"),
+			0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,7 +253,8 @@ func TestSymlinkedDestinations(t *testing.T) {
 	dir := t.TempDir()
 	sentinel := mkdir(t, dir, "outside")
 	project := mkdir(t, dir, "project")
-	for link, to := range map[string]string{"out": sentinel, "etc": "/etc", "up": "../..", "abs": "/", "self": "self", "proc": "/proc/self/root", ".git": sentinel, ".env": "/etc/passwd", "dangling": "/no/such"} {
+	for link, to := range map[string]string{"out": sentinel, "etc": "/etc", "up": "../..", "abs": "/", "self": "self",
+		"proc": "/proc/self/root", ".git": sentinel, ".env": "/etc/passwd", "dangling": "/no/such"} {
 		if err := os.Symlink(to, filepath.Join(project, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -257,11 +269,14 @@ func TestSymlinkedDestinations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, flags := range [][]string{
-		{"--policy", "project", "--write", "./chain0"}, {"--policy", "project", "--read", "./chain4/x"}, {"--policy", "project", "--hide", "chain9"},
-		{"--policy", "project", "--write", "./out/x"}, {"--policy", "project", "--write", "./up/x"}, {"--policy", "project", "--read", "./proc/etc"},
+		{"--policy", "project", "--write", "./chain0"}, {"--policy", "project", "--read", "./chain4/x"},
+		{"--policy", "project", "--hide", "chain9"},
+		{"--policy", "project", "--write", "./out/x"}, {"--policy", "project", "--write", "./up/x"},
+		{"--policy", "project", "--read", "./proc/etc"},
 		{"--policy", "project", "--dir", "./proc/tmp"}, {"--policy", "project", "--dir", "./chain0"},
 		{"--policy", "project"}, {"--policy", "project", "--hide", "out"}, {"--policy", "project", "--hide", "etc"},
-		{"--policy", "project", "--hide", "self"}, {"--policy", "project", "--write", "./out"}, {"--policy", "project", "--write", "./dangling"},
+		{"--policy", "project", "--hide", "self"}, {"--policy", "project", "--write", "./out"},
+		{"--policy", "project", "--write", "./dangling"},
 		{"--policy", "project", "--read", "./self"}, {"--policy", "project", "--hide", "dangling"},
 	} {
 		r := run(t, call{args: append(append([]string{binary("sbx")}, flags...), "--", "/bin/true"), dir: project})

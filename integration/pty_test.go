@@ -18,7 +18,8 @@ import (
 func terminalPolicy(t *testing.T, extends, terminal string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), terminal+".toml")
-	text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [%q]\n[process]\nterminal = %q\n[expect]\n", extends, terminal)
+	text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [%q]\n[process]\nterminal = %q\n[expect]\n",
+		extends, terminal)
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,8 @@ func terminalPolicy(t *testing.T, extends, terminal string) string {
 // ownTerminal is the command line of sbx giving the target a pty.
 func ownTerminal(t *testing.T, target ...string) []string {
 	t.Helper()
-	return append([]string{binary("sbx"), "--policy", terminalPolicy(t, "shell", "pty"), "--read", binary("probe"), "--"}, target...)
+	return append([]string{binary("sbx"), "--policy", terminalPolicy(t, "shell", "pty"), "--read", binary("probe"),
+		"--"}, target...)
 }
 
 // modes are the terminal's, which the master tells as well.
@@ -82,7 +84,7 @@ func TestOwnTerminal(t *testing.T) {
 	for _, p := range descendants(t, term.cmd.Process.Pid) {
 		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
 		if err != nil && !asRoot() {
-			continue // the init and the keeper are not to be looked into
+			continue // the init and the janitor are not to be looked into
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +95,7 @@ func TestOwnTerminal(t *testing.T) {
 			if err := unix.Stat(fmt.Sprintf("/proc/%d/fd/%s", p.pid, fd.Name()), &st); err != nil {
 				t.Fatal(err)
 			}
-			if st.Dev == outer.Dev && st.Ino == outer.Ino && p.name != "sbx-keeper" {
+			if st.Dev == outer.Dev && st.Ino == outer.Ino && p.name != "sbx-janitor" {
 				t.Errorf("%s has the caller's terminal open as %s", p.name, fd.Name())
 			}
 		}
@@ -108,8 +110,10 @@ func TestOwnTerminal(t *testing.T) {
 // TestOwnTerminalModes: the modes are the caller's at the start; then each
 // terminal has its own, and the caller's are back at the end.
 func TestOwnTerminalModes(t *testing.T) {
-	args := ownTerminal(t, "sh", "-c", `stty -a; read line; echo "line $line"; stty raw -echo; printf 'raw\r\n'; head -c 4 | od -An -tx1`)
-	term := atTerminal(t, append([]string{"/bin/sh", "-c", `stty intr ^X; stty -g; "$@"; stty -g; read line`, "sh"}, args...)...)
+	args := ownTerminal(t, "sh", "-c", `stty -a; read line; echo "line $line"; stty raw -echo; printf 'raw\r\n'
+		head -c 4 | od -An -tx1`)
+	term := atTerminal(t, append([]string{"/bin/sh", "-c", `stty intr ^X; stty -g; "$@"; stty -g; read line`, "sh"},
+		args...)...)
 	term.shows("intr = ^X", 1)
 	term.takenOver()
 	raw := term.modes()
@@ -175,7 +179,8 @@ func TestOwnTerminalOutput(t *testing.T) {
 
 // TestOwnTerminalPipe: a stream that is no terminal stays what it is.
 func TestOwnTerminalPipe(t *testing.T) {
-	args := ownTerminal(t, "sh", "-c", `test -t 0 && test ! -t 1 && test -t 2 && echo piped; echo to the terminal >/dev/tty; exec >/dev/null 2>&1 </dev/null; sleep 0.3; echo once more >/dev/tty`)
+	args := ownTerminal(t, "sh", "-c", `test -t 0 && test ! -t 1 && test -t 2 && echo piped
+		echo to the terminal >/dev/tty; exec >/dev/null 2>&1 </dev/null; sleep 0.3; echo once more >/dev/tty`)
 	term := atTerminal(t, append([]string{"/bin/sh", "-c", `"$@" | sed s/piped/through/`, "sh"}, args...)...)
 	term.shows("through", 1)
 	term.shows("to the terminal", 1)
@@ -187,7 +192,8 @@ func TestOwnTerminalPipe(t *testing.T) {
 // has none either.
 func TestNoTerminal(t *testing.T) {
 	for _, kind := range []string{"pty", "new-session"} {
-		cmd := exec.Command(binary("sbx"), "--policy", terminalPolicy(t, "shell", kind), "--", "sh", "-c", `(: </dev/tty) 2>/dev/null || echo none; cat`)
+		cmd := exec.Command(binary("sbx"), "--policy", terminalPolicy(t, "shell", kind), "--", "sh", "-c",
+			`(: </dev/tty) 2>/dev/null || echo none; cat`)
 		cmd.Dir, cmd.Env, cmd.Stdin = t.TempDir(), userEnv(), strings.NewReader("data\n")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		out, err := cmd.CombinedOutput()
@@ -284,7 +290,8 @@ func joined(args []string) string { return strings.Join(args, " ") }
 // newSession is the command line of sbx without a controlling terminal.
 func newSession(t *testing.T, target ...string) []string {
 	t.Helper()
-	return append([]string{binary("sbx"), "--policy", terminalPolicy(t, "shell", "new-session"), "--read", binary("probe"), "--"}, target...)
+	return append([]string{binary("sbx"), "--policy", terminalPolicy(t, "shell", "new-session"), "--read",
+		binary("probe"), "--"}, target...)
 }
 
 // TestNewSession: no controlling terminal, but the keys still do what they do.
@@ -294,13 +301,15 @@ func TestNewSession(t *testing.T) {
 	term.ends(0)
 	out := strings.ReplaceAll(term.out.String(), "\r\n", "\n")
 	answers := result{stdout: out}.answers()
-	for what, want := range map[string]string{"window size": "80x24", "open /dev/tty": "ENXIO", "TIOCSTI": "EPERM", "foreground": "ENOTTY"} {
+	for what, want := range map[string]string{"window size": "80x24", "open /dev/tty": "ENXIO", "TIOCSTI": "EPERM",
+		"foreground": "ENOTTY"} {
 		if answers[what] != want {
 			t.Errorf("%s: %q, want %q\n%s", what, answers[what], want, out)
 		}
 	}
 	// Ctrl-C is for all of the target's group, as at a terminal.
-	term = atTerminal(t, newSession(t, "sh", "-c", "trap 'echo trapped; exit 7' INT; echo ready; sleep 100; echo not interrupted")...)
+	term = atTerminal(t, newSession(t, "sh", "-c",
+		"trap 'echo trapped; exit 7' INT; echo ready; sleep 100; echo not interrupted")...)
 	term.shows("ready", 1)
 	term.running("sleep")
 	term.types("\x03")
@@ -338,14 +347,16 @@ func TestOwnTerminalRefused(t *testing.T) {
 	args := ownTerminal(t)
 	flags := joined(args[1 : len(args)-1])
 	for _, c := range []struct{ line, want, hint string }{
-		{"sbx " + flags + " --keep-fd 5 -- echo ran 5</dev/tty", "keep descriptor 5: it is the caller's terminal", "leave --keep-fd out"},
+		{"sbx " + flags + " --keep-fd 5 -- echo ran 5</dev/tty", "keep descriptor 5: it is the caller's terminal",
+			"leave --keep-fd out"},
 		{"sbx " + flags + " --hide /dev/pts -- echo ran", "make an own terminal", "hides /dev/pts"},
 		{"script -qec 'sbx " + flags + " -- echo ran 2>&6' /dev/null", "are different terminals", "redirect the streams"},
 	} {
 		term := atTerminal(t, "/bin/sh", "-c", "PATH="+binary("")+":$PATH; exec 6>&1; "+c.line+"; echo status $?")
 		term.ends(0)
 		out := strings.ReplaceAll(term.out.String(), "\r\n", "\n")
-		if !strings.Contains(out, c.want) || !strings.Contains(out, c.hint) || !strings.Contains(out, "status 125") || strings.Contains(out, "\nran") {
+		if !strings.Contains(out, c.want) || !strings.Contains(out, c.hint) || !strings.Contains(out, "status 125") ||
+			strings.Contains(out, "\nran") {
 			t.Errorf("%s:\n%s", c.line, out)
 		}
 	}

@@ -34,13 +34,13 @@ func TestOwnTerminalDeaths(t *testing.T) {
 		{"target killed", 137, func(term *terminal) error { return unix.Kill(inside(term), unix.SIGKILL) }},
 		{"launcher told to end", 143, func(term *terminal) error { return unix.Kill(term.cmd.Process.Pid, unix.SIGTERM) }},
 		{"launcher killed", 137, func(term *terminal) error { return unix.Kill(term.cmd.Process.Pid, unix.SIGKILL) }},
-		{"keeper killed", 137, func(term *terminal) error {
+		{"janitor killed", 137, func(term *terminal) error {
 			for _, p := range descendants(t, term.cmd.Process.Pid) {
-				if p.name == "sbx-keeper" {
+				if p.name == "sbx-janitor" {
 					return unix.Kill(p.pid, unix.SIGKILL)
 				}
 			}
-			return fmt.Errorf("there is no keeper")
+			return fmt.Errorf("there is no janitor")
 		}},
 	} {
 		t.Run(death.name, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestOwnTerminalKilledAtAnyInstant(t *testing.T) {
 }
 
 // TestOwnTerminalKilledBelowShell: the shell that takes the terminal back, or
-// has it while the job is stopped, is not disturbed by the keeper: readline
+// has it while the job is stopped, is not disturbed by the janitor: readline
 // goes on in modes of its own.
 func TestOwnTerminalKilledBelowShell(t *testing.T) {
 	for n := range 6 {
@@ -135,12 +135,12 @@ func TestOwnTerminalKilledBelowShell(t *testing.T) {
 				}
 			}
 		}
-		term.gone("sbx-keeper")
+		term.gone("sbx-janitor")
 		if n%2 == 1 {
 			term.types("\n") // bash tells at the next prompt
 		}
 		term.shows("Killed", 1)
-		// By readline. Between the keeper's look and its mending the shell may
+		// By readline. Between the janitor's look and its mending the shell may
 		// have come in after all: then it takes the terminal at its next prompt.
 		eventually(t, "the terminal to be readline's", func() bool {
 			if term.modes().Lflag&(unix.ICANON|unix.ECHO) == 0 {
@@ -161,7 +161,8 @@ func TestOwnTerminalKilledBelowShell(t *testing.T) {
 func TestOwnTerminalHangup(t *testing.T) {
 	dir := t.TempDir()
 	marker := filepath.Join(dir, "hung-up")
-	args := ownTerminal(t, "bash", "--norc", "--noprofile", "-c", `trap 'echo HUP >>"$0"; exit 1' HUP; echo ready; sleep 100 & wait`, marker)
+	args := ownTerminal(t, "bash", "--norc", "--noprofile", "-c",
+		`trap 'echo HUP >>"$0"; exit 1' HUP; echo ready; sleep 100 & wait`, marker)
 	args = append([]string{args[0], "--write", dir}, args[1:]...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, userEnv()
@@ -236,11 +237,13 @@ func TestOwnTerminalTyping(t *testing.T) {
 	}
 	for mode, want := range map[string]string{"inherit": "typed <x>", "pty": "typed <>"} {
 		name := filepath.Join(t.TempDir(), "typing.toml")
-		text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [\"shell\"]\n[process]\nterminal = %q\n[seccomp]\nallow = [\"@terminal-input\"]\n[expect]\n", mode)
+		text := fmt.Sprintf("version = 1\nsummary = \"test\"\nextends = [\"shell\"]\n[process]\nterminal = %q\n"+
+			"[seccomp]\nallow = [\"@terminal-input\"]\n[expect]\n", mode)
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-c", `"$@" | grep '^TIOCSTI:'; stty -icanon min 0 time 5; typed=$(head -c 1); echo "typed <$typed>"`,
+		term := atTerminal(t, "/bin/bash", "--norc", "--noprofile", "-c",
+			`"$@" | grep '^TIOCSTI:'; stty -icanon min 0 time 5; typed=$(head -c 1); echo "typed <$typed>"`,
 			"bash", binary("sbx"), "--policy", name, "--read", binary("probe"), "--", binary("probe"), "tty")
 		term.shows("typed <", 1)
 		term.ends(0)

@@ -27,10 +27,12 @@ func raceDir(t *testing.T) (project, outside string) {
 		}
 	}
 	for name, text := range map[string]string{
-		"project/shown/file": "plain", "project/a/b/file": "plain", "project/file": "plain", "project/.git/file": "plain", "project/start/file": "plain",
+		"project/shown/file": "plain", "project/a/b/file": "plain", "project/file": "plain", "project/.git/file": "plain",
+		"project/start/file":   "plain",
 		"project/private/file": verySecret, "project/.env": verySecret,
 		"outside/file": verySecret, "outside/b/file": verySecret,
-		"project/race.toml": "version = 1\nsummary = \"a tmpfs in what may be written\"\nextends = [\"project\"]\n[files]\ntmpfs = [\"./scratch\"]\n[expect]\n",
+		"project/race.toml": "version = 1\nsummary = \"a tmpfs in what may be written\"\nextends = [\"project\"]\n" +
+			"[files]\ntmpfs = [\"./scratch\"]\n[expect]\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
@@ -76,7 +78,8 @@ func replace(t *testing.T, name, what string) {
 func whilePlanned(t *testing.T, dir string, args []string, something func()) result {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "trace")
-	line := append([]string{"strace", "-f", "-b", "execve", "-o", log, "-e", "trace=socketpair,clone3", "-e", "inject=clone3:delay_enter=1000000:when=1", binary("sbx")}, args...)
+	line := append([]string{"strace", "-f", "-b", "execve", "-o", log, "-e", "trace=socketpair,clone3", "-e",
+		"inject=clone3:delay_enter=1000000:when=1", binary("sbx")}, args...)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -106,7 +109,8 @@ func TestSwappedWhilePlanned(t *testing.T) {
 			func(t *testing.T, project, outside string) { replace(t, project+"/shown", outside) }},
 		{"a shown directory, for another", []string{"--policy", "pure", "--read", "shown"}, "cat $P/shown/file",
 			func(t *testing.T, project, outside string) {
-				if err := unix.Renameat2(unix.AT_FDCWD, project+"/shown", unix.AT_FDCWD, outside, unix.RENAME_EXCHANGE); err != nil {
+				if err := unix.Renameat2(unix.AT_FDCWD, project+"/shown", unix.AT_FDCWD, outside,
+					unix.RENAME_EXCHANGE); err != nil {
 					t.Fatal(err)
 				}
 			}},
@@ -123,9 +127,11 @@ func TestSwappedWhilePlanned(t *testing.T) {
 					t.Fatal(err)
 				}
 			}},
-		{"a guarded directory in a writable one", []string{"--policy", "project"}, "echo evil >.git/file; echo evil >.git/new",
+		{"a guarded directory in a writable one", []string{"--policy", "project"},
+			"echo evil >.git/file; echo evil >.git/new",
 			func(t *testing.T, project, outside string) { replace(t, project+"/.git", outside) }},
-		{"a tmpfs in a writable directory", []string{"--policy", "./race.toml"}, "echo evil >scratch/file; echo evil >scratch/new",
+		{"a tmpfs in a writable directory", []string{"--policy", "./race.toml"},
+			"echo evil >scratch/file; echo evil >scratch/new",
 			func(t *testing.T, project, outside string) { replace(t, project+"/scratch", outside) }},
 		{"a hidden file", []string{"--policy", "project"}, "cat .env .env.was",
 			func(t *testing.T, project, outside string) { replace(t, project+"/.env", outside+"/file") }},
@@ -139,7 +145,8 @@ func TestSwappedWhilePlanned(t *testing.T) {
 			project, outside := raceDir(t)
 			before := sentinel(t, outside)
 			swapped := false
-			args := append(c.args, "--", "/bin/sh", "-c", "cat /proc/self/mountinfo >/dev/null; "+strings.ReplaceAll(c.run, "$P", project))
+			args := append(c.args, "--", "/bin/sh", "-c",
+				"cat /proc/self/mountinfo >/dev/null; "+strings.ReplaceAll(c.run, "$P", project))
 			r := whilePlanned(t, project, args, func() { c.swap(t, project, outside); swapped = true })
 			if r.status != 125 || !strings.Contains(r.stderr, "sbx: error: ") {
 				t.Errorf("swapped %v, want a refusal: %v", swapped, r)
@@ -181,7 +188,8 @@ func raced(t *testing.T, n int) {
 	before := sentinel(t, outside)
 	stop := make(chan struct{})
 	var renamers sync.WaitGroup
-	for name, to := range map[string]string{"shown": outside, ".git": outside, "scratch": outside, ".env": outside + "/file", "a": outside} {
+	for name, to := range map[string]string{"shown": outside, ".git": outside, "scratch": outside, ".env": outside +
+		"/file", "a": outside} {
 		link := filepath.Join(project, name+".link")
 		if err := os.Symlink(to, link); err != nil {
 			t.Fatal(err)
@@ -189,10 +197,14 @@ func raced(t *testing.T, n int) {
 		renamers.Go(func() { exchange(t, stop, filepath.Join(project, name), link) })
 	}
 	seen := map[int]int{}
-	flags := [][]string{{"--policy", "project"}, {"--policy", "./race.toml"}, {"--policy", "project", "--read", "?./a/b"}, {"--policy", "default"}}
-	const work = `for d in shown .git scratch a/b; do cat $d/file; echo evil >$d/file; echo evil >$d/new; mkdir $d/newdir; done; cat .env .env.link; exit 0`
+	flags := [][]string{{"--policy", "project"}, {"--policy", "./race.toml"},
+		{"--policy", "project", "--read", "?./a/b"}, {"--policy", "default"}}
+	const work = `for d in shown .git scratch a/b; do cat $d/file; echo evil >$d/file
+echo evil >$d/new; mkdir $d/newdir; done
+cat .env .env.link; exit 0`
 	for i := 0; i < n && !t.Failed(); i++ {
-		r := run(t, call{args: append(append([]string{binary("sbx")}, flags[i%len(flags)]...), "--", "/bin/sh", "-c", work), dir: project, limit: time.Minute})
+		r := run(t, call{args: append(append([]string{binary("sbx")}, flags[i%len(flags)]...), "--", "/bin/sh", "-c",
+			work), dir: project, limit: time.Minute})
 		seen[r.status]++
 		if r.status != 0 && r.status != 125 {
 			t.Errorf("%q: want 0 or a refusal: %v", flags[i%len(flags)], r)

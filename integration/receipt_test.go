@@ -43,7 +43,8 @@ func reported(t *testing.T, runner func(call) result, args ...string) (result, r
 		t.Fatal(err)
 	}
 	defer file.Close()
-	r := runner(call{args: append([]string{binary("sbx"), "--report", "3"}, args...), dir: t.TempDir(), files: []*os.File{file}})
+	r := runner(call{args: append([]string{binary("sbx"), "--report", "3"}, args...), dir: t.TempDir(),
+		files: []*os.File{file}})
 	text, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,8 @@ func reported(t *testing.T, runner func(call) result, args ...string) (result, r
 	if err := d.Decode(&got); err != nil {
 		t.Fatalf("%v\n%s\n%v", err, text, r)
 	}
-	if _, err := d.Token(); err != io.EOF || !strings.HasSuffix(string(text), "}\n") || got.Receipt != 1 || got.Sbx == "" || got.Status != r.status {
+	if _, err := d.Token(); err != io.EOF || !strings.HasSuffix(string(text), "}\n") || got.Receipt != 1 ||
+		got.Sbx == "" || got.Status != r.status {
 		t.Errorf("%+v\n%v", got, r)
 	}
 	return r, got
@@ -64,11 +66,13 @@ func TestReceipt(t *testing.T) {
 	plainly := func(c call) result { return run(t, c) }
 	r, got := reported(t, plainly, "--", "/bin/sh", "-c", "echo forged >&3; ls /proc/self/fd; exit 5")
 	r.want(t, 5, "0", "1", "2")
-	if !got.Ran || got.Error != "" || got.Signal != "" || !strings.Contains(r.stderr, "3") || strings.Contains(r.stdout, "9") {
+	if !got.Ran || got.Error != "" || got.Signal != "" || !strings.Contains(r.stderr, "3") ||
+		strings.Contains(r.stdout, "9") {
 		t.Errorf("%+v\n%v", got, r)
 	}
 	// What is read back, among it all that is promised to be.
-	for kind, where := range map[string]string{"process.NoNewPrivs": "target", "caps.Verify": "target", "caps.Securebits": "setup", "process.VerifySeccomp": "target", "process.Undumpable": "setup", "ns.Detach": "init"} {
+	for kind, where := range map[string]string{"no-new-privs": "target", "verify-capabilities": "target",
+		"lock-securebits": "setup", "verify-seccomp": "target", "set-undumpable": "setup", "unmount-old-root": "init"} {
 		found := false
 		for _, s := range got.Plan.Steps {
 			found = found || s.Kind == kind && s.In == where && s.Checked
@@ -78,13 +82,14 @@ func TestReceipt(t *testing.T) {
 		}
 	}
 	if slices.ContainsFunc(got.Plan.Steps, func(s receiptStep) bool {
-		return s.Checked && (s.Kind == "process.Exec" || s.Kind == "process.Seccomp")
+		return s.Checked && (s.Kind == "exec" || s.Kind == "load-seccomp-filter")
 	}) {
 		t.Error("a step that checks nothing is told as checked")
 	}
 	// The plan is the one that --dry-run prints.
 	dry := reportedPlan(t, "/bin/true")
-	if _, again := reported(t, plainly, "--", "/bin/true"); !reflect.DeepEqual(dry.Namespaces, again.Plan.Namespaces) || len(dry.Steps) != len(again.Plan.Steps) {
+	if _, again := reported(t, plainly, "--", "/bin/true"); !reflect.DeepEqual(dry.Namespaces, again.Plan.Namespaces) ||
+		len(dry.Steps) != len(again.Plan.Steps) {
 		t.Errorf("--dry-run has %d steps, the receipt %d", len(dry.Steps), len(again.Plan.Steps))
 	}
 
@@ -104,14 +109,16 @@ func TestReceipt(t *testing.T) {
 		{[]string{"--read", "/no/such", "--", "/bin/true"}, 125, "/no/such", false},
 	} {
 		r, got := reported(t, plainly, c.args...)
-		if r.status != c.status || got.Ran || !strings.Contains(got.Error, c.error) || !strings.Contains(r.stderr, got.Error) || (got.Plan != nil) != c.plan {
+		if r.status != c.status || got.Ran || !strings.Contains(got.Error, c.error) ||
+			!strings.Contains(r.stderr, got.Error) || (got.Plan != nil) != c.plan {
 			t.Errorf("%q: %+v\n%v", c.args, got, r)
 		}
 	}
 	// What was found was not what was planned.
 	lying := func(c call) result { return runFiltered(t, deny(0, unix.SYS_CAPSET), c) }
 	r, got = reported(t, lying, "--", "/bin/echo", "ran")
-	if r.status != 125 || r.stdout != "" || got.Ran || !strings.Contains(got.Error, "found something else than planned") {
+	if r.status != 125 || r.stdout != "" || got.Ran ||
+		!strings.Contains(got.Error, "read-back failed: the kernel reports") {
 		t.Errorf("%+v\n%v", got, r)
 	}
 }
@@ -152,20 +159,23 @@ func TestReceiptRefused(t *testing.T) {
 		{[]string{"--report", "1"}, "report to descriptor 1: the target has it too", true},
 		{[]string{"--report", "4", "--keep-fd", "4"}, "report to descriptor 4: the target has it too", true},
 		{[]string{"--report", "99"}, "report to descriptor 99: it is not open", true},
-		{[]string{"--report=-1"}, "report to descriptor -1", true},
+		{[]string{"--report=-1"}, "--report: -1 is no number", true},
 		{[]string{"--report", "3"}, "report to descriptor 3: it is not open for writing", false},
 		{[]string{"--report", "x"}, "--report", true},
 		{[]string{"--report", "4", "--dry-run"}, "--report", true},
 	} {
 		args := append(append([]string{binary("sbx")}, c.flags...), "--", "/bin/echo", "ran")
 		r := run(t, call{args: args, dir: t.TempDir(), files: files})
-		if r.status != 125 || r.stdout != "" || !strings.Contains(r.stderr, "sbx: error: ") || !strings.Contains(r.stderr, c.complaint) || strings.Contains(r.stderr, "sbx: hint: ") != c.hint {
+		if r.status != 125 || r.stdout != "" || !strings.Contains(r.stderr, "sbx: error: ") ||
+			!strings.Contains(r.stderr, c.complaint) || strings.Contains(r.stderr, "sbx: hint: ") != c.hint {
 			t.Errorf("%q: %v", c.flags, r)
 		}
 	}
-	r := run(t, call{args: []string{binary("sbx"), "--report", "4", "--", "/bin/sh", "-c", "echo ran; exit 3"}, dir: t.TempDir(), files: files})
+	r := run(t, call{args: []string{binary("sbx"), "--report", "4", "--", "/bin/sh", "-c", "echo ran; exit 3"},
+		dir: t.TempDir(), files: files})
 	r.want(t, 3, "ran")
-	if want := "sbx: error: write the receipt to descriptor 4: no space left on device\n"; !strings.HasSuffix(r.stderr, want) {
+	if want := "sbx: error: write the receipt to descriptor 4: no space left on device\n"; !strings.HasSuffix(r.stderr,
+		want) {
 		t.Errorf("%v", r)
 	}
 	// One whose reader has gone.
@@ -175,7 +185,8 @@ func TestReceiptRefused(t *testing.T) {
 	}
 	reader.Close()
 	defer writer.Close()
-	r = run(t, call{args: []string{binary("sbx"), "--report", "3", "--", "/bin/echo", "ran"}, dir: t.TempDir(), files: []*os.File{writer}})
+	r = run(t, call{args: []string{binary("sbx"), "--report", "3", "--", "/bin/echo", "ran"}, dir: t.TempDir(),
+		files: []*os.File{writer}})
 	r.want(t, 0, "ran")
 	if !strings.Contains(r.stderr, "sbx: error: write the receipt to descriptor 3: broken pipe") {
 		t.Errorf("%v", r)

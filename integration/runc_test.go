@@ -59,7 +59,8 @@ func TestImportRunc(t *testing.T) {
 		a, s, args := asked(t, questions[i])
 		switch {
 		case got[i] == w, s == "", junk(t, s, args), !named(t, a, s):
-		case a != seccomp.Native() && (strings.HasPrefix(w, "errno") && strings.HasPrefix(got[i], "errno") || a == seccomp.I386 && (s == "socketcall" || s == "ipc" || s == "mmap" || s == "select")):
+		case a != seccomp.Native() && (strings.HasPrefix(w, "errno") && strings.HasPrefix(got[i], "errno") ||
+			a == seccomp.I386 && (s == "socketcall" || s == "ipc" || s == "mmap" || s == "select")):
 			// See docs/formats.md: unlisted calls of a second architecture, and
 			// calls whose arguments are out of sight.
 		default:
@@ -88,7 +89,8 @@ func askRunc(t *testing.T, bundle string, questions []string) []string {
 func asked(t *testing.T, question string) (a seccomp.Arch, s string, args [6]uint64) {
 	t.Helper()
 	var audit, nr uint32
-	if _, err := fmt.Sscanf(question, "%x %x %x %x %x %x %x %x", &audit, &nr, &args[0], &args[1], &args[2], &args[3], &args[4], &args[5]); err != nil {
+	if _, err := fmt.Sscanf(question, "%x %x %x %x %x %x %x %x", &audit, &nr, &args[0], &args[1], &args[2], &args[3],
+		&args[4], &args[5]); err != nil {
 		t.Fatal(err)
 	}
 	a, ok := seccomp.LookupArch(audit, nr)

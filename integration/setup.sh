@@ -1,27 +1,55 @@
 #!/usr/bin/env bash
-# Installs what building and testing sbx needs and this machine lacks.
-# `make demo` and `make test` call it first; with everything there it is a
-# look at one dpkg-query and nothing else.
+# Installs what sbx needs and this machine lacks, with apt. The targets of the
+# Makefile call it first; with everything there it asks dpkg-query and does
+# nothing else.
 #
-#   integration/setup.sh           what `make build`, `demo` and `test` need
-#   integration/setup.sh --bench   also the tools that `make bench` compares with
-#   integration/setup.sh --kernel  also the one kernel that `make test` boots, in .cache
-#   integration/setup.sh --kernels also all those that `make test-kernels` boots
-#   integration/setup.sh --arm64   also a cross compiler, libseccomp and qemu for arm64
+#   integration/setup.sh --build    what `make build` needs: five packages
+#   integration/setup.sh --demo     also what `make demo` shows
+#   integration/setup.sh --quick    what `make quick` needs
+#   integration/setup.sh --test     all that `make test` needs (also without any option)
+#   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
+#   integration/setup.sh --kernels  also all those that `make test-kernels` boots
+#   integration/setup.sh --bench    also the tools that `make bench` compares with
+#   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
 set -eu
 
-# What each is for: the static build; the programs the tests run under sbx;
-# the tools that look at it from outside; the guests of the kernel matrix.
-packages="gcc libc6-dev linux-libc-dev make musl-tools libseccomp-dev pkg-config
-ca-certificates curl git
-nginx-light python3-minimal python3 jq sqlite3 tar xz-utils gzip bash coreutils procps
-bubblewrap runc strace systemd libcap2-bin util-linux psmisc
-qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd mount hostname mawk diffutils media-types"
-mode=${1:-}
+# The static build: a compiler (with ar and readelf), musl, the kernel's
+# headers, libseccomp.a and its headers. pkg-config and glibc's headers are not
+# used.
+build="gcc linux-libc-dev make musl-tools libseccomp-dev"
+
+# The demo: the server that it runs, and what its script calls.
+demo="$build bash coreutils curl grep nginx-light sed"
+
+# The unit tests, linked with glibc in the ordinary way.
+quick="$build bash ca-certificates git libc6-dev mawk pkg-config"
+
+# The programs that the tests run under sbx; the tools that look at it from the
+# host; the guests of the kernel matrix.
+test="$demo $quick
+python3-minimal python3 jq sqlite3 tar xz-utils gzip procps
+bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
+qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
+mount hostname diffutils media-types"
+
+# Where there is no apt, commands are looked for in their place.
+build_tools="gcc ar readelf make musl-gcc"
+demo_tools="$build_tools curl nginx"
+quick_tools="$build_tools git pkg-config"
+test_tools="$demo_tools $quick_tools python3 jq sqlite3 tar xz bwrap runc strace zsh fish
+systemd-socket-activate systemd-analyze setcap newuidmap ip"
+
+mode=${1:---test}
 case $mode in
-"" | --kernel | --kernels) ;;
---bench) packages="$packages hyperfine firejail" ;;
---arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static" ;;
+--build) packages=$build tools=$build_tools ;;
+--demo) packages=$demo tools=$demo_tools ;;
+--quick) packages=$quick tools=$quick_tools ;;
+--test | --kernel | --kernels) packages=$test tools=$test_tools ;;
+--bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
+--arm64)
+	packages="$test gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+	tools="$test_tools aarch64-linux-gnu-gcc qemu-aarch64-static"
+	;;
 *)
 	echo "setup: unknown option $mode" >&2
 	exit 2
@@ -29,7 +57,8 @@ case $mode in
 esac
 
 if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
-	echo "setup: Go is missing: sbx needs Go $(sed -n 's/^go //p' "$(dirname "$0")/../go.mod") or newer, from https://go.dev/dl" >&2
+	version=$(sed -n 's/^go //p' "$(dirname "$0")/../go.mod")
+	echo "setup: Go is missing: sbx needs Go $version or newer, from https://go.dev/dl" >&2
 	exit 1
 fi
 
@@ -51,13 +80,16 @@ has() {
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 	missing=""
-	for tool in gcc make musl-gcc pkg-config curl git nginx python3 jq sqlite3 tar xz bwrap runc strace systemd-socket-activate systemd-analyze setcap newuidmap ip; do
+	for tool in $tools; do
 		command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || missing="$missing $tool"
 	done
 	for file in /usr/include/seccomp.h /usr/include/linux/seccomp.h; do
 		[ -e "$file" ] || missing="$missing $file"
 	done
-	[ -z "$missing" ] && exit 0
+	if [ -z "$missing" ]; then
+		kernels
+		exit 0
+	fi
 	echo "setup: there is no apt here, so please install what provides:$missing" >&2
 	echo "setup: the static libseccomp (libseccomp.a) is needed as well" >&2
 	exit 1
@@ -65,6 +97,9 @@ fi
 
 missing=""
 for package in $packages; do
+	case "$missing " in
+	*" $package "*) continue ;; # in two of the lists
+	esac
 	has "$package" || missing="$missing $package"
 done
 if [ "$mode" = --arm64 ] && ! has libseccomp-dev:arm64; then

@@ -37,7 +37,8 @@ func TestSoakKills(t *testing.T) {
 		var batch sync.WaitGroup
 		for n := range 4 {
 			batch.Go(func() {
-				cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"), "daemon", fmt.Sprintf("alive%d", n))
+				cmd := exec.Command(binary("sbx"), "--policy", "project", "--read", binary("probe"), "--", binary("probe"),
+					"daemon", fmt.Sprintf("alive%d", n))
 				cmd.Dir, cmd.Env = dir, userEnv()
 				if err := cmd.Start(); err != nil {
 					t.Error(err)
@@ -155,7 +156,8 @@ func TestSoakRename(t *testing.T) {
 	})
 	seen := map[int]int{}
 	for time.Now().Before(end) {
-		r := run(t, call{args: []string{binary("sbx"), "--policy", "pure", "--read", shown, "--", "cat", filepath.Join(shown, "file")}, dir: project})
+		r := run(t, call{args: []string{binary("sbx"), "--policy", "pure", "--read", shown, "--", "cat",
+			filepath.Join(shown, "file")}, dir: project})
 		seen[r.status]++
 		if r.status != 0 && r.status != 1 && r.status != 125 {
 			t.Errorf("want 0, cat's 1 or a refusal: %v", r)

@@ -46,7 +46,8 @@ func TestClosedStdio(t *testing.T) {
 				if !ok {
 					continue
 				}
-				if strings.Contains(link, "memfd") || strings.Contains(link, "anon_inode") || strings.Contains(link, "socket:") || strings.HasSuffix(link, "/sbx\n") {
+				if strings.Contains(link, "memfd") || strings.Contains(link, "anon_inode") ||
+					strings.Contains(link, "socket:") || strings.HasSuffix(link, "/sbx\n") {
 					t.Errorf("a descriptor of the launcher's: %s", line)
 				}
 			}
@@ -109,9 +110,11 @@ func TestDirIsNoWayOut(t *testing.T) {
 	inside := sbx(t, "--dir", "/", "--", "ls", "-A", ".", "..")
 	inside.want(t, 0, "usr")
 	for fd := 3; fd <= 30; fd++ {
-		for _, form := range []string{"/proc/self/fd/%d", "/dev/fd/%d", "/proc/self/fd/%d/.", "/proc/self/root/proc/self/fd/%d"} {
+		for _, form := range []string{"/proc/self/fd/%d", "/dev/fd/%d", "/proc/self/fd/%d/.",
+			"/proc/self/root/proc/self/fd/%d"} {
 			dir := fmt.Sprintf(form, fd)
-			r := run(t, call{args: []string{binary("sbx"), "--dir", dir, "--", "ls", "-A", ".", ".."}, dir: t.TempDir(), files: []*os.File{root, root, root}})
+			r := run(t, call{args: []string{binary("sbx"), "--dir", dir, "--", "ls", "-A", ".", ".."}, dir: t.TempDir(),
+				files: []*os.File{root, root, root}})
 			// Refused, or the root of the sandbox: never the host's.
 			if r.status != 125 && (r.status != 0 || r.stdout != inside.stdout) {
 				t.Fatalf("--dir %s: want 125 or the inside: %v", dir, r)
@@ -126,14 +129,16 @@ func TestInheritedOddities(t *testing.T) {
 	limits := []string{"--read", binary("probe"), "--", binary("probe"), "limits"}
 	shell := func(t *testing.T, prefix string, args []string) result {
 		t.Helper()
-		return run(t, call{args: append([]string{"/bin/bash", "-c", prefix + `; exec "$@"`, "bash", binary("sbx")}, args...), dir: t.TempDir()})
+		return run(t, call{args: append([]string{"/bin/bash", "-c", prefix + `; exec "$@"`, "bash", binary("sbx")},
+			args...), dir: t.TempDir()})
 	}
 	t.Run("SIGCHLD ignored", func(t *testing.T) {
 		// bash cannot ignore SIGCHLD for its children; python can.
 		r := run(t, call{args: []string{"/usr/bin/python3", "-c", `
 import os, signal, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-os.execv(sys.argv[1], sys.argv[1:])`, binary("sbx"), "--", "sh", "-c", "(exit 3); echo status $?; exit 9"}, dir: t.TempDir()})
+os.execv(sys.argv[1], sys.argv[1:])`,
+			binary("sbx"), "--", "sh", "-c", "(exit 3); echo status $?; exit 9"}, dir: t.TempDir()})
 		r.want(t, 9, "status 3")
 	})
 	t.Run("signals blocked", func(t *testing.T) {
@@ -143,10 +148,12 @@ signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))
 os.execv(sys.argv[1], sys.argv[1:])`, binary("sbx")}, limits...), dir: t.TempDir()})
 		r.want(t, 0)
 	})
-	for _, prefix := range []string{"ulimit -c 0", "ulimit -u 40", "ulimit -f 0", "ulimit -n 64", "ulimit -n 20", "umask 0", "umask 0777", "trap '' INT TERM HUP QUIT PIPE", "exec nice -n 5 true; :"} {
+	for _, prefix := range []string{"ulimit -c 0", "ulimit -u 40", "ulimit -f 0", "ulimit -n 64", "ulimit -n 20",
+		"umask 0", "umask 0777", "trap '' INT TERM HUP QUIT PIPE", "exec nice -n 5 true; :"} {
 		t.Run(prefix, func(t *testing.T) {
 			r := shell(t, prefix, limits)
-			noThreads := strings.Contains(r.stderr, "failed to create new OS thread") || strings.Contains(r.stderr, "pthread_create failed")
+			noThreads := strings.Contains(r.stderr, "failed to create new OS thread") ||
+				strings.Contains(r.stderr, "pthread_create failed")
 			if noThreads && r.stdout == "" && r.status != 0 {
 				return // Go itself does not start with so few processes allowed
 			}
@@ -171,14 +178,16 @@ while ! grep -q ready out 2>/dev/null; do sleep 0.01; done
 for s in INT QUIT HUP USR1 USR2 TERM; do kill -$s $pid; sleep 0.1; done
 wait $pid; echo status $?; cat out`
 		dir := t.TempDir()
-		r := run(t, call{args: []string{"/bin/bash", "-c", script, "bash", binary("sbx"), "--policy", "project", "--read", binary("probe"), "--",
+		r := run(t, call{args: []string{"/bin/bash", "-c", script, "bash", binary("sbx"), "--policy", "project", "--read",
+			binary("probe"), "--",
 			"/bin/sh", "-c", "exec " + binary("probe") + " sig 33 >out"}, dir: dir})
 		r.want(t, 0, "status 33", "got SIGINT", "got SIGQUIT", "got SIGHUP", "got SIGUSR1", "got SIGUSR2", "got SIGTERM")
 	})
 	t.Run("SIGPIPE", func(t *testing.T) {
 		// A reader that leaves: the target dies of it or is told, sbx neither
 		// hangs nor calls it success.
-		r := run(t, call{args: []string{"/bin/bash", "-c", `set -o pipefail; "$0" -- yes | head -1`, binary("sbx")}, dir: t.TempDir()})
+		r := run(t, call{args: []string{"/bin/bash", "-c", `set -o pipefail; "$0" -- yes | head -1`, binary("sbx")},
+			dir: t.TempDir()})
 		if r.status != 128+int(syscall.SIGPIPE) && r.status != 1 {
 			t.Errorf("yes | head: status %d, want 141: %v", r.status, r)
 		}

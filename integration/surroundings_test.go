@@ -23,12 +23,14 @@ func TestForgedSources(t *testing.T) {
 		{"/dev/zero at /dev/null", "mount --bind /dev/zero /dev/null", "/dev/null"},
 		{"/dev/full at /dev/urandom", "mount --bind /dev/full /dev/urandom", "/dev/urandom"},
 		{"a tmpfs at /proc", "mount -t tmpfs none /proc", "/proc"},
-		{"a forged /proc", "mkdir -p forged/self && touch forged/version forged/self/uid_map && mount --bind forged /proc", "/proc"},
+		{"a forged /proc", "mkdir -p forged/self && touch forged/version forged/self/uid_map && mount --bind forged /proc",
+			"/proc"},
 		{"part of /proc", "mount --bind /proc/self /proc", "/proc"},
 		{"a tmpfs at /dev", "mount -t tmpfs none /dev", "/dev/"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir, r := within(t, "unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", c.forge+` && exec "$0" "$@"`)
+			dir, r := within(t, "unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc",
+				"/bin/sh", "-c", c.forge+` && exec "$0" "$@"`)
 			if !fullOrRefused(t, dir, r, "") || !strings.Contains(r.stderr, c.want) {
 				t.Errorf("want a refusal that names %s: %v", c.want, r)
 			}
@@ -45,7 +47,8 @@ func TestForgedSources(t *testing.T) {
 }
 
 // Calls by which a name comes to be or goes, with their first two arguments.
-var naming = regexp.MustCompile(`^\d+ +(mkdir|mkdirat|mknod|mknodat|symlink|symlinkat|link|linkat|rename|renameat|renameat2|unlink|unlinkat|rmdir|bind|creat|open|openat|openat2)\((.*)`)
+var naming = regexp.MustCompile(`^\d+ +(mkdir|mkdirat|mknod|mknodat|symlink|symlinkat|link|linkat|` +
+	`rename|renameat|renameat2|unlink|unlinkat|rmdir|bind|creat|open|openat|openat2)\((.*)`)
 
 // TestNoNamesInSharedPlaces: strace shows every name that a launch makes. None
 // is looked up from the current directory or the root but the cache of filters
@@ -59,7 +62,8 @@ func TestNoNamesInSharedPlaces(t *testing.T) {
 	env := append(userEnv(), "XDG_CACHE_HOME="+cache)
 	for _, policy := range []string{"./everything.toml", "default", "project", "web", "open"} {
 		log := filepath.Join(t.TempDir(), "trace")
-		r := run(t, call{args: []string{"strace", "-f", "-b", "execve", "-o", log, binary("sbx"), "--policy", policy, "--", "true"}, dir: dir, env: env})
+		r := run(t, call{args: []string{"strace", "-f", "-b", "execve", "-o", log, binary("sbx"), "--policy", policy, "--",
+			"true"}, dir: dir, env: env})
 		r.want(t, 0)
 		seen := 0
 		for line := range strings.Lines(content(t, log)) {
@@ -118,7 +122,8 @@ func TestNoNamesInSharedPlaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				r := run(t, call{args: []string{binary("sbx"), "--policy", "./everything.toml", "--", "true"}, dir: dir, env: append(userEnv(), "XDG_CACHE_HOME="+cache)})
+				r := run(t, call{args: []string{binary("sbx"), "--policy", "./everything.toml", "--", "true"}, dir: dir,
+					env: append(userEnv(), "XDG_CACHE_HOME="+cache)})
 				if r.status != 0 {
 					t.Errorf("%s at %s: %v", name, place, r)
 				}
@@ -166,7 +171,8 @@ done
 kill -0 $bystanders || { echo "a bystander is gone"; exit 96; }
 kill -9 $storm $bystanders
 echo "runs: $n"; exit 0`
-	r := run(t, call{args: []string{"unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child", "/bin/sh", "-c", script, "sh", binary("sbx")},
+	r := run(t, call{args: []string{"unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount",
+		"--mount-proc", "--kill-child", "/bin/sh", "-c", script, "sh", binary("sbx")},
 		dir: t.TempDir(), limit: 2 * time.Minute})
 	r.want(t, 0, "runs: 40")
 	noStrays(t)
@@ -185,7 +191,8 @@ func TestOverflowUser(t *testing.T) {
 		}
 	}
 	policy := filepath.Join(dir, "theirs.toml")
-	if err := os.WriteFile(policy, []byte("version = 1\nsummary = \"theirs\"\nextends = [\"default\"]\n[expect]\n"), 0o644); err != nil {
+	if err := os.WriteFile(policy, []byte("version = 1\nsummary = \"theirs\"\nextends = [\"default\"]\n[expect]\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(policy, 4711, 4711); err != nil {
@@ -214,10 +221,12 @@ func TestStaticBinary(t *testing.T) {
 	}
 	// Nor does it look for anything else than what its work names.
 	log := filepath.Join(t.TempDir(), "trace")
-	run(t, call{args: []string{"strace", "-f", "-b", "execve", "-e", "trace=execve,execveat,openat,open", "-o", log, binary("sbx"), "--", "true"}, dir: t.TempDir()}).want(t, 0)
+	run(t, call{args: []string{"strace", "-f", "-b", "execve", "-e", "trace=execve,execveat,openat,open", "-o", log,
+		binary("sbx"), "--", "true"}, dir: t.TempDir()}).want(t, 0)
 	trace := content(t, log)
 	for _, name := range []string{"nsswitch.conf", "ld.so", "/lib", "resolv.conf", "gconv", "locale"} {
-		if regexp.MustCompile(`open(at)?\([^"]*"[^"]*`+regexp.QuoteMeta(name)).MatchString(trace) && !strings.Contains(trace, "O_PATH") {
+		if regexp.MustCompile(`open(at)?\([^"]*"[^"]*`+regexp.QuoteMeta(name)).MatchString(trace) &&
+			!strings.Contains(trace, "O_PATH") {
 			t.Errorf("it opens something like %s:\n%s", name, trace)
 		}
 	}

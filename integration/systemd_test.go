@@ -79,7 +79,8 @@ func (a *activated) get(t *testing.T, request string) string {
 // TestSocketActivation: sbx as a prefix of ExecStart hands on the sockets at
 // 3 and up, with LISTEN_PID as the target sees itself.
 func TestSocketActivation(t *testing.T) {
-	a := activate(t, []string{"--fdname=front"}, binary("sbx"), "--policy", "web", "--read", binary("probe"), "--", binary("probe"), "lfds")
+	a := activate(t, []string{"--fdname=front"}, binary("sbx"), "--policy", "web", "--read", binary("probe"), "--",
+		binary("probe"), "lfds")
 	if answer := a.get(t, ""); answer != "hello from fd 3\n" {
 		t.Errorf("answer %q\n%s", answer, &a.out)
 	}
@@ -149,7 +150,8 @@ func TestNotify(t *testing.T) {
 			t.Fatal(err)
 		}
 		env := append(userEnv(), "NOTIFY_SOCKET="+name)
-		r := run(t, call{args: []string{binary("sbx"), "--policy", "web", "--read", binary("probe"), "--", binary("probe"), "notify", "READY=1\nSTATUS=serving", "MAINPID=%p"}, dir: t.TempDir(), env: env})
+		r := run(t, call{args: []string{binary("sbx"), "--policy", "web", "--read", binary("probe"), "--", binary("probe"),
+			"notify", "READY=1\nSTATUS=serving", "MAINPID=%p"}, dir: t.TempDir(), env: env})
 		r.want(t, 0, "notified")
 		var got []string
 		buf := make([]byte, 4096)

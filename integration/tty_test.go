@@ -151,7 +151,9 @@ func TestTerminalCtrlC(t *testing.T) {
 	// One that leaves it alone dies of it.
 	term = atTerminal(t, binary("sbx"), "--", "sh", "-c", "echo ready; exec sleep 60")
 	term.shows("ready", 1)
-	time.Sleep(100 * time.Millisecond) // until sleep is there
+	eventually(t, "sleep to be there", func() bool {
+		return slices.ContainsFunc(descendants(t, term.cmd.Process.Pid), func(p process) bool { return p.name == "sleep" })
+	})
 	term.types("\x03")
 	term.ends(130)
 }
@@ -251,14 +253,17 @@ func insideShell(t *testing.T, sbx []string) {
 // the launcher and whatever the shell put there; a signal to the group must
 // not leave the sandbox, with Landlock or without.
 func TestTerminalGroup(t *testing.T) {
-	for _, policy := range []string{"default", ownPolicyFile(t, "extends = [\"default\"]\n[process]\nlandlock = \"off\"")} {
+	for _, policy := range []string{"default", ownPolicyFile(t,
+		"extends = [\"default\"]\n[process]\nlandlock = \"off\"")} {
 		for _, signal := range []string{"KILL", "TERM"} {
-			term := atTerminal(t, "/bin/sh", "-c", `"$0" --policy "$1" -- sh -c "trap '' TERM; kill -`+signal+` 0; kill -9 \$\$"; echo outside $?`, binary("sbx"), policy)
+			term := atTerminal(t, "/bin/sh", "-c", `"$0" --policy "$1" -- sh -c "trap '' TERM; kill -`+
+				signal+` 0; kill -9 \$\$"; echo outside $?`, binary("sbx"), policy)
 			term.shows("outside 137", 1)
 			term.ends(0)
 		}
 		// What a job is stopped and continued by goes on.
-		term := atTerminal(t, binary("sbx"), "--policy", policy, "--", "sh", "-c", "kill -CONT 0 && kill -WINCH 0 && kill -0 0 && echo well")
+		term := atTerminal(t, binary("sbx"), "--policy", policy, "--", "sh", "-c",
+			"kill -CONT 0 && kill -WINCH 0 && kill -0 0 && echo well")
 		term.shows("well", 1)
 		term.ends(0)
 	}

@@ -5,9 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // unixBait is what a host offers by Unix sockets: a stream and a datagram
@@ -15,7 +13,7 @@ import (
 // counts what comes.
 type unixBait struct {
 	dir, stream, dgram, abstract string
-	came                         atomic.Int64
+	counter
 }
 
 func layUnixBait(t *testing.T, name string) *unixBait {
@@ -29,21 +27,9 @@ func layUnixBait(t *testing.T, name string) *unixBait {
 // listen makes the sockets.
 func (b *unixBait) listen(t *testing.T, stream string, dgrams ...string) {
 	t.Helper()
-	countStreams(t, "unix", stream, &b.came)
+	b.streams(t, "unix", stream)
 	for _, name := range dgrams {
-		countDatagrams(t, "unixgram", name, &b.came)
-	}
-}
-
-// settled is how many came, once no more do.
-func (b *unixBait) settled() int64 {
-	for n := b.came.Load(); ; {
-		time.Sleep(100 * time.Millisecond)
-		now := b.came.Load()
-		if now == n {
-			return n
-		}
-		n = now
+		b.datagrams(t, "unixgram", name)
 	}
 }
 
@@ -63,7 +49,7 @@ func (b *unixBait) closed(t *testing.T, r result, before int64) {
 	if tried < 20 {
 		t.Errorf("only %d ways were tried\n%v", tried, r)
 	}
-	if now := b.settled(); now != before {
+	if now := b.count(); now != before {
 		t.Errorf("%d came\n%v", now-before, r)
 	}
 }
@@ -75,15 +61,18 @@ func TestUnixSockets(t *testing.T) {
 	b := layUnixBait(t, "early")
 	ask := []string{"unix", b.stream, b.dgram, b.abstract}
 	r := run(t, call{args: append([]string{binary("probe")}, ask...), dir: t.TempDir()})
-	r.want(t, 0, "stream open and connect: ok", "dgram send: ok", "dgram connect: ok", "dgram from a pair of dgram: ok", "abstract from a pair of raw: ok",
+	r.want(t, 0, "stream open and connect: ok", "dgram send: ok", "dgram connect: ok", "dgram from a pair of dgram: ok",
+		"abstract from a pair of raw: ok",
 		"dgram by connecting a pair of dgram: ok", "own: ok")
-	before := b.settled()
+	before := b.count()
 	if before < 7 {
 		t.Fatalf("the bait is not taken: %d", before)
 	}
 	for _, flags := range [][]string{
-		{"--policy", "default", "--read", b.dir}, {"--policy", "project", "--write", b.dir}, {"--policy", "build", "--read", b.dir},
-		{"--policy", "fetch", "--write", b.dir}, {"--policy", "web", "--read", b.dir}, {"--policy", "filter", "--read", b.dir},
+		{"--policy", "default", "--read", b.dir}, {"--policy", "project", "--write", b.dir},
+		{"--policy", "build", "--read", b.dir},
+		{"--policy", "fetch", "--write", b.dir}, {"--policy", "web", "--read", b.dir},
+		{"--policy", "filter", "--read", b.dir},
 	} {
 		r := sbxProbe(t, flags, ask...)
 		t.Logf("%q", flags)
@@ -98,7 +87,8 @@ func TestUnixSockets(t *testing.T) {
 	project := t.TempDir()
 	done := make(chan result)
 	go func() {
-		done <- run(t, call{dir: project, args: []string{binary("sbx"), "--policy", "project", "--write", b.dir, "--read", binary("probe"), "--",
+		done <- run(t, call{dir: project, args: []string{binary("sbx"), "--policy", "project", "--write", b.dir, "--read",
+			binary("probe"), "--",
 			binary("probe"), "unix", late, late + "-dgram", b.abstract + "-late", filepath.Join(project, "go")}})
 	}()
 	b.listen(t, late, late+"-dgram", "@"+b.abstract+"-late")

@@ -22,6 +22,8 @@ type Covers struct{ Cover step.Slot }
 
 func (Covers) String() string { return "make covers for hidden paths" }
 
+func (Covers) Kind() string { return "make-masks" }
+
 // Compile makes both.
 func (c Covers) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKNODAT, c.Cover.Arg(), a.Str(rel(coverFile)), step.Int(unix.S_IFREG), step.Int(0))
@@ -51,6 +53,15 @@ type Hide struct {
 }
 
 func (h Hide) String() string { return "hide " + text.Quote(h.Path) }
+
+func (Hide) Kind() string { return "hide" }
+
+func (h Hide) Hint(err error) string {
+	if step.Errno(err) == unix.ELOOP {
+		return "a part of " + text.Quote(h.Path) + " is a symbolic link; hide the path that it leads to"
+	}
+	return replacedHint(err)
+}
 
 // Compile puts a clone of the cover over the path.
 func (h Hide) Compile(a *step.Asm) {
@@ -87,6 +98,8 @@ func (h Hide) Compile(a *step.Asm) {
 type Uncover struct{ Cover step.Slot }
 
 func (Uncover) String() string { return "remove the covers' names" }
+
+func (Uncover) Kind() string { return "unlink-masks" }
 
 // Compile unlinks both.
 func (u Uncover) Compile(a *step.Asm) {

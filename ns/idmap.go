@@ -17,6 +17,26 @@ type OpenProc struct{}
 
 func (OpenProc) String() string { return "open /proc and verify it" }
 
+func (OpenProc) Kind() string { return "open-proc" }
+
+func (OpenProc) Hint(err error) string {
+	if step.Mismatched(err) {
+		return "something else is mounted at /proc: mount -t proc proc /proc"
+	}
+	return procHint(err)
+}
+
+// procHint is how to fix that a file in the host's /proc cannot be written to.
+func procHint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOENT:
+		return "/proc is not mounted here: mount -t proc proc /proc"
+	case unix.EROFS:
+		return "/proc is read-only here, as in a container; give it a writable one (docker: --security-opt systempaths=unconfined)"
+	}
+	return ""
+}
+
 // Compile leaves the descriptor in step.SlotProc.
 func (OpenProc) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_OPENAT, step.Fd(unix.AT_FDCWD), a.Str("/proc"),
@@ -36,6 +56,16 @@ type IDMap struct {
 
 func (m IDMap) String() string {
 	return fmt.Sprintf("map user %d to %d and group %d to %d, setgroups denied", m.UID, m.OutsideUID, m.GID, m.OutsideGID)
+}
+
+func (IDMap) Kind() string { return "map-ids" }
+
+func (IDMap) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.EPERM, unix.EACCES:
+		return DeniedHint(unix.EPERM)
+	}
+	return procHint(err)
 }
 
 // Compile writes the three files below step.SlotProc.

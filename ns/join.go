@@ -15,7 +15,7 @@ import (
 // Join enters an existing namespace (setns(2)). FD is it, opened and looked at
 // while planning; Major, Minor and Ino are what it is on nsfs.
 type Join struct {
-	Kind         Set // one
+	Namespace    Set // one
 	Path         string
 	FD           int
 	Major, Minor uint32
@@ -23,14 +23,26 @@ type Join struct {
 }
 
 func (j Join) String() string {
-	return fmt.Sprintf("join %s namespace %s", j.Kind, text.Quote(j.Path))
+	return fmt.Sprintf("join %s namespace %s", j.Namespace, text.Quote(j.Path))
+}
+
+func (Join) Kind() string { return "join-namespace" }
+
+func (j Join) Hint(err error) string {
+	switch errno := step.Errno(err); {
+	case errno == unix.EPERM:
+		return "it takes CAP_SYS_ADMIN in the user namespace that owns it: join that one too (user = \"/path\"), or run sbx as root"
+	case errno == unix.EINVAL && j.Namespace == User:
+		return "it is the caller's own: say user = \"host\", or \"auto\""
+	}
+	return ""
 }
 
 // Compile enters it and reads back, below step.SlotProc, where it has got to.
 // A pid namespace is that of the children only.
 func (j Join) Compile(a *step.Asm) {
-	name := map[Set]string{User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net", IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time"}[j.Kind]
-	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Kind)))
+	name := map[Set]string{User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net", IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time"}[j.Namespace]
+	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Namespace)))
 	isFile(a, step.SlotProc, "self/ns/"+name, 0, j.Major, j.Minor, j.Ino)
 }
 
@@ -47,6 +59,18 @@ func (c Clocks) String() string {
 		s += fmt.Sprintf(", boot clock %+v", c.Boottime)
 	}
 	return s
+}
+
+func (Clocks) Kind() string { return "new-time-namespace" }
+
+func (Clocks) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.EINVAL:
+		return "time namespaces take Linux 5.6 or newer, built with CONFIG_TIME_NS"
+	case unix.ERANGE:
+		return "shifted so far a clock would stand before zero or at the end of time"
+	}
+	return ""
 }
 
 // Compile leaves it and writes its offsets below step.SlotProc, which can be
@@ -91,6 +115,15 @@ func isFile(a *step.Asm, dir step.Slot, path string, flags int, major, minor uin
 type OwnProc struct{}
 
 func (OwnProc) String() string { return "open a /proc of the joined pid namespace" }
+
+func (OwnProc) Kind() string { return "open-joined-proc" }
+
+func (OwnProc) Hint(err error) string {
+	if step.Errno(err) == unix.EPERM {
+		return "it takes CAP_SYS_ADMIN in the user namespace that owns the pid namespace, and a /proc that is not masked; join the user namespace too"
+	}
+	return ""
+}
 
 // Compile leaves the descriptor in step.SlotProc. It can be written to, as a
 // security module's label has to be.

@@ -3,7 +3,6 @@ package ns
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -22,35 +21,6 @@ import (
 // directories made by our own steps, on a tmpfs that nobody else can see;
 // anything below a directory of the outside goes through openat2(2).
 
-// Private cuts the tie of all mounts to the outside, recursively, so that
-// what is done here is not done there.
-type Private struct{}
-
-func (Private) String() string { return "make every mount private" }
-
-// Compile is one mount_setattr(2) on the root.
-func (Private) Compile(a *step.Asm) {
-	setattr(a, step.Fd(unix.AT_FDCWD), "/", 0, unix.MS_PRIVATE)
-}
-
-// Root makes the new root, an empty tmpfs, and attaches it over the old one,
-// where nothing looks for it: path walks begin beneath it until Pivot.
-type Root struct {
-	// Extra is how many bytes of content it must have room for, beyond the
-	// little that directories and links take.
-	Extra int
-}
-
-func (Root) String() string { return "make an empty root" }
-
-// Compile leaves the descriptor in step.SlotRoot.
-func (r Root) Compile(a *step.Asm) {
-	fsmount(a, step.SlotRoot, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755",
-		"size", strconv.Itoa(1<<20+r.Extra))
-	a.Sys(unix.SYS_MOVE_MOUNT, step.SlotRoot.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
-		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
-}
-
 // Dir makes a directory on our own tmpfs.
 type Dir struct {
 	Path string
@@ -65,6 +35,8 @@ func (d Dir) String() string {
 	return s
 }
 
+func (Dir) Kind() string { return "mkdir" }
+
 // Compile is one mkdirat(2); the umask is cleared by then.
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
@@ -74,6 +46,8 @@ func (d Dir) Compile(a *step.Asm) {
 type File struct{ Path string }
 
 func (f File) String() string { return fmt.Sprintf("make empty file %s", text.Quote(f.Path)) }
+
+func (File) Kind() string { return "create-file" }
 
 // Compile is one mknodat(2), which needs no descriptor.
 func (f File) Compile(a *step.Asm) {
@@ -86,6 +60,8 @@ type Symlink struct{ Target, Path string }
 func (l Symlink) String() string {
 	return fmt.Sprintf("make symlink %s to %s", text.Quote(l.Path), text.Quote(l.Target))
 }
+
+func (Symlink) Kind() string { return "symlink" }
 
 // Compile is one symlinkat(2).
 func (l Symlink) Compile(a *step.Asm) {
@@ -149,6 +125,31 @@ func (b Bind) attrs() uint64 {
 	return at
 }
 
+func (Bind) Kind() string { return "bind-mount" }
+
+func (b Bind) Hint(err error) string {
+	switch errno := step.Errno(err); {
+	case errno == unix.ELOOP:
+		return linkInsideHint(b.Dest)
+	case errno == unix.ENOENT && b.Below:
+		return fmt.Sprintf("%s has no place in the sandbox to be shown at; make it outside first", text.Quote(b.Dest))
+	}
+	return replacedHint(err)
+}
+
+// linkInsideHint is how to fix that a link would have to be followed.
+func linkInsideHint(path string) string {
+	return "a part of " + text.Quote(path) + " is a symbolic link inside; name the path that it leads to"
+}
+
+// replacedHint is how to fix that something is not what was planned.
+func replacedHint(err error) string {
+	if step.Mismatched(err) {
+		return "the file was replaced while sbx was starting; try again"
+	}
+	return ""
+}
+
 // Compile clones the tree detached, checks that it is the one planned, gives
 // it its flags, and only then attaches it.
 func (b Bind) Compile(a *step.Asm) {
@@ -187,6 +188,18 @@ func (t Tmpfs) String() string {
 	return s
 }
 
+func (Tmpfs) Kind() string { return "mount-tmpfs" }
+
+func (t Tmpfs) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		if t.Below {
+			return text.Quote(t.Path) + " lies in what is shown of the outside, where nothing is made; make it a directory there first"
+		}
+	}
+	return ""
+}
+
 // Compile makes the file system and attaches it.
 func (t Tmpfs) Compile(a *step.Asm) {
 	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}
@@ -216,6 +229,15 @@ func (p Proc) String() string {
 	return "mount /proc read-only"
 }
 
+func (Proc) Kind() string { return "mount-proc" }
+
+func (Proc) Hint(err error) string {
+	if step.Errno(err) == unix.EPERM {
+		return "this container's /proc is masked, so the kernel allows no new one (docker: --security-opt systempaths=unconfined)"
+	}
+	return ""
+}
+
 // Compile makes the file system and attaches it.
 func (p Proc) Compile(a *step.Asm) {
 	at := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
@@ -233,6 +255,8 @@ type Devpts struct{}
 
 func (Devpts) String() string { return "mount own /dev/pts" }
 
+func (Devpts) Kind() string { return "mount-devpts" }
+
 // Compile makes the file system and attaches it.
 func (Devpts) Compile(a *step.Asm) {
 	fd := a.Temp()
@@ -246,58 +270,13 @@ type Seal struct{ Path string }
 
 func (s Seal) String() string { return "make " + text.Quote(s.Path) + " read-only" }
 
+func (Seal) Kind() string { return "remount-read-only" }
+
 // Compile is one mount_setattr(2).
 func (s Seal) Compile(a *step.Asm) {
 	attr := attrBytes(unix.MOUNT_ATTR_RDONLY, 0)
 	a.Sys(unix.SYS_MOUNT_SETATTR, step.SlotRoot.Arg(), a.Str(rel(s.Path)), step.Int(unix.AT_SYMLINK_NOFOLLOW),
 		a.Bytes(attr), step.Int(len(attr)))
-}
-
-// Pivot makes the new root the root: pivot_root(2) rather than chroot(2),
-// which a descriptor of the outside would undo. The old root lies over it then
-// until Detach: a path from "/" does not lead there, one with a ".." that
-// arrives at the root does. So nobody resolves such a path before Detach.
-type Pivot struct{}
-
-func (Pivot) String() string { return "change to the new root" }
-
-// Compile stacks the old root on the new.
-func (Pivot) Compile(a *step.Asm) {
-	dot := a.Str(".")
-	a.Sys(unix.SYS_FCHDIR, step.SlotRoot.Arg())
-	a.Sys(unix.SYS_PIVOT_ROOT, dot, dot)
-}
-
-// Detach takes the old root away. It waits for all processors to have
-// forgotten it, so it is left to the init while the target prepares.
-type Detach struct {
-	// Covers says that the file system with the covers lies over the old root,
-	// where RootBind put it, and goes first.
-	Covers bool
-}
-
-func (Detach) String() string {
-	return "unmount the old root and verify that nothing lies over the new"
-}
-
-// Compile unmounts what lies over the current directory, the new root, and
-// makes sure that ".." ends there: whatever had been mounted over the caller's
-// root would still be over ours.
-func (d Detach) Compile(a *step.Asm) {
-	const idAt = 144 // struct statx
-	if d.Covers {
-		a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))
-	}
-	a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))
-	a.Sys(unix.SYS_CHDIR, a.Str("/"))
-	here, up := a.Space(256), a.Space(256)
-	stat := func(path string, buf step.Arg) {
-		a.Sys(unix.SYS_STATX, step.Fd(unix.AT_FDCWD), a.Str(path), step.Int(unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT),
-			step.Int(unix.STATX_MNT_ID), buf)
-	}
-	stat(".", here)
-	stat("..", up)
-	a.Same(here.At(idAt), up.At(idAt), 8)
 }
 
 func rel(path string) string {
@@ -374,27 +353,6 @@ func onto(a *step.Asm, tree, to step.Slot) {
 
 // resolve opens a path of the inside from the new root, following no link.
 func resolve(a *step.Asm, to step.Slot, path string) *step.Call {
-	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)
-	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS)
-	return a.Sys(unix.SYS_OPENAT2, step.SlotRoot.Arg(), a.Str(rel(path)), a.Bytes(how), step.Int(len(how))).To(to)
-}
-
-// RootBind makes a directory of the outside the inside's root: mostly the
-// outside's own, for policies that show everything. It is made before anything
-// is mounted over the old root, which would be cloned with it. Beneath it comes
-// an empty root for the covers of what is hidden.
-type RootBind struct{ Bind }
-
-// Compile leaves the tree in step.SlotRoot, the empty root in step.SlotCover.
-func (r RootBind) Compile(a *step.Asm) {
-	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str(r.Source),
-		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)).To(step.SlotRoot)
-	same(a, step.SlotRoot, r.Major, r.Minor, r.Ino)
-	setattr(a, step.SlotRoot.Arg(), "", r.attrs(), 0)
-	fsmount(a, step.SlotCover, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")
-	for _, tree := range [...]step.Slot{step.SlotCover, step.SlotRoot} {
-		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
-			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
-	}
+	return a.Openat2(step.SlotRoot.Arg(), rel(path), unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
+		unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS).To(to)
 }

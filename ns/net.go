@@ -14,6 +14,15 @@ type Loopback struct{}
 
 func (Loopback) String() string { return "bring the loopback device up" }
 
+func (Loopback) Kind() string { return "loopback-up" }
+
+func (Loopback) Hint(err error) string {
+	if step.Errno(err) == unix.EPERM {
+		return "an outer sandbox forbids new networks; use --net host if that is acceptable"
+	}
+	return ""
+}
+
 // Compile sets the flags by ioctl(2), three calls where netlink takes more.
 func (Loopback) Compile(a *step.Asm) {
 	var ifreq [40]byte

@@ -1,7 +1,6 @@
 package ns
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"sbx/internal/text"
@@ -28,10 +27,8 @@ type Layer struct {
 // very directory that has been checked, so that no name is looked up twice.
 func (l Layer) open(a *step.Asm) string {
 	fd := a.Temp()
-	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_DIRECTORY)
-	how = binary.NativeEndian.AppendUint64(how, 0)
-	how = binary.NativeEndian.AppendUint64(how, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
-	a.Sys(unix.SYS_OPENAT2, step.Fd(unix.AT_FDCWD), a.Str(l.Path), a.Bytes(how), step.Int(len(how))).To(fd)
+	a.Openat2(step.Fd(unix.AT_FDCWD), l.Path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_DIRECTORY,
+		unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS).To(fd)
 	same(a, fd, l.ID.Major, l.ID.Minor, l.ID.Ino)
 	a.Sys(unix.SYS_DUP3, fd.Arg(), step.Fd(l.FD), step.Int(unix.O_CLOEXEC))
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
@@ -77,6 +74,22 @@ func (o Overlay) String() string {
 		s += ", no exec"
 	}
 	return s
+}
+
+func (Overlay) Kind() string { return "mount-overlay" }
+
+func (Overlay) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENODEV:
+		return "this kernel has no overlayfs: modprobe overlay, as root"
+	case unix.EINVAL:
+		return "overlayfs takes no such file system, nor what has mounts in it; for users it takes Linux 5.11 (dmesg says more)"
+	case unix.EBUSY:
+		return "another overlay uses its upper or work directory at this moment"
+	case unix.ELOOP:
+		return "one of its directories is, or lies in, another or in a symbolic link; name three apart from each other"
+	}
+	return replacedHint(err)
 }
 
 // Compile needs SlotProc's check, for the layers are named by /proc. With a

@@ -39,6 +39,8 @@ func (c Content) String() string {
 	return fmt.Sprintf("make file %s of %d bytes", text.Quote(c.Path), len(c.Text))
 }
 
+func (Content) Kind() string { return "write-file" }
+
 // Compile makes and fills it.
 func (c Content) Compile(a *step.Asm) { fill(a, step.SlotRoot, rel(c.Path), c.Text) }
 
@@ -65,6 +67,15 @@ func (o Over) String() string {
 	return fmt.Sprintf("mount a file of %d bytes over %s", len(o.Text), text.Quote(o.Path))
 }
 
+func (Over) Kind() string { return "mount-file" }
+
+func (o Over) Hint(err error) string {
+	if step.Errno(err) == unix.ELOOP {
+		return linkInsideHint(o.Path)
+	}
+	return replacedHint(err)
+}
+
 // Compile gives the file a file system of its own, so that it has a name and
 // its size is accounted for, and takes a mount of the file alone from it.
 func (o Over) Compile(a *step.Asm) {
@@ -88,17 +99,31 @@ func (o Over) Compile(a *step.Asm) {
 	onto(a, tree, to)
 }
 
-// Pin mounts a directory of our own onto itself. It stays as it is, but nobody
-// can rename it, and with it what is mounted further below.
-type Pin struct{ Path string }
+// Pin mounts a directory onto itself. It stays as it is, with all that its mount
+// allows, but nobody inside can rename it, and with it what is mounted further
+// below.
+type Pin struct {
+	Path string
+	// Below is as in Bind.
+	Below bool
+}
 
 func (p Pin) String() string { return "keep " + text.Quote(p.Path) + " from being renamed" }
+
+func (Pin) Kind() string { return "pin-directory" }
 
 // Compile clones what is mounted there, with all that is mounted below by now,
 // which would be covered otherwise, and puts it over itself.
 func (p Pin) Compile(a *step.Asm) {
+	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
 	tree := a.Temp()
-	a.Sys(unix.SYS_OPEN_TREE, step.SlotRoot.Arg(), a.Str(rel(p.Path)),
-		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
-	attach(a, tree, p.Path, false)
+	if !p.Below {
+		a.Sys(unix.SYS_OPEN_TREE, step.SlotRoot.Arg(), a.Str(rel(p.Path)), step.Int(flags|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
+		attach(a, tree, p.Path, false)
+		return
+	}
+	to := a.Temp()
+	resolve(a, to, p.Path)
+	a.Sys(unix.SYS_OPEN_TREE, to.Arg(), a.Str(""), step.Int(flags|unix.AT_EMPTY_PATH)).To(tree)
+	onto(a, tree, to)
 }

@@ -36,12 +36,22 @@ func (r Ranges) String() string {
 	return fmt.Sprintf("let newuidmap map users %s and newgidmap groups %s", list(r.UIDs), list(r.GIDs))
 }
 
-// Compile waits for a byte from the launcher, whose end of the socket this
+func (Ranges) Kind() string { return "map-id-ranges" }
+
+func (Ranges) Hint(err error) string {
+	if step.Mismatched(err) {
+		return ""
+	}
+	return "newuidmap and newgidmap must be set-user-ID root, /etc/subuid and /etc/subgid must give the ranges, and no_new_privs must be off"
+}
+
+// Compile waits for the launcher's step.MsgMapped, whose end of the socket this
 // process no longer has, and then reads both maps below step.SlotProc: what
 // counts is what the kernel says.
 func (r Ranges) Compile(a *step.Asm) {
 	buf := a.Space(8)
 	a.Sys(unix.SYS_RECVFROM, step.Fd(a.Notify), buf, step.Int(1), step.Int(0), step.Int(0), step.Int(0)).Expect(1)
+	a.Compare(buf, []byte{step.MsgMapped})
 	for _, m := range [...]struct {
 		file string
 		want []Extent

@@ -15,6 +15,10 @@ type NoUsers struct{}
 
 func (NoUsers) String() string { return "allow no user namespaces inside" }
 
+func (NoUsers) Kind() string { return "no-user-namespaces" }
+
+func (NoUsers) Hint(err error) string { return procHint(err) }
+
 // Compile writes the file below step.SlotProc.
 func (NoUsers) Compile(a *step.Asm) { write(a, "sys/user/max_user_namespaces", "0") }
 
@@ -22,6 +26,8 @@ func (NoUsers) Compile(a *step.Asm) { write(a, "sys/user/max_user_namespaces", "
 type Hostname struct{ Name string }
 
 func (h Hostname) String() string { return "set the hostname " + text.Quote(h.Name) }
+
+func (Hostname) Kind() string { return "set-hostname" }
 
 // Compile is one sethostname(2).
 func (h Hostname) Compile(a *step.Asm) {

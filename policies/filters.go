@@ -6,8 +6,6 @@ import (
 	"sbx/policy/seccomp"
 )
 
-//go:generate go run ./filters/gen
-
 //go:embed filters/*/*.bpf
 var filters embed.FS
 
@@ -21,9 +19,18 @@ func Filters(p *seccomp.Policy, a seccomp.Arch) []seccomp.Program {
 		if filterKeys[i].key != key {
 			continue
 		}
-		program, err := filters.ReadFile("filters/" + a.String() + "/" + filterKeys[i].name + ".bpf")
-		if err != nil {
-			return nil // no filters for that architecture
+		digest := ""
+		switch a {
+		case seccomp.AMD64:
+			digest = filterKeys[i].amd64
+		case seccomp.ARM64:
+			digest = filterKeys[i].arm64
+		default:
+			return nil // sbx is built for these two
+		}
+		program, err := filters.ReadFile("filters/" + a.String() + "/" + digest + ".bpf")
+		if err != nil { // the table and the files are made together
+			panic(err)
 		}
 		return []seccomp.Program{program}
 	}

@@ -79,29 +79,30 @@ func namesIn(p place) ([]string, error) {
 	return names, nil
 }
 
-// Lint checks the policy for what is seldom meant; see policy.Lint. An error
-// of the policy itself is an *policy.Error.
-func (l *Loaded) Lint() ([]policy.Finding, error) {
+// Lint checks the policy for what is seldom meant, and for expectations that it
+// does not meet; see policy.Lint. An error
+// of the policy itself is a *policy.Error or *policy.Errors.
+func (l *Loaded) Lint() (found []policy.Finding, untried int, err error) {
 	file, err := l.Parse()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	whole, err := l.Resolve()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var parents []*policy.Policy
 	for _, name := range file.Extends {
 		next, err := l.extended(name)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		p, err := next.Resolve()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		p.Name = name
 		parents = append(parents, p)
 	}
-	return policy.Lint(file, parents, whole), nil
+	return policy.Lint(file, parents, whole)
 }

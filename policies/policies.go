@@ -5,6 +5,7 @@ package policies
 import (
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -42,16 +43,17 @@ const systemDir = "/etc/sbx/policies"
 // on, so that a user's policies change neither the machine's nor the embedded
 // ones; a policy that extends its own name means the next one of that name.
 func Find(name string) (*policy.Policy, error) {
-	f, err := Load(name)
+	f, err := find(name, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	if f.Source == Embedded {
-		if p := resolved(f.Base); p != nil {
-			return p, nil
-		}
+	if f != nil {
+		return f.Resolve()
 	}
-	return f.Resolve()
+	if p := resolved(name); p != nil {
+		return p, nil
+	}
+	return nil, hintAtFile(unknown(name), name, ".", "--policy %s")
 }
 
 // Loaded is one policy file as it was read.
@@ -65,7 +67,10 @@ type Loaded struct {
 }
 
 // Load reads the file of the policy that Find would give.
-func Load(name string) (*Loaded, error) { return load(name, "", 0) }
+func Load(name string) (*Loaded, error) {
+	l, err := load(name, "", 0)
+	return l, hintAtFile(err, name, ".", "--policy %s")
+}
 
 // Parse parses the file. The policy's Name is its path; an embedded one's
 // "embedded:" and its name, which is no path.
@@ -134,12 +139,30 @@ func (l *Loaded) extended(name string) (*Loaded, error) {
 	case l.Source == User && name == l.Base:
 		below = 1
 	}
-	return load(name, filepath.Dir(l.Path), below)
+	dir := filepath.Dir(l.Path)
+	next, err := load(name, dir, below)
+	if name != l.Base {
+		err = hintAtFile(err, name, dir, "extends = [\"%s\"]")
+	}
+	return next, err
 }
 
-// load finds name, leaving out the first so many places. A path that is not
-// absolute is relative to dir.
+// load is find, and then the embedded policies.
 func load(name, dir string, leaveOut int) (*Loaded, error) {
+	if l, err := find(name, dir, leaveOut); l != nil || err != nil {
+		return l, err
+	}
+	data, err := files.ReadFile(name + ".toml")
+	if err != nil {
+		return nil, unknown(name)
+	}
+	return &Loaded{Base: name, Source: Embedded, Path: name, Data: data}, nil
+}
+
+// find reads the file of that name, leaving out the first so many places. A
+// path that is not absolute is relative to dir. It gives nil where there is
+// none, so that the name can only be an embedded policy's.
+func find(name, dir string, leaveOut int) (*Loaded, error) {
 	if strings.Contains(name, "/") {
 		if dir != "" && !path.IsAbs(name) {
 			name = filepath.Join(dir, name)
@@ -151,7 +174,7 @@ func load(name, dir string, leaveOut int) (*Loaded, error) {
 		return &Loaded{Base: strings.TrimSuffix(path.Base(name), ".toml"), Source: File, Path: name, Data: data}, nil
 	}
 	if !policy.ValidName(name) {
-		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Hint: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
+		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
 	}
 	for i, place := range places() {
 		if i < leaveOut || place.dir == "" {
@@ -169,11 +192,7 @@ func load(name, dir string, leaveOut int) (*Loaded, error) {
 		}
 		return &Loaded{Base: name, Source: place.source, Path: file, Data: data}, nil
 	}
-	data, err := files.ReadFile(name + ".toml")
-	if err != nil {
-		return nil, unknown(name)
-	}
-	return &Loaded{Base: name, Source: Embedded, Path: name, Data: data}, nil
+	return nil, nil
 }
 
 type place struct {
@@ -211,6 +230,28 @@ func Names() []string {
 	return names
 }
 
+// unknownError says that no policy has the name.
+type unknownError struct{ cause policy.Error }
+
+func (e *unknownError) Error() string { return e.cause.Error() }
+
+// Unwrap shows the hint to those that look for a policy.Error.
+func (e *unknownError) Unwrap() error { return &e.cause }
+
 func unknown(name string) error {
-	return &policy.Error{Msg: "no policy " + strconv.Quote(name), Hint: policy.Suggest(name, Names())}
+	return &unknownError{policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: policy.Suggest(name, Names())}}
+}
+
+// hintAtFile has the error for an unknown name say how a file of that name in dir
+// is meant, if there is one: a name alone never means a file that just happens to
+// lie there. The hint's verb %s is for the file's path.
+func hintAtFile(err error, name, dir, hint string) error {
+	var e *unknownError
+	if errors.As(err, &e) {
+		st, err := os.Lstat(filepath.Join(dir, name+".toml"))
+		if err == nil && st.Mode().IsRegular() {
+			e.cause.Fix = fmt.Sprintf("there is ./%s.toml; a file is named by its path: "+hint, name, "./"+name+".toml")
+		}
+	}
+	return err
 }

@@ -37,11 +37,19 @@ func (l *Loaded) readProfile(p *policy.Policy) error {
 	if err != nil {
 		return fmt.Errorf("seccomp.oci of %s: %w", l.Path, err)
 	}
-	kernel, err := Kernel()
+	on := oci.Target{Arch: seccomp.Native()}
+	if on.Kernel, err = Kernel(); err != nil {
+		return err
+	}
+	profile, err := oci.Parse(name, data)
 	if err != nil {
 		return err
 	}
-	return p.SetProfile(name, data, oci.Target{Arch: seccomp.Native(), Kernel: kernel})
+	p.SetProfile(func(capabilities []string) (*seccomp.Policy, []string, error) {
+		on.Capabilities = capabilities
+		return profile.Policy(on)
+	})
+	return nil
 }
 
 // Kernel is the release of the running kernel: see uname(2).

@@ -87,7 +87,7 @@ func TestProfileIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := l.Lint()
+	found, _, err := l.Lint()
 	if err != nil || !slices.ContainsFunc(found, func(f policy.Finding) bool { return f.Rule == "no-effect" && strings.Contains(f.Msg, "trap for kill") }) {
 		t.Errorf("%v, %v", found, err)
 	}

@@ -55,13 +55,13 @@ func readTrusted(name string) ([]byte, error) {
 
 func readOpened(name string, fd int, err error) ([]byte, error) {
 	if errors.Is(err, unix.ELOOP) {
-		return nil, &policy.Error{File: name, Msg: "the policy is a symbolic link", Hint: "give the path of the file itself"}
+		return nil, &policy.Error{File: name, Msg: "the policy is a symbolic link", Fix: "give the path of the file itself"}
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open policy", Path: name, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), name)
-	defer f.Close() //nolint:errcheck // read-only
+	defer f.Close() // read-only
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &os.PathError{Op: "stat policy", Path: name, Err: err}
@@ -70,7 +70,7 @@ func readOpened(name string, fd int, err error) ([]byte, error) {
 		return nil, &policy.Error{File: name, Msg: "the policy is not a regular file"}
 	}
 	if msg := distrust(&st); msg != "" {
-		return nil, &policy.Error{File: name, Msg: "the policy " + msg, Hint: mend(&st, name)}
+		return nil, &policy.Error{File: name, Msg: "the policy " + msg, Fix: fixFor(&st, name)}
 	}
 	// One byte more than allowed, for the size can change while we read.
 	data, err := io.ReadAll(io.LimitReader(f, policy.MaxSize+1))
@@ -109,7 +109,7 @@ func mapped() bool {
 	return err == nil && len(f) == 3 && f[0] == "0" && f[2] == "4294967295"
 }
 
-func mend(st *unix.Stat_t, name string) string {
+func fixFor(st *unix.Stat_t, name string) string {
 	if st.Mode&0o022 != 0 {
 		return "chmod go-w " + name
 	}
@@ -153,7 +153,7 @@ func (w *walker) close() { w.move(-1, "") }
 
 func (w *walker) move(fd int, at string) {
 	if w.fd >= 0 {
-		unix.Close(w.fd) //nolint:errcheck // opened with O_PATH: nothing to lose
+		unix.Close(w.fd) // opened with O_PATH: nothing to lose
 	}
 	w.fd, w.at = fd, at
 }
@@ -180,21 +180,21 @@ func (w *walker) step() (followed bool, err error) {
 	}
 	at := path.Join(w.at, name)
 	if err := w.judge(fd, at); err != nil {
-		unix.Close(fd) //nolint:errcheck // opened with O_PATH
+		unix.Close(fd) // opened with O_PATH
 		return false, err
 	}
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", buf)
 	if err != nil { // ENOENT: not a link
 		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
-			unix.Close(fd) //nolint:errcheck // opened with O_PATH
+			unix.Close(fd) // opened with O_PATH
 			return false, err
 		}
 		w.move(fd, at)
 		w.todo = w.todo[1:]
 		return false, nil
 	}
-	unix.Close(fd) //nolint:errcheck // opened with O_PATH
+	unix.Close(fd) // opened with O_PATH
 	target := string(buf[:n])
 	if path.IsAbs(target) {
 		if err := w.root(); err != nil {
@@ -218,7 +218,7 @@ func (w *walker) judge(fd int, at string) error {
 		msg = ""
 	}
 	if msg != "" && w.distrust == nil {
-		w.distrust = &policy.Error{File: at, Msg: "policies are looked up below it, and it " + msg, Hint: mend(&st, at)}
+		w.distrust = &policy.Error{File: at, Msg: "policies are looked up below it, and it " + msg, Fix: fixFor(&st, at)}
 	}
 	return nil
 }

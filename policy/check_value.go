@@ -5,14 +5,14 @@ package policy
 // such as another format.
 func CheckValue(key, value string) error {
 	if f := checkText(value); f != nil {
-		return &Error{Msg: f.msg, Hint: f.hint}
+		return &Error{Msg: f.msg, Fix: f.hint}
 	}
 	for _, f := range fields() {
 		if f.key != key || f.check == nil {
 			continue
 		}
 		if _, bad := f.check(value); bad != nil {
-			return &Error{Msg: bad.msg, Hint: bad.hint}
+			return &Error{Msg: bad.msg, Fix: bad.hint}
 		}
 		return nil
 	}

@@ -158,7 +158,7 @@ func around(p string, paths []string) string {
 	return best
 }
 
-// files compares the view path by path. It changes only at the entries of
+// files compares the root file systems path by path. It changes only at the entries of
 // either policy, so that looking there is looking everywhere.
 func (d *Difference) files(a, b *Files) error {
 	var paths []string
@@ -228,7 +228,7 @@ func (d *Difference) process(a, b *Process) {
 	d.truth("user namespaces inside", a.Nest, b.Nest, false)
 	rank := func(s string) int { return slices.Index([]string{"require", "auto", "off"}, s) }
 	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)", b.Landlock, a.Landlock)
-	d.walls(a, b)
+	d.settings(a, b)
 }
 
 // env: what crosses is allowed; another fixed value is just another one.
@@ -313,7 +313,7 @@ func (d *Difference) seccomp(a, b *seccomp.Policy) error {
 		what string
 		a, b *bool
 	}{{"log", a.Log, b.Log}, {"spec_allow", a.SpecAllow, b.SpecAllow}, {"wait_killable", a.WaitKillable, b.WaitKillable}} {
-		if was, is := f.a != nil && *f.a, f.b != nil && *f.b; was != is {
+		if was, is := IsTrue(f.a), IsTrue(f.b); was != is {
 			d.note("seccomp.%s: %v instead of %v", f.what, is, was)
 		}
 	}

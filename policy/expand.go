@@ -140,7 +140,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			if e[0] != '?' && (missing == "XDG_RUNTIME_DIR" || l.key == "hide" && missing != "CWD") {
 				return nil, &Error{
 					File: p.Name, Msg: "files." + l.key + ": " + strconv.Quote(e) + ": ${" + missing + "} has no value here",
-					Hint: "set it, or put a ? in front of the entry",
+					Fix: "set it, or put a ? in front of the entry",
 				}
 			}
 		}
@@ -160,7 +160,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 		}
 	}
 	q.Process.Env = env
-	if err := settlePaths(&q); err != nil {
+	if err := resolveConflicts(&q); err != nil {
 		return nil, err
 	}
 	return &q, nil

@@ -37,7 +37,7 @@ func (p *Policy) addOptions(entry, path string, o PathOptions) error {
 
 // equal says whether both say the same.
 func (o PathOptions) equal(x PathOptions) bool {
-	a, b := o.Exec == nil || *o.Exec, x.Exec == nil || *x.Exec
+	a, b := NotFalse(o.Exec), NotFalse(x.Exec)
 	o.Exec, x.Exec = nil, nil
 	return a == b && o == x
 }

@@ -107,7 +107,7 @@ func fields() []field {
 		paths("write", "paths shown writable; ? in front: may be missing, or not the caller's to write", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Write }),
 		paths("hide", "paths, or patterns without a slash, covered inside what is shown", false, narrow, checkHide, func(p *Policy) *[]string { return &p.Files.Hide }),
 		paths("tmpfs", "directories that are private, empty and writable", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Tmpfs }),
-		paths("overlay", "directories that can be written while the outside's stay as they are", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Overlay }),
+		paths("overlay", "directories that can be written while the host's stay as they are", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Overlay }),
 		paths("directories", "empty, read-only directories", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Directories }),
 		paths("sockets", "Unix sockets, or directories with such, that may be connected to", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Sockets }),
 		{key: "files.file", doc: "read-only files by path: their text", texts: func(p *Policy) *map[string]string { return &p.Files.Inline }, check: checkContent},

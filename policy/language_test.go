@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-// walls says everything that the tables of the walls can.
-const walls = `[namespaces]
+// everything says all that the tables of files, namespaces, process and limits can.
+const everything = `[namespaces]
 user = "new"
+net = "host"
 time = "new"
 uid = 0
 gid = 4294967294
@@ -61,14 +62,14 @@ tmp = "64M"
 `
 
 func TestLanguage(t *testing.T) {
-	p, err := Parse("p", []byte(head+walls+tail))
+	p, err := Parse("p", []byte(head+everything+tail))
 	if err != nil {
 		t.Fatal(err)
 	}
 	zero, last, yes, no := 0, MaxID, true, false
 	want := &Policy{
 		Name: "p", Version: 1,
-		Namespaces: Namespaces{User: "new", Time: "new", UID: &zero, GID: &last, Ranges: &yes, Hostname: "a-1.Example", Monotonic: "1h30m", Boottime: "-2h"},
+		Namespaces: Namespaces{User: "new", Net: "host", Time: "new", UID: &zero, GID: &last, Ranges: &yes, Hostname: "a-1.Example", Monotonic: "1h30m", Boottime: "-2h"},
 		Files: Files{
 			Read: []string{"/usr", "/in"}, Tmpfs: []string{"/tmp"}, Overlay: []string{"?/opt", "/src"},
 			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"},
@@ -222,8 +223,8 @@ func wantError(t *testing.T, in string, err error, want, hint string) {
 	var e *Error
 	if !errors.As(err, &e) {
 		t.Errorf("%q: got %v, want %s", in, err, want)
-	} else if e.Error() != want || e.Hint != hint {
-		t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", in, e, want, e.Hint, hint)
+	} else if e.Error() != want || e.Fix != hint {
+		t.Errorf("%q:\n got %s\nwant %s\n got hint %s\nwant hint %s", in, e, want, e.Fix, hint)
 	}
 }
 

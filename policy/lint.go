@@ -15,8 +15,9 @@ type Finding struct {
 	Where Origin
 	// Rule names the kind of finding: "shadowed", "path-writable", ...
 	Rule string
-	// Msg says what is the matter, and what follows from it.
-	Msg string
+	// Msg says what is the matter, and what follows from it; Fix, if not empty,
+	// what to do about it.
+	Msg, Fix string
 }
 
 // String is the place, the message and the rule.
@@ -27,26 +28,35 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s (%s)", f.Where.Policy, f.Where.Line, f.Where.Col, f.Msg, f.Rule)
 }
 
-// Lint looks for what a policy's author would want to know. file is what the
-// policy says itself, parents what it extends, resolved, and whole the
-// resolved policy.
-func Lint(file *Policy, parents []*Policy, whole *Policy) []Finding {
+// Lint looks for what a policy's author would want to know, for the architecture
+// that sbx was built for. file is what the policy says itself, parents what it
+// extends, resolved, and whole the resolved policy. untried is how many lines of
+// [expect] only a run can try.
+func Lint(file *Policy, parents []*Policy, whole *Policy) (found []Finding, untried int, err error) {
 	l := &linter{whole: whole}
 	l.redundant(file, parents)
 	l.shadowed()
-	l.walls()
+	l.settings()
 	l.hidesNothing()
 	l.writable()
 	l.sockets()
 	l.process()
 	l.seccomp()
+	calls := whole.Calls()
+	answers, err := l.answers(calls)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.idleRules(file, calls, answers)
+	l.capabilityCalls(calls, answers[0])
+	untried = l.expectations(calls, answers)
 	for _, text := range whole.idle {
 		l.add("no-effect", "", "", "%s", text)
 	}
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.Where.Policy, b.Where.Policy), a.Where.Line-b.Where.Line, a.Where.Col-b.Where.Col)
 	})
-	return l.found
+	return l.found, untried, nil
 }
 
 type linter struct {
@@ -60,7 +70,7 @@ func (l *linter) add(rule, key, entry, format string, args ...any) {
 	if !ok {
 		where.Policy = l.whole.Name
 	}
-	l.found = append(l.found, Finding{where, rule, fmt.Sprintf(format, args...)})
+	l.found = append(l.found, Finding{Where: where, Rule: rule, Msg: fmt.Sprintf(format, args...)})
 }
 
 // redundant finds entries that are inherited as they stand.
@@ -71,7 +81,7 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 				for _, p := range parents {
 					if have, ok := (*f.texts(p))[path]; ok && have == (*f.texts(file))[path] {
 						o, _ := file.Origin(f.key, path)
-						l.found = append(l.found, Finding{o, "inherited", fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name)})
+						l.found = append(l.found, Finding{Where: o, Rule: "inherited", Msg: fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name)})
 						break
 					}
 				}
@@ -84,7 +94,7 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 			for _, p := range parents {
 				if slices.Contains(*f.list(p), e) {
 					o, _ := file.Origin(f.key, e)
-					l.found = append(l.found, Finding{o, "inherited", fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name)})
+					l.found = append(l.found, Finding{Where: o, Rule: "inherited", Msg: fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name)})
 					break
 				}
 			}
@@ -198,13 +208,13 @@ func (l *linter) hidesNothing() {
 	}
 }
 
-// writable finds directories whose contents run or are obeyed outside.
+// writable finds directories whose contents run or are obeyed on the host.
 func (l *linter) writable() {
 	for _, e := range l.whole.Files.Write {
 		p := withoutMark(e)
 		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin ${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
 			if Within(d, p) || Within(p, d) {
-				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs outside", e, d)
+				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs on the host", e, d)
 				break
 			}
 		}
@@ -227,11 +237,12 @@ func (l *linter) writable() {
 			}
 		}
 	}
-	if l.whole.Namespaces.PID == "host" && (l.whole.Files.Proc == nil || *l.whole.Files.Proc) {
+	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
 		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
 	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
-		l.add("no-view", "", "", "namespaces.mount is %q: there is no view, and Landlock alone keeps files from being read and written", m)
+		l.add("host-mount", "", "",
+			"namespaces.mount is %q: the host's files are there, and Landlock alone keeps them from being read and written", m)
 	}
 }
 
@@ -273,7 +284,7 @@ func (l *linter) process() {
 			l.add("capability", "process.capabilities", e, "%q is near to all of root's power", e)
 		}
 	}
-	if p.Nest != nil && *p.Nest {
+	if IsTrue(p.Nest) {
 		l.add("nest", "", "", "process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise")
 	}
 	if l.whole.Namespaces.User == "host" && len(p.Capabilities) > 0 {
@@ -295,7 +306,7 @@ func (l *linter) process() {
 		}
 	}
 	if p.Landlock == "off" && !slices.Contains(l.whole.Files.Write, "/") && !slices.Contains(l.whole.Files.Write, "?/") {
-		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts are the only wall around files")
+		l.add("landlock-off", "", "", "process.landlock is \"off\": mounts alone protect the files")
 	}
 }
 
@@ -334,7 +345,7 @@ func (l *linter) seccomp() {
 			}
 		}
 	}
-	if len(l.whole.Expect.Deny) == 0 {
-		l.add("no-expectation", "", "", "expect.deny is empty: nothing is tested to fail")
+	if e := &l.whole.Expect; len(e.Deny) == 0 && len(e.Allow) > 0 {
+		l.add("no-expectation", "expect.allow", e.Allow[0], "expect.allow without expect.deny: nothing is tested to fail")
 	}
 }

@@ -6,6 +6,16 @@ import (
 	"testing"
 )
 
+// lint is Lint without errors.
+func lint(t *testing.T, file *Policy, parents []*Policy, whole *Policy) []Finding {
+	t.Helper()
+	found, _, err := Lint(file, parents, whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 func TestLint(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", ""},
@@ -16,13 +26,13 @@ func TestLint(t *testing.T) {
 		{"[files]\nwrite = ['/x', '/x/y']\nread = ['/x/y/z']", ""},
 		{"[files]\nhide = ['/x/y']", `p:3:9: "/x/y" is hidden, but nothing there is shown (hides-nothing)`},
 		{"[files]\nread = ['/x']\nhide = ['/x/y', '*.pem', './z']", ""},
-		{"[files]\nwrite = ['~/.local']", `p:3:10: "${HOME}/.local" makes ${HOME}/.local/bin writable, which is in PATH: what is left there runs outside (path-writable)`},
-		{"[files]\nwrite = ['/usr/local/bin/x']", `p:3:10: "/usr/local/bin/x" makes /usr/local/bin writable, which is in PATH: what is left there runs outside (path-writable)`},
+		{"[files]\nwrite = ['~/.local']", `p:3:10: "${HOME}/.local" makes ${HOME}/.local/bin writable, which is in PATH: what is left there runs on the host (path-writable)`},
+		{"[files]\nwrite = ['/usr/local/bin/x']", `p:3:10: "/usr/local/bin/x" makes /usr/local/bin writable, which is in PATH: what is left there runs on the host (path-writable)`},
 		{"[files]\nwrite = ['/etc/cron.d']", `p:3:10: "/etc/cron.d" makes /etc writable, which other programs obey (startup-writable)`},
 		{"[files]\nread = ['/proc']", `p:3:9: "/proc" shows the machine's processes (host-proc)`},
 		{"[files]\nread = ['/dev/kvm']", `p:3:9: "/dev/kvm" shows a device of the machine (host-device)`},
 		{"[namespaces]\npid = 'host'", `p: namespaces.pid is "host": /proc shows the machine's processes, and without Landlock the target can signal them (host-proc)`},
-		{"[namespaces]\nmount = 'host'", `p: namespaces.mount is "host": there is no view, and Landlock alone keeps files from being read and written (no-view)`},
+		{"[namespaces]\nmount = 'host'", `p: namespaces.mount is "host": the host's files are there, and Landlock alone keeps them from being read and written (host-mount)`},
 		{"[files]\nsockets = ['?/run']", `p:3:12: "?/run" opens /run/docker.sock: the service behind it acts without this policy (socket)`},
 		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']", `p:3:9: "${XDG_RUNTIME_DIR}/bus" is shown in vain: the target can connect only to what files.sockets names (socket)`},
 		{"[process]\ncapabilities = ['?sys_admin']", `p:3:17: "?sys_admin" is near to all of root's power (capability)`},
@@ -30,7 +40,7 @@ func TestLint(t *testing.T) {
 		{"[process]\nenv = ['SSH_*']", `p:3:8: "SSH_*" lets secrets such as SSH_AUTH_SOCK cross (env-secret)`},
 		{"[process]\nenv = ['LD_PRELOAD']", `p:3:8: "LD_PRELOAD" lets the caller's environment choose code that runs inside (env-code)`},
 		{"[process]\nenv = ['A*', 'AB']", `p:3:8: "A*" lets secrets such as AWS_SECRET_ACCESS_KEY cross (env-secret)` + "\n" + `p:3:14: "AB" crosses already by "A*" (shadowed)`},
-		{"[process]\nlandlock = 'off'", `p: process.landlock is "off": mounts are the only wall around files (landlock-off)`},
+		{"[process]\nlandlock = 'off'", `p: process.landlock is "off": mounts alone protect the files (landlock-off)`},
 		{"[seccomp]\ndefault = 'allow'", `p: seccomp.default is "allow": every system call that deny does not name is allowed (default-allow)`},
 		{"[seccomp]\nunknown = 'log'", `p: action "log" lets the call happen (default-allow)`},
 		{"[seccomp]\nallow = ['@terminal-input', '@nest']", `p:3:10: "@terminal-input" lets the target type into the caller's terminal (terminal-input)` + "\n" + `p:3:29: "@nest" lets the target make namespaces (nest)`},
@@ -49,7 +59,7 @@ func TestLint(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, f := range Lint(file, nil, whole) {
+		for _, f := range lint(t, file, nil, whole) {
 			got = append(got, f.String())
 		}
 		if g := strings.Join(got, "\n"); g != c.want {
@@ -74,8 +84,28 @@ func TestLintInherited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprint(Lint(file, []*Policy{a}, whole))
-	if want := `[p: expect.deny is empty: nothing is tested to fail (no-expectation) p:4:9: files.read has "/usr" already, from a (inherited)]`; got != want {
+	got := fmt.Sprint(lint(t, file, []*Policy{a}, whole))
+	if want := `[p:4:9: files.read has "/usr" already, from a (inherited)]`; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestLintExpectations: who expects only what works tests nothing that is to fail.
+func TestLintExpectations(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "[]", "[expect]\n": "[]", "[expect]\ndeny = ['read /x']": "[]",
+		"[expect]\nallow = ['read /x']": "[p:3:10: expect.allow without expect.deny: nothing is tested to fail (no-expectation)]",
+	} {
+		file, err := Parse("p", []byte(head+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := Resolve(file, findNone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(lint(t, file, nil, whole)); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
 	}
 }

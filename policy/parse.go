@@ -12,10 +12,14 @@ import (
 // Parse reads one policy file. file is what errors call it. Nothing is
 // ignored: an unknown key, a wrong type, a name that is not in the vocabulary
 // and a second value for a key are each an *Error with the place and, where
-// one is near, the name that was meant.
+// one is near, the name that was meant. Of several the result is an *Errors; what
+// follows a place that is no TOML is not read.
 //
-// A policy ends with its [expect] table. That makes a file that was cut short
-// an error instead of a policy that lacks what the lost part took away.
+// Tables may come in any order, and any may be missing. So a file that was cut
+// short between two lines is a policy that lacks what the lost lines said, the
+// restrictions as well. No key that is there has another value than in the whole
+// file, but for the last: a number that was cut short is a smaller one, and a
+// text in triple quotes may be empty.
 //
 // The result is what the one file says: Extends is not followed, "!x" entries
 // stand in their lists, what is not said is empty. Resolve does the rest.
@@ -26,12 +30,16 @@ func Parse(file string, data []byte) (*Policy, error) {
 	r := &reader{file: file, data: data, pol: &Policy{Name: file}, fields: fields()}
 	// Comments too: they are printed, and must not seem to say what they don't.
 	for at, c := range string(data) {
-		if isDeceptive(c) && c != '\n' && c != '\t' && c != '\r' {
-			return nil, r.fail(at, faultf("the control character %U", c))
+		if isDeceptive(c) && c != '\n' && c != '\t' && c != '\r' && !r.errs.full() {
+			r.keep(r.fail(at, faultf("the control character %U", c)))
 		}
 	}
+	if err := r.errs.err(); err != nil {
+		return nil, err
+	}
 	r.toml.Reset(data)
-	if err := r.run(); err != nil {
+	r.run()
+	if err := r.errs.err(); err != nil {
 		return nil, err
 	}
 	return r.pol, nil
@@ -54,43 +62,59 @@ type reader struct {
 	fields []field
 
 	last struct{ at, line, col int } // see place
+	errs errorList
 
 	table []string       // the header in force
+	lost  bool           // it is no table that there is: its keys are not read
 	open  map[string]int // tables, and how they came to be
 	said  map[string]int // keys that have a value, and the line
 
 	rules    int             // how rules came to be: byHeader or inline
 	ruleAt   int             // where the rule being read begins
 	ruleSaid map[string]bool // its keys; nil: no rule is being read
+	ruleBad  bool            // something in it is wrong: what it lacks may be just that
 }
 
-func (r *reader) run() error {
+// keep takes note of an error, and reading goes on behind it.
+func (r *reader) keep(err error) {
+	if err != nil {
+		r.errs.add(err)
+		r.ruleBad = r.ruleBad || r.ruleSaid != nil
+	}
+}
+
+func (r *reader) run() {
 	r.open, r.said = map[string]int{}, map[string]int{}
-	for r.toml.NextExpression() {
+	for !r.errs.full() && r.toml.NextExpression() {
 		e := r.toml.Expression()
-		var err error
 		switch e.Kind {
-		case unstable.Table:
-			err = r.header(e)
-		case unstable.ArrayTable:
-			err = r.arrayHeader(e)
+		case unstable.Table, unstable.ArrayTable:
+			r.keep(r.finishRule())
+			read := r.header
+			if e.Kind == unstable.ArrayTable {
+				read = r.arrayHeader
+			}
+			err := read(e)
+			r.keep(err)
+			r.lost = err != nil
 		case unstable.KeyValue:
-			err = r.keyValue(r.table, e)
+			if !r.lost {
+				r.keep(r.keyValue(r.table, e))
+			}
 		default:
-			err = r.fail(0, faultf("unexpected %v", e.Kind))
-		}
-		if err != nil {
-			return err
+			r.keep(r.fail(0, faultf("unexpected %v", e.Kind)))
 		}
 	}
-	if err := r.toml.Error(); err != nil {
-		var pe *unstable.ParserError
-		if errors.As(err, &pe) {
-			return r.fail(len(r.data)-restLen(r.data, pe.Highlight), faultf("not TOML: %s", pe.Message))
-		}
-		return r.fail(len(r.data), faultf("not TOML: %v", err))
+	var pe *unstable.ParserError
+	switch err := r.toml.Error(); {
+	case r.errs.full():
+	case errors.As(err, &pe):
+		r.keep(r.fail(len(r.data)-restLen(r.data, pe.Highlight), faultf("not TOML: %s", pe.Message)))
+	case err != nil:
+		r.keep(r.fail(len(r.data), faultf("not TOML: %v", err)))
+	default:
+		r.finish()
 	}
-	return r.finish()
 }
 
 // restLen is how many bytes of data stand from the start of part, which
@@ -100,25 +124,14 @@ func restLen(data, part []byte) int {
 }
 
 // finish checks what only the whole file shows.
-func (r *reader) finish() error {
+func (r *reader) finish() {
 	if _, ok := r.said["version"]; !ok {
-		return r.fail(0, faultf("no version").or("begin the file with: version = 1"))
+		r.keep(r.fail(0, faultf("no version").or("begin the file with: version = 1")))
 	}
-	if err := r.finishRule(); err != nil {
-		return err
-	}
+	r.keep(r.finishRule())
 	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
-		return &Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Hint: "beside it, deny and rules can take calls away"}
+		r.keep(&Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Fix: "beside it, deny and rules can take calls away"})
 	}
-	last := slices.Equal(r.table, []string{"expect"})
-	if r.open["expect"] != 0 && !last {
-		return r.fail(len(r.data), faultf("[expect] is not the last table").or("put it last, under a header of its own"))
-	}
-	if !last {
-		return r.fail(len(r.data), faultf("the file does not end with its [expect] table, so it may have been cut short").
-			or("put [expect] last; it may be empty"))
-	}
-	return nil
 }
 
 func (r *reader) header(e *unstable.Node) error {
@@ -140,14 +153,12 @@ func (r *reader) header(e *unstable.Node) error {
 		outer := joined(parts[:i+1])
 		how := r.open[outer]
 		if how == inline || r.said[outer] != 0 || i == len(parts)-1 && how > implied {
-			return r.fail(at, faultf("table %q is there already", outer))
+			r.keep(r.fail(at, faultf("table %q is there already", outer)))
+			break
 		}
 		if how == 0 {
 			r.open[outer] = implied
 		}
-	}
-	if err := r.finishRule(); err != nil {
-		return err
 	}
 	r.open[name], r.table = byHeader, parts
 	return nil
@@ -164,9 +175,6 @@ func (r *reader) arrayHeader(e *unstable.Node) error {
 		return r.fail(at, faultf("unknown list of tables %q", name).or("the only one is [[seccomp.rule]]"))
 	case r.rules == inline || r.open["seccomp"] == inline || r.open["seccomp"] == byDots:
 		return r.fail(at, faultf("seccomp.rule is there already"))
-	}
-	if err := r.finishRule(); err != nil {
-		return err
 	}
 	r.rules = byHeader
 	r.beginRule(at)
@@ -240,10 +248,8 @@ func (r *reader) target(parts []string) (assign func(at int, v *unstable.Node) e
 }
 
 func (r *reader) inlineTable(table []string, v *unstable.Node) error {
-	for it := v.Children(); it.Next(); {
-		if err := r.keyValue(table, it.Node()); err != nil {
-			return err
-		}
+	for it := v.Children(); it.Next() && !r.errs.full(); {
+		r.keep(r.keyValue(table, it.Node()))
 	}
 	return nil
 }
@@ -297,41 +303,10 @@ func (r *reader) field(key string) *field {
 	return nil
 }
 
-// unknownKey names the key's nearest neighbour in its table, or else the
-// table that has such a key.
-func (r *reader) unknownKey(key string) *fault {
-	var here, last []string
-	base := key[strings.LastIndexByte(key, '.')+1:]
-	prefix := key[:len(key)-len(base)]
-	for _, f := range r.fields {
-		name := f.key[strings.LastIndexByte(f.key, '.')+1:]
-		if f.key == prefix+name {
-			here = append(here, name)
-		}
-		if name == base {
-			last = append(last, f.key)
-		}
-	}
-	if prefix == "" {
-		here = append(here, tables()...)
-	}
-	if prefix == "seccomp." {
-		here = append(here, "rule")
-	}
-	f := faultf("unknown key %q", key)
-	if n := nearest(base, here); n != "" {
-		return f.or("did you mean %q?", prefix+n)
-	}
-	if len(last) > 0 {
-		return f.or("did you mean %q?", last[0])
-	}
-	return f.like(base, here)
-}
-
 // fail is an *Error at a byte of the file.
 func (r *reader) fail(at int, f *fault) error {
 	line, col := r.place(at)
-	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Hint: f.hint}
+	return &Error{File: r.file, Line: line, Col: col, Msg: f.msg, Fix: f.hint}
 }
 
 // place is the line and column of a byte of the file. It goes on counting

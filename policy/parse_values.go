@@ -77,22 +77,26 @@ func (r *reader) assignList(f *field, at int, v *unstable.Node) error {
 	// An empty list is a list: it says that there is nothing to add.
 	list := []string{}
 	seen := map[string]bool{}
-	for it := v.Children(); it.Next(); {
+	for it := v.Children(); it.Next() && !r.errs.full(); {
 		s, where, err := r.entry(f, at, it.Node())
 		if err != nil {
-			return err
+			r.keep(err)
+			continue
 		}
 		entry, fault := f.entry(s)
 		if fault != nil {
-			return r.fail(where, fault)
+			r.keep(r.fail(where, fault))
+			continue
 		}
 		bare, out := strings.CutPrefix(entry, "!")
 		id := f.identity(bare)
 		if seen[id] {
+			said := faultf("%q is in %s already", entry, f.key)
 			if out {
-				return r.fail(where, faultf("%q is taken out of %s twice, or taken out and put in", bare, f.key))
+				said = faultf("%q is taken out of %s twice, or taken out and put in", bare, f.key)
 			}
-			return r.fail(where, faultf("%q is in %s already", entry, f.key))
+			r.keep(r.fail(where, said))
+			continue
 		}
 		seen[id] = true
 		if len(list) == MaxEntries {
@@ -187,7 +191,7 @@ func wrongType(key string, v *unstable.Node, want string) *fault {
 // beginRule starts an empty rule.
 func (r *reader) beginRule(at int) {
 	r.pol.Seccomp.Rules = append(r.pol.Seccomp.Rules, seccomp.Rule{})
-	r.ruleAt, r.ruleSaid = at, map[string]bool{}
+	r.ruleAt, r.ruleSaid, r.ruleBad = at, map[string]bool{}, false
 }
 
 // finishRule checks the rule read last, now that all of it is there.
@@ -196,7 +200,9 @@ func (r *reader) finishRule() error {
 		return nil
 	}
 	said := r.ruleSaid
-	r.ruleSaid = nil
+	if r.ruleSaid = nil; r.ruleBad {
+		return nil
+	}
 	rule := &r.pol.Seccomp.Rules[len(r.pol.Seccomp.Rules)-1]
 	if len(rule.Syscalls) == 0 {
 		return r.fail(r.ruleAt, faultf("a rule without syscalls"))
@@ -259,24 +265,28 @@ func (r *reader) ruleList(key string, at int, v *unstable.Node, check func(strin
 	if v.Kind != unstable.Array {
 		return r.fail(at, wrongType(key, v, `a list of strings, as ["a", "b"]`))
 	}
-	for it := v.Children(); it.Next(); {
+	empty := true
+	for it := v.Children(); it.Next() && !r.errs.full(); empty = false {
 		s, where, err := r.text(key, at, it.Node())
 		if err != nil {
-			return err
+			r.keep(err)
+			continue
 		}
 		s, f := check(s)
 		if f != nil {
-			return r.fail(where, f)
+			r.keep(r.fail(where, f))
+			continue
 		}
 		if slices.Contains(*to, s) {
-			return r.fail(where, faultf("%q is in %s already", s, key))
+			r.keep(r.fail(where, faultf("%q is in %s already", s, key)))
+			continue
 		}
 		if len(*to) == MaxEntries {
 			return r.fail(where, faultf("more than %d entries in %s", MaxEntries, key))
 		}
 		*to = append(*to, s)
 	}
-	if len(*to) == 0 {
+	if empty {
 		return r.fail(at, faultf("%s is empty", key))
 	}
 	return nil
@@ -291,18 +301,15 @@ func (r *reader) inlineRules(at int, v *unstable.Node) error {
 		return r.fail(at, faultf("seccomp.rule is there already"))
 	}
 	r.rules = inline
-	for it := v.Children(); it.Next(); {
+	for it := v.Children(); it.Next() && !r.errs.full(); {
 		n := it.Node()
 		if n.Kind != unstable.InlineTable {
-			return r.fail(at, wrongType("an entry of seccomp.rule", n, "a table"))
+			r.keep(r.fail(at, wrongType("an entry of seccomp.rule", n, "a table")))
+			continue
 		}
 		r.beginRule(int(n.Raw.Offset))
-		if err := r.inlineTable([]string{"seccomp", "rule"}, n); err != nil {
-			return err
-		}
-		if err := r.finishRule(); err != nil {
-			return err
-		}
+		r.keep(r.inlineTable([]string{"seccomp", "rule"}, n))
+		r.keep(r.finishRule())
 	}
 	return nil
 }

@@ -1,14 +1,14 @@
 // Package policy is what a policy says, as pure data: parsing, resolving of
 // extends, expansion of variables, comparison. It reads no file it is not
-// handed, asks the machine nothing and decides nothing about how a wall is
-// built.
+// handed, asks the machine nothing and decides nothing about how a restriction is
+// put in place.
 //
 // # The language, version 1
 //
 // A policy is one TOML file. Nothing in it is ignored: what is not known is an
-// error. It says its version and ends with its [expect] table, so that a file
-// that was cut short is an error too; Schema lists all keys. "version = 1"
-// pins the vocabulary: what a name or @group means under it never changes.
+// error. It says its version, and all else only where it wants it; tables come in
+// any order. Schema lists all keys. "version = 1" pins the vocabulary: what a name
+// or @group means under it never changes.
 //
 // Paths are absolute or begin with ~/ (the home), ./ (the project that the
 // caller stands in) or a variable: ${HOME}, ${CWD}, ${XDG_CONFIG_HOME},
@@ -46,7 +46,8 @@
 // written, tmpfs, overlay, directory, file and link.
 //
 // network.bind and connect, once anybody says them, are all the ports there
-// are: an empty list allows none, and only saying nothing leaves them open.
+// are: an empty list allows none, and only saying nothing leaves them open. A new
+// network namespace has no ports to name: there only empty lists make sense.
 // Ports may be written as numbers, and so may counts in [limits]. "?" in front
 // of a limit says that it may be given up on where it cannot be held.
 package policy
@@ -82,7 +83,7 @@ type Policy struct {
 
 	// origins says where each entry was written; see Origin.
 	origins map[string]Origin
-	profile *profile
+	profile Profile
 	// idle says what in the profile has no effect, for Lint.
 	idle []string
 }
@@ -94,21 +95,21 @@ type Policy struct {
 type Namespaces struct {
 	User, Mount, PID, Net, IPC, UTS, Cgroup, Time string
 	// UID and GID are the caller's ids inside a new user namespace; nil means
-	// the same as outside. In a joined one they are the ids to take there, and
+	// the same as on the host. In a joined one they are the ids to take there, and
 	// both must be said. With an explicit User "new" and UID 0, Capabilities
 	// are those of the new namespace.
 	UID, GID *int
 	// Ranges also maps the ranges that /etc/subuid and /etc/subgid give the
 	// caller, by newuidmap(1) and newgidmap(1). Nil means no: one id alone.
 	Ranges *bool
-	// Hostname is the new UTS namespace's; empty: the outside's stays.
+	// Hostname is the new UTS namespace's; empty: the host's stays.
 	Hostname string
 	// Monotonic and Boottime are the new time namespace's offsets to these
 	// clocks, as "90s", "1h30m" or "-2h"; see time_namespaces(7).
 	Monotonic, Boottime string
 }
 
-// Files is the target's view of the file system: an empty root, then what is
+// Files is the target's root file system: an empty one, then what is
 // named here. Paths are absolute or begin with "~/", "./" or a variable; a
 // leading "?" marks one that may be missing.
 type Files struct {
@@ -122,13 +123,13 @@ type Files struct {
 	Hide []string
 	// Tmpfs lists directories that are private, empty and writable.
 	Tmpfs []string
-	// Overlay lists directories that can be written while the outside's stay
+	// Overlay lists directories that can be written while the host's stay
 	// as they are: an overlayfs (userxattr, Linux 5.11) over them, whose
 	// changes are thrown away at the end or go where Paths says.
 	Overlay []string
 	// Directories lists empty directories of our own: read-only, but in a tmpfs.
 	Directories []string
-	// Sockets lists Unix sockets of the outside, or directories with such,
+	// Sockets lists Unix sockets of the host, or directories with such,
 	// that may be connected to; "/" is all. Others under shown paths cannot
 	// be. If it is empty and the kernel's Landlock older than ABI 9 (Linux
 	// 7.1), no Unix socket can be had but by socketpair(2); an entry of Tmpfs
@@ -148,7 +149,7 @@ type Files struct {
 // PathOptions says more about one path of [files]: files.path."/tmp".size.
 type PathOptions struct {
 	// From is what is shown at the path, for one of Read, Write or Overlay: another
-	// path of the outside, or "fd:N", a descriptor the caller hands over.
+	// path of the host, or "fd:N", a descriptor the caller hands over.
 	// Empty: the path itself.
 	From string
 	// Exec false mounts the path noexec. Nil means true.
@@ -158,7 +159,7 @@ type PathOptions struct {
 	// of Directories, in octal, as "1777".
 	Size, Mode string
 	// Upper and Work are an overlay's upperdir and workdir, existing
-	// directories of the outside on one file system: changes are kept there.
+	// directories of the host on one file system: changes are kept there.
 	// Empty: on a tmpfs that is gone afterwards.
 	Upper, Work string
 }
@@ -220,7 +221,7 @@ type Limits struct {
 	CPU string
 	// IO is the most bytes a second read from, and written to, each disk.
 	IO string
-	// Time is the longest run by the clock on the wall, CPUTime the most
+	// Time is the longest run in real time, CPUTime the most
 	// processor time of each process.
 	Time, CPUTime string
 	// FileSize bounds each file written, Core a core dump ("0": none).
@@ -231,7 +232,12 @@ type Limits struct {
 	Tmp string
 }
 
-// Expect lists what must hold inside, as `sbx policy test` checks it.
+// Expect lists what must hold inside. `sbx policy check` tries what the policy alone
+// decides: system calls, variables, capabilities.
+//
+// A line is "read", "write" or "exec" and a path, "connect" or "bind" and an
+// address, "env" or "capability" and a name, or "syscall", a name and, if the answer
+// depends on them, arguments: "syscall unshare CLONE_NEWUSER".
 type Expect struct {
 	Allow, Deny []string
 }

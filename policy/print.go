@@ -22,7 +22,7 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 	}
 	w := printer{note: note}
 	table := ""
-	expect := false
+	rules := false
 	for _, f := range fields() {
 		var value string
 		switch {
@@ -45,10 +45,9 @@ func (p *Policy) PrintWith(note func(key, entry string, rule *seccomp.Rule) stri
 			value = quote(f.action(p).String())
 		}
 		in, key := f.place()
-		if in == "expect" && !expect {
+		if in == "expect" && !rules {
 			w.rules(p.Seccomp.Rules)
-			w.WriteString("\n[expect]\n") // always: it ends the file
-			table, expect = in, true
+			rules = true
 		}
 		if value == "" {
 			continue

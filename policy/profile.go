@@ -1,40 +1,21 @@
 package policy
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
-	"sbx/policy/oci"
 	"sbx/policy/seccomp"
 )
 
-// SetProfile hands over the profile that the policy's seccomp.oci names: its
-// path for errors, its content, and the machine that its conditions are about.
-// Resolve needs it, since reading files is not this package's business.
-func (p *Policy) SetProfile(path string, data []byte, on oci.Target) error {
-	parsed, err := oci.Parse(path, data)
-	if err != nil {
-		return profileError(err)
-	}
-	p.profile = &profile{parsed, on}
-	return nil
-}
+// Profile is a container runtime's seccomp profile that somebody has read: what
+// it answers where these capabilities are kept, and notes on what in it has no
+// effect.
+type Profile func(capabilities []string) (answers *seccomp.Policy, notes []string, err error)
 
-// profile is a container runtime's profile and the machine it is read for.
-type profile struct {
-	*oci.Profile
-	on oci.Target
-}
-
-// profileError is an error of package oci as one of this package.
-func profileError(err error) error {
-	var e *oci.Error
-	if errors.As(err, &e) {
-		return &Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Hint: e.Hint, err: err}
-	}
-	return err
-}
+// SetProfile hands over the profile that the policy's seccomp.oci names.
+// Resolve needs it, since reading files, and their format, is not this
+// package's business.
+func (p *Policy) SetProfile(profile Profile) { p.profile = profile }
 
 // checkProfile takes the path of a profile, from the policy file's directory
 // on if it is not absolute.
@@ -65,16 +46,15 @@ func applyProfile(p *Policy) error {
 	if p.profile == nil {
 		return &Error{File: p.Name, Msg: "the profile " + p.OCI + " was not read"}
 	}
-	on := p.profile.on
-	on.Capabilities = nil
+	var kept []string
 	for _, c := range p.Process.Capabilities {
 		if !strings.HasPrefix(c, "?") {
-			on.Capabilities = append(on.Capabilities, c)
+			kept = append(kept, c)
 		}
 	}
-	said, idle, err := p.profile.Policy(on)
+	said, idle, err := p.profile(kept)
 	if err != nil {
-		return profileError(err)
+		return err
 	}
 	own := p.Seccomp
 	for _, l := range []struct{ to, from *[]string }{

@@ -21,13 +21,15 @@ type Finder func(name string, from *Policy) (*Policy, error)
 //
 // Where two policies name the same path or capability and only one marks it
 // "?", it is required. Where one reads what another writes, it is written.
+//
+// An error is an *Error with its place; of several the result is an *Errors.
 func Resolve(p *Policy, find Finder) (*Policy, error) {
 	r := resolver{find: find}
 	sum, err := r.sum(p)
 	if err != nil {
 		return nil, err
 	}
-	if err := finish(sum); err != nil {
+	if err := normalize(sum); err != nil {
 		return nil, err
 	}
 	return sum, nil
@@ -37,11 +39,13 @@ type resolver struct {
 	find    Finder
 	path    []string // the policies being resolved, outermost first
 	visited int
+	tooMany bool // policies: no further one is looked at
 }
 
 // sum is p on top of the sum of all it extends.
 func (r *resolver) sum(p *Policy) (*Policy, error) {
 	if r.visited++; r.visited > MaxPolicies {
+		r.tooMany = true
 		return nil, &Error{File: p.Name, Msg: fmt.Sprintf("more than %d policies are drawn in", MaxPolicies)}
 	}
 	for _, name := range r.path {
@@ -56,28 +60,37 @@ func (r *resolver) sum(p *Policy) (*Policy, error) {
 	defer func() { r.path = r.path[:len(r.path)-1] }()
 
 	sum := &Policy{}
+	var errs errorList
 	for _, name := range p.Extends {
-		parent, err := r.find(name, p)
-		if err != nil {
-			var placed *Error
-			if errors.As(err, &placed) && placed.Line > 0 {
-				return nil, err // inside the file that was found
-			}
-			return nil, p.at("extends", name, err)
+		if r.tooMany || errs.full() {
+			break
 		}
-		inherited, err := r.sum(parent)
-		if err != nil {
-			return nil, err
+		inherited, err := r.parent(name, p)
+		if err == nil {
+			err = merge(sum, inherited)
 		}
-		if err := merge(sum, inherited); err != nil {
-			return nil, err
-		}
+		errs.add(err)
+	}
+	if err := errs.err(); err != nil {
+		return nil, err // what p says of what it inherits cannot be judged
 	}
 	if err := merge(sum, p); err != nil {
 		return nil, err
 	}
 	sum.Name, sum.Version, sum.Summary, sum.Extends = p.Name, p.Version, p.Summary, nil
 	return sum, nil
+}
+
+// parent is the sum of what p extends under that name.
+func (r *resolver) parent(name string, p *Policy) (*Policy, error) {
+	parent, err := r.find(name, p)
+	if err != nil {
+		if list, _ := All(err); len(list) > 0 && list[0].Line > 0 {
+			return nil, err // inside the file that was found
+		}
+		return nil, p.at("extends", name, err)
+	}
+	return r.sum(parent)
 }
 
 // at places an error at an entry. What it wraps stays visible to errors.Is.
@@ -89,7 +102,7 @@ func (p *Policy) at(key, entry string, err error) error {
 	e := &Error{File: o.Policy, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%s %q: %v", key, entry, err), err: err}
 	var cause *Error
 	if errors.As(err, &cause) {
-		e.Hint = cause.Hint
+		e.Fix = cause.Fix
 	}
 	return e
 }
@@ -97,6 +110,7 @@ func (p *Policy) at(key, entry string, err error) error {
 // merge puts what p says on top of sum.
 func merge(sum, p *Policy) error {
 	entries := 0
+	var errs errorList
 	if p.OCI != "" {
 		sum.Seccomp, sum.profile = seccomp.Policy{}, p.profile
 	}
@@ -104,15 +118,11 @@ func merge(sum, p *Policy) error {
 		switch {
 		case f.list != nil && f.key != "extends":
 			list, err := mergeList(&f, sum, p)
-			if err != nil {
-				return err
-			}
+			errs.add(err)
 			*f.list(sum) = list
 			entries += len(list)
 		case f.isMap():
-			if err := mergeMap(&f, sum, p); err != nil {
-				return err
-			}
+			errs.add(mergeMap(&f, sum, p))
 			entries += f.len(sum)
 		case f.str != nil:
 			if s := *f.str(p); s != "" {
@@ -139,16 +149,14 @@ func merge(sum, p *Policy) error {
 			}
 		}
 	}
-	if err := mergeRules(sum, p); err != nil {
-		return err
-	}
+	errs.add(mergeRules(sum, p))
 	for _, r := range sum.Seccomp.Rules {
 		entries += len(r.Syscalls) + len(r.When)
 	}
 	if entries > MaxEntries {
-		return &Error{File: p.Name, Msg: fmt.Sprintf("more than %d entries together with what it extends", MaxEntries)}
+		errs.add(&Error{File: p.Name, Msg: fmt.Sprintf("more than %d entries together with what it extends", MaxEntries)})
 	}
-	return nil
+	return errs.err()
 }
 
 // mergeList takes p's "!x" entries out of sum's list and adds the others.
@@ -158,6 +166,7 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 		return nil, nil
 	}
 	sum.noteAs(f, "", p)
+	var errs errorList
 	at := make(map[string]int, len(have)+len(add))
 	list := make([]string, 0, len(have)+len(add))
 	for _, e := range have {
@@ -174,7 +183,11 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 			err := &fault{msg: fmt.Sprintf("%q takes out what %s does not inherit", e, f.key)}
 			err.like(bare, have)
 			o, _ := p.Origin(f.key, e)
-			return nil, &Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: err.msg, Hint: err.hint}
+			errs.add(&Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: err.msg, Fix: err.hint})
+			if errs.full() {
+				break
+			}
+			continue
 		}
 		list[i] = ""
 	}
@@ -206,13 +219,14 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 			kept = append(kept, e)
 		}
 	}
-	return kept, nil
+	return kept, errs.err()
 }
 
 // mergeRules adds p's rules to sum's, and takes out of them the system calls
 // that p's "!" rules name.
 func mergeRules(sum, p *Policy) error {
 	rules := append([]seccomp.Rule(nil), sum.Seccomp.Rules...)
+	var errs errorList
 	for _, r := range p.Seccomp.Rules {
 		o, _ := p.RuleOrigin(r)
 		for _, s := range r.Syscalls {
@@ -222,7 +236,8 @@ func mergeRules(sum, p *Policy) error {
 			}
 			left, found := withoutSyscall(rules, name)
 			if !found {
-				return &Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%q takes out what no inherited rule names", s)}
+				errs.add(&Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%q takes out what no inherited rule names", s)})
+				continue
 			}
 			rules = left
 		}
@@ -246,7 +261,7 @@ func mergeRules(sum, p *Policy) error {
 		}
 	}
 	sum.Seccomp.Rules = rules
-	return nil
+	return errs.err()
 }
 
 func hasRule(rules []seccomp.Rule, r seccomp.Rule) bool {

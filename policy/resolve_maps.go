@@ -10,10 +10,11 @@ func mergeMap(f *field, sum, p *Policy) error {
 		return nil
 	}
 	inherited := f.paths(sum)
+	var errs errorList
 	for _, path := range f.paths(p) {
 		if bare, out := strings.CutPrefix(path, "!"); out {
 			if !f.remove(sum, bare) {
-				return p.placed(f.key, path, faultf("%s.%s = false takes out what is not inherited", f.key, quote(bare)).like(bare, inherited))
+				errs.add(p.placed(f.key, path, faultf("%s.%s = false takes out what is not inherited", f.key, quote(bare)).like(bare, inherited)))
 			}
 			continue
 		}
@@ -36,7 +37,7 @@ func mergeMap(f *field, sum, p *Policy) error {
 		put(f.options(sum), path, below)
 		sum.noteAs(f, path, p)
 	}
-	return nil
+	return errs.err()
 }
 
 // remove takes the path out of the table and says whether it was there. An

@@ -52,7 +52,7 @@ func Schema() ([]byte, error) {
 		{"type": "string", "pattern": "^!"},
 	}}}
 	schema["title"] = "sbx policy, version 1"
-	schema["required"] = []string{"version", "expect"}
+	schema["required"] = []string{"version"}
 	out, err := json.MarshalIndent(schema, "", " ")
 	if err != nil {
 		return nil, err

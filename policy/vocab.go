@@ -30,13 +30,16 @@ func checkExpect(s string) (string, *fault) {
 		if strings.HasPrefix(object, "@") {
 			return "", faultf("%q: an expectation names one system call", s)
 		}
-		object, f = checkSyscall(object)
+		object, f = checkCall(object)
 	case "env":
 		if strings.ContainsAny(object, "=*") {
 			return "", faultf("%q: an expectation names one variable", s)
 		}
 		object, f = checkEnv(object)
 	case "capability":
+		if strings.HasPrefix(object, "?") {
+			return "", faultf("%q: an expectation names one capability", s)
+		}
 		object, f = checkCapability(object)
 	default:
 		return "", faultf("unknown expectation %q", verb).like(verb, expectVerbs())
@@ -53,15 +56,7 @@ func checkAddress(s string) *fault {
 	if i <= 0 || strings.ContainsAny(s, " /") {
 		return faultf("%q is no address", s).or(`as "127.0.0.1:22" or "[::1]:22"`)
 	}
-	port := 0
-	for _, c := range []byte(s[i+1:]) {
-		if c < '0' || c > '9' || port > 65535 {
-			port = 1 << 20
-			break
-		}
-		port = port*10 + int(c-'0')
-	}
-	if port < 1 || port > 65535 || s[i+1] == '0' {
+	if port, err := ParsePort(s[i+1:]); err != nil || port == 0 {
 		return faultf("%q has no port from 1 to 65535", s)
 	}
 	return nil

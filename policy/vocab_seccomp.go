@@ -24,6 +24,41 @@ func checkSyscall(s string) (string, *fault) {
 	return s, nil
 }
 
+// checkCall takes a system call and its first arguments, which are values as in
+// conditions: "unshare CLONE_NEWUSER".
+func checkCall(s string) (string, *fault) {
+	words := strings.Fields(s)
+	if _, f := checkSyscall(words[0]); f != nil {
+		return "", f
+	}
+	call, err := seccomp.LookupSyscall(words[0])
+	if err != nil {
+		return "", nameFault(err)
+	}
+	if n := len(words) - 1; n > call.Args() {
+		return "", faultf("%q: %d arguments, and %s takes %d", s, n, words[0], call.Args())
+	}
+	for _, w := range words[1:] {
+		if err := checkValue(w); err != nil {
+			return "", nameFault(err)
+		}
+	}
+	return strings.Join(words, " "), nil
+}
+
+// checkValue takes a value that some architecture has.
+func checkValue(s string) (err error) {
+	for _, a := range seccomp.Arches() {
+		if !a.Compiles() {
+			continue
+		}
+		if _, err = seccomp.ParseValue(s, a); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // checkCondition takes what stands in a rule's when; blanks make no
 // difference.
 func checkCondition(s string) (string, *fault) {

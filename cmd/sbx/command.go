@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 
 	"github.com/alecthomas/kong"
 )
@@ -12,16 +14,26 @@ const commandHelp = `Ask about policies and filters. To run a program: sbx [flag
 type commands struct {
 	Policy  policyCmd  `cmd:"" help:"List, show, check and compare policies."`
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
+
+	Completion completionCmd `cmd:"" help:"Print the script by which a shell completes sbx's command lines."`
+	Help       helpCmd       `cmd:"" help:"Print the help of sbx or a command, or the manual page."`
 }
 
-func runCommand(args []string) int {
-	var cli commands
-	var ctx *kong.Context
-	code, done := parse(&cli, "sbx", commandHelp, args, func(c *kong.Context) { ctx = c })
-	if done {
-		return code
+// isCommand tells whether the first word names a command, without asking kong.
+func isCommand(word string) bool {
+	switch word {
+	case "policy", "seccomp", "completion", "help":
+		return true
 	}
-	err := ctx.Run()
+	return false
+}
+
+// runCommand runs the command that args name, and returns the exit status.
+func runCommand(args []string) int {
+	ctx, err := parseCommand(args)
+	if err == nil && ctx != nil {
+		err = ctx.Run()
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -31,4 +43,43 @@ func runCommand(args []string) int {
 		return 3
 	}
 	return report(err)
+}
+
+// parseCommand reads the words of a command. After --help, which it prints,
+// there is no context.
+func parseCommand(args []string) (*kong.Context, error) {
+	helped := false
+	parser, err := newParser(kong.Exit(func(int) { helped = true }))
+	if err != nil {
+		return nil, err
+	}
+	ctx, err := parser.Parse(args)
+	if helped {
+		return nil, nil
+	}
+	if err != nil {
+		hint := "sbx --help lists what there is"
+		if isCommand(args[0]) {
+			hint = "sbx " + args[0] + " --help lists what there is"
+		}
+		return nil, misread(err.Error(), hint)
+	}
+	return ctx, nil
+}
+
+// newParser is kong's parser for the commands.
+func newParser(options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(&commands{}, append(options, kong.Name("sbx"), kong.Description(commandHelp),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.KindMapper(reflect.String, kong.MapperFunc(asIs)))...)
+}
+
+// asIs takes a word byte for byte. kong's own way leads through JSON, which
+// turns what is no UTF-8, as names of files may be, into something else.
+func asIs(ctx *kong.DecodeContext, target reflect.Value) error {
+	t, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	target.SetString(fmt.Sprint(t.Value))
+	return nil
 }

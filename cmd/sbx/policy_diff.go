@@ -11,8 +11,8 @@ import (
 
 // policyDiffCmd is "sbx policy diff".
 type policyDiffCmd struct {
-	A    string `arg:"" help:"Name, or path with a slash."`
-	B    string `arg:"" help:"Name, or path with a slash."`
+	A    string `arg:"" complete:"policy" help:"Name, or path with a slash."`
+	B    string `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	JSON bool   `help:"Print JSON."`
 }
 

@@ -22,9 +22,9 @@ var errLosses = errors.New("the format cannot say all")
 
 // policyExportCmd is "sbx policy export".
 type policyExportCmd struct {
-	Policy string `arg:"" help:"Name, or path with a slash."`
+	Policy string `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	To     string `required:"" enum:"oci,docker,kubernetes,systemd,bpf,bwrap" help:"Format: ${enum}."`
-	Output string `short:"o" placeholder:"FILE" help:"Write to FILE; what it names goes beside it."`
+	Output string `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE; what it names goes beside it."`
 	Arch   string `help:"Architecture of the machine it is for (default: this one)."`
 	Lossy  bool   `help:"Exit with 0 even if the format cannot say all."`
 }
@@ -67,7 +67,7 @@ func (c *policyExportCmd) write(w io.Writer, files []formats.File) error {
 					return err
 				}
 			}
-			if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			if err := writeFile(name, f.Data); err != nil {
 				return err
 			}
 		}

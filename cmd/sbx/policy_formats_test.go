@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sbx/policy/formats"
+	"sbx/sandbox"
 )
 
 // bareText is a policy that is nothing but a filter: a format for filters can
@@ -110,6 +111,19 @@ func TestPolicyImport(t *testing.T) {
 	if !strings.Contains(notes, "note: ") || !strings.Contains(notes, "kill has no effect") {
 		t.Errorf("notes %q", notes)
 	}
+	written := filepath.Join(dir, "p.toml")
+	if none, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: written}, ""); err != nil || none != "" {
+		t.Errorf("-o: %v, printed %q", err, none)
+	}
+	if text, err := os.ReadFile(written); err != nil || string(text) != out {
+		t.Errorf("-o: %v, wrote\n%s", err, text)
+	}
+	if err := os.Symlink(written, at("link.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: at("link.toml")}, ""); err == nil {
+		t.Error("a symbolic link was followed")
+	}
 	out, _, err = try(policyImportCmd{From: "docker", File: at("p.json"), Kernel: "6.1", Cap: []string{"CAP_BPF"}}, "")
 	if err != nil || !strings.Contains(out, "capabilities = [\n  \"bpf\",\n]") || !strings.Contains(out, "allow = [\n  \"bpf\",") {
 		t.Errorf("%v\n%s", err, out)
@@ -117,8 +131,8 @@ func TestPolicyImport(t *testing.T) {
 	if _, _, err := try(policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ALLOW"}`); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil || hintFor(err) != `did you mean "SCMP_ACT_ERRNO"?` {
-		t.Errorf("%v, hint %q", err, hintFor(err))
+	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil || sandbox.Hint(err) != `did you mean "SCMP_ACT_ERRNO"?` {
+		t.Errorf("%v, hint %q", err, sandbox.Hint(err))
 	}
 	out, losses, err := try(policyImportCmd{From: "systemd", File: at("x.service")}, "")
 	if !errors.Is(err, errLosses) || !strings.Contains(losses, "x.service:3: User=nobody") || !strings.Contains(out, "default = \"kill-process\"") {

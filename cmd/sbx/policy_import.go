@@ -22,12 +22,12 @@ import (
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
 	From     string   `required:"" enum:"oci,docker,systemd" help:"Format: ${enum}."`
-	File     string   `arg:"" help:"File to read, or - for standard input."`
+	File     string   `arg:"" complete:"path" help:"File to read, or - for standard input."`
 	Cap      []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Instance string   `placeholder:"NAME" help:"Instance of a systemd template, NAME@.service."`
 	Arch     string   `help:"Architecture of the machine it is for (default: this one)."`
 	Kernel   string   `placeholder:"X.Y" help:"Release of its kernel (default: this one's)."`
-	Output   string   `short:"o" placeholder:"FILE" help:"Write to FILE."`
+	Output   string   `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE."`
 	Lossy    bool     `help:"Exit with 0 even if a policy cannot say all; skip system calls that are allowed and not known."`
 }
 
@@ -44,7 +44,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close() //nolint:errcheck // read-only
+		defer f.Close() // read-only
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, oci.MaxSize+1))
@@ -76,7 +76,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 	if c.Output == "" || c.Output == "-" {
 		_, err = w.Write(written)
 	} else {
-		err = os.WriteFile(c.Output, written, 0o644)
+		err = writeFile(c.Output, written)
 	}
 	if err != nil {
 		return err
@@ -89,14 +89,6 @@ func (c *policyImportCmd) unit(name string, data []byte, native seccomp.Arch, no
 	p, lost, said, err := systemd.Import(name, data, systemd.Options{
 		Native: native, Instance: c.Instance, Lossy: c.Lossy, Machine: machineSpecifier,
 	})
-	var e *systemd.Error
-	if errors.As(err, &e) {
-		where := e.File
-		if e.Line > 0 {
-			where = fmt.Sprintf("%s:%d", e.File, e.Line)
-		}
-		return nil, nil, &policy.Error{File: where, Msg: e.Msg, Hint: e.Hint}
-	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -120,11 +112,11 @@ func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch,
 	}
 	profile, err := parse(name, data)
 	if err != nil {
-		return nil, nil, ociError(err)
+		return nil, nil, err
 	}
 	s, said, err := profile.Policy(on)
 	if err != nil {
-		return nil, nil, ociError(err)
+		return nil, nil, err
 	}
 	if err := printNotes(notes, said); err != nil {
 		return nil, nil, err
@@ -196,14 +188,6 @@ func assigned(path, key string) (string, error) {
 		}
 	}
 	return "", err
-}
-
-// ociError gives an error its hint.
-func ociError(err error) error {
-	if e, ok := err.(*oci.Error); ok { //nolint:errorlint // the package's own, never wrapped
-		return &policy.Error{File: e.File, Line: e.Line, Col: e.Col, Msg: e.Msg, Hint: e.Hint}
-	}
-	return err
 }
 
 // kernelFlag reads a release; "" is that of the running kernel.

@@ -161,13 +161,13 @@ func TestPolicyShow(t *testing.T) {
 }
 
 func TestPolicyList(t *testing.T) {
-	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 1\n"})
+	dir := ownPolicies(t, map[string]string{"web": parentText, "wrong": "version = 2\n"})
 	text := got(t, dir, (&policyListCmd{}).run)
 	for _, want := range []string{
 		"web      The parent ",
 		"DIR/web.toml\n",
 		"embedded (not used: the policy above has its name)\n",
-		"wrong    error: DIR/wrong.toml:2:1: the file does not end with its [expect] table",
+		"wrong    error: DIR/wrong.toml:1:11: version 2 is not known",
 		"default  Unknown commands: no network, the current directory read-only ",
 	} {
 		if !strings.Contains(text, want) {
@@ -188,32 +188,77 @@ func TestPolicyList(t *testing.T) {
 	}
 }
 
+// checked is what a check that finds something prints.
+func checked(t *testing.T, names ...string) string {
+	t.Helper()
+	var w bytes.Buffer
+	if err := (&policyCheckCmd{Policies: names}).run(&w); !errors.Is(err, errFindings) {
+		t.Errorf("check %q: %v", names, err)
+	}
+	return w.String()
+}
+
 func TestPolicyCheck(t *testing.T) {
 	dir := ownPolicies(t, map[string]string{
 		"parent": parentText,
 		"child":  strings.Replace(childText, `"/srv"`, `"/usr", "/run/docker.sock"`, 1),
+		"hopes":  "version = 1\nextends = [\"parent\"]\n[seccomp]\nallow = [\"write\"]\n[expect]\nallow = [\"syscall mount\", \"read /x\"]\ndeny = [\"syscall write\"]\n",
+		"idle":   "version = 1\nextends = [\"strict\"]\n[[seccomp.rule]]\nsyscalls = [\"openat2\"]\naction = \"allow\"\n",
+		"strict": "version = 1\n[[seccomp.rule]]\nsyscalls = [\"openat2\"]\naction = \"errno:ENOSYS\"\n",
 		"wrong":  "version = 1\n[files]\nraed = []\n[expect]\n",
+		"worse":  "version = 1\n[files]\ndeny = []\nread = ['x']\n",
+		"worst":  "version = 1\n" + strings.Repeat("x = 1\n", 30),
 	})
 	for _, c := range []struct{ policy, want string }{
-		{"parent", ""},
+		{"parent", "parent: 1 line of [expect] can only be tried by a run\n"},
+		{"hopes", `DIR/hopes.toml:6:10: expect.allow says "syscall mount", but that does not work: errno:EPERM by default (expectation)
+DIR/hopes.toml:7:9: expect.deny says "syscall write", but that works: allow by allow write (DIR/hopes.toml:4) (expectation)
+hopes: 2 lines of [expect] can only be tried by a run
+`},
+		{"idle", `DIR/idle.toml:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by rule 1 (DIR/strict.toml:2) (no-effect)
+	the stricter of two rules counts; another [[seccomp.rule]] with ["!openat2"] takes it out of an inherited one
+`},
 		{"child", `DIR/child.toml:9:18: files.read has "/usr" already, from parent (inherited)
 DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect only to what files.sockets names (socket)
+child: 1 line of [expect] can only be tried by a run
+`},
+		{"worse", `DIR/worse.toml:3:1: unknown key "files.deny" (error)
+	did you mean "files.hide"?
+DIR/worse.toml:4:9: path "x" is neither absolute nor below ~/, ./ or a variable (error)
+	"/x" or "./x"
 `},
 		{"wrong", "DIR/wrong.toml:3:1: unknown key \"files.raed\" (error)\n\tdid you mean \"files.read\"?\n"},
 	} {
 		var w bytes.Buffer
 		err := (&policyCheckCmd{Policies: []string{c.policy}}).run(&w)
-		if out := strings.ReplaceAll(w.String(), dir, "DIR"); out != c.want || (c.want == "") != (err == nil) || err != nil && !errors.Is(err, errFindings) {
+		if out := strings.ReplaceAll(w.String(), dir, "DIR"); out != c.want || (c.policy == "parent") != (err == nil) || err != nil && !errors.Is(err, errFindings) {
 			t.Errorf("%s: %v, got\n%s\nwant\n%s", c.policy, err, out, c.want)
 		}
+	}
+	text := strings.ReplaceAll(checked(t, "worst"), dir, "DIR")
+	if lines := strings.Split(text, "\n"); len(lines) != 42 || lines[38] != `DIR/worst.toml:21:1: unknown key "x" (error)` ||
+		lines[40] != "DIR/worst.toml: these are the first 20 errors; there may be more (error)" {
+		t.Errorf("very many errors: got\n%s", text)
 	}
 	var w bytes.Buffer
 	if err := (&policyCheckCmd{Policies: []string{"parent", "wrong"}, JSON: true}).run(&w); !errors.Is(err, errFindings) {
 		t.Error(err)
 	}
-	var found []finding
-	if err := json.Unmarshal(w.Bytes(), &found); err != nil || len(found) != 1 || found[0].Line != 3 || found[0].Hint != `did you mean "files.read"?` {
-		t.Errorf("JSON: %+v, %v", found, err)
+	var all checkResult
+	if err := json.Unmarshal(w.Bytes(), &all); err != nil || len(all.Findings) != 1 || all.Findings[0].Line != 3 ||
+		all.Findings[0].Hint != `did you mean "files.read"?` || len(all.Untried) != 1 || all.Untried["parent"] != 1 {
+		t.Errorf("JSON: %+v, %v", all, err)
+	}
+	w.Reset()
+	if err := (&policyCheckCmd{Policies: []string{"hopes"}, JSON: true}).run(&w); !errors.Is(err, errFindings) {
+		t.Error(err)
+	}
+	if err := json.Unmarshal(w.Bytes(), &all); err != nil || len(all.Findings) != 2 || all.Findings[0].Rule != "expectation" || all.Untried["hopes"] != 2 {
+		t.Errorf("JSON: %+v, %v", all, err)
+	}
+	w.Reset()
+	if err := (&policyCheckCmd{Policies: []string{"kernel"}, JSON: true}).run(&w); err != nil || strings.Join(strings.Fields(w.String()), "") != `{"findings":[],"untried":{}}` {
+		t.Errorf("JSON of nothing: %v, %s", err, &w)
 	}
 	if err := (&policyCheckCmd{Policies: []string{"nobody"}}).run(&w); err == nil || errors.Is(err, errFindings) {
 		t.Errorf("a policy that is not there: %v", err)

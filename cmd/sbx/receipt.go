@@ -30,11 +30,6 @@ type receipt struct {
 	Plan *sandbox.Plan `json:"plan"`
 }
 
-// lateError is one after which the sandbox was ended, and not one of its steps.
-type lateError struct{ error }
-
-func (e *lateError) Unwrap() error { return e.error }
-
 // checkReceipt makes sure that a receipt can be written to the descriptor, and
 // by nobody inside.
 func checkReceipt(fd int, kept []int, handed int) error {
@@ -59,7 +54,7 @@ func checkReceipt(fd int, kept []int, handed int) error {
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
 	r := receipt{Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Notes: exit.Notes, Plan: plan}
 	if failed != nil {
-		var late *lateError
+		var late *sandbox.LateError
 		r.Ran = errors.As(failed, &late)
 		r.Status, r.Error = outcome(failed)
 	} else if exit.Status.Signaled() {

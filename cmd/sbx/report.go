@@ -4,72 +4,65 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"sbx/internal/text"
-
 	"sbx/policy"
 	"sbx/sandbox"
-	"sbx/sandbox/process"
 )
 
 // How sbx speaks: one line "sbx: error:", with what was being done, to what,
-// and why; then, if we know the mend, one line "sbx: hint:". Never more,
-// never anything that a file name or a program could use to drive a terminal.
+// and why; then, if we know the fix, one line "sbx: hint:". Never more, but that
+// all errors of a policy are told at once, and never anything that a file name or
+// a program could use to drive a terminal.
 
-// Exit statuses of sbx itself; see the help text.
-const (
-	exitSandbox       = 125
-	exitNotExecutable = 126
-	exitNotFound      = 127
-)
+// exitSandbox is the exit status of an error that has none of its own; see the
+// help text.
+const exitSandbox = 125
 
 // usageError is a command line that makes no sense.
 type usageError struct{ what, hint string }
 
 func (e *usageError) Error() string { return e.what }
 
+// Hint is how the command line would make sense.
+func (e *usageError) Hint() string { return e.hint }
+
 // outcome is the exit status that an error means, and the error in words.
 func outcome(err error) (code int, message string) {
-	var se *sandbox.StepError
-	if errors.As(err, &se) {
-		if x, ok := se.Step.(process.Exec); ok {
-			return execFailed(x, se.Err)
-		}
+	code = exitSandbox
+	var e interface{ ExitStatus() int }
+	if errors.As(err, &e) {
+		code = e.ExitStatus()
 	}
-	return exitSandbox, err.Error()
+	// Errors that were joined stand below each other.
+	return code, strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
 // report prints the error and returns the exit status that it means.
 func report(err error) int {
-	hint := hintFor(err)
 	code, message := outcome(err)
-	fmt.Fprintf(os.Stderr, "sbx: error: %s\n", text.OneLine(message))
-	if hint != "" {
-		fmt.Fprintf(os.Stderr, "sbx: hint: %s\n", text.OneLine(hint))
+	list, more := policy.All(err)
+	if len(list) < 2 {
+		say("error", message)
+		say("hint", sandbox.Hint(err))
+		return code
+	}
+	for i, e := range list {
+		say("error", e.Error())
+		if i == len(list)-1 || list[i+1].Fix != e.Fix { // one hint for several
+			say("hint", e.Fix)
+		}
+	}
+	if more {
+		say("hint", fmt.Sprintf("these are the first %d errors; there may be more", len(list)))
 	}
 	return code
 }
 
-// hintFor is the mend of an error, or "".
-func hintFor(err error) string {
-	var (
-		usage *usageError
-		need  *sandbox.NeedError
-		miss  *sandbox.MissingError
-		perr  *policy.Error
-		se    *sandbox.StepError
-	)
-	switch {
-	case errors.As(err, &usage):
-		return usage.hint
-	case errors.As(err, &need):
-		return need.Hint
-	case errors.As(err, &miss):
-		return "put a ? in front of a path that may be missing: " + text.Quote("?"+miss.Path)
-	case errors.As(err, &perr):
-		return perr.Hint
-	case errors.As(err, &se):
-		return stepHint(se)
+// say prints one line, if there is anything to say.
+func say(kind, message string) {
+	if message != "" {
+		fmt.Fprintf(os.Stderr, "sbx: %s: %s\n", kind, text.OneLine(message))
 	}
-	return errnoHint(err, nil)
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,38 +18,16 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
-	"sbx/sandbox/signals"
 )
-
-const launchHelp = `Run a program in a sandbox.
-
-  sbx [flags] -- PROGRAM [ARGUMENT ...]
-
-What the policy does not name is not there. The program keeps its exit status; 128+n when signal n killed it,
-127 not found, 126 not executable, 125 could not sandbox (nothing ran).
-"sbx policy list" shows the policies, "sbx policy --help" and "sbx seccomp --help" what else can be asked.`
-
-// launch is the grammar of a launch.
-type launch struct {
-	Policy  string   `short:"p" default:"default" placeholder:"NAME" help:"The policy: a name, or a file's path with a slash in it."`
-	Read    []string `short:"r" sep:"none" placeholder:"PATH" help:"Also show PATH, read-only."`
-	Write   []string `short:"w" sep:"none" placeholder:"PATH" help:"Also show PATH, writable."`
-	Hide    []string `sep:"none" placeholder:"PATH" help:"Cover PATH, or what matches the pattern."`
-	Env     []string `short:"e" sep:"none" placeholder:"NAME[=VALUE]" help:"Also hand over the variable, or set it."`
-	Net     string   `enum:",host,none" default:"" placeholder:"host|none" help:"Use the host's network, or none."`
-	KeepFD  []int    `name:"keep-fd" placeholder:"N" help:"Also hand over descriptor N."`
-	Dir     string   `short:"C" placeholder:"PATH" help:"Start in PATH."`
-	DryRun  bool     `short:"n" help:"Print the plan and run nothing."`
-	JSON    bool     `name:"json" help:"Print the plan as JSON; with --dry-run."`
-	Report  *int     `placeholder:"N" help:"When all has ended, write what held and how it ended to descriptor N, as JSON."`
-	Version bool     `help:"Print the version."`
-}
 
 // run launches the target and returns its exit status. An error means that
 // nothing has run.
 func (l *launch) run(target []string) (int, error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
+	}
+	if l.Tree && !l.DryRun {
+		return 0, &usageError{"--tree: there is no plan to print", "--tree goes with --dry-run"}
 	}
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
@@ -103,14 +81,19 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
-	if err := guardBinary(plan); err != nil {
+	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	exit, err = supervise(plan, host)
-	return plan, exit, err
+	if exit, err = sandbox.Run(plan, host); err != nil {
+		return plan, exit, err
+	}
+	for _, n := range exit.Notes {
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
+	}
+	return plan, exit, nil
 }
 
 // projectDir is the directory as a project, or "" where nobody means it as one
@@ -159,41 +142,6 @@ func (l *launch) checkDescriptors() error {
 		}
 	}
 	return nil
-}
-
-// supervise starts the plan and stays until the sandbox has ended.
-func supervise(plan *sandbox.Plan, host *sandbox.Host) (exit sandbox.Exit, err error) {
-	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
-	// that has to be one that lives as long as the process.
-	runtime.LockOSThread()
-	// All of them, also what we were started to ignore: the target inherits
-	// that, and drops the signal by itself unless it has a handler.
-	caught, err := signals.Catch(sandbox.Forwarded[:]...)
-	if err != nil {
-		return exit, err
-	}
-	ps, err := plan.Start()
-	host.Close()
-	if err != nil {
-		return exit, err
-	}
-	// Nobody reads from a pipe that the target has closed while we hold it,
-	// and our memory is not the target's to read, wherever it runs.
-	unix.Close(0)
-	unix.Close(1)
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return exit, &lateError{fmt.Errorf("make the launcher untraceable: %w", err)}
-	}
-	if exit, err = ps.Supervise(caught); err != nil {
-		if failed := (*sandbox.StepError)(nil); !errors.As(err, &failed) {
-			err = &lateError{err}
-		}
-		return exit, err
-	}
-	for _, n := range exit.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
-	}
-	return exit, nil
 }
 
 // where is the directory that the caller stands in and the caller's home,
@@ -247,20 +195,14 @@ func passwdHome(uid int) string {
 
 // override adds what the flags say to the policy.
 func (l *launch) override(p *policy.Policy, cwd, home string) error {
-	for _, f := range [...]struct {
-		flag string
-		from []string
-		to   *[]string
-	}{{"--read", l.Read, &p.Files.Read}, {"--write", l.Write, &p.Files.Write}} {
-		for _, s := range f.from {
-			if s == "" {
-				return &usageError{f.flag + ": the path is empty", f.flag + " PATH"}
-			}
-			*f.to = append(*f.to, shownPath(s, cwd, home))
-		}
+	for _, s := range l.Read {
+		p.Files.Read = append(p.Files.Read, shownPath(s, cwd, home))
+	}
+	for _, s := range l.Write {
+		p.Files.Write = append(p.Files.Write, shownPath(s, cwd, home))
 	}
 	for _, s := range l.Hide {
-		if s == "" || s[0] == '!' {
+		if strings.HasPrefix(s, "!") {
 			return &usageError{"--hide: " + strconv.Quote(s) + " is neither path nor pattern", "--hide PATH"}
 		}
 		// A pattern has no slash, or "**/" before it; all else is a path.
@@ -273,7 +215,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 		p.Files.Hide = append(p.Files.Hide, s)
 	}
 	for _, s := range l.Env {
-		if s == "" || s[0] == '=' {
+		if strings.HasPrefix(s, "=") {
 			return &usageError{"--env: " + strconv.Quote(s) + " names no variable", "--env NAME or --env NAME=VALUE"}
 		}
 		p.Process.Env = append(p.Process.Env, s)
@@ -294,7 +236,7 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 // start is the directory to start in: the caller's own where the policy
 // shows it, else the private home, else the root.
 func (l *launch) start(p *policy.Policy, cwd, home string) string {
-	if l.Dir != "" || sandbox.Shows(p, cwd) {
+	if l.Dir != "" || p.Files.Shows(cwd) {
 		return cwd
 	}
 	dir := "/"
@@ -312,15 +254,24 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 }
 
 func (l *launch) print(plan *sandbox.Plan) error {
-	if !l.JSON {
-		_, err := fmt.Print(plan)
+	var what any = plan
+	if l.Tree {
+		if plan.Tree == nil {
+			return &usageError{
+				"--tree: the policy uses a mount namespace that is not new, so the tree is that of the namespace",
+				"sbx --dry-run prints the Landlock rules, which are all that restricts files there",
+			}
+		}
+		what = plan.Tree
+	}
+	if l.JSON {
+		b, err := json.Marshal(what)
+		if err == nil {
+			_, err = fmt.Printf("%s\n", b)
+		}
 		return err
 	}
-	b, err := plan.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Printf("%s\n", b)
+	_, err := fmt.Print(what)
 	return err
 }
 

@@ -10,12 +10,11 @@ import (
 	"sbx/policies"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
-	"sbx/policy/seccomp/compile"
 )
 
 // seccompDumpCmd is "sbx seccomp dump".
 type seccompDumpCmd struct {
-	Target string `arg:"" help:"A policy, by name or path with a slash, or a process, by its number."`
+	Target string `arg:"" complete:"policy" help:"A policy, by name or path with a slash, or a process, by its number."`
 	Arch   string `short:"a" placeholder:"ARCH" help:"Make the policy's filter for a machine of that architecture."`
 	Filter int    `short:"f" placeholder:"N" help:"Only the Nth filter of a process, counted from 1 as they were loaded."`
 	Raw    bool   `help:"Print raw BPF, as bwrap --seccomp and seccomp-tools take it."`
@@ -82,41 +81,4 @@ func (c *seccompDumpCmd) programs() ([]seccomp.Program, seccomp.Arch, error) {
 	}
 	list, err := programsFor(p, arch)
 	return list, arch, err
-}
-
-// seccompDisasmCmd is "sbx seccomp disasm".
-type seccompDisasmCmd struct {
-	File string `arg:"" help:"The file, or - for standard input."`
-	Arch string `short:"a" placeholder:"ARCH" help:"Name system calls as on that architecture, where the filter does not ask for it."`
-}
-
-// Run prints the filter on standard output.
-func (c *seccompDisasmCmd) Run() error { return c.run(os.Stdin, os.Stdout) }
-
-func (c *seccompDisasmCmd) run(in io.Reader, w io.Writer) error {
-	arch := seccomp.Native()
-	if c.Arch != "" {
-		var err error
-		if arch, err = seccomp.ParseArch(c.Arch); err != nil {
-			return err
-		}
-	}
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	const most = 8 * compile.MaxInstructions
-	data, err := io.ReadAll(io.LimitReader(in, most+1))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", c.File, err)
-	}
-	code, err := bpf.Decode(data)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", c.File, err)
-	}
-	return bpf.Print(w, code, arch, nil)
 }

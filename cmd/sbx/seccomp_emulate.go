@@ -14,7 +14,7 @@ import (
 
 // seccompEmulateCmd is "sbx seccomp emulate".
 type seccompEmulateCmd struct {
-	Policy  string   `arg:"" help:"Name, or path with a slash."`
+	Policy  string   `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	Syscall string   `required:"" short:"s" placeholder:"NAME|NUMBER" help:"The system call."`
 	Arg     []string `sep:"none" placeholder:"VALUE" help:"An argument, from the first on: a number, or constants joined by |."`
 	Arch    string   `short:"a" placeholder:"ARCH" help:"The architecture of the program that makes the call."`
@@ -168,7 +168,7 @@ func originOf(p *policy.Policy, r seccomp.Reason) string {
 	case r.List != "":
 		o, ok = p.Origin("seccomp."+r.List, r.Entry)
 	case r.Rule > 0:
-		o, ok = p.RuleOrigin(p.Seccomp.Rules[r.Rule-1])
+		o, ok = p.RuleOrigin(p.Calls().Rules[r.Rule-1])
 	}
 	if !ok {
 		return ""

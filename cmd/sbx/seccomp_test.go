@@ -181,6 +181,31 @@ func TestSeccompCache(t *testing.T) {
 	}
 }
 
+// TestEmulateAdded: rules that [network] adds are explained as well, and with
+// nesting, which takes one away, those of the policy keep their places.
+func TestEmulateAdded(t *testing.T) {
+	dir := ownPolicies(t, map[string]string{
+		"ports": "version = 1\n[namespaces]\nnet = 'host'\n[network]\nconnect = [443]\n[seccomp]\nallow = ['@system-service']\n",
+		"nests": "version = 1\n[process]\nnest = true\n[seccomp]\nallow = ['@system-service']\n" +
+			"[[seccomp.rule]]\nsyscalls = ['openat2']\naction = 'errno:ENOSYS'\n[[seccomp.rule]]\nsyscalls = ['personality']\naction = 'trap'\n",
+	})
+	for _, c := range []struct {
+		cmd  seccompEmulateCmd
+		want string
+	}{
+		{seccompEmulateCmd{Policy: "ports", Syscall: "socket", Arg: []string{"AF_PACKET"}}, ": errno:EAFNOSUPPORT\n  by rule 1\n"},
+		{seccompEmulateCmd{Policy: "nests", Syscall: "personality"}, ": trap\n  by rule 1 (DIR/nests.toml:9)\n"},
+	} {
+		var b bytes.Buffer
+		if err := c.cmd.run(&b); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.ReplaceAll(b.String(), dir, "DIR"); !strings.Contains(got, c.want) {
+			t.Errorf("%+v: got %s", c.cmd, got)
+		}
+	}
+}
+
 // TestNestIsOne holds that what is explained of a policy that nests is the
 // filter that is loaded for it.
 func TestNestIsOne(t *testing.T) {

@@ -29,7 +29,7 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 	}
 	landlock := 0
 	for _, s := range p.Steps {
-		if strings.HasPrefix(s.Kind, "landlock.") {
+		if strings.HasPrefix(s.Kind, "landlock-") {
 			landlock++
 		}
 	}
@@ -43,16 +43,20 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 	}
 	list := []contender{
 		{name: "bare", args: []string{b.target}, note: "the target alone"},
-		{name: "sbx", args: append(flags, "--", b.target), note: fmt.Sprintf("also %d Landlock steps, read-back, an init of its own", landlock)},
+		{name: "sbx", args: append(flags, "--", b.target),
+			note: fmt.Sprintf("also %d Landlock steps, read-back, an init of its own", landlock)},
 		{name: "bwrap", args: bwrap, files: filters, note: "the same namespaces, mounts and filter"},
 	}
 	if !c.others {
 		return list, nil
 	}
 	for _, o := range []contender{
-		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all", "--seccomp", "--nonewprivs", "--private-dev"}, note: "its nearest; set-uid root, no user namespace"},
-		{name: "nsjail", args: []string{"nsjail", "-Mo", "-Q", "--disable_clone_newcgroup", "--chroot", "/", "--"}, note: "its nearest; no filter"},
-		{name: "minijail0", args: []string{"minijail0", "-U", "-m", "-M", "-p", "-v", "-l", "-N", "-e", "-n", "--"}, note: "its nearest; no filter"},
+		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all",
+			"--seccomp", "--nonewprivs", "--private-dev"}, note: "its nearest; set-uid root, no user namespace"},
+		{name: "nsjail", args: []string{"nsjail", "-Mo", "-Q", "--disable_clone_newcgroup", "--chroot", "/", "--"},
+			note: "its nearest; no filter"},
+		{name: "minijail0", args: []string{"minijail0", "-U", "-m", "-M", "-p", "-v", "-l", "-N", "-e", "-n", "--"},
+			note: "its nearest; no filter"},
 		{name: "landrun", args: []string{"landrun", "--rox", "/"}, note: "Landlock only; no namespaces, no filter"},
 	} {
 		if path, err := exec.LookPath(o.args[0]); err == nil {
@@ -109,13 +113,13 @@ func bubblewrap(p plan, target string, filters int) ([]string, error) {
 				continue
 			}
 			args = append(args, word, src, dest)
-		case s.Kind == "ns.Tmpfs":
+		case s.Kind == "mount-tmpfs":
 			_, rest, _ := strings.Cut(s.Step, " at ")
 			where, _, _ := strings.Cut(rest, ",")
 			if where != "/dev" && where != "/dev/shm" {
 				args = append(args, "--tmpfs", where)
 			}
-		case s.Kind == "ns.Symlink":
+		case s.Kind == "symlink":
 			words := strings.Fields(s.Step)
 			at := words[len(words)-1]
 			if !strings.HasPrefix(at, "/dev/") && !strings.HasPrefix(at, "/proc/") {
@@ -124,7 +128,7 @@ func bubblewrap(p plan, target string, filters int) ([]string, error) {
 					args = append(args, "--symlink", link, at)
 				}
 			}
-		case s.Kind == "ns.Proc":
+		case s.Kind == "mount-proc":
 			args = append(args, "--proc", "/proc")
 		}
 	}

@@ -27,8 +27,9 @@ func (b *runner) cases() []benchCase {
 		return flags
 	}
 	return []benchCase{
-		{title: "All namespaces, the view of policy pure", flags: []string{"--policy", "pure"}, others: true},
-		{title: "Read-only root, no new network namespace", flags: []string{"--policy", "pure", "--read", "/", "--net", "host"}},
+		{title: "All namespaces, the files of policy pure", flags: []string{"--policy", "pure"}, others: true},
+		{title: "Read-only root, no new network namespace",
+			flags: []string{"--policy", "pure", "--read", "/", "--net", "host"}},
 		{title: "100 binds", flags: append([]string{"--policy", "pure"}, binds(100)...)},
 		{title: "800 binds", flags: append([]string{"--policy", "pure"}, binds(800)...), heavy: true},
 	}

@@ -30,9 +30,11 @@ func report(path string, results []outcome, b *runner) error {
 		return err
 	}
 	var s strings.Builder
-	s.WriteString("# What a launch costs\n\nWritten by `make bench`. Times are from fork to the end of a static program that does nothing, started by a user\n" +
+	s.WriteString("# What a launch costs\n\nWritten by `make bench`. Times are from fork to the end of a static " +
+		"program that does nothing, started by a user\n" +
 		"without rights; the contenders take turns, so ratios hold where milliseconds do not.\n\n")
-	fmt.Fprintf(&s, "- machine: %s, %d CPUs, %s\n- kernel: %s\n- %s\n- %s\n- measured: %s\n", cpu(), runtime.NumCPU(), memory(), kernel(),
+	fmt.Fprintf(&s, "- machine: %s, %d CPUs, %s\n- kernel: %s\n- %s\n- %s\n- measured: %s\n", cpu(), runtime.NumCPU(),
+		memory(), kernel(),
 		strings.TrimSpace(version), strings.TrimSpace(bwrap), time.Now().UTC().Format("2006-01-02"))
 	for _, o := range results {
 		s.WriteString(o.table())

@@ -20,7 +20,8 @@ const (
 // unitPackages are the packages, besides integration, whose tests run in the
 // guests: what talks to the kernel.
 func unitPackages() ([]string, error) {
-	cmd := exec.Command("go", "list", "-buildvcs=false", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}",
+	cmd := exec.Command("go", "list", "-buildvcs=false", "-f",
+		"{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}",
 		"./sandbox/...", "./ns/...", "./caps/...", "./policy/seccomp/bpf")
 	cmd.Dir = repo
 	out, err := cmd.Output()
@@ -40,7 +41,8 @@ type disks struct {
 // layDisks builds everything in dir; sbx is the binary to test, packages those
 // whose tests are to be there.
 func layDisks(dir, sbx string, packages []string) (disks, error) {
-	d := disks{guest: filepath.Join(dir, "guest"), tests: filepath.Join(dir, "tests"), image: filepath.Join(dir, "tests.ext4")}
+	d := disks{guest: filepath.Join(dir, "guest"), tests: filepath.Join(dir, "tests"),
+		image: filepath.Join(dir, "tests.ext4")}
 	if err := os.MkdirAll(filepath.Join(d.tests, "bin"), 0o755); err != nil {
 		return d, err
 	}
@@ -60,17 +62,20 @@ func layDisks(dir, sbx string, packages []string) (disks, error) {
 	if err != nil {
 		return d, err
 	}
-	static := []string{"CGO_ENABLED=1", "CC=musl-gcc", "CGO_CFLAGS=-O2 -I" + musl + "/include", "CGO_LDFLAGS=-L" + musl + "/lib"}
+	static := []string{"CGO_ENABLED=1", "CC=musl-gcc", "CGO_CFLAGS=-O2 -I" + musl + "/include", "CGO_LDFLAGS=-L" +
+		musl + "/lib"}
 	for _, pkg := range packages {
 		to := filepath.Join(d.tests, "unit", pkg)
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return d, err
 		}
-		if err := goDo(static, "test", "-c", "-tags", "osusergo,netgo", "-ldflags", "-linkmode external -extldflags -static", "-o", to+"/test", repo+"/"+pkg); err != nil {
+		if err := goDo(static, "test", "-c", "-tags", "osusergo,netgo", "-ldflags",
+			"-linkmode external -extldflags -static", "-o", to+"/test", repo+"/"+pkg); err != nil {
 			return d, err
 		}
 		// Tests look for their data where they are.
-		if err := os.CopyFS(to+"/testdata", os.DirFS(repo+"/"+pkg+"/testdata")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.CopyFS(to+"/testdata", os.DirFS(repo+"/"+pkg+"/testdata")); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			return d, err
 		}
 	}

@@ -28,12 +28,14 @@ type machine struct {
 // everyGuest is told to each kernel: where to print, to end when it panics,
 // not to spend an emulated processor's time on the mitigation of what it has
 // not, and not to ask it for randomness that it cannot give.
-const everyGuest = "console=ttyS0 panic=-1 loglevel=4 mitigations=off no5lvl nokaslr random.trust_cpu=on tsc=reliable no_timer_check"
+const everyGuest = "console=ttyS0 panic=-1 loglevel=4 mitigations=off no5lvl nokaslr random.trust_cpu=on " +
+	"tsc=reliable no_timer_check"
 
 // boot runs the jobs in a machine and reports; console is what the kernel
 // printed, used the processor time that it took. dir is for files, disks has what layDisks put there. What comes in
 // meanwhile can be watched in .cache/kernels/log/NAME.reports and NAME.console.
-func (m machine) boot(ctx context.Context, name, dir string, d disks) (results []job.Result, console string, used time.Duration, err error) {
+func (m machine) boot(ctx context.Context, name, dir string, d disks) (results []job.Result, console string,
+	used time.Duration, err error) {
 	from := filepath.Join(cache, m.kernel)
 	modules, err := filepath.Glob(filepath.Join(from, "modules", "*.ko"))
 	if err != nil || len(modules) == 0 {

@@ -106,7 +106,8 @@ func TestOutcomes(t *testing.T) {
 	for _, o := range list {
 		got[o.name] = o.action
 	}
-	for name, want := range map[string]string{"TestA": "fail", "TestA/one": "fail", "TestA/two": "pass", "TestB": "skip", "TestC": ""} {
+	for name, want := range map[string]string{"TestA": "fail", "TestA/one": "fail", "TestA/two": "pass",
+		"TestB": "skip", "TestC": ""} {
 		// test2json says of what did not end that it failed.
 		if got[name] != want && !(want == "" && got[name] == "fail") {
 			t.Errorf("%s: %q, want %q", name, got[name], want)

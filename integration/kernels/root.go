@@ -24,8 +24,10 @@ python3-minimal python3.11-minimal libpython3.11-minimal libpython3.11-stdlib me
 nginx nginx-common strace bubblewrap uidmap iproute2 apparmor bsdutils busybox-static`)
 
 // dull is what nobody in a guest reads.
-var dull = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/info", "/usr/share/lintian", "/usr/share/bash-completion",
-	"/usr/share/gitweb", "/usr/share/perl5", "/usr/share/bug", "/etc/init.d", "/lib/systemd", "/etc/systemd", "/var/lib/dpkg"}
+var dull = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/info", "/usr/share/lintian",
+	"/usr/share/bash-completion",
+	"/usr/share/gitweb", "/usr/share/perl5", "/usr/share/bug", "/etc/init.d", "/lib/systemd", "/etc/systemd",
+	"/var/lib/dpkg"}
 
 // rootImage makes the disk image of the guests' root in dir.
 func rootImage(dir string) (string, error) {
@@ -44,7 +46,8 @@ func rootImage(dir string) (string, error) {
 // what is the caller's belongs to root, as it is to do in the guest.
 func makeImage(image, dir string, size int64) error {
 	// Nothing in it outlives a crash, so it needs no journal.
-	cmd := exec.Command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-N", "65536", "-E", "lazy_itable_init=1,nodiscard", "-d", dir, image, fmt.Sprintf("%dk", size>>10))
+	cmd := exec.Command("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-N", "65536", "-E",
+		"lazy_itable_init=1,nodiscard", "-d", dir, image, fmt.Sprintf("%dk", size>>10))
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -67,13 +70,15 @@ type root struct {
 }
 
 func (r *root) fill() error {
-	for _, dir := range strings.Fields(`dev proc sys run tmp tests disk root home/user etc srv mnt media opt usr/bin usr/sbin usr/lib usr/lib64
-		usr/local/bin var/tmp var/log var/lib var/cache var/spool var/lib/nginx var/log/nginx var/www/html`) {
+	for _, dir := range strings.Fields(`dev proc sys run tmp tests disk root home/user etc srv mnt media opt
+		usr/bin usr/sbin usr/lib usr/lib64 usr/local/bin
+		var/tmp var/log var/lib var/cache var/spool var/lib/nginx var/log/nginx var/www/html`) {
 		if err := os.MkdirAll(filepath.Join(r.dir, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	for name, to := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64", "var/run": "/run", "var/lock": "/run/lock"} {
+	for name, to := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib",
+		"lib64": "usr/lib64", "var/run": "/run", "var/lock": "/run/lock"} {
 		if err := os.Symlink(to, filepath.Join(r.dir, name)); err != nil {
 			return err
 		}
@@ -89,9 +94,11 @@ func (r *root) fill() error {
 	}
 	names = append(names, alternatives...)
 	// What maintainer scripts link to the alternatives.
-	names = append(names, "/usr/bin/awk", "/etc/ld.so.cache", "/etc/ld.so.conf", "/usr/bin/python3", "/etc/ssl/certs/ca-certificates.crt")
+	names = append(names, "/usr/bin/awk", "/etc/ld.so.cache", "/etc/ld.so.conf", "/usr/bin/python3",
+		"/etc/ssl/certs/ca-certificates.crt")
 	for _, name := range names {
-		if strings.HasPrefix(name, "/") && !slices.ContainsFunc(dull, func(d string) bool { return strings.HasPrefix(name, d) }) {
+		if strings.HasPrefix(name, "/") && !slices.ContainsFunc(dull,
+			func(d string) bool { return strings.HasPrefix(name, d) }) {
 			if err := r.copy(name); err != nil {
 				return err
 			}
@@ -236,8 +243,9 @@ func (r *root) libraries() error {
 func (r *root) configure() error {
 	user := fmt.Sprint(job.User)
 	for name, text := range map[string]string{
-		"etc/passwd": "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		"etc/group":  "root:x:0:\ntty:x:5:\nadm:x:4:\nwww-data:x:33:\nnogroup:x:65534:\n",
+		"etc/passwd": "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n" +
+			"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+		"etc/group": "root:x:0:\ntty:x:5:\nadm:x:4:\nwww-data:x:33:\nnogroup:x:65534:\n",
 		// By number: the user has no name, here as elsewhere.
 		"etc/subuid":        user + ":100000:65536\n",
 		"etc/subgid":        user + ":100000:65536\n",
@@ -256,7 +264,8 @@ func (r *root) configure() error {
 			return err
 		}
 	}
-	for name, mode := range map[string]fs.FileMode{"etc/shadow": 0o640, "root": 0o700, "tmp": 0o777 | fs.ModeSticky, "var/tmp": 0o777 | fs.ModeSticky} {
+	for name, mode := range map[string]fs.FileMode{"etc/shadow": 0o640, "root": 0o700, "tmp": 0o777 | fs.ModeSticky,
+		"var/tmp": 0o777 | fs.ModeSticky} {
 		if err := os.Chmod(filepath.Join(r.dir, name), mode); err != nil {
 			return err
 		}

@@ -32,7 +32,8 @@ func peel([]string) error {
 	for _, p := range []string{"/", "/usr", "/proc", "/tmp", "/dev"} {
 		say("umount "+p, unix.Unmount(p, unix.MNT_DETACH))
 		say("remount rw "+p, unix.Mount("", p, "", unix.MS_REMOUNT|unix.MS_BIND, ""))
-		say("mount_setattr rw "+p, unix.MountSetattr(unix.AT_FDCWD, p, unix.AT_RECURSIVE, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID}))
+		say("mount_setattr rw "+p, unix.MountSetattr(unix.AT_FDCWD, p, unix.AT_RECURSIVE,
+			&unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID}))
 		say("cover "+p, unix.Mount("tmpfs", p, "tmpfs", 0, ""))
 	}
 	say("bind /proc to /tmp", unix.Mount("/proc", "/tmp", "", unix.MS_BIND|unix.MS_REC, ""))
@@ -140,7 +141,8 @@ func secrets(paths []string) error {
 			"/proc/kallsyms", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats", "/proc/sysrq-trigger",
 			"/proc/kmsg", "/proc/kpagecount", "/proc/acpi", "/proc/scsi", "/proc/asound", "/proc/interrupts", "/proc/config.gz",
 			"/sys/firmware", "/sys/kernel/debug", "/sys/kernel/security", "/sys/fs/cgroup", "/sys/devices/virtual/powercap",
-			"/run/dbus/system_bus_socket", "/run/systemd", "/var/run/docker.sock", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda",
+			"/run/dbus/system_bus_socket", "/run/systemd", "/var/run/docker.sock", "/dev/mem", "/dev/kmsg", "/dev/sda",
+			"/dev/vda",
 			"/proc/1/environ", "/proc/1/root/etc", "/proc/1/cwd", "/lost+found", "/boot", "/var/log", "/var/lib",
 		}
 	}

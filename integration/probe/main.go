@@ -57,6 +57,7 @@ func commands() []command {
 		{"tick", "FILE: touch FILE every 10 ms, for a minute", tick},
 		{"core", "crash", core},
 		{"forks", "N: have up to N children at once", forks},
+		{"storm", "N: orphan N, stop, continue and fork as fast as can be; report SIGUSR1", storm},
 		{"oracle", "what the filters answer to the calls on standard input", askFilters},
 	}
 }

@@ -129,7 +129,8 @@ func fork(nr, a, b uintptr) error {
 }
 
 func abi([]string) error {
-	return attempts("abi-one", []string{"x32 getpid", "int80 getpid", "int80 socketcall", "int80 ipc", "native getpid", "native unknown"})
+	return attempts("abi-one", []string{"x32 getpid", "int80 getpid", "int80 socketcall", "int80 ipc", "native getpid",
+		"native unknown"})
 }
 
 func abiOne(args []string) error {

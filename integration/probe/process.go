@@ -161,7 +161,8 @@ func limits([]string) error {
 	for _, l := range []struct {
 		name string
 		id   int
-	}{{"core", unix.RLIMIT_CORE}, {"fsize", unix.RLIMIT_FSIZE}, {"nofile", unix.RLIMIT_NOFILE}, {"nproc", unix.RLIMIT_NPROC}, {"stack", unix.RLIMIT_STACK}, {"as", unix.RLIMIT_AS}, {"cpu", unix.RLIMIT_CPU}} {
+	}{{"core", unix.RLIMIT_CORE}, {"fsize", unix.RLIMIT_FSIZE}, {"nofile", unix.RLIMIT_NOFILE},
+		{"nproc", unix.RLIMIT_NPROC}, {"stack", unix.RLIMIT_STACK}, {"as", unix.RLIMIT_AS}, {"cpu", unix.RLIMIT_CPU}} {
 		var r unix.Rlimit
 		if err := unix.Prlimit(0, l.id, nil, &r); err != nil {
 			say("rlimit "+l.name, err)

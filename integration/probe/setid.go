@@ -75,7 +75,9 @@ func setidWays() []setidWay {
 			return unix.Fchmod(fd, m)
 		}},
 		{"fchmodat", true, func(p string, m uint32) error { return raw(unix.SYS_FCHMODAT, cwd, ptr(p), uintptr(m)) }},
-		{"fchmodat high", true, func(p string, m uint32) error { return raw(unix.SYS_FCHMODAT, cwd, ptr(p), 1<<40|1<<16|uintptr(m)) }},
+		{"fchmodat high", true, func(p string, m uint32) error {
+			return raw(unix.SYS_FCHMODAT, cwd, ptr(p), 1<<40|1<<16|uintptr(m))
+		}},
 		{"fchmodat2", true, func(p string, m uint32) error { return raw(unix.SYS_FCHMODAT2, cwd, ptr(p), uintptr(m), 0) }},
 		{"openat", false, func(p string, m uint32) error {
 			return made(unix.Openat(unix.AT_FDCWD, p, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, m))
@@ -89,7 +91,8 @@ func setidWays() []setidWay {
 			return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, p, unix.AT_SYMLINK_FOLLOW)
 		}},
 		{"openat2", false, func(p string, m uint32) error {
-			return made(unix.Openat2(unix.AT_FDCWD, p, &unix.OpenHow{Flags: unix.O_CREAT | unix.O_WRONLY | unix.O_CLOEXEC, Mode: uint64(m)}))
+			return made(unix.Openat2(unix.AT_FDCWD, p,
+				&unix.OpenHow{Flags: unix.O_CREAT | unix.O_WRONLY | unix.O_CLOEXEC, Mode: uint64(m)}))
 		}},
 		{"mknodat", false, func(p string, m uint32) error { return unix.Mknodat(unix.AT_FDCWD, p, unix.S_IFREG|m, 0) }},
 		{"mkdir", false, func(p string, m uint32) error { return unix.Mkdir(p, m|unix.S_ISGID) }},

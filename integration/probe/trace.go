@@ -47,7 +47,9 @@ func trace([]string) error {
 		for _, file := range []struct {
 			name  string
 			flags int
-		}{{"mem", unix.O_RDONLY}, {"mem", unix.O_RDWR}, {"environ", unix.O_RDONLY}, {"maps", unix.O_RDONLY}, {"exe", unix.O_RDONLY}, {"exe", unix.O_WRONLY}, {"exe", unix.O_RDWR | unix.O_TRUNC}, {"fd", unix.O_RDONLY}, {"root", unix.O_RDONLY}, {"cwd", unix.O_RDONLY}, {"ns/user", unix.O_RDONLY}} {
+		}{{"mem", unix.O_RDONLY}, {"mem", unix.O_RDWR}, {"environ", unix.O_RDONLY}, {"maps", unix.O_RDONLY},
+			{"exe", unix.O_RDONLY}, {"exe", unix.O_WRONLY}, {"exe", unix.O_RDWR | unix.O_TRUNC}, {"fd", unix.O_RDONLY},
+			{"root", unix.O_RDONLY}, {"cwd", unix.O_RDONLY}, {"ns/user", unix.O_RDONLY}} {
 			fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", pid, file.name), file.flags|unix.O_CLOEXEC, 0)
 			mode := "read"
 			if file.flags&unix.O_ACCMODE != unix.O_RDONLY {

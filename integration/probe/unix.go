@@ -24,7 +24,8 @@ func unixSockets(args []string) error {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
-	stream, dgram, abstract := &unix.SockaddrUnix{Name: args[0]}, &unix.SockaddrUnix{Name: args[1]}, &unix.SockaddrUnix{Name: "@" + args[2]}
+	stream, dgram, abstract := &unix.SockaddrUnix{Name: args[0]}, &unix.SockaddrUnix{Name: args[1]},
+		&unix.SockaddrUnix{Name: "@" + args[2]}
 	say("stream open and connect", dial(unix.AF_UNIX, unix.SOCK_STREAM, 0, stream))
 	say("open high", rawSocket(1<<32|unix.AF_UNIX, unix.SOCK_STREAM, 0))
 	for _, to := range []struct {
@@ -33,7 +34,8 @@ func unixSockets(args []string) error {
 	}{{"stream", stream}, {"dgram", dgram}, {"abstract", abstract}} {
 		say(to.name+" send", send(unix.AF_UNIX, unix.SOCK_DGRAM, 0, 0, to.sa))
 		say(to.name+" connect", dial(unix.AF_UNIX, unix.SOCK_DGRAM, 0, to.sa))
-		for kind, number := range map[string]int{"dgram": unix.SOCK_DGRAM, "raw": unix.SOCK_RAW, "stream": unix.SOCK_STREAM, "seqpacket": unix.SOCK_SEQPACKET} {
+		for kind, number := range map[string]int{"dgram": unix.SOCK_DGRAM, "raw": unix.SOCK_RAW,
+			"stream": unix.SOCK_STREAM, "seqpacket": unix.SOCK_SEQPACKET} {
 			pair, err := unix.Socketpair(unix.AF_UNIX, number|unix.SOCK_CLOEXEC, 0)
 			if err != nil {
 				say(to.name+" from a pair of "+kind, err)

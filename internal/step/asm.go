@@ -38,11 +38,11 @@ const (
 	// OpFail makes no call and fails with errno Arg[0]. Only the fault sweep
 	// uses it, in the place of a call that should have failed.
 	OpFail
-	// OpRetry makes a call of at most three arguments, the keeper's alone,
+	// OpRetry makes a call of at most three arguments, the janitor's alone,
 	// again while it answers EBUSY: Arg[3] times at most, with a pause, whose
 	// timespec is at Arg[4].
 	OpRetry
-	// OpSkip makes no call, and is the keeper's alone: of the calls that follow,
+	// OpSkip makes no call, and is the janitor's alone: of the calls that follow,
 	// Arg[3] are left out unless Arg[2] bytes at Arg[0] are those at Arg[1].
 	OpSkip
 )
@@ -238,7 +238,7 @@ func (a *Asm) Sys(nr int, args ...Arg) *Call {
 }
 
 // Retry appends the system call nr, made again every two milliseconds while it
-// answers EBUSY, for half a minute at most. Only the keeper can.
+// answers EBUSY, for half a minute at most. Only the janitor can.
 func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
 	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
 	c.Nr = uintptr(nr)
@@ -246,7 +246,7 @@ func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
 }
 
 // SkipUnless appends a check that leaves out the next n calls unless there are
-// the bytes b at p. Only the keeper can.
+// the bytes b at p. Only the janitor can.
 func (a *Asm) SkipUnless(n int, p Arg, b []byte) {
 	a.add(OpSkip, []Arg{p, a.Bytes(b), Int(len(b)), Int(n)})
 }

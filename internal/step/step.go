@@ -9,6 +9,10 @@ type Step interface {
 	// String is the step's line in the plan, and what an error says was
 	// being done: lower case, an infinitive without "to", the object.
 	String() string
+	// Kind is the step's type for programs that read a plan: a name of lower
+	// case words with hyphens. A kind never changes its name or its meaning;
+	// all are documented in docs/json.md.
+	Kind() string
 	// Compile appends the step's system calls.
 	Compile(*Asm)
 }

@@ -63,7 +63,7 @@ func loading(p *policy.Policy) (losses []string) {
 	}{
 		{"log", "LOG", s.Log}, {"spec_allow", "SPEC_ALLOW", s.SpecAllow}, {"wait_killable", "WAIT_KILLABLE_RECV", s.WaitKillable},
 	} {
-		if f.on != nil && *f.on {
+		if policy.IsTrue(f.on) {
 			losses = append(losses, fmt.Sprintf("seccomp.%s: SECCOMP_FILTER_FLAG_%s belongs to loading, not to the program", f.key, f.flag))
 		}
 	}

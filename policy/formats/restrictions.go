@@ -12,7 +12,6 @@ import (
 // restrictions lists what a policy restricts by other means than the call filter,
 // and how to say it to docker and bwrap, where they have a word for it.
 func restrictions(p *policy.Policy, lose func(key, format string, args ...any), flag func(docker, bwrap string) string) {
-	yes := func(b *bool) bool { return b != nil && *b }
 	n, r := p.Namespaces, p.Process
 	for _, id := range []struct {
 		key string
@@ -23,7 +22,7 @@ func restrictions(p *policy.Policy, lose func(key, format string, args ...any), 
 			lose(id.key, "%d%s", *id.id, flag("", id.arg+strconv.Itoa(*id.id)))
 		}
 	}
-	if yes(n.Ranges) {
+	if policy.IsTrue(n.Ranges) {
 		lose("namespaces.ranges", "the caller's ranges of ids")
 	}
 	if n.Hostname != "" {
@@ -55,7 +54,7 @@ func restrictions(p *policy.Policy, lose func(key, format string, args ...any), 
 			lose(l.key, "no TCP port but %s", some(l.ports))
 		}
 	}
-	if yes(r.Ambient) {
+	if policy.IsTrue(r.Ambient) {
 		lose("process.ambient", "the capabilities kept are ambient too")
 	}
 	if r.Terminal != "" && r.Terminal != "inherit" {

@@ -15,6 +15,7 @@ func TestRestrictionLosses(t *testing.T) {
 [namespaces]
 user = "new"
 time = "new"
+net = "host"
 uid = 0
 ranges = true
 hostname = "box"

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/compile"
 )
 
 // FuzzImport: what is accepted is answered as the reference answers it; all
-// else is an *Error.
+// else is a *policy.Error.
 func FuzzImport(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add([]byte(randomProfile(rand.New(rand.NewPCG(seed, 0)))), byte(seed))
@@ -58,7 +59,7 @@ func importAny(t *testing.T, data []byte, target byte) bool {
 			return true
 		}
 	}
-	if _, ok := err.(*Error); !ok { //nolint:errorlint // the package's own
+	if _, ok := err.(*policy.Error); !ok { // the package's own
 		t.Fatalf("error %T: %v", err, err)
 	}
 	return false

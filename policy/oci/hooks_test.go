@@ -1,4 +1,4 @@
 package oci
 
-// ActionOf is for tests that, since they use package policy, stand outside.
+// ActionOf is for tests that, since they use package policy, are another package.
 var ActionOf = actionOf

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/policy"
 	"sbx/policy/seccomp"
 )
 
@@ -32,7 +33,7 @@ type Target struct {
 // name, answer ENOSYS if the default refuses.
 //
 // Where rules with different actions hold for the same arguments, the runtimes
-// do not say which counts. Here it is the strictest. An error is an *Error.
+// do not say which counts. Here it is the strictest. An error is a *policy.Error.
 //
 // notes say what in the profile has no effect, and where rules overlap.
 func (p *Profile) Policy(t Target) (out *seccomp.Policy, notes []string, err error) {
@@ -100,7 +101,7 @@ type alternative struct {
 }
 
 func (m *importer) fail(line int, format string, args ...any) error {
-	e := &Error{File: m.p.file, Line: line, Col: 1, Msg: fmt.Sprintf(format, args...)}
+	e := &policy.Error{File: m.p.file, Line: line, Col: 1, Msg: fmt.Sprintf(format, args...)}
 	return e
 }
 

@@ -9,6 +9,7 @@ import (
 
 	moby "github.com/moby/profiles/seccomp"
 
+	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/compile"
 )
@@ -288,8 +289,8 @@ func TestRefused(t *testing.T) {
 		if err == nil {
 			_, _, err = profile.Policy(targets[0])
 		}
-		e, ok := err.(*Error) //nolint:errorlint // Parse's own
-		if err == nil || !ok || !strings.Contains(e.Msg+" "+e.Hint, want) {
+		e, ok := err.(*policy.Error) // Parse's own
+		if err == nil || !ok || !strings.Contains(e.Msg+" "+e.Fix, want) {
 			t.Errorf("%.120s\ngot  %v\nwant %s", text, err, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 
+	"sbx/policy"
 	"sbx/policy/seccomp"
 )
 
@@ -18,24 +19,6 @@ const (
 	// maxDepth is how deep lists and objects may nest; a profile needs six.
 	maxDepth = 8
 )
-
-// Error says where in a profile something is wrong, and what.
-type Error struct {
-	// File is what the caller calls the profile. Line and Col count from 1,
-	// Col in bytes; Line 0: no single place is meant.
-	File      string
-	Line, Col int
-	// Msg names the offending text. Hint, if not empty, is the fix.
-	Msg, Hint string
-}
-
-// Error is file:line:col: and the message, without the hint.
-func (e *Error) Error() string {
-	if e.Line > 0 {
-		return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Msg)
-	}
-	return e.File + ": " + e.Msg
-}
 
 // node is a JSON value and where it begins.
 type node struct {
@@ -65,25 +48,26 @@ type reader struct {
 	notes []string
 }
 
-func (r *reader) fail(at int, format string, args ...any) *Error {
+// fail is an error at a byte of the profile: its column counts bytes.
+func (r *reader) fail(at int, format string, args ...any) *policy.Error {
 	at = min(max(at, 0), len(r.data))
 	before := r.data[:at]
-	return &Error{
+	return &policy.Error{
 		File: r.file, Line: 1 + bytes.Count(before, []byte("\n")), Col: at - bytes.LastIndexByte(before, '\n'),
 		Msg: fmt.Sprintf(format, args...),
 	}
 }
 
 // hint adds the fix to an error of fail's.
-func (e *Error) hint(format string, args ...any) *Error {
-	e.Hint = fmt.Sprintf(format, args...)
+func hint(e *policy.Error, format string, args ...any) *policy.Error {
+	e.Fix = fmt.Sprintf(format, args...)
 	return e
 }
 
 // near names the valid name that is nearest to a misspelt one.
-func (e *Error) near(got string, valid func(func(string) bool)) *Error {
+func near(e *policy.Error, got string, valid func(func(string) bool)) *policy.Error {
 	if n := seccomp.Nearest(got, valid); n != "" {
-		e.Hint = fmt.Sprintf("did you mean %q?", n)
+		e.Fix = fmt.Sprintf("did you mean %q?", n)
 	}
 	return e
 }
@@ -91,7 +75,7 @@ func (e *Error) near(got string, valid func(func(string) bool)) *Error {
 // document reads the one value that data is.
 func (r *reader) document() (*node, error) {
 	if len(r.data) > MaxSize {
-		return nil, &Error{File: r.file, Msg: fmt.Sprintf("more than %d bytes, the most a profile may have", MaxSize)}
+		return nil, &policy.Error{File: r.file, Msg: fmt.Sprintf("more than %d bytes, the most a profile may have", MaxSize)}
 	}
 	r.data = bytes.TrimPrefix(r.data, []byte("\xef\xbb\xbf")) // a byte order mark
 	r.dec = json.NewDecoder(bytes.NewReader(r.data))
@@ -202,9 +186,9 @@ func (r *reader) object(n *node, what string, keys []string, take func(m member)
 			known = known || k == m.key
 		}
 		if !known {
-			e := r.fail(m.at, "unknown key %q in %s", m.key, what).near(m.key, each(keys))
+			e := near(r.fail(m.at, "unknown key %q in %s", m.key, what), m.key, each(keys))
 			if m.key == "ociVersion" || m.key == "linux" {
-				e.Hint = "of a bundle's config.json give what stands there as linux.seccomp"
+				e.Fix = "of a bundle's config.json give what stands there as linux.seccomp"
 			}
 			return e
 		}

@@ -53,7 +53,7 @@ type filter struct {
 	kernel       *seccomp.Release
 }
 
-// Parse reads a profile. file is what errors call it. An error is an *Error.
+// Parse reads a profile. file is what errors call it. An error is a *policy.Error.
 func Parse(file string, data []byte) (*Profile, error) {
 	return (&reader{file: file, data: data}).parse()
 }
@@ -108,8 +108,8 @@ func (r *reader) profile(p *Profile, top *node) error {
 			if name, ok := m.value.(string); ok && name == "" {
 				return nil // no listener
 			}
-			return r.fail(m.at, "%s: the profile hands calls to a listener", m.key).
-				hint("sbx has none to hand them to; take it out, and write another action for SCMP_ACT_NOTIFY")
+			return hint(r.fail(m.at, "%s: the profile hands calls to a listener", m.key),
+				"sbx has none to hand them to; take it out, and write another action for SCMP_ACT_NOTIFY")
 		}
 		return err
 	})
@@ -117,7 +117,7 @@ func (r *reader) profile(p *Profile, top *node) error {
 		return err
 	}
 	if len(p.arches) > 0 && mapped && len(p.archMap) > 0 {
-		return r.fail(top.at, "the profile has both architectures and archMap").hint("Docker refuses that, too: keep one")
+		return hint(r.fail(top.at, "the profile has both architectures and archMap"), "Docker refuses that, too: keep one")
 	}
 	if action == nil {
 		return r.fail(top.at, "the profile has no defaultAction")
@@ -179,11 +179,13 @@ func (r *reader) action(m member, ret returned) (seccomp.Action, error) {
 	case "SCMP_ACT_LOG":
 		a.Kind = seccomp.Log
 	case "SCMP_ACT_NOTIFY":
-		return a, r.fail(m.node.at, "%s asks a listener, and sbx has none", name).hint("without one such calls answer ENOSYS: write SCMP_ACT_ERRNO with errnoRet 38")
+		return a, hint(r.fail(m.node.at, "%s asks a listener, and sbx has none", name),
+			"without one such calls answer ENOSYS: write SCMP_ACT_ERRNO with errnoRet 38")
 	case "SCMP_ACT_TRACE":
-		return a, r.fail(m.node.at, "%s asks a tracer, and a policy has no such action", name).hint("without one such calls answer ENOSYS: write SCMP_ACT_ERRNO with errnoRet 38")
+		return a, hint(r.fail(m.node.at, "%s asks a tracer, and a policy has no such action", name),
+			"without one such calls answer ENOSYS: write SCMP_ACT_ERRNO with errnoRet 38")
 	default:
-		return a, r.fail(m.node.at, "unknown action %q", name).near(name, each([]string{
+		return a, near(r.fail(m.node.at, "unknown action %q", name), name, each([]string{
 			"SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG",
 		}))
 	}
@@ -205,7 +207,7 @@ func (r *reader) action(m member, ret returned) (seccomp.Action, error) {
 func (r *reader) checkArches(m member, names []string) error {
 	for _, a := range names {
 		if !slices.Contains(archNames(), a) {
-			return r.fail(m.node.at, "unknown architecture %q", a).near(a, each(archNames()))
+			return near(r.fail(m.node.at, "unknown architecture %q", a), a, each(archNames()))
 		}
 	}
 	return nil
@@ -260,7 +262,7 @@ func (r *reader) flags(p *Profile, m member) error {
 		case "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV":
 			return r.fail(m.node.at, "flag %q is for a listener, and sbx has none", f)
 		default:
-			return r.fail(m.node.at, "unknown flag %q", f).near(f, each([]string{
+			return near(r.fail(m.node.at, "unknown flag %q", f), f, each([]string{
 				"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
 			}))
 		}

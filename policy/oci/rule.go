@@ -114,7 +114,7 @@ func (r *reader) args(m member) ([]arg, error) {
 				a.two, err = r.number(m, 1<<64-1)
 			case "op":
 				if a.op, err = r.text(m.node, m.key); err == nil && !slices.Contains(operators(), a.op) {
-					err = r.fail(m.node.at, "unknown operator %q", a.op).near(a.op, each(operators()))
+					err = near(r.fail(m.node.at, "unknown operator %q", a.op), a.op, each(operators()))
 				}
 			}
 			return err
@@ -151,7 +151,7 @@ func (r *reader) filter(m member) (filter, error) {
 			}
 			for _, c := range out.caps {
 				if !slices.Contains(capability.Upper(), c) {
-					return r.fail(m.node.at, "unknown capability %q", c).near(c, each(capability.Upper()))
+					return near(r.fail(m.node.at, "unknown capability %q", c), c, each(capability.Upper()))
 				}
 			}
 		case "arches":
@@ -160,7 +160,7 @@ func (r *reader) filter(m member) (filter, error) {
 			}
 			for _, a := range out.arches {
 				if !slices.Contains(dockerArches(), a) {
-					return r.fail(m.node.at, "unknown architecture %q", a).near(a, each(dockerArches()))
+					return near(r.fail(m.node.at, "unknown architecture %q", a), a, each(dockerArches()))
 				}
 			}
 		case "minKernel":

@@ -30,7 +30,7 @@ func Builtins() []Builtin {
 		// The kernel reads 32 bits of the request: who compares 64 lets the
 		// call through (flatpak's CVE-2019-10063, snapd's CVE-2019-7303).
 		// TIOCSETD puts another line discipline under the terminal, and loads
-		// its module. TIOCSPGRP may stay: no group of the outside has a number
+		// its module. TIOCSPGRP may stay: no group of the host has a number
 		// inside, and job control lives by it.
 		{"ioctl", "arg1:32 in {TIOCSTI, TIOCLINUX, TIOCSETD}", perm, []string{"@terminal-input"}, "built in: no typing into terminals"},
 	}

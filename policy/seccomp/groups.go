@@ -11,11 +11,10 @@ import (
 // they stay as they are.
 const GroupsVersion = 258
 
-// group is a set of calls and further groups, named "@..."; members are
-// separated by spaces, calls are those of all groups in it.
+// group is a set of calls, named "@...".
 type group struct {
-	name, help, members string
-	calls               callSet
+	name, help string
+	calls      callSet
 }
 
 // Group is a named set of system calls. The zero value is none.
@@ -26,9 +25,6 @@ func (g Group) Name() string { return g.g.name }
 
 // Help is one line on what its calls do.
 func (g Group) Help() string { return g.g.help }
-
-// Members lists what the group is made of: calls and other groups.
-func (g Group) Members() []string { return strings.Fields(g.g.members) }
 
 // Syscalls lists the calls in it and in the groups it contains, sorted.
 func (g Group) Syscalls() []string { return g.g.calls.names() }

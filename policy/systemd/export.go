@@ -92,7 +92,7 @@ func (x *exporter) namespaces() {
 func (x *exporter) files() {
 	f := x.p.Files
 	x.line("TemporaryFileSystem=/:ro")
-	if f.Proc == nil || *f.Proc {
+	if policy.NotFalse(f.Proc) {
 		x.line("MountAPIVFS=yes")
 		x.line("ProtectProc=invisible")
 		x.line("ProtectKernelTunables=yes")
@@ -100,7 +100,7 @@ func (x *exporter) files() {
 	} else {
 		x.lose("files.proc: units cannot do without /proc")
 	}
-	if f.Dev == nil || *f.Dev {
+	if policy.NotFalse(f.Dev) {
 		x.line("PrivateDevices=yes")
 	} else {
 		x.lose("files.dev: units cannot do without /dev")
@@ -250,7 +250,7 @@ func (x *exporter) calls() error {
 		key string
 		on  *bool
 	}{{"log", s.Log}, {"spec_allow", s.SpecAllow}, {"wait_killable", s.WaitKillable}} {
-		if f.on != nil && *f.on {
+		if policy.IsTrue(f.on) {
 			x.lose("seccomp.%s: units load their filters without flags", f.key)
 		}
 	}

@@ -12,14 +12,13 @@ import (
 // restrictions writes the ports, labels and terminal.
 func (x *exporter) restrictions() {
 	n, r := x.p.Namespaces, x.p.Process
-	yes := func(b *bool) bool { return b != nil && *b }
 	for _, l := range []struct {
 		said      bool
 		key, what string
 	}{
 		{n.UID != nil, "namespaces.uid", "a unit's ids inside are the host's"},
 		{n.GID != nil, "namespaces.gid", "a unit's ids inside are the host's"},
-		{yes(n.Ranges), "namespaces.ranges", "units map no ranges"},
+		{policy.IsTrue(n.Ranges), "namespaces.ranges", "units map no ranges"},
 		{n.Hostname != "", "namespaces.hostname", "units before systemd 258 set no hostname"},
 		{n.Monotonic != "" || n.Boottime != "", "namespaces.time", "units shift no clocks"},
 		{len(x.p.Files.Overlay) > 0, "files.overlay", "units have no overlays on directories: " + some(x.p.Files.Overlay)},
@@ -27,7 +26,7 @@ func (x *exporter) restrictions() {
 		{len(x.p.Files.Symlinks) > 0, "files.symlink", "units have no links of their own: " + some(slices.Sorted(maps.Keys(x.p.Files.Symlinks)))},
 		{len(x.p.Files.Sockets) > 0, "files.sockets", "units let every socket that is shown be connected to"},
 		{x.p.Network.Connect != nil, "network.connect", "units restrict addresses, not ports, to connect to"},
-		{yes(r.LandlockLog), "process.landlock_log", "units have no Landlock"},
+		{policy.IsTrue(r.LandlockLog), "process.landlock_log", "units have no Landlock"},
 		{r.Terminal == "pty", "process.terminal", "a unit has no terminal to relay"},
 	} {
 		if l.said {

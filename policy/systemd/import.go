@@ -74,9 +74,9 @@ func (m *importer) failed(line int, before string, err error) error {
 	var p *policy.Error
 	switch {
 	case errors.As(err, &h):
-		e.Hint = h.hint
+		e.Fix = h.fix
 	case errors.As(err, &p):
-		e.Hint = p.Hint
+		e.Fix = p.Fix
 	}
 	return e
 }

@@ -14,6 +14,7 @@ import (
 func TestExportRestrictions(t *testing.T) {
 	parsed, err := policy.Parse("p", []byte(`version = 1
 [namespaces]
+net = "host"
 hostname = "box"
 [files]
 read = ["?/in", "/fd"]

@@ -18,9 +18,12 @@ type Error struct {
 	// no single line.
 	File string
 	Line int
-	// Msg names the offending text. Hint, if not empty, is the fix.
-	Msg, Hint string
+	// Msg names the offending text. Fix, if not empty, is how to fix it.
+	Msg, Fix string
 }
+
+// Hint is the fix.
+func (e *Error) Hint() string { return e.Fix }
 
 // Error is file:line: and the message, without the hint.
 func (e *Error) Error() string {
@@ -31,7 +34,7 @@ func (e *Error) Error() string {
 }
 
 // hinted is an error of one setting that knows its fix.
-type hinted struct{ msg, hint string }
+type hinted struct{ msg, fix string }
 
 func (h *hinted) Error() string { return h.msg }
 

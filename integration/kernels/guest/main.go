@@ -42,7 +42,8 @@ func boot() error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1024, Max: 524288}); err != nil {
 		return fmt.Errorf("raise the limit on open files: %w", err)
 	}
-	for _, m := range []mount{{"devtmpfs", "/dev", "devtmpfs", 0, ""}, {"proc", "/proc", "proc", secure, ""}, {"sysfs", "/sys", "sysfs", secure, ""}} {
+	for _, m := range []mount{{"devtmpfs", "/dev", "devtmpfs", 0, ""}, {"proc", "/proc", "proc", secure, ""},
+		{"sysfs", "/sys", "sysfs", secure, ""}} {
 		if err := m.do(); err != nil {
 			return err
 		}
@@ -66,7 +67,8 @@ func boot() error {
 	if err := os.WriteFile(jobsHere, jobs, 0o600); err != nil {
 		return err
 	}
-	runner, err := os.StartProcess("/tests/guest", []string{"guest"}, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	runner, err := os.StartProcess("/tests/guest", []string{"guest"},
+		&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,8 @@ func disksThere() error {
 // smallRoot lays out a root of one static program in dir, and below /base what
 // the integration tests lay out for themselves where there is more.
 func smallRoot(dir, tests string) error {
-	for _, sub := range []string{"bin", "usr/bin", "etc", "root", "home/user", "base/bin", "base/root", "base/user", "tmp", "var/tmp", "var/cache", "run"} {
+	for _, sub := range []string{"bin", "usr/bin", "etc", "root", "home/user", "base/bin", "base/root", "base/user",
+		"tmp", "var/tmp", "var/cache", "run"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return err
 		}

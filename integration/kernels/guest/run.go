@@ -89,7 +89,8 @@ func runJobs() error {
 		return err
 	}
 	// As it is, nothing translated or echoed.
-	raw := unix.Termios{Cflag: unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200, Ispeed: unix.B115200, Ospeed: unix.B115200}
+	raw := unix.Termios{Cflag: unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200, Ispeed: unix.B115200,
+		Ospeed: unix.B115200}
 	raw.Cc[unix.VMIN] = 1
 	if err := unix.IoctlSetTermios(int(port.Fd()), unix.TCSETS, &raw); err != nil {
 		return err
@@ -127,7 +128,8 @@ func run(j job.Job, w *job.Writer) (int, error) {
 	attr.CgroupFD = int(dir.Fd())
 	cmd := exec.Command(j.Args[0], j.Args[1:]...)
 	cmd.Dir = j.Dir
-	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=linux",
+	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+		"TERM=linux",
 		"HOME=" + home, "SBX_IT_CGROUP_user=" + userGroup}, j.Env...)
 	cmd.Stdout, cmd.Stderr = w, w
 	cmd.SysProcAttr = attr

@@ -49,7 +49,8 @@ func TestCut(t *testing.T) {
 			t.Errorf("%q: %v, %v", all[:i], got, err)
 		}
 	}
-	for _, s := range []string{"=begin a\n=begin b\n", "=end a 0 1\n", "=begin a\n=end b 0 1\n", "=begin a\n=done\n", "=begin a\n=end a x 1\n", "noise\n"} {
+	for _, s := range []string{"=begin a\n=begin b\n", "=end a 0 1\n", "=begin a\n=end b 0 1\n", "=begin a\n=done\n",
+		"=begin a\n=end a x 1\n", "noise\n"} {
 		if got, err := Read(strings.NewReader(s)); err == nil || errors.Is(err, ErrCut) {
 			t.Errorf("%q: %v, %v", s, got, err)
 		}

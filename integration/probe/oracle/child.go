@@ -28,7 +28,8 @@ func child(s *shared, first, second *unix.SockFprog) {
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0) // it may die a thousand times
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
-	fd, _, errno := syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER,
+	fd, _, errno := syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER,
 		uintptr(unsafe.Pointer(first)), 0, 0, 0)
 	if errno != 0 {
 		s.errno = uint64(errno)
@@ -39,7 +40,8 @@ func child(s *shared, first, second *unix.SockFprog) {
 	for s.state.Load() != loading {
 	}
 	if second.Len > 0 {
-		_, _, errno = syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(second)), 0, 0, 0)
+		_, _, errno = syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0,
+			uintptr(unsafe.Pointer(second)), 0, 0, 0)
 		if errno != 0 { // the parent lets every call through until asking
 			s.errno = uint64(errno)
 			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 1, 0, 0, 0, 0, 0)
@@ -61,7 +63,8 @@ func child(s *shared, first, second *unix.SockFprog) {
 //go:nosplit
 //go:norace
 func native(nr uint32, a *[6]uint64) int64 {
-	r, _, errno := syscall.RawSyscall6(uintptr(nr), uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]))
+	r, _, errno := syscall.RawSyscall6(uintptr(nr), uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]),
+		uintptr(a[4]), uintptr(a[5]))
 	if errno != 0 {
 		return -int64(errno)
 	}

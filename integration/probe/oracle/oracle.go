@@ -325,7 +325,8 @@ func Run(in io.Reader, out io.Writer) error {
 	for lines.Scan() {
 		var q Question
 		a := &q.Args
-		if _, err := fmt.Sscanf(lines.Text(), "%x %x %x %x %x %x %x %x", &q.Audit, &q.Number, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]); err != nil {
+		if _, err := fmt.Sscanf(lines.Text(), "%x %x %x %x %x %x %x %x", &q.Audit, &q.Number, &a[0], &a[1], &a[2], &a[3],
+			&a[4], &a[5]); err != nil {
 			return fmt.Errorf("question %q: %w", lines.Text(), err)
 		}
 		questions = append(questions, q)

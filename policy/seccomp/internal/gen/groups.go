@@ -55,7 +55,7 @@ func printGroups(groups []*group, calls []*call) string {
 	for _, g := range groups {
 		set := make([]uint64, (len(calls)+63)/64)
 		g.add(set, groups, calls)
-		fmt.Fprintf(&b, "\t{%q, %q, %q, callSet{", g.name, g.help, strings.Join(g.members, " "))
+		fmt.Fprintf(&b, "\t{%q, %q, callSet{", g.name, g.help)
 		for i, word := range set {
 			if i > 0 {
 				b.WriteString(", ")

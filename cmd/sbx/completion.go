@@ -1,0 +1,138 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// completionCmd is "sbx completion".
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: ${enum}."`
+}
+
+// Help says where shells look for it.
+func (c *completionCmd) Help() string {
+	return `Each shell reads the script of that name when it first completes sbx:
+
+    sbx completion bash >~/.local/share/bash-completion/completions/sbx
+    sbx completion zsh >"${fpath[1]}/_sbx"
+    sbx completion fish >~/.config/fish/completions/sbx.fish`
+}
+
+// Run prints the script on standard output.
+func (c *completionCmd) Run() error { return c.run(os.Stdout) }
+
+func (c *completionCmd) run(w io.Writer) error {
+	list, err := describeCommands()
+	if err != nil {
+		return err
+	}
+	script := bashCompletion
+	switch c.Shell {
+	case "zsh":
+		script = zshCompletion
+	case "fish":
+		script = fishCompletion
+	}
+	_, err = io.WriteString(w, script(list))
+	return err
+}
+
+// command is one command as the completions and the manual page describe it.
+type command struct {
+	words []string // as "policy" and "show"
+	usage string   // behind "sbx"
+	help  string
+	flags []flagEntry // their fields are nil
+	arg   flagEntry   // what the arguments are; without a name if there are none
+}
+
+// describeCommands takes all commands from kong's model of them.
+func describeCommands() ([]command, error) {
+	parser, err := newParser()
+	if err != nil {
+		return nil, err
+	}
+	var list []command
+	for _, leaf := range parser.Model.Leaves(true) {
+		c := command{words: strings.Fields(leaf.FullPath())[1:], usage: leaf.Summary(), help: leaf.Help}
+		for _, group := range leaf.AllFlags(true) {
+			for _, f := range group {
+				d := describeValue(f.Value)
+				d.short = byte(f.Short)
+				if !f.IsBool() {
+					d.value = f.FormatPlaceHolder()
+				}
+				c.flags = append(c.flags, d)
+			}
+		}
+		if len(leaf.Positional) > 0 {
+			c.arg = describeValue(leaf.Positional[0])
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// describeValue reads kong's description, and our own tag in it: complete.
+func describeValue(v *kong.Value) flagEntry {
+	f := flagEntry{name: v.Name, help: v.Help}
+	switch {
+	case v.Enum != "":
+		f.offer, f.choices = offerChoice, v.EnumSlice()
+	case v.Tag.Get("complete") == "policy":
+		f.offer = offerPolicy
+	case v.Tag.Get("complete") == "path":
+		f.offer = offerPath
+	}
+	return f
+}
+
+// firstWords are the words that choose a command, each once.
+func firstWords(list []command) []string {
+	var out []string
+	for _, c := range list {
+		if len(out) == 0 || out[len(out)-1] != c.words[0] {
+			out = append(out, c.words[0])
+		}
+	}
+	return out
+}
+
+// secondWords are the words that follow the first one.
+func secondWords(list []command, first string) []string {
+	var out []string
+	for _, c := range list {
+		if c.words[0] == first && len(c.words) > 1 {
+			out = append(out, c.words[1])
+		}
+	}
+	return out
+}
+
+// spellings are all ways to write the flag.
+func (f *flagEntry) spellings() []string {
+	if f.short == 0 {
+		return []string{f.long()}
+	}
+	return []string{f.long(), "-" + string(rune(f.short))}
+}
+
+// shellQuote is s as one word of any shell of the three.
+func shellQuote(s string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for _, r := range s {
+		if r == '\'' || r == '\\' {
+			// Outside of quotes these three shells agree about a backslash.
+			b.WriteString(`'\` + string(r) + `'`)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	b.WriteByte('\'')
+	return b.String()
+}

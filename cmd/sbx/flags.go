@@ -1,0 +1,147 @@
+package main
+
+// launch holds what the flags of a launch say. Each field has one entry in
+// launchFlags, and the field's type is the kind of the flag.
+type launch struct {
+	Policy  string
+	Read    []string
+	Write   []string
+	Hide    []string
+	Env     []string
+	Net     string
+	KeepFD  []int
+	Dir     string
+	DryRun  bool
+	Tree    bool
+	JSON    bool
+	Report  *int
+	Help    bool
+	Version bool
+}
+
+// newLaunch is a launch without any flag.
+func newLaunch() *launch { return &launch{Policy: "default"} }
+
+// flagEntry describes one flag of a launch. The parser, --help, the man page and
+// the completions of the shells read nothing else: a new flag is an entry in
+// launchFlags and a field of launch.
+type flagEntry struct {
+	name  string // without the dashes
+	short byte   // the letter behind one dash, 0 for none
+	value string // what stands for the value in the help, "" for a flag without one
+	help  string // one or two sentences
+	// offer is what a shell completes the value with.
+	offer offer
+	// choices are all values that there are, nil for any.
+	choices []string
+	// field points to the flag's field. The type that it points to says how the
+	// flag is read:
+	//	bool      takes no value
+	//	string    takes a value, once
+	//	*int      takes a number, once; nil without the flag
+	//	[]string  takes a value each time that it is given
+	//	[]int     takes a number, or several with commas between, each time
+	field func(*launch) any
+}
+
+// offer is what a shell offers for a value.
+type offer uint8
+
+const (
+	offerNothing  offer = iota
+	offerPolicy         // the names of policies, and files
+	offerPath           // files and directories
+	offerDir            // directories
+	offerVariable       // the names of environment variables
+	offerChoice         // the flag's choices
+)
+
+// launchFlags are all flags of a launch, in the order of the help. It holds
+// constants and functions without captured variables only, so that the linker
+// lays it out and no launch pays for it.
+var launchFlags = [...]flagEntry{
+	{name: "policy", short: 'p', value: "NAME", offer: offerPolicy,
+		help:  "The policy: a name, or a file's path with a slash in it. Without this flag, it is default.",
+		field: func(l *launch) any { return &l.Policy }},
+	{name: "read", short: 'r', value: "PATH", offer: offerPath,
+		help:  "Also show PATH, read-only.",
+		field: func(l *launch) any { return &l.Read }},
+	{name: "write", short: 'w', value: "PATH", offer: offerPath,
+		help:  "Also show PATH, writable.",
+		field: func(l *launch) any { return &l.Write }},
+	{name: "hide", value: "PATH", offer: offerPath,
+		help:  "Cover PATH, or what matches the pattern.",
+		field: func(l *launch) any { return &l.Hide }},
+	{name: "env", short: 'e', value: "NAME[=VALUE]", offer: offerVariable,
+		help:  "Also hand over the variable, or set it.",
+		field: func(l *launch) any { return &l.Env }},
+	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
+		help:  "Use the host's network, or none.",
+		field: func(l *launch) any { return &l.Net }},
+	{name: "keep-fd", value: "N", offer: offerNothing,
+		help:  "Also hand over descriptor N, or several as in 3,4.",
+		field: func(l *launch) any { return &l.KeepFD }},
+	{name: "dir", short: 'C', value: "PATH", offer: offerDir,
+		help:  "Start in PATH.",
+		field: func(l *launch) any { return &l.Dir }},
+	{name: "dry-run", short: 'n',
+		help:  "Print the plan and run nothing.",
+		field: func(l *launch) any { return &l.DryRun }},
+	{name: "tree",
+		help:  "Print what each path inside is, in the place of the plan. Goes with --dry-run.",
+		field: func(l *launch) any { return &l.Tree }},
+	{name: "json",
+		help:  "Print the plan or the tree as JSON. Goes with --dry-run.",
+		field: func(l *launch) any { return &l.JSON }},
+	{name: "report", value: "N", offer: offerNothing,
+		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
+		field: func(l *launch) any { return &l.Report }},
+	{name: "help", short: 'h',
+		help:  "Print this help.",
+		field: func(l *launch) any { return &l.Help }},
+	{name: "version",
+		help:  "Print the version.",
+		field: func(l *launch) any { return &l.Version }},
+}
+
+// The parser keeps the flags that were given in the bits of a uint64.
+var _ [64 - len(launchFlags)]struct{}
+
+// repeats tells whether the flag may be given more than once.
+func (f *flagEntry) repeats() bool {
+	switch f.field(&launch{}).(type) {
+	case *[]string, *[]int:
+		return true
+	}
+	return false
+}
+
+// long is the flag as it is written, and usage is that with its value.
+func (f *flagEntry) long() string { return "--" + f.name }
+
+func (f *flagEntry) usage() string {
+	if f.value == "" {
+		return f.long()
+	}
+	return f.long() + " " + f.value
+}
+
+// longFlag is the index of the flag with that name, or -1.
+func longFlag(name string) int {
+	for i := range launchFlags {
+		if launchFlags[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// shortFlag is the index of the flag with that letter, or -1.
+func shortFlag(letter byte) int {
+	for i := range launchFlags {
+		if launchFlags[i].short == letter && letter != 0 {
+			return i
+		}
+	}
+	return -1
+}

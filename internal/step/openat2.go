@@ -1,0 +1,10 @@
+package step
+
+import "golang.org/x/sys/unix"
+
+// Openat2 appends an openat2(2), Linux 5.6, of a path from dir: flags are O_*,
+// resolve RESOLVE_*. The path is there without a zero byte, as for Str.
+func (a *Asm) Openat2(dir Arg, path string, flags int, resolve uint64) *Call {
+	how := a.Words(Int(flags), Int(0), Int(resolve)) // struct open_how; no mode, nothing is created
+	return a.Sys(unix.SYS_OPENAT2, dir, a.Str(path), how, Int(unix.SizeofOpenHow))
+}

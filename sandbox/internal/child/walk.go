@@ -1,0 +1,261 @@
+package child
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+)
+
+// walk executes calls i to end-1 in order. It returns the target's pid where
+// the target has parted, in the init. A call that fails is written down and
+// ends the process, and so does a table that ends without an exec.
+//
+//go:nosplit
+//go:norace
+func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target uintptr) {
+	execErrno := uintptr(0)
+	for ; i < end; i++ {
+		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
+		r, errno := uintptr(0), uintptr(0)
+		switch c.Op {
+		case step.OpAwait:
+			await(st)
+		case step.OpFork:
+			return part(c, calls, i, end, st, cfg)
+		case step.OpEnter:
+			if r, errno = do(c, st); errno == 0 && r != 0 {
+				st.Entered = uint32(r)
+				exit(0)
+			}
+		case step.OpExec:
+			// On from here only when it failed. A file that may not be executed is
+			// the better news than the directories that do not have it.
+			_, errno = do(c, st)
+			if execErrno == 0 || execErrno == uintptr(unix.ENOENT) {
+				execErrno = errno
+			}
+			next := (*step.Call)(unsafe.Add(unsafe.Pointer(c), unsafe.Sizeof(*c)))
+			missing := errno == uintptr(unix.ENOENT) || errno == uintptr(unix.ENOTDIR) || errno == uintptr(unix.EACCES)
+			if missing && i+1 < end && next.Op == step.OpExec {
+				continue
+			}
+			if missing {
+				errno = execErrno
+			}
+		default:
+			r, errno = simple(c, st)
+		}
+		if errno != 0 {
+			fail(st, i, errno, r)
+		}
+		if c.Save != 0 {
+			st.slot[(c.Save-1)%step.NumSlots] = r
+		}
+	}
+	exit(125)
+	return 0
+}
+
+// differs is in the place of an errno where a call succeeded, or bytes were
+// compared, and what was found is not what was wanted.
+const differs = ^uintptr(0)
+
+// simple executes what all three tables may hold. An operation that it does
+// not know fails, whatever errnos are as good as success: to make a system
+// call in its place would be to leave out what was meant.
+//
+//go:nosplit
+//go:norace
+func simple(c *step.Call, st *Status) (r, errno uintptr) {
+	switch c.Op {
+	case step.OpSys:
+		r, errno = do(c, st)
+		return r, verdict(c, r, errno)
+	case step.OpCompare:
+		if !equal(c.Arg[0], c.Arg[1], c.Arg[2]) {
+			errno = differs
+		}
+	case step.OpZero:
+		zero(c.Arg[0], c.Arg[1])
+	case step.OpStore:
+		*(*uint32)(at(c.Arg[0])) = uint32(value(c, 1, st))
+	case step.OpFail:
+		errno = c.Arg[0]
+	default:
+		errno = uintptr(unix.ENOSYS)
+	}
+	return 0, errno
+}
+
+// verdict is what a system call's outcome means: 0 for success, its errno, or
+// differs.
+//
+//go:nosplit
+//go:norace
+func verdict(c *step.Call, r, errno uintptr) uintptr {
+	switch {
+	case errno != 0 && passes(c, errno):
+		return 0
+	case errno == 0 && c.HasWant && r != c.Want:
+		return differs
+	}
+	return errno
+}
+
+// part parts the target from the init: the target goes on with the table, on
+// a stack of its own; the init gets its pid.
+//
+//go:nosplit
+//go:norace
+func part(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) uintptr {
+	// What the target begins with lies at the top of its own stack, for this
+	// frame is gone by the time it looks.
+	stack := (cfg.Stack - unsafe.Sizeof(targetArgs{})) &^ 15
+	rest := (*targetArgs)(at(stack))
+	rest.calls, rest.i, rest.end = uintptr(calls), i+1, end
+	rest.st, rest.cfg = uintptr(unsafe.Pointer(st)), uintptr(unsafe.Pointer(cfg))
+	r := spawn(c.Arg[0], stack, unsafe.Pointer(rest))
+	if r > ^uintptr(4095) { // -errno
+		fail(st, i, -r, 0)
+	}
+	st.Forked = 1
+	return r
+}
+
+// targetArgs are what walk goes on with in the target: addresses as numbers,
+// because storing a pointer could run the collector's write barrier. None of
+// it moves or goes: init never leaves the frames that hold the rest.
+type targetArgs struct{ calls, i, end, st, cfg uintptr }
+
+// spawn is clone(2) with a stack for the child, on which it calls target and
+// never returns. It shares the memory of init, whose copy would be thrown away
+// by the exec in a moment: two processes of ours, both with signals blocked,
+// neither of which writes what the other reads but the Status.
+//
+//go:noescape
+func spawn(flags, stack uintptr, args unsafe.Pointer) uintptr
+
+// target is where the child of spawn begins.
+//
+//lint:ignore U1000 the assembler calls it
+//go:nosplit
+//go:norace
+func target(a *targetArgs) {
+	walk(at(a.calls), a.i, a.end, (*Status)(at(a.st)), (*Config)(at(a.cfg)))
+}
+
+// walkInit is init's part of the table, up to its OpEnd. It keeps no results:
+// the slots are the target's, which walks on meanwhile.
+//
+//go:nosplit
+//go:norace
+func walkInit(calls unsafe.Pointer, i uintptr, st *Status) {
+	for ; ; i++ {
+		c := (*step.Call)(unsafe.Add(calls, i*unsafe.Sizeof(step.Call{})))
+		if c.Op == step.OpEnd {
+			release(st)
+			return
+		}
+		if c.Save != 0 {
+			fail(st, i, uintptr(unix.ENOSYS), 0)
+		}
+		if r, errno := simple(c, st); errno != 0 {
+			fail(st, i, errno, r)
+		}
+	}
+}
+
+//go:nosplit
+//go:norace
+func do(c *step.Call, st *Status) (r, errno uintptr) {
+	r, _, e := syscall.RawSyscall6(c.Nr, value(c, 0, st), value(c, 1, st), value(c, 2, st),
+		value(c, 3, st), value(c, 4, st), value(c, 5, st))
+	return r, uintptr(e)
+}
+
+// value is argument j, which may be what a slot holds.
+//
+//go:nosplit
+//go:norace
+func value(c *step.Call, j uint, st *Status) uintptr {
+	v := c.Arg[j%6]
+	if c.Slots&(1<<j) != 0 {
+		v = st.slot[v%step.NumSlots]
+	}
+	return v
+}
+
+//go:nosplit
+//go:norace
+func passes(c *step.Call, errno uintptr) bool {
+	for j := 0; j < len(c.Pass); j++ {
+		if c.Pass[j] != 0 && uintptr(c.Pass[j]) == errno {
+			return true
+		}
+	}
+	return false
+}
+
+//go:nosplit
+//go:norace
+func fail(st *Status, i, errno, got uintptr) {
+	note(st, i, errno, got)
+	exit(125)
+}
+
+// note writes the first failure down: what fails for want of the other process,
+// or of what was to be undone, is not the cause.
+//
+//go:nosplit
+//go:norace
+func note(st *Status, i, errno, got uintptr) {
+	if st.Failed != 0 {
+		return
+	}
+	if errno == differs {
+		st.Got = uint64(got)
+	} else {
+		st.Errno = uint32(errno)
+	}
+	st.Failed = uint32(i) + 1
+}
+
+//go:nosplit
+//go:norace
+func exit(code uintptr) {
+	for {
+		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, code, 0, 0, 0, 0, 0)
+	}
+}
+
+// The addresses below are numbers in the table, not Go pointers: they lie in
+// the table's own mapping or in the process's argument area.
+
+//go:nosplit
+//go:norace
+func equal(p, q, n uintptr) bool {
+	for k := uintptr(0); k < n; k++ {
+		if *(*byte)(at(p + k)) != *(*byte)(at(q + k)) {
+			return false
+		}
+	}
+	return true
+}
+
+//go:nosplit
+//go:norace
+func zero(p, n uintptr) {
+	for k := uintptr(0); k < n; k++ {
+		*(*byte)(at(p + k)) = 0
+	}
+}
+
+// at is the pointer with that address. It goes round unsafe.Pointer(uintptr)
+// because checkptr and vet rightly distrust that, and the memory is not Go's.
+//
+//go:nosplit
+//go:norace
+func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }

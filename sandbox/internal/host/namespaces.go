@@ -1,0 +1,67 @@
+package host
+
+import (
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/ns"
+	"sbx/policy"
+)
+
+// Namespace is a namespace that a policy names by a path: open, and looked at.
+type Namespace struct {
+	Kind         ns.Set
+	FD           int
+	Major, Minor uint32
+	Ino          uint64
+	// Err is why it is none.
+	Err error
+}
+
+// ProbeNamespaces opens the namespaces that the policy names by path.
+func (h *Facts) ProbeNamespaces(n policy.Namespaces) {
+	for _, s := range [...]string{n.User, n.Mount, n.PID, n.Net, n.IPC, n.UTS, n.Cgroup, n.Time} {
+		if _, have := h.Namespaces[s]; !have && IsPath(s) {
+			if h.Namespaces == nil {
+				h.Namespaces = make(map[string]Namespace)
+			}
+			h.Namespaces[s] = h.openNamespace(s)
+		}
+	}
+}
+
+// IsPath says whether namespaces.KIND names a namespace by its path.
+func IsPath(say string) bool { return say != "" && say != "new" && say != "host" && say != "auto" }
+
+// openNamespace opens one. Nothing but nsfs is opened for more than its name: the path
+// could be of a device or a FIFO.
+func (h *Facts) openNamespace(name string) (s Namespace) {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Namespace{Err: err}
+	}
+	defer unix.Close(fd)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return Namespace{Err: err}
+	}
+	if fs.Type != unix.NSFS_MAGIC {
+		return Namespace{Err: Refuse(WrongFile, "it is no namespace: not a file of nsfs")}
+	}
+	if s.FD, err = unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return Namespace{Err: err}
+	}
+	h.fds = append(h.fds, s.FD)
+	kind, err := unix.IoctlRetInt(s.FD, unix.NS_GET_NSTYPE)
+	if err != nil {
+		return Namespace{Err: fmt.Errorf("ask for its kind: %w", err)}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(s.FD, &st); err != nil {
+		return Namespace{Err: err}
+	}
+	s.Kind, s.Major, s.Minor, s.Ino = ns.Set(kind), unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
+	return s
+}

@@ -1,0 +1,65 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
+	"sbx/internal/text"
+	"sbx/policy"
+)
+
+// probeOverlays finds out what is to be known of overlays beyond other entries.
+func (h *Facts) probeOverlays(tree *policy.Tree) error {
+	if !slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool { return e.Kind == policy.KindOverlay }) {
+		return nil
+	}
+	mounts, err := mountPoints()
+	if err != nil {
+		return &NeedError{Reason: NoProc, What: "look for mounts in an overlay: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}
+	}
+	for _, e := range tree.Entries {
+		source := e.Source()
+		f := h.Files[source]
+		if e.Kind != policy.KindOverlay || f.Mode == 0 {
+			continue
+		}
+		var st unix.Statfs_t
+		if err := unix.Fstatfs(f.FD, &st); err != nil {
+			return fmt.Errorf("look at the file system of %s: %w", text.Quote(source), err)
+		}
+		f.NoExec = st.Flags&unix.ST_NOEXEC != 0
+		for _, m := range mounts {
+			if m != f.Real && policy.Within(m, f.Real) {
+				f.Mounted = m
+			}
+		}
+		h.Files[source] = f
+		for _, name := range [...]string{e.Options.Upper, e.Options.Work} {
+			if f, ok := h.Files[name]; ok && f.Mode != 0 {
+				f.NoWrite = unix.Faccessat(unix.AT_FDCWD, f.Real, unix.W_OK, unix.AT_EACCESS)
+				h.Files[name] = f
+			}
+		}
+	}
+	return nil
+}
+
+// mountPoints are those of /proc/self/mountinfo; see proc(5).
+func mountPoints() ([]string, error) {
+	content, err := sys.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	for line := range strings.Lines(content) {
+		if f := strings.Fields(line); len(f) > 4 {
+			list = append(list, plain.Replace(f[4]))
+		}
+	}
+	return list, nil
+}

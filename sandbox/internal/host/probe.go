@@ -1,0 +1,126 @@
+package host
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/caps"
+	"sbx/internal/sys"
+	"sbx/policy"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/startstate"
+)
+
+// Probe reads the machine as far as p and t need it. The facts keep the files
+// that p names open until Close, so that what the child finds in their place
+// can be told apart from them. Linux 5.12 or newer is assumed; on an older
+// kernel the first step that needs more fails and says so.
+func Probe(p *policy.Policy, t Target) (*Facts, error) {
+	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
+	tree := p.Tree()
+	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeProcesses, h.probePaths, h.probeProcMasks, h.probeLimits, h.findAll,
+	} {
+		if err := probe(p, tree, t); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error) {
+	if h.LSM.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
+		return &NeedError{
+			Reason: NoLandlock,
+			What:   "ask the kernel for Landlock: " + err.Error(),
+			Fix:    "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without",
+		}
+	}
+	return h.probeModules(p)
+}
+
+func (h *Facts) probeCaps(p *policy.Policy, _ *policy.Tree, _ Target) (err error) {
+	if h.Caps.Effective, h.Caps.Keepable, err = caps.Own(); err != nil {
+		return err
+	}
+	h.Caps.Keepable = caps.Bounded(h.Caps.Keepable & namedCaps(p.Process.Capabilities))
+	if h.Caps.Last, err = caps.Last(); err != nil {
+		return err
+	}
+	if h.Caps.Effective&caps.Admin != 0 {
+		// Not readable means that there is no such file before Linux 3.19,
+		// or no /proc, which others report.
+		b, err := sys.ReadFile("/proc/self/setgroups")
+		h.GroupsFixed = err == nil && strings.HasPrefix(b, "deny")
+	}
+	return nil
+}
+
+// namedCaps is the set of the capabilities that a policy names; the plan tells
+// of unknown ones.
+func namedCaps(list []string) (s caps.Set) {
+	for _, name := range list {
+		if c, err := caps.Parse(policy.ParsePath(name).Name); err == nil {
+			s |= c
+		}
+	}
+	return s
+}
+
+func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err error) {
+	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
+		h.Terminal.Controlling = true
+		unix.Close(fd)
+	}
+	if p.Process.Terminal == "pty" {
+		if h.Terminal.Caller, err = probeTerminal(t); err != nil {
+			return err
+		}
+	}
+	for fd := range h.Stdio {
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil || unix.Fstat(fd, &st) != nil {
+			continue // it is closed, which crosses too
+		}
+		access, mode := flags&unix.O_ACCMODE, st.Mode&unix.S_IFMT
+		h.Stdio[fd] = Stdio{
+			Mode: mode, Read: access != unix.O_WRONLY, Write: access != unix.O_RDONLY,
+			Path: flags&unix.O_PATH != 0, Named: mode == unix.S_IFIFO && fifoNamed(fd),
+		}
+	}
+	return nil
+}
+
+// fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.
+func fifoNamed(fd int) bool {
+	const pipefs = 0x50495045 // PIPEFS_MAGIC
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && st.Type != pipefs
+}
+
+// probeStart reads what sbx was started with and the target gets back.
+func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
+	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
+	h.OpenFiles[0], h.OpenFiles[1] = startstate.OpenFiles()
+	var core unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {
+		return fmt.Errorf("ask for the limit on core dumps: %w", err)
+	}
+	h.CoreMax = core.Max
+	return nil
+}
+
+// probeProcesses reads what namespaces and ids depend on.
+func (h *Facts) probeProcesses(p *policy.Policy, _ *policy.Tree, _ Target) error {
+	h.ProbeNamespaces(p.Namespaces)
+	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
+		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
+	}
+	if policy.IsTrue(p.Namespaces.Ranges) {
+		h.SubIDs = h.probeSubIDs()
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package host
+
+import (
+	"slices"
+
+	"sbx/policy"
+	"sbx/sandbox/internal/landlock"
+)
+
+// SocketRestriction is what keeps the target from the Unix sockets of the host
+// that it sees and that the policy does not name.
+type SocketRestriction uint8
+
+const (
+	// SocketsOpen: the policy names them all.
+	SocketsOpen SocketRestriction = iota
+	// SocketsByLandlock: Landlock, from ABI 9 on, tells them from those of the
+	// sandbox's own.
+	SocketsByLandlock
+	// SocketsByFilter: nobody gets a socket to call with. For kernels without
+	// the other, where the policy names none and the manager wants no word.
+	SocketsByFilter
+	// SocketsByMask: masks over those that were there at the start.
+	SocketsByMask
+)
+
+// SocketRestriction says which one holds. env is the caller's environment.
+func (h *Facts) SocketRestriction(p *policy.Policy, t Target) SocketRestriction {
+	switch {
+	case slices.ContainsFunc(p.Files.Sockets, func(s string) bool { return policy.ParsePath(s).Name == "/" }):
+		return SocketsOpen
+	case h.LSM.Landlock >= landlock.ABISockets && p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest):
+		return SocketsByLandlock
+	case len(p.Files.Sockets) == 0 && t.NotifySocket() == "":
+		return SocketsByFilter
+	}
+	return SocketsByMask
+}
+
+// ShownDirs are the directories that the policy shows, but for installed
+// software.
+func (h *Facts) ShownDirs(tree *policy.Tree) []string {
+	var list []string
+	for _, e := range tree.Entries {
+		if !e.Kind.FromHost() {
+			continue
+		}
+		if f := h.Files[e.Source()]; f.Dir() && !installed(f.Real) && !slices.Contains(list, f.Real) {
+			list = append(list, f.Real)
+		}
+	}
+	return list
+}
+
+// installed says whether the directory holds installed software, where nobody
+// keeps sockets and the search would never end.
+func installed(dir string) bool {
+	for _, d := range [...]string{
+		"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot", "/opt", "/nix", "/gnu", "/sys", "/proc", "/dev",
+	} {
+		if policy.Within(dir, d) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,245 @@
+// Package landlock draws the policy's [files] a second time, beneath the
+// mounts, as a Landlock domain: see landlock(7).
+package landlock
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"sbx/internal/text"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+)
+
+// Access is a set of LANDLOCK_ACCESS_FS_* rights.
+type Access uint64
+
+// The rights in groups, as policies use them. Making device files is in none.
+const (
+	Read  Access = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	files Access = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | truncate | ioctlDev
+	Write Access = Read | files | refer | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
+	// Devices is for /dev: use what is there.
+	Devices Access = Read | files
+	// Sockets is to connect to Unix sockets of the outside; those that were
+	// bound in the domain need no right.
+	Sockets Access = unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
+
+	refer    = unix.LANDLOCK_ACCESS_FS_REFER
+	truncate = unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	ioctlDev = unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	// fileOnly are the rights that a rule on a file may name.
+	fileOnly = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | files | Sockets
+)
+
+// The versions of Landlock (ABI) that brought what sbx asks of it. ABI 8
+// (Linux 7.0) enters a domain with all threads of a process, of which a target
+// has one.
+const (
+	ABIPorts   = 4 // TCP by port, Linux 6.7
+	ABIScopes  = 6 // signals and abstract sockets, Linux 6.12
+	ABILog     = 7 // what the audit log is told, Linux 6.15
+	ABISockets = 9 // Unix sockets by path, Linux 7.1
+)
+
+// handled are the rights that an ABI knows: what a domain does not grant of
+// these is denied.
+func handled(abi int) Access {
+	h := Access(1<<13 - 1) // ABI 1, Linux 5.13
+	if abi >= 2 {          // 5.19
+		h |= refer
+	}
+	if abi >= 3 { // 6.2
+		h |= truncate
+	}
+	if abi >= 5 { // 6.10
+		h |= ioctlDev
+	}
+	if abi >= ABISockets {
+		h |= Sockets
+	}
+	return h
+}
+
+// Ruleset makes an empty domain, of as much as the ABI knows.
+//
+// From ABI 6 on (Linux 6.12) the target cannot send signals out of it: at a
+// terminal it shares its process group with the launcher and the shell, and a
+// group knows no pid namespaces. Before that package fallbackfilter has a filter.
+type Ruleset struct {
+	ABI int
+	// ScopeAbstract keeps the target from abstract Unix sockets outside
+	// (ABI 6, Linux 6.12). Older kernels: no such wall; the network
+	// namespace is.
+	ScopeAbstract bool
+	// Bind and Connect close all TCP ports but those of Port steps. Build
+	// has seen to it that the ABI knows how.
+	Bind, Connect bool
+}
+
+func (r Ruleset) String() string {
+	s := fmt.Sprintf("make a Landlock domain, ABI %d", r.ABI)
+	at := r.attr()
+	if at.scoped != 0 {
+		s += ", no signals out of it"
+	}
+	if at.scoped&unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET != 0 {
+		s += ", no abstract sockets of the outside"
+	}
+	if at.fs&Sockets != 0 {
+		s += ", no Unix sockets of the outside"
+	}
+	if at.net&unix.LANDLOCK_ACCESS_NET_BIND_TCP != 0 {
+		s += ", no TCP port to bind"
+	}
+	if at.net&unix.LANDLOCK_ACCESS_NET_CONNECT_TCP != 0 {
+		s += ", none to connect to"
+	}
+	return s
+}
+
+// attr is struct landlock_ruleset_attr, of which a kernel takes the first size
+// bytes.
+type attr struct {
+	fs          Access
+	net, scoped uint64
+	size        int
+}
+
+// attr is what of the ruleset an ABI can be asked for.
+func (r Ruleset) attr() attr {
+	at := attr{fs: handled(r.ABI), size: 8}
+	if r.ABI >= ABIPorts {
+		at.size = 16
+		if r.Bind {
+			at.net |= unix.LANDLOCK_ACCESS_NET_BIND_TCP
+		}
+		if r.Connect {
+			at.net |= unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+		}
+	}
+	if r.ABI >= ABIScopes {
+		at.size = 24
+		at.scoped = unix.LANDLOCK_SCOPE_SIGNAL
+		if r.ScopeAbstract {
+			at.scoped |= unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+		}
+	}
+	return at
+}
+
+func (Ruleset) Kind() string { return "landlock-ruleset" }
+
+func (Ruleset) Hint(error) string { return withoutHint }
+
+// withoutHint is how to run where the kernel has no Landlock to offer.
+const withoutHint = "say landlock = \"off\" in the policy's [process] to do without this wall"
+
+// Compile leaves the ruleset in step.SlotRuleset.
+func (r Ruleset) Compile(a *step.Asm) {
+	at := r.attr()
+	b := binary.NativeEndian.AppendUint64(nil, uint64(at.fs))
+	b = binary.NativeEndian.AppendUint64(b, at.net)
+	b = binary.NativeEndian.AppendUint64(b, at.scoped)
+	a.Sys(unix.SYS_LANDLOCK_CREATE_RULESET, a.Bytes(b[:at.size]), step.Int(at.size), step.Int(0)).To(step.SlotRuleset)
+}
+
+// Rule grants rights on a path of the inside and all below it.
+type Rule struct {
+	ABI  int
+	Path string
+	// Allow is what is granted; rights that the ABI does not know are left
+	// out, and on a File those that only directories have.
+	Allow Access
+	File  bool
+}
+
+func (r Rule) String() string {
+	what := "read"
+	switch r.Allow {
+	case Write:
+		what = "write"
+	case Devices:
+		what = "use devices"
+	case Sockets:
+		what = "connect to sockets"
+	}
+	return fmt.Sprintf("allow Landlock %s at %s", what, text.Quote(r.Path))
+}
+
+func (Rule) Kind() string { return "landlock-rule" }
+
+func (Rule) Hint(error) string { return withoutHint }
+
+// Compile opens the path and adds the rule. No link is followed, for the old
+// root may still lie over the new one, where a ".." in a link would lead.
+func (r Rule) Compile(a *step.Asm) {
+	allow := r.Allow & handled(r.ABI)
+	if r.File {
+		allow &= fileOnly
+	}
+	fd := a.Temp()
+	open(a, r.Path).To(fd)
+	addRule(a, allow, fd.Arg())
+	a.Sys(unix.SYS_CLOSE, fd.Arg())
+}
+
+// open appends the opening of a path, following no link.
+func open(a *step.Asm, path string) *step.Call {
+	return a.Openat2(step.Fd(unix.AT_FDCWD), path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
+		unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
+}
+
+// addRule appends a landlock_add_rule(2): beneath what fd is open to, allow.
+func addRule(a *step.Asm, allow Access, fd step.Arg) *step.Call {
+	// struct landlock_path_beneath_attr: the rights, then the descriptor in 32 bits.
+	attr := a.Bytes(append(binary.NativeEndian.AppendUint64(nil, uint64(allow)), 0, 0, 0, 0))
+	a.Store(attr.At(8), fd)
+	return a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), attr, step.Int(0))
+}
+
+// StdioRule grants on the file behind a standard stream what the stream itself
+// already can, so that it may be opened once more through /dev/stdin and its
+// like, wherever it lies.
+type StdioRule struct {
+	ABI, FD     int
+	Read, Write bool
+}
+
+func (r StdioRule) String() string {
+	return fmt.Sprintf("allow Landlock to open descriptor %d again", r.FD)
+}
+
+func (StdioRule) Kind() string { return "landlock-stdio-rule" }
+
+// Compile adds the rule on the descriptor itself.
+func (r StdioRule) Compile(a *step.Asm) {
+	allow := Access(ioctlDev)
+	if r.Read {
+		allow |= unix.LANDLOCK_ACCESS_FS_READ_FILE
+	}
+	if r.Write {
+		allow |= unix.LANDLOCK_ACCESS_FS_WRITE_FILE | truncate
+	}
+	if allow &= handled(r.ABI); allow == 0 {
+		return
+	}
+	addRule(a, allow, step.Fd(r.FD))
+}
+
+// ABI is the kernel's Landlock version, 0 where it has none or has it switched
+// off. Any other errno is an error: somebody forbids the question.
+func ABI() (int, error) {
+	n, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.ENOSYS, unix.EOPNOTSUPP:
+		return 0, nil
+	}
+	return 0, errno
+}

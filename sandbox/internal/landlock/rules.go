@@ -1,0 +1,92 @@
+package landlock
+
+import (
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+	"sbx/internal/text"
+)
+
+// The rules of a sandbox that has no view of its own, where Landlock is the
+// only wall between the target and the files.
+
+// OpenRule is Rule for a file that the launcher holds open since it looked at
+// it: whoever puts another in its place is late.
+type OpenRule struct {
+	ABI  int
+	Path string
+	FD   int
+	// Allow and File are as in Rule.
+	Allow Access
+	File  bool
+}
+
+func (r OpenRule) String() string {
+	return Rule{Path: r.Path, Allow: r.Allow}.String() + ", as it was found"
+}
+
+func (OpenRule) Kind() string { return "landlock-descriptor-rule" }
+
+// Compile adds the rule on the descriptor itself.
+func (r OpenRule) Compile(a *step.Asm) {
+	allow := r.Allow & handled(r.ABI)
+	if r.File {
+		allow &= fileOnly
+	}
+	addRule(a, allow, step.Fd(r.FD))
+}
+
+// ThereRule is Rule for a path of a mount namespace that has been joined, of
+// which the launcher knows nothing.
+type ThereRule struct {
+	ABI  int
+	Path string
+	// Allow is as in Rule.
+	Allow Access
+	// Optional makes no rule where the path is missing or has a link in it.
+	Optional bool
+}
+
+func (r ThereRule) String() string {
+	s := Rule{Path: r.Path, Allow: r.Allow}.String()
+	if r.Optional {
+		s += ", if it is there"
+	}
+	return s
+}
+
+func (ThereRule) Kind() string { return "landlock-joined-rule" }
+
+func (r ThereRule) Hint(err error) string {
+	switch step.Errno(err) {
+	case unix.ENOENT:
+		return "put a ? in front of a path that may be missing in the joined namespace: \"?" + r.Path + "\""
+	case unix.ELOOP:
+		return "a part of " + text.Quote(r.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
+	}
+	return ""
+}
+
+// Compile opens the path and adds the rule: for a directory, or where the
+// kernel does not take that, for a file. No link is followed.
+func (r ThereRule) Compile(a *step.Asm) {
+	fd := a.Temp()
+	c := open(a, r.Path).To(fd)
+	if r.Optional {
+		c.Or(unix.ENOENT).Or(unix.ENOTDIR).Or(unix.ELOOP)
+	}
+	allow := r.Allow & handled(r.ABI)
+	for i, rights := range [...]Access{allow & fileOnly, allow} {
+		c := addRule(a, rights, fd.Arg())
+		if i == 1 {
+			c.Or(unix.EINVAL) // rights that only directories have; a file has the rest by now
+		}
+		if r.Optional {
+			c.Or(unix.EBADF)
+		}
+	}
+	c = a.Sys(unix.SYS_CLOSE, fd.Arg())
+	if r.Optional {
+		c.Or(unix.EBADF)
+	}
+}

@@ -1,0 +1,302 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+	"sbx/internal/text"
+	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/plan"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/terminal"
+)
+
+// Process is a started plan.
+type Process struct {
+	plan    *plan.Plan
+	pid     int // of the init, on the host
+	pidfd   int
+	mu      sync.Mutex // of notify, when it is released
+	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
+	table   *step.Table
+	status  *child.Status
+	janitor *janitor // nil if there is nothing to undo on the host
+	cgroup  int      // the sandbox's, or -1
+
+	told bool // the target was sent a signal that asks it to end
+
+	// While it is supervised:
+	caught      int             // the descriptor of signals.Catch
+	relay       *terminal.Relay // nil unless the target has a terminal of its own
+	hungUp      bool            // the target was told that the caller's terminal is gone
+	janitorLost bool            // somebody killed it
+	deadline    time.Time       // when the launcher itself ends all; see deadlineSource
+	overdue     time.Time       // when it began to; zero if it did not
+}
+
+// Exit is how a target ended.
+type Exit struct {
+	// Status is the target's wait status; see wait(2).
+	Status unix.WaitStatus
+	// Left is how many processes the target left running, which were ended
+	// then.
+	Left int
+	// Notes say what happened besides: to the user, who cannot see it.
+	Notes []string
+}
+
+// Code is the target's exit status, or 128+n when signal n killed it.
+func (e Exit) Code() int {
+	if e.Status.Signaled() {
+		return 128 + int(e.Status.Signal())
+	}
+	return e.Status.ExitStatus()
+}
+
+// hooks change the tables of one start before they are used. Only the tests'
+// fault sweeps have any.
+type hooks struct {
+	table, janitor func(*step.Table)
+}
+
+// linkTable lays the table out for the child and lets the hook, if there is one, change it.
+func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
+	t, err := asm.Link()
+	if err == nil && hook != nil {
+		hook(t)
+	}
+	return t, err
+}
+
+// Start executes the plan's steps in a forked child. The calling thread must
+// live as long as the sandbox, whose processes die with it. It may be called
+// from several goroutines at once. An error here or from Wait is a *plan.StepError
+// where a step is to blame, and means that the target has not run.
+func Start(p *plan.Plan) (*Process, error) { return start(p, hooks{}) }
+
+func start(p *plan.Plan, h hooks) (_ *Process, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make a socket to the init: %w", err)
+	}
+	defer unix.Close(pair[1])
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if e := ps.janitor.finish(); e != nil {
+			err = errors.Join(err, e)
+		}
+		ps.release()
+	}()
+	if len(p.Cleanup) > 0 {
+		// Before anything is there that could be left behind.
+		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
+			return nil, err
+		}
+	}
+	asm, initAt := p.Compile(pair[0], pair[1], ownMemory)
+	if ps.table, err = linkTable(asm, h.table); err != nil {
+		return nil, fmt.Errorf("lay out the plan: %w", err)
+	}
+	if ps.status, err = child.NewStatus(); err != nil {
+		return nil, fmt.Errorf("lay out the status page: %w", err)
+	}
+	cfg := child.Config{Flags: plan.NewNamespaces{Set: p.New}.Flags(), Cgroup: -1, Children: -1,
+		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
+		Timed: p.Limits != nil && p.Limits.Duration > 0}
+	if p.SharesPIDNS {
+		cfg.Children = pair[0] // see process.Adopt
+	}
+	if len(p.Join) > 0 {
+		cfg.Flags = 0
+	}
+	if p.Limits != nil && p.Limits.Cgroup != nil {
+		if cfg.Cgroup, err = ps.enterCgroup(); err != nil {
+			return nil, err
+		}
+		defer unix.Close(cfg.Cgroup)
+	}
+	if ps.pid, ps.pidfd, err = child.Start(ps.table, ps.status, cfg); err != nil {
+		return nil, &plan.StepError{Step: plan.NewNamespaces{Set: p.New}, Err: err}
+	}
+	if len(p.Join) > 0 {
+		if err = ps.awaitJoin(); err != nil {
+			return nil, err
+		}
+	}
+	if p.Ranges != nil {
+		if err = ps.mapRanges(p.Ranges); err != nil {
+			return nil, err
+		}
+	}
+	return ps, nil
+}
+
+// Wait waits until the sandbox has ended and everything in it is gone.
+func (ps *Process) Wait() (Exit, error) {
+	ws, err := waitFor(ps.pid)
+	if err != nil {
+		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
+	}
+	defer ps.release()
+	exit, err := ps.exit(ws)
+	if err == nil {
+		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
+	}
+	if e := ps.janitor.finish(); e != nil {
+		if err != nil {
+			return Exit{}, errors.Join(err, e)
+		}
+		exit.Notes = append(exit.Notes, e.Error())
+	}
+	return exit, err
+}
+
+// exit is how the sandbox ended, whose init's status is ws.
+func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
+	st := ps.status
+	switch {
+	case st.Failed != 0:
+		return Exit{}, failure(st, ps.plan.StepAt(int(ps.table.Calls[st.Failed-1].Step)))
+	case st.TimedOut != 0 || !ps.overdue.IsZero():
+		return Exit{Status: unix.WaitStatus(unix.SIGKILL)}, nil
+	case st.Ended != 0:
+		return Exit{Status: unix.WaitStatus(st.WaitStatus), Left: int(st.Left)}, nil
+	case st.Lost != 0:
+		return Exit{}, fmt.Errorf("wait for the target in the sandbox, which was ended for it: %w", unix.Errno(st.Lost))
+	case ws.Signaled():
+		return Exit{Status: ws}, nil // somebody killed the init, and so all
+	}
+	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
+}
+
+// leftNote says what a target that ended by itself left running: mostly a
+// server that goes to the background, and with it the one whom everybody waits for.
+func (ps *Process) leftNote(exit Exit) []string {
+	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
+		return nil
+	}
+	name := "the target"
+	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
+		name = text.Quote(filepath.Base(e.Args[0]))
+	}
+	running := "1 process running, which was ended"
+	if exit.Left > 1 {
+		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
+	}
+	return []string{name + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+}
+
+// failure is the failed call in st as the step's error.
+func failure(st *child.Status, s step.Step) *plan.StepError {
+	if st.Errno == 0 {
+		return &plan.StepError{Step: s, Err: &plan.MismatchError{Got: st.Got}}
+	}
+	return &plan.StepError{Step: s, Err: unix.Errno(st.Errno)}
+}
+
+// waitFor waits for the end of a child of this process.
+func waitFor(pid int) (ws unix.WaitStatus, err error) {
+	for {
+		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+			return ws, err
+		}
+	}
+}
+
+// Signal sends a signal to the target, by way of its init. One that has ended
+// gets none. It may be called from any goroutine.
+func (ps *Process) Signal(sig unix.Signal) error { return ps.forward(sig, step.ToTarget) }
+
+// signalGroup sends one to the target's process group, as a terminal does.
+func (ps *Process) signalGroup(sig unix.Signal) error { return ps.forward(sig, step.ToGroup) }
+
+func (ps *Process) forward(sig unix.Signal, to byte) error {
+	ps.mu.Lock() // release may be at work
+	defer ps.mu.Unlock()
+	if ps.notify < 0 {
+		return nil // it has ended
+	}
+	ps.told = ps.told || asksToEnd(sig)
+	err := unix.Sendto(ps.notify, []byte{step.MsgSignal, byte(sig), to}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	switch err {
+	case nil, unix.EPIPE, unix.ECONNRESET: // the init has ended
+		return nil
+	case unix.EAGAIN: // hundreds are there already, as with a signal that is pending
+		return nil
+	}
+	return fmt.Errorf("send signal %d to the sandbox: %w", sig, err)
+}
+
+// kill ends the init, and so all in its pid namespace.
+func (ps *Process) kill() error {
+	err := unix.PidfdSendSignal(ps.pidfd, unix.SIGKILL, nil, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	return err
+}
+
+func (ps *Process) release() {
+	ps.mu.Lock()
+	unix.Close(ps.notify)
+	ps.notify = -1
+	ps.mu.Unlock()
+	if ps.cgroup >= 0 {
+		unix.Close(ps.cgroup)
+	}
+	if ps.pidfd >= 0 {
+		unix.Close(ps.pidfd)
+	}
+	if ps.table != nil {
+		ps.table.Free()
+	}
+	if ps.status != nil {
+		ps.status.Free()
+	}
+}
+
+// ownMemory is where this process keeps its arguments and environment: the
+// area that the kernel filled at exec, up to the file name that ends it, and
+// the runtime's copies of the variables.
+func ownMemory(who string) step.Step {
+	f := process.Forget{Who: who}
+	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
+	if end := execName(); start < end && end-start < 1<<24 {
+		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
+		if end-start > uintptr(len("sbx-janitor..")) {
+			f.Title = start
+		}
+	}
+	for _, v := range os.Environ() {
+		f.Regions = append(f.Regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
+	}
+	return f
+}
+
+// execName is the address of AT_EXECFN, which stands behind the environment;
+// see getauxval(3).
+func execName() uintptr {
+	const atExecFn = 31
+	aux, err := unix.Auxv()
+	if err != nil {
+		return 0
+	}
+	for _, v := range aux {
+		if v[0] == atExecFn {
+			return v[1]
+		}
+	}
+	return 0
+}

@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+
+	"sbx/caps"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+)
+
+// keptCaps is the set of capabilities that the target keeps: never more than the
+// caller really has, outside or in the namespace that the policy asks for in
+// so many words. A user namespace that is there only because the caller needs
+// one ("auto") gives the target nothing.
+func keptCaps(p *policy.Policy, h *host.Facts, s nsPlan) (caps.Set, error) {
+	var have caps.Set
+	switch {
+	case !s.has(ns.User):
+		have = h.Caps.Keepable
+	case s.askedUser(p):
+		have = 1<<uint(h.Caps.Last+1) - 1
+	}
+	exec := s.uid == 0 || policy.IsTrue(p.Process.Ambient) // otherwise it takes them all
+	var keep caps.Set
+	for _, name := range p.Process.Capabilities {
+		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
+		switch {
+		case err != nil:
+			return 0, err
+		case have&c != 0 && exec:
+			keep |= c
+		case strings.HasPrefix(name, "?"):
+		case have&c != 0:
+			return 0, &host.NeedError{Reason: host.NoCapability, What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) + " loses it when the program is executed",
+				Fix: "say ambient = true in the policy's [process]"}
+		default:
+			return 0, &host.NeedError{Reason: host.NoCapability, What: "keep capability " + c.String() + ", which the caller does not have",
+				Fix: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
+		}
+	}
+	return keep, nil
+}
+
+// askedUser says whether the target has a user namespace of its own because
+// the policy says so.
+func (s nsPlan) askedUser(p *policy.Policy) bool {
+	return s.has(ns.User) && p.Namespaces.User != "" && p.Namespaces.User != "auto"
+}
+
+// initCaps is what the init keeps, to signal a target that changes its user.
+func (s nsPlan) initCaps(h *host.Facts) caps.Set {
+	if s.has(ns.User) {
+		return caps.Kill
+	}
+	return h.Caps.Effective & caps.Kill
+}

@@ -1,0 +1,219 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/caps"
+	"sbx/internal/step"
+	"sbx/internal/text"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/rootfs"
+)
+
+// decisions are all that order needs to know.
+type decisions struct {
+	name     string
+	ns       nsPlan
+	ids      idPlan
+	hostname string
+	// keep are the capabilities of the target, ambient those that are ambient
+	// too, initCaps the init's.
+	keep, ambient, initCaps caps.Set
+	lastCap                 int
+	limits                  *Limits
+	// tree is the root file system, nil without a mount namespace of the
+	// sandbox's own, and mounts are its steps.
+	tree     *rootfs.Tree
+	mounts   []step.Step
+	labels   []step.Step
+	landlock []step.Step
+	// filters are the policy's, fallback those for what Landlock lacks here.
+	filters, fallback []step.Step
+	terminal          terminalPlan
+	exec              process.Exec
+	dir               string
+	fds               []int
+	openFiles         [2]uint64
+	coreMax           uint64
+	ignored, mask     uint64
+
+	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
+
+	notes []string
+}
+
+// decide refuses what cannot be as the policy says, and chooses the rest.
+func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*decisions, error) {
+	d := &decisions{
+		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
+		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+	}
+	var err error
+	if d.ns, err = namespaces(p, h); err != nil {
+		return nil, err
+	}
+	if d.keep, err = keptCaps(p, h, d.ns); err != nil {
+		return nil, err
+	}
+	if policy.IsTrue(p.Process.Ambient) {
+		d.ambient = d.keep
+	}
+	d.initCaps = d.ns.initCaps(h)
+	if d.limits, err = limits(p, t, h, d.ns, d.keep); err != nil {
+		return nil, err
+	}
+	if err := refuseCombinations(p, t, h, d); err != nil {
+		return nil, err
+	}
+	if err := d.decideTarget(p, t, h); err != nil {
+		return nil, err
+	}
+	rules, err := d.decideFiles(p, t, h)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := decode(programs, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	if d.terminal, err = terminals(p, h, d.tree != nil); err != nil {
+		return nil, err
+	}
+	if d.tree == nil {
+		d.note(bareNote)
+	}
+	if d.ns.new&ns.PID == 0 {
+		if err := d.sharePIDNS(p, h); err != nil {
+			return nil, err
+		}
+	}
+	if d.ids, err = ids(p, h, d.ns, d.sharesPIDNS); err != nil {
+		return nil, err
+	}
+	if d.labels, err = labels(p, h); err != nil {
+		return nil, err
+	}
+	if len(d.labels) > 0 {
+		d.ids.openProc()
+	}
+	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
+	d.dropGroups = d.ns.canDropGroups(h)
+	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
+	if err := d.decideLandlock(p, t, h, rules); err != nil {
+		return nil, err
+	}
+	if h.SearchTruncatedAt != "" {
+		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+	}
+	d.decideFilters(p, t, h, programs, asked)
+	return d, nil
+}
+
+func (d *decisions) note(s string) { d.notes = append(d.notes, s) }
+
+// refuseCombinations refuses what does not go together, or not on this machine.
+func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) error {
+	switch nest := policy.IsTrue(p.Process.Nest); {
+	case nest && h.UID == 0:
+		// A sandbox in this one needs a /proc that can be written, and in it
+		// /proc/sys is user 0's, in a user namespace that maps it as well; and
+		// user 0 without CAP_SETFCAP cannot map itself (Linux 5.12).
+		return &host.NeedError{Reason: host.Conflict, What: "nest as root: all of /proc/sys would be the target's to write", Fix: "run sbx as a user"}
+	case nest && d.ns.uid == 0 && d.keep&caps.Setfcap == 0:
+		return &host.NeedError{
+			Reason: host.NoCapability,
+			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
+			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
+		}
+	case policy.IsTrue(p.Seccomp.WaitKillable):
+		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
+		// listener, and sbx has none yet.
+		return &host.NeedError{
+			Reason: host.Impossible,
+			What:   "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
+			Fix:    "take wait_killable out of the policy's [seccomp]",
+		}
+	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.has(ns.Net):
+		return &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "reach the notify socket " + text.Quote(t.NotifySocket()) + ": an abstract socket belongs to the host's network",
+			Fix:    "use --net host, or take NOTIFY_SOCKET out of the environment",
+		}
+	}
+	return nil
+}
+
+// decideTarget settles what is executed, and what it is given.
+func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
+	env, listen := environment(p, t)
+	if d.exec, err = execStep(t, env); err != nil {
+		return err
+	}
+	for fd, f := range h.Stdio {
+		if f.Mode == unix.S_IFDIR || f.Path {
+			return &host.NeedError{
+				Reason: host.LeadsOut,
+				What:   fmt.Sprintf("hand over descriptor %d: it is a directory of the host, or a path to one, and leads out of the sandbox", fd),
+				Fix:    "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
+			}
+		}
+	}
+	d.fds, err = descriptors(t, listen)
+	return err
+}
+
+// decideFiles makes the root file system, and gives the Landlock rules for
+// files.
+func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) (rules []step.Step, err error) {
+	keep := d.keep
+	if d.ns.has(ns.User) {
+		keep = 0 // in a namespace of its own they mean nothing for the files of others
+	}
+	if d.ns.new&ns.Mount == 0 {
+		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
+		d.notes = append(d.notes, d.limits.notes...)
+		return rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
+	}
+	if d.tree, err = rootfs.New(p, t, h, rootfs.Options{UserNS: d.ns.has(ns.User), Keep: keep}); err != nil {
+		return nil, err
+	}
+	if d.mounts, err = d.tree.Steps(); err != nil {
+		return nil, err
+	}
+	d.allWritable = d.tree.AllWritable()
+	d.notes = slices.Concat(d.tree.Notes, d.limits.notes)
+	return d.tree.Rules(), nil
+}
+
+// decideFilters settles which seccomp filters are loaded.
+func (d *decisions) decideFilters(p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, asked filters) {
+	flags := filterFlags(p)
+	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
+	for i, f := range programs {
+		name := p.Name
+		if len(programs) > 1 {
+			name = fmt.Sprintf("%s/%d", p.Name, i+1)
+		}
+		d.filters = append(d.filters, process.Seccomp{Name: name, Program: string(f), Flags: flags})
+	}
+	d.verifySeccomp = asked.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
+}
+
+func filterFlags(p *policy.Policy) int {
+	f := 0
+	if policy.IsTrue(p.Seccomp.Log) {
+		f |= unix.SECCOMP_FILTER_FLAG_LOG
+	}
+	if policy.IsTrue(p.Seccomp.SpecAllow) {
+		f |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+	}
+	return f
+}

@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"sbx/internal/text"
+	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/process"
+)
+
+// execStep lists the paths to try, as execvp(3) would, but never the current
+// directory or another relative one.
+func execStep(t host.Target, env []string) (process.Exec, error) {
+	if len(t.Args) == 0 || t.Path == "" {
+		return process.Exec{}, host.Refuse(host.Invalid, "run the target: its name is empty")
+	}
+	for _, list := range [...][]string{{t.Path, t.Dir}, t.Args, env} {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return process.Exec{}, host.Refuse(host.Invalid, "run the target: a zero byte in %s", text.Quote(s))
+			}
+		}
+	}
+	e := process.Exec{Args: t.Args, Env: env}
+	if strings.Contains(t.Path, "/") {
+		e.Paths = []string{t.Path}
+		return e, nil
+	}
+	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, v := range env {
+		if s, ok := strings.CutPrefix(v, "PATH="); ok {
+			search = s
+		}
+	}
+	for _, dir := range strings.Split(search, ":") {
+		if strings.HasPrefix(dir, "/") {
+			e.Paths = append(e.Paths, path.Join(dir, t.Path))
+		}
+	}
+	if len(e.Paths) == 0 {
+		return e, host.Refuse(host.Invalid, "run %s: PATH has no absolute directory", text.Quote(t.Path))
+	}
+	return e, nil
+}
+
+// descriptors is what crosses: systemd's, then the caller's own list.
+func descriptors(t host.Target, listen int) ([]int, error) {
+	const most = 1 << 16
+	if listen > most {
+		return nil, host.Refuse(host.Invalid, "hand over the sockets of LISTEN_FDS: %d are more than %d", listen, most)
+	}
+	fds := slices.Clone(t.KeepFDs)
+	for n := 3; n < 3+listen; n++ {
+		fds = append(fds, n)
+	}
+	slices.Sort(fds)
+	fds = slices.Compact(fds)
+	if len(fds) > 0 && fds[0] < 3 {
+		return nil, host.Refuse(host.Invalid, "keep descriptor %d: 0, 1 and 2 always cross, others begin at 3", fds[0])
+	}
+	return fds, nil
+}

@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sbx/internal/text"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/rootfs"
+)
+
+// decideLandlock settles the target's Landlock domain: the policy's files once
+// more (rules), its ports, and what there is to keep signals and sockets inside.
+// None where the policy or the kernel has none, and what that leaves open is
+// noted.
+func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Facts, rules []step.Step) error {
+	mode, nest := p.Process.Landlock, policy.IsTrue(p.Process.Nest)
+	restricted := p.Network.Bind != nil || p.Network.Connect != nil
+	switch {
+	case nest && mode == "require":
+		return &host.NeedError{Reason: host.Conflict, What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
+			Fix: "choose one: landlock = \"auto\" goes with nest = true"}
+	case restricted && nest:
+		return &host.NeedError{Reason: host.Conflict, What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
+			Fix: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
+	case restricted && mode == "off":
+		return &host.NeedError{Reason: host.Conflict, What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
+			Fix: "say landlock = \"auto\" in the policy's [process]"}
+	case restricted && h.LSM.Landlock < landlock.ABIPorts:
+		return &host.NeedError{Reason: host.NoLandlock, What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, rootfs.ABIName(h.LSM.Landlock)),
+			Fix: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
+	case mode == "off" || nest:
+		// A Landlock domain may not mount, and so could not nest.
+		if policy.IsTrue(p.Process.LandlockLog) {
+			d.note("there is no Landlock domain, and so nothing for landlock_log to log")
+		}
+		return nil
+	case h.LSM.Landlock == 0 && mode == "require":
+		return &host.NeedError{Reason: host.NoLandlock, What: "require Landlock, which this kernel does not have",
+			Fix: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+	case h.LSM.Landlock == 0:
+		d.note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
+		return nil
+	}
+	if policy.IsTrue(p.Process.LandlockLog) && h.LSM.Landlock < landlock.ABILog {
+		d.note("this kernel does not log what Landlock denies: that takes Linux 6.15")
+	}
+	// Abstract sockets go with a new network; with the host's they are closed
+	// here, unless all files are there to be written anyway.
+	scope := d.ns.new&ns.Net == 0 && !d.allWritable && !strings.HasPrefix(t.NotifySocket(), "@")
+	steps := []step.Step{landlock.Ruleset{ABI: h.LSM.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil}}
+	steps = append(steps, rules...)
+	for fd, f := range h.Stdio {
+		if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
+			// /dev/stdin and its like open the file once more.
+			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: fd, Read: f.Read, Write: f.Write})
+		}
+	}
+	open, err := ports(p.Network)
+	if err != nil {
+		return err
+	}
+	steps = append(steps, open...)
+	d.landlock = append(steps, landlock.Restrict{ABI: h.LSM.Landlock, Log: policy.IsTrue(p.Process.LandlockLog)})
+	return nil
+}
+
+// ports opens what the policy names, in order of number.
+func ports(n policy.Network) ([]step.Step, error) {
+	var list []landlock.Port
+	add := func(names []string, mark func(*landlock.Port)) error {
+		for _, name := range names {
+			port, err := policy.ParsePort(name)
+			if err != nil {
+				return host.Refuse(host.Invalid, "allow TCP port %s: not a number from 0 to 65535", text.Quote(name))
+			}
+			i := slices.IndexFunc(list, func(x landlock.Port) bool { return x.Port == port })
+			if i < 0 {
+				i = len(list)
+				list = append(list, landlock.Port{Port: port})
+			}
+			mark(&list[i])
+		}
+		return nil
+	}
+	if err := add(n.Bind, func(x *landlock.Port) { x.Bind = true }); err != nil {
+		return nil, err
+	}
+	if err := add(n.Connect, func(x *landlock.Port) { x.Connect = true }); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b landlock.Port) int { return int(a.Port) - int(b.Port) })
+	steps := make([]step.Step, len(list))
+	for i, x := range list {
+		steps[i] = x
+	}
+	return steps, nil
+}

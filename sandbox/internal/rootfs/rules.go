@@ -1,0 +1,57 @@
+package rootfs
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/landlock"
+)
+
+// Rules are the Landlock rules that say the same once more beneath the mounts.
+func (t *Tree) Rules() []step.Step {
+	abi := t.facts.LSM.Landlock
+	rules := []step.Step{landlock.Rule{ABI: abi, Path: "/", Allow: landlock.Read}}
+	for _, n := range t.nodes {
+		switch {
+		case n.Device || t.maskOver(n.Path) != "":
+		case n.Kind == Write || n.Kind == Overlay:
+			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write, File: !n.Source.Dir()})
+		case n.Kind == Tmpfs:
+			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write})
+		}
+	}
+	rules = append(rules, t.socketRules()...)
+	if policy.NotFalse(t.policy.Files.Dev) && t.maskOver("/dev") == "" {
+		rules = append(rules, landlock.Rule{ABI: abi, Path: "/dev", Allow: landlock.Devices})
+	}
+	return rules
+}
+
+// socketRules let the target connect to the sockets that the policy names, and
+// to the manager's.
+func (t *Tree) socketRules() (rules []step.Step) {
+	abi := t.facts.LSM.Landlock
+	if abi < landlock.ABISockets || t.facts.SocketRestriction(t.policy, t.target) > host.SocketsByLandlock {
+		return nil
+	}
+	add := func(f host.File) {
+		for _, n := range t.places(f.Real) {
+			if place := n.place(f.Real); t.maskOver(place) == "" {
+				rules = append(rules, landlock.Rule{ABI: abi, Path: place, Allow: landlock.Sockets, File: !f.Dir()})
+			}
+		}
+	}
+	for _, s := range t.policy.Files.Sockets {
+		if f := t.facts.Files[policy.ParsePath(s).Name]; f.Mode != 0 {
+			add(f)
+		}
+	}
+	if s := t.target.NotifySocket(); strings.HasPrefix(s, "/") && t.facts.Files[s].Mode == unix.S_IFSOCK {
+		add(t.facts.Files[s])
+	}
+	return rules
+}

@@ -1,0 +1,88 @@
+package rootfs
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/text"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+)
+
+// A socket file can be connected to wherever it is seen, on a read-only mount
+// as well. So those under shown paths are covered unless files.sockets names
+// them: what is there when the sandbox starts. What comes later is for Landlock
+// or a filter.
+
+// addSockets reads files.sockets: each is named, and shown if nothing shows it;
+// "/" names all, and shows none.
+func (t *Tree) addSockets() error {
+	for _, s := range t.policy.Files.Sockets {
+		x := policy.ParsePath(s)
+		if e, ok := t.entries.Get(x.Name); ok && e.Kind == policy.KindTmpfs {
+			continue // the sandbox's own; what of the host is shown below it is not named
+		}
+		f := t.facts.Files[x.Name]
+		over := t.entries.Over(x.Name)
+		switch {
+		case f.Err != nil:
+			return fmt.Errorf("look at %s: %w", text.Quote(x.Name), f.Err)
+		case f.Mode == 0 && x.Optional:
+			continue
+		case f.Mode == 0:
+			return &host.MissingError{Path: x.Name}
+		case f.Mode != unix.S_IFSOCK && !f.Dir():
+			return &host.NeedError{
+				Reason: host.WrongFile,
+				What:   fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", text.Quote(x.Name)),
+				Fix:    "take it out of the policy's files.sockets",
+			}
+		case over.Kind.FromHost() && f.Real != t.shownAs(over, x.Name):
+			// What it leads to is not for who can write there to choose.
+			return &host.NeedError{
+				Reason: host.BehindLink,
+				What: fmt.Sprintf("allow connecting to %s: it is a symbolic link in a directory that is shown, to %s",
+					text.Quote(x.Name), text.Quote(f.Real)),
+				Fix: "name what it leads to",
+			}
+		}
+		t.sockets = append(t.sockets, f.Real)
+		if _, named := t.entries.Get(x.Name); x.Name != "/" && !named && !over.Kind.FromHost() {
+			t.nodes = append(t.nodes, Node{Path: x.Name, Kind: Read, Source: f})
+		}
+	}
+	return nil
+}
+
+// shownAs is the real path of the host that an entry shows at a path below it.
+func (t *Tree) shownAs(e policy.Entry, name string) string {
+	f := t.facts.Files[e.Source()]
+	if f.Mode == 0 {
+		return name // a plain part of what is shown, which was not looked at
+	}
+	return path.Join(f.Real, name[len(e.Name):])
+}
+
+func (t *Tree) isNamedSocket(real string) bool {
+	return slices.ContainsFunc(t.sockets, func(n string) bool { return policy.Within(real, n) })
+}
+
+// unnamedSockets are the sockets that are shown and not named, to be covered.
+func (t *Tree) unnamedSockets() (list []host.Found) {
+	for _, n := range t.nodes {
+		if n.Source.Mode == unix.S_IFSOCK && !t.isNamedSocket(n.Source.Real) {
+			list = append(list, host.Found{Path: n.Source.Real, ID: n.Source.ID()})
+			t.Notes = append(t.Notes,
+				fmt.Sprintf("%s is a socket that files.sockets does not name: it cannot be connected to", text.Quote(n.Path)))
+		}
+	}
+	for _, x := range t.facts.Sockets {
+		if !t.isNamedSocket(x.Path) {
+			list = append(list, x)
+		}
+	}
+	return list
+}

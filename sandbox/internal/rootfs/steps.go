@@ -1,0 +1,257 @@
+package rootfs
+
+import (
+	"cmp"
+	"path"
+
+	"sbx/internal/step"
+	"sbx/ns"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+)
+
+// layout makes the steps of a tree, in order.
+type layout struct {
+	*Tree
+	steps []step.Step
+	made  map[string]bool // directories of sbx's own
+	pins  map[string]bool // directories that are kept from being renamed
+	cover step.Slot       // of sbx's own root
+}
+
+// Steps make the tree: an empty root, the nodes by depth of path, /proc and
+// /dev, and masks over what is hidden, after all that could cover them again.
+func (t *Tree) Steps() ([]step.Step, error) {
+	l := &layout{Tree: t, made: make(map[string]bool), pins: make(map[string]bool), cover: step.SlotRoot}
+	first := 0
+	if t.HostRoot() {
+		// The root is the host's; an empty one beneath it has the masks.
+		l.cover = step.SlotCover
+		l.add(ns.RootBind{Bind: bind(t.nodes[0])})
+		first = 1
+	} else {
+		l.add(ns.Root{Extra: contentSize(t.nodes)})
+	}
+	l.add(ns.Covers{Cover: l.cover})
+	for _, n := range t.nodes[first:] {
+		l.place(n)
+	}
+	for _, m := range t.masks {
+		l.preparePlace(m)
+	}
+	if policy.NotFalse(t.policy.Files.Dev) {
+		l.dev()
+	}
+	if policy.NotFalse(t.policy.Files.Proc) {
+		if err := l.proc(); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range t.masks {
+		l.add(ns.Hide{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Cover: l.cover})
+	}
+	l.add(ns.Uncover{Cover: l.cover})
+	return l.steps, nil
+}
+
+// ReadOnly are the mounts of sbx's own that are made read-only once all is in
+// them.
+func (t *Tree) ReadOnly() []string {
+	var list []string
+	if !t.HostRoot() {
+		list = append(list, "/")
+	}
+	if n, ok := t.deepest("/dev"); ok && n.Path == "/dev" && n.Kind == Tmpfs && policy.NotFalse(t.policy.Files.Dev) {
+		list = append(list, "/dev")
+	}
+	return list
+}
+
+func (l *layout) add(s ...step.Step) { l.steps = append(l.steps, s...) }
+
+// place makes the node's mount point, where it has none yet, and the node.
+func (l *layout) place(n Node) {
+	up := l.over(n.Path)
+	below := up.Kind.FromHost()
+	switch {
+	case n.Kind == Empty:
+		l.pinParents(n.Path)
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, ReadOnly: true, Below: true})
+		return
+	case n.Kind == File && below:
+		l.pinParents(n.Path)
+		o := ns.Over{Path: n.Path, Text: n.Text, Below: true, Cover: l.cover}
+		if up.Kind != Overlay { // files of an overlay have other numbers
+			o.ID = n.Source.ID()
+		}
+		l.add(o)
+		return
+	case n.Kind == File && l.inTmpfs(up):
+		l.parents(n.Path)
+		l.pinParents(n.Path)
+		l.add(ns.File{Path: n.Path}, ns.Over{Path: n.Path, Text: n.Text, Cover: l.cover})
+		return
+	}
+	if !below {
+		l.parents(n.Path)
+	}
+	switch n.Kind {
+	case Directory:
+		l.made[n.Path] = true
+		l.add(ns.Dir{Path: n.Path, Mode: n.Mode})
+		return
+	case File:
+		l.add(ns.Content{Path: n.Path, Text: n.Text})
+		return
+	case Link:
+		l.add(ns.Symlink{Target: n.Text, Path: n.Path})
+		return
+	}
+	l.pinParents(n.Path)
+	switch {
+	case below:
+	case n.Source.Dir() || n.Kind == Tmpfs:
+		l.add(ns.Dir{Path: n.Path, Mode: 0o755})
+	default:
+		l.add(ns.File{Path: n.Path})
+	}
+	switch n.Kind {
+	case Tmpfs:
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec, Below: below})
+	case Overlay:
+		l.add(l.overlay(n, below))
+	default:
+		b := bind(n)
+		b.Below = below
+		l.add(b)
+	}
+}
+
+// preparePlace makes a place for a mask that has none, and keeps the directories
+// over it where they are.
+func (l *layout) preparePlace(m mask) {
+	if l.absent[m.path] {
+		l.parents(m.path)
+	}
+	if m.pinned {
+		l.pinParents(m.path)
+	}
+	if l.absent[m.path] {
+		l.add(ns.File{Path: m.path})
+	}
+}
+
+// parents makes the directories over a path that sbx's own file systems lack.
+func (l *layout) parents(p string) {
+	dir := path.Dir(p)
+	if dir == "/" || l.made[dir] || l.has(dir) {
+		return
+	}
+	l.parents(dir)
+	l.made[dir] = true
+	l.add(ns.Dir{Path: dir, Mode: 0o755})
+}
+
+// pinParents keeps the directories between a mount and the writable mount that
+// it lies in from being renamed by the target. With them would go what is
+// mounted further below, and leave its place to a forgery.
+func (l *layout) pinParents(p string) {
+	dir := path.Dir(p)
+	if dir == "/" || l.pins[dir] {
+		return
+	}
+	if n, ok := l.index[dir]; ok && isMount(l.nodes[n].Kind) {
+		return
+	}
+	up := l.mountOver(dir)
+	if up.Kind != Write && up.Kind != Overlay && up.Kind != Tmpfs || up.Path == "/dev" && !up.Kind.FromHost() {
+		return
+	}
+	l.pinParents(dir)
+	l.pins[dir] = true
+	l.add(ns.Pin{Path: dir, Below: up.Kind.FromHost()})
+}
+
+// mountOver is the deepest node over the path that is a mount of its own.
+func (t *Tree) mountOver(p string) Node {
+	for {
+		n := t.over(p)
+		if isMount(n.Kind) || n.Path == "/" {
+			return n
+		}
+		p = n.Path
+	}
+}
+
+func isMount(k Kind) bool { return k >= Empty && k != Hidden }
+
+func bind(n Node) ns.Bind {
+	b := ns.Bind{
+		Source: n.Source.Real, Dest: n.Path, Major: n.Source.Major, Minor: n.Source.Minor, Ino: n.Source.Ino,
+		Write: n.Kind == Write, Device: n.Device, NoExec: n.NoExec,
+	}
+	if n.From != "" && n.From != n.Source.Real {
+		b.Via = n.From
+	}
+	return b
+}
+
+// contentSize is how much the policy's own files take on the root.
+func contentSize(nodes []Node) int {
+	const page = 4096
+	size := 0
+	for _, n := range nodes {
+		switch {
+		case n.Kind == File:
+			size += (len(n.Text)/page + 1) * page
+		case n.Kind == Link && n.Source.Mode == 0:
+			size += page // a long one has a page of its own
+		}
+	}
+	return size
+}
+
+// dev completes the minimal /dev.
+func (l *layout) dev() {
+	l.directory("/dev/pts")
+	l.add(ns.Devpts{})
+	for _, s := range [...][2]string{
+		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
+	} {
+		l.add(ns.Symlink{Target: s[0], Path: "/dev/" + s[1]})
+	}
+}
+
+// proc mounts /proc and covers what of it is the kernel's.
+func (l *layout) proc() error {
+	l.directory("/proc")
+	nest := policy.IsTrue(l.policy.Process.Nest)
+	if l.policy.Namespaces.PID == "host" {
+		// Of a pid namespace that it does not own nobody mounts a new one.
+		proc := l.facts.Files["/proc"]
+		if !proc.Dir() {
+			return host.Refuse(host.Absent, "show the host's /proc: it is not there")
+		}
+		l.add(ns.Bind{Source: "/proc", Dest: "/proc", Major: proc.Major, Minor: proc.Minor, Ino: proc.Ino, NoExec: true})
+	} else {
+		l.add(ns.Proc{Write: nest})
+	}
+	if nest {
+		return nil // the kernel lets nobody mount a /proc that shows more than this one
+	}
+	for _, m := range l.facts.Masks {
+		l.add(ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: l.cover})
+	}
+	return nil
+}
+
+// directory makes sure that a directory of sbx's own, or one of the host, is
+// there.
+func (l *layout) directory(p string) {
+	if l.made[p] || l.has(p) || l.over(p).Kind.FromHost() {
+		return
+	}
+	l.parents(p)
+	l.made[p] = true
+	l.add(ns.Dir{Path: p, Mode: 0o755})
+}

@@ -1,0 +1,218 @@
+package rootfs
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/text"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+)
+
+// addOwn takes in the directories, files and links that the sandbox has of its own.
+func (t *Tree) addOwn() error {
+	for _, e := range t.entries.Entries {
+		if e.Kind < policy.KindDirectory {
+			continue
+		}
+		n := Node{Path: e.Name, Kind: kindOf(e.Kind), Mode: 0o755, Optional: e.Optional, Text: e.Text}
+		if err := t.setOptions(&n, e.Options); err != nil {
+			return err
+		}
+		if t.taken(e.Name) {
+			return takenError(e.Name)
+		}
+		if n.Kind == Link && (n.Text == "" || len(n.Text) >= unix.PathMax || strings.IndexByte(n.Text, 0) >= 0) {
+			return host.Refuse(host.Invalid, "make symlink %s: %s is no path", text.Quote(n.Path), text.Quote(n.Text))
+		}
+		t.nodes = append(t.nodes, n)
+	}
+	for _, e := range t.entries.Doubled {
+		if e.Kind >= policy.KindDirectory {
+			return takenError(e.Name)
+		}
+	}
+	return nil
+}
+
+func takenError(name string) error {
+	return &host.NeedError{
+		Reason: host.Occupied,
+		What:   fmt.Sprintf("make %s: something else is there already", text.Quote(name)),
+		Fix:    "name it once in the policy's [files]; /, /proc and /dev have their own",
+	}
+}
+
+// taken says whether something else has the path: a socket that the policy
+// names, or what every sandbox has.
+func (t *Tree) taken(name string) bool {
+	f := &t.policy.Files
+	return name == "/" || policy.NotFalse(f.Proc) && policy.Within(name, "/proc") || policy.NotFalse(f.Dev) && inDev(name) || t.named(name)
+}
+
+// named says whether there is a node at the path, before they are in order.
+func (t *Tree) named(name string) bool {
+	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path == name })
+}
+
+// devNames are what the minimal /dev has beside the devices.
+var devNames = [...]string{"fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm"}
+
+// inDev says whether the minimal /dev has the path.
+func inDev(name string) bool {
+	in := path.Base(name)
+	return name == "/dev" || path.Dir(name) == "/dev" && (slices.Contains(host.Devices[:], in) || slices.Contains(devNames[:], in))
+}
+
+// addDev takes in the minimal /dev: a directory, devices of the host, and a
+// place for shared memory.
+func (t *Tree) addDev() error {
+	f := &t.policy.Files
+	if !policy.NotFalse(f.Dev) {
+		return nil
+	}
+	if t.named("/") || t.named("/dev") {
+		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == "/dev" })
+		t.nodes = append(t.nodes, Node{Path: "/dev", Kind: Tmpfs, Mode: 0o755})
+	}
+	for i, d := range host.Devices {
+		src, name := t.facts.Files["/dev/"+d], "/dev/"+d
+		if !src.IsDevice(i) {
+			if d == "tty" && src.Mode == 0 {
+				continue // a build machine without terminals
+			}
+			return host.Refuse(host.WrongFile, "show %s: it is not the character device of that name", name)
+		}
+		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == name })
+		t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src, Device: true})
+	}
+	// Shared memory can be written, so it is not for a policy by which nothing
+	// can. Nobody has programs there to run.
+	if len(f.Tmpfs)+len(f.Write)+len(f.Overlay) > 0 && !t.named("/dev/shm") {
+		t.nodes = append(t.nodes, Node{Path: "/dev/shm", Kind: Tmpfs, Mode: 0o1777, NoExec: true})
+	}
+	return nil
+}
+
+// addNotifySocket takes in the service manager's socket, if it has a path.
+func (t *Tree) addNotifySocket() error {
+	name := t.target.NotifySocket()
+	if !strings.HasPrefix(name, "/") {
+		return nil
+	}
+	src := t.facts.Files[name]
+	if src.Mode != unix.S_IFSOCK {
+		return host.Refuse(host.Absent, "show the notify socket %s: no such socket", text.Quote(name))
+	}
+	t.sockets = append(t.sockets, src.Real) // the caller's, for the target
+	if t.entries.Over(name).Kind.FromHost() {
+		name = src.Real // the links on the way are shown as they are
+	}
+	t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src})
+	return nil
+}
+
+// placeOwn looks at what is not itself at its place: what is sbx's own in what
+// is shown of the host, where nothing is ever made, and what is shown there
+// under another name.
+func (t *Tree) placeOwn() error {
+	kept := t.nodes[:0:0]
+	for _, n := range t.nodes {
+		up := t.over(n.Path)
+		switch {
+		case n.Path == "/" || n.Device:
+		case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
+			return host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
+		case !up.Kind.FromHost():
+		case n.Kind == Link:
+			return &host.NeedError{
+				Reason: host.NoPlace,
+				What:   fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
+				Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
+			}
+		case n.Kind < Tmpfs || n.From != "" || up.From != "":
+			f, err := t.spot(n, up)
+			if err != nil {
+				return err
+			}
+			if f.Mode == 0 {
+				continue // it may be missing, and so may its place
+			}
+			if n.Kind < Tmpfs {
+				n.Source = f
+			}
+			if n.Kind == Directory {
+				n.Kind = Empty
+			}
+		}
+		kept = append(kept, n)
+	}
+	t.nodes = kept
+	t.sort()
+	return nil
+}
+
+// spot is what the host has at the place of the node, which lies in what up
+// shows of it: the node must be the like of it, and it no link, which was
+// somebody else's idea. The zero File means that the node may be left out.
+func (t *Tree) spot(n, up Node) (host.File, error) {
+	what, source := text.Quote(n.Path), up.real(n.Path)
+	f, looked := t.facts.Files[source]
+	if !looked && n.Optional && n.From == source {
+		return n.Source, nil // an alias: the file itself, under a second name
+	}
+	dir := n.Source.Dir() || n.Kind == Directory || n.Kind == Tmpfs
+	switch {
+	case f.Err != nil:
+		return f, fmt.Errorf("look at %s, where %s is to be placed: %w", text.Quote(source), what, f.Err)
+	case f.Mode == 0 && n.Optional:
+	case f.Mode == 0:
+		return f, &host.NeedError{
+			Reason: host.NoPlace,
+			What:   fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the host", what, text.Quote(source)),
+			Fix:    "make it on the host first, or show less than " + text.Quote(path.Dir(n.Path)),
+		}
+	case f.Real != source:
+		return f, &host.NeedError{
+			Reason: host.BehindLink,
+			What:   fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
+			Fix:    "name what it leads to",
+		}
+	case f.Dir() && !dir:
+		return f, &host.NeedError{
+			Reason: host.WrongFile,
+			What:   fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Fix: "name a file in it",
+		}
+	case !f.Dir() && dir:
+		return f, &host.NeedError{
+			Reason: host.WrongFile,
+			What:   fmt.Sprintf("place %s: a directory cannot lie over the file %s", what, text.Quote(source)),
+			Fix:    "name the directory that the file is in",
+		}
+	}
+	return f, nil
+}
+
+// checkDir makes sure that there is a directory to start in.
+func (t *Tree) checkDir() error {
+	dir := t.target.Dir
+	if !path.IsAbs(dir) {
+		return host.Refuse(host.Invalid, "start in %s: not an absolute path", text.Quote(dir))
+	}
+	n, ok := t.deepest(dir)
+	switch {
+	case n.Path == dir && n.Kind != File && n.Kind != Link && ok, n.Path != dir && (n.Kind.FromHost() || n.Kind == Tmpfs), dir == "/":
+		return nil
+	case slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != dir && policy.Within(n.Path, dir) }):
+		return nil // a directory of sbx's own on the way to something
+	}
+	return &host.NeedError{
+		Reason: host.NotShown,
+		What:   fmt.Sprintf("start in %s: the policy does not show it", text.Quote(dir)),
+		Fix:    "show it with --read or --write, or start elsewhere with --dir",
+	}
+}

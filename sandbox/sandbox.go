@@ -1,0 +1,134 @@
+// Package sandbox runs programs in sandboxes that policies describe. Probe
+// reads the machine, Build makes a plan of it, and Run or Start executes what
+// the plan prints. Command does all of it for one program.
+package sandbox
+
+import (
+	"golang.org/x/sys/unix"
+
+	"sbx/policy"
+	"sbx/policy/seccomp"
+	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/launch"
+	"sbx/sandbox/internal/plan"
+)
+
+type (
+	// Target is what is to run.
+	Target = host.Target
+	// Facts are what Probe found out about the machine and the caller.
+	Facts = host.Facts
+	// Plan is everything that happens between the launcher's fork and the
+	// target's first instruction, in order. String and MarshalJSON print it.
+	Plan = plan.Plan
+	// Process is a started plan.
+	Process = launch.Process
+	// Exit is how a target ended.
+	Exit = launch.Exit
+)
+
+// An error of this package may have two more methods: Hint() string, which
+// tells how to fix it, or "" where that is not known; and ExitStatus() int, the
+// status that a launcher ends with: 125 unless the target was not found (127)
+// or not executable (126).
+type (
+	// StepError is a step that failed. Nothing of the target has run.
+	StepError = plan.StepError
+	// MismatchError is a step whose outcome is not the only right one.
+	MismatchError = plan.MismatchError
+	// NeedError is a protection or right that cannot be had; errors.Is tells its
+	// Reason.
+	NeedError = host.NeedError
+	// Reason is why something is refused.
+	Reason = host.Reason
+	// MissingError is a path that is to be shown and is not there.
+	MissingError = host.MissingError
+	// LateError is an error after which the sandbox was ended and that is none
+	// of its steps': the target may have run.
+	LateError = launch.LateError
+)
+
+// The reasons why something is refused.
+const (
+	// Invalid is a value that no machine could hold; Incomplete lacks another.
+	Invalid    = host.Invalid
+	Incomplete = host.Incomplete
+	// Conflict is what the policy or the flags say against one another.
+	Conflict = host.Conflict
+	// Impossible is what no kernel, or nothing in sbx, can do.
+	Impossible = host.Impossible
+	// WrongNamespace is what takes another namespace than the policy has.
+	WrongNamespace = host.WrongNamespace
+	// NoCapability is a right that the caller or the target does not have.
+	NoCapability = host.NoCapability
+	// NoLandlock is a kernel whose Landlock is missing or too old; KernelLacks
+	// is another part of it.
+	NoLandlock  = host.NoLandlock
+	KernelLacks = host.KernelLacks
+	// NoLimit is a limit that nothing can hold.
+	NoLimit = host.NoLimit
+	// NoIDs is a caller who may not map further ids.
+	NoIDs = host.NoIDs
+	// NoProc is a /proc that is not mounted, or not the kernel's.
+	NoProc = host.NoProc
+	// NoTerminal is a caller without one that could be relayed.
+	NoTerminal = host.NoTerminal
+	// NothingRuns is a policy that no program can be executed under.
+	NothingRuns = host.NothingRuns
+	// NotShown is a directory that the sandbox does not have.
+	NotShown = host.NotShown
+	// NotWritable is a file that the target could not write to.
+	NotWritable = host.NotWritable
+	// Absent is what is not there; a path to be shown is a *MissingError.
+	Absent = host.Absent
+	// NoPlace is a path that cannot be made because the host shows what is there.
+	NoPlace = host.NoPlace
+	// Occupied is a path that has something else already.
+	Occupied = host.Occupied
+	// WrongFile is a file of another kind than is needed.
+	WrongFile = host.WrongFile
+	// BehindLink is a path that a symbolic link changes the meaning of.
+	BehindLink = host.BehindLink
+	// LeadsOut is a descriptor by which the target could leave the sandbox.
+	LeadsOut = host.LeadsOut
+)
+
+// Probe reads the machine as far as the policy and the target need it. The
+// policy is resolved and expanded. Close the facts when the plan has started.
+func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t) }
+
+// Build makes the plan from the facts. It reads nothing of the machine. filters
+// are the policy's seccomp filters in load order.
+func Build(p *policy.Policy, filters []seccomp.Program, t Target, f *Facts) (*Plan, error) {
+	return plan.Build(p, filters, t, f)
+}
+
+// Start executes the plan's steps in a forked child. The calling thread must
+// live as long as the sandbox, whose processes die with it: see
+// runtime.LockOSThread. It may be called from several goroutines at once. An
+// error here or from Process.Wait is a *StepError where a step is to blame, and
+// means that the target has not run.
+func Start(p *Plan) (*Process, error) { return launch.Start(p) }
+
+// Run starts the plan, forwards signals to it, and returns when it has ended.
+// It is for a process that has nothing else to do: it closes the standard input
+// and output, keeps the calling goroutine on its thread, and takes over the
+// forwarded signals, for good. It closes the facts. An error that is no
+// *LateError means that nothing of the target has run.
+func Run(p *Plan, f *Facts) (Exit, error) { return launch.Run(p, f) }
+
+// GuardBinary keeps the target from writing to the file of the program that
+// starts it. Where neither the plan nor the file's mode does, it executes a
+// sealed copy in memory with the same arguments, and does not return.
+func GuardBinary(p *Plan) error { return launch.GuardBinary(p) }
+
+// Forwarded are the signals that Run passes on to the target.
+func Forwarded() []unix.Signal { return launch.Forwarded[:] }
+
+// Handed is how many descriptors, from 3 on, systemd hands over to the process
+// with that pid; see sd_listen_fds(3).
+func Handed(env []string, pid int) int { return plan.Handed(env, pid) }
+
+// Hint is how to fix any error, of this package or another: what its method
+// Hint says, else what its errno means everywhere; "" where that is not known.
+func Hint(err error) string { return plan.Hint(err) }
