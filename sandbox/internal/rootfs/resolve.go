@@ -10,19 +10,19 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// A path that a policy names can have symbolic links in it. Who made such a
-// link decides what it may mean:
+// A path that a policy names can have symbolic links in it. What such a link may mean
+// depends on who could have made it:
 //
-//   - A link over everything that the policy shows belongs to the host. The
-//     directory that it leads to is shown under the name that the policy says.
-//   - A link whose place is sbx's own, as /bin in a root where /usr is shown,
-//     is made again if it leads to what is shown in the very same way.
-//   - A link inside what is shown was made by whoever could write there: a
-//     hostile project above all, or the target of the launch before. What it
-//     leads to is never shown for that. If it is shown anyway, the entry's
-//     restriction holds there.
+//   - A link above everything that the policy shows belongs to the host. The directory
+//     that it leads to is shown under the policy's name for it.
+//   - A link whose parent directory sbx makes itself, such as /bin beside a shown /usr,
+//     is made again inside if the path that it leads to is shown in the same way.
+//   - A link inside a shown directory may be the work of anyone who can write there: a
+//     hostile project, or the target of an earlier launch. The path that it leads to is
+//     never shown because of it. If the policy shows that path anyway, the entry's
+//     restriction applies there.
 
-// resolve finds the places of all nodes, and drops those that say nothing new.
+// resolve finds the paths of all nodes, and drops redundant nodes.
 func (t *Tree) resolve() error {
 	t.sort()
 	const most = 40 // as many links as the kernel follows, see path_resolution(7)
@@ -46,7 +46,7 @@ func (t *Tree) resolve() error {
 				return err
 			}
 		}
-		// What lies over others has changed its place: once more from there.
+		// A node that lies over others may have moved, so those below it are settled again.
 		t.sort()
 		if i = slices.IndexFunc(t.nodes, func(x Node) bool { return byDepth(x.Path, n.Path) >= 0 }); i < 0 {
 			i = len(t.nodes)
@@ -56,8 +56,8 @@ func (t *Tree) resolve() error {
 	return nil
 }
 
-// settle is the node with its place as far as what lies over it decides that:
-// with another path where a link moves it, or not to be kept at all.
+// settle returns the node as the nodes over it decide: with another path where a link
+// moves it. keep is false where it is dropped.
 func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	up := t.over(n.Path)
 	switch {
@@ -66,16 +66,17 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	case up.Kind == Link && up.Source.Mode == 0:
 		return n, false, &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own", text.Quote(n.Path), text.Quote(up.Path)),
-			Fix:    "name the path that the link leads to",
+			What: fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own",
+				text.Quote(n.Path), text.Quote(up.Path)),
+			Fix: "name the path that the link leads to",
 		}
 	case up.Kind == Link:
-		n.Path = up.real(n.Path)
+		n.Path = up.hostPath(n.Path)
 		return n, true, nil
 	case !n.Kind.FromHost() || n.From != "" || n.Device:
 		return n, true, nil
 	case up.Kind.FromHost() && up.From == "":
-		if n.Source.Real != up.real(n.Path) {
+		if n.Source.Real != up.hostPath(n.Path) {
 			return t.linkInside(n, up)
 		}
 	case up.Kind.FromHost():
@@ -94,16 +95,16 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	return n, true, nil
 }
 
-// shownAlike says whether what the node's link leads to is shown under its own
-// name, in the same way as the node would be.
+// shownAlike says whether the path that the node's link leads to is shown under its own
+// name, in the same way as the node.
 func (t *Tree) shownAlike(n Node) bool {
 	to, ok := t.deepest(n.Source.Real)
 	return ok && to.Path != n.Path && to.Kind == n.Kind && n.Kind != Overlay && to.From == "" && to.Source.Link == "" &&
 		to.NoExec == n.NoExec && to.Source.Real == to.Path
 }
 
-// linkInside decides on a node that is a link, or has one on its way, inside
-// what up shows.
+// linkInside decides on a node whose path is, or goes through, a symbolic link inside the
+// directory that up shows.
 func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	name, real := text.Quote(n.Path), text.Quote(n.Source.Real)
 	to, _ := t.deepest(n.Source.Real)
@@ -114,7 +115,7 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 		return n, false, &host.NeedError{
 			Reason: host.BehindLink,
 			What:   fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s", name, real),
-			Fix:    "name what it leads to",
+			Fix:    "name the path that it leads to",
 		}
 	case !follow:
 		t.Notes = append(t.Notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
@@ -124,14 +125,14 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 			fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", name))
 	}
 	if to.Path == n.Source.Real || to.Kind != Write && to.NoExec == n.NoExec {
-		return n, false, nil // an entry of its own decides there, or it is read-only anyway
+		return n, false, nil // another entry decides there, or it is read-only anyway
 	}
 	n.Path, n.Source.Link, n.NoExec = n.Source.Real, "", n.NoExec || to.NoExec
 	return n, true, nil
 }
 
-// move takes in a node that a link has moved. What has the place by its own
-// name stays there.
+// move adds a node that a link has moved. A node that has the path by its own name has
+// precedence.
 func (t *Tree) move(n Node) error {
 	i := slices.IndexFunc(t.nodes, func(x Node) bool { return x.Path == n.Path })
 	if i < 0 {
@@ -141,15 +142,16 @@ func (t *Tree) move(n Node) error {
 	if there := t.nodes[i]; !n.Optional && (there.Kind != n.Kind || there.NoExec != n.NoExec || there.From != n.From) {
 		return &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("place %s: by a symbolic link two entries mean that path, as %s and as %s", text.Quote(n.Path), n.Kind, there.Kind),
-			Fix:    "name the path itself, once",
+			What: fmt.Sprintf("place %s: through a symbolic link two entries have that path, as %s and as %s",
+				text.Quote(n.Path), n.Kind, there.Kind),
+			Fix: "name the path itself, once",
 		}
 	}
 	return nil
 }
 
-// dropRedundant drops what the node over it shows in the same way. Of two nodes
-// at one path the first counts.
+// dropRedundant drops nodes that the node over them shows in the same way. Of two nodes at
+// one path it keeps the first.
 func (t *Tree) dropRedundant() {
 	all := t.nodes
 	t.nodes, t.index = make([]Node, 0, len(all)), make(map[string]int, len(all))
@@ -159,7 +161,7 @@ func (t *Tree) dropRedundant() {
 		}
 		up := t.over(n.Path)
 		same := up.Kind == n.Kind && (n.Kind == Read || n.Kind == Write) && n.From == "" && up.From == "" && !n.Device &&
-			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.real(n.Path)
+			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.hostPath(n.Path)
 		if !same {
 			t.index[n.Path] = len(t.nodes)
 			t.nodes = append(t.nodes, n)
@@ -167,9 +169,9 @@ func (t *Tree) dropRedundant() {
 	}
 }
 
-// addAliases makes a read-only entry hold for its file and not for one name of
-// it: where another entry shows a directory over that file, to be written, the
-// file is read-only there too.
+// addAliases makes a read-only entry apply to its file under every name. Where another
+// entry shows a directory over that file and makes it writable, the file is read-only there
+// too.
 func (t *Tree) addAliases() error {
 	var more []Node
 	for _, guard := range t.nodes {
@@ -181,9 +183,9 @@ func (t *Tree) addAliases() error {
 			if dir.Kind != Write || dir.Device || real == dir.Source.Real || !policy.Within(real, dir.Source.Real) {
 				continue
 			}
-			place := dir.place(real)
+			place := dir.insidePath(real)
 			if at, _ := t.deepest(place); at.Path != dir.Path {
-				continue // something else is there, the entry itself mostly
+				continue // another node is there, mostly the entry's own
 			}
 			n := Node{Path: place, Kind: Read, Source: guard.Source, NoExec: guard.NoExec || dir.NoExec, Optional: true}
 			if place != real {
