@@ -55,7 +55,7 @@ func TestStepHints(t *testing.T) {
 		{ns.Clocks{}, unix.ERANGE, "before zero"},
 		{ns.DetachedProc{}, unix.EPERM, "join that user namespace too"},
 		{ns.Ranges{}, unix.EPERM, "/etc/subuid"},
-		{process.Become{UID: 5}, unix.EINVAL, "uid_map"},
+		{process.SetIDs{UID: 5}, unix.EINVAL, "uid_map"},
 		{landlock.ThereRule{Path: "/x"}, unix.ENOENT, "\"?/x\""},
 		{landlock.ThereRule{Path: "/x"}, unix.ELOOP, "symbolic link"},
 		{ns.Loopback{}, unix.EPERM, "--net host"},

@@ -78,7 +78,7 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 		if err != nil {
 			return nil, a.invalid(err)
 		}
-		l.init, l.Time, l.Duration = append(l.init, process.EndAfter{Time: d}), a.value, d
+		l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
 	}
 	if err := l.rlimits(p, h, s, keep); err != nil {
 		return nil, err
@@ -123,12 +123,12 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 				return err
 			}
 		}
-		limit := process.Rlimit{Say: x.what + " to " + x.value, Resource: x.resource, Soft: n, Hard: n}
+		limit := process.Rlimit{Name: x.what + " to " + x.value, Resource: x.resource, Soft: n, Hard: n}
 		switch x.resource {
 		case unix.RLIMIT_CPU:
 			// SIGXCPU first, which a program may take to end well; a second
 			// later it is killed.
-			limit.Say += " for each process"
+			limit.Name += " for each process"
 			limit.Hard++
 			l.CPUTime = x.value
 		case unix.RLIMIT_FSIZE:
@@ -144,7 +144,7 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 		if most := h.Limits.Hard[x.resource]; most < limit.Hard {
 			// Nobody is given more than the caller has.
 			limit.Soft, limit.Hard = min(limit.Soft, most), most
-			limit.Say += fmt.Sprintf(", of which the caller has only %d itself", most)
+			limit.Name += fmt.Sprintf(", of which the caller has only %d itself", most)
 		}
 		if x.resource == unix.RLIMIT_CPU && limit.Hard < math.MaxInt64/uint64(time.Second) {
 			l.CPUKill = time.Duration(limit.Hard) * time.Second

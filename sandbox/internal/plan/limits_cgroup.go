@@ -95,7 +95,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	if place.Pids != 0 && place.Have&cgroup.Pids != 0 && use&cgroup.Pids == 0 {
 		use |= cgroup.Pids
 		own := cgroup.Limit{
-			Place: place, Say: "processes as the launcher's own cgroup does", File: "pids.max", Text: fmt.Sprint(place.Pids),
+			Place: place, Name: "processes as the launcher's own cgroup does", File: "pids.max", Text: fmt.Sprint(place.Pids),
 		}
 		at := slices.IndexFunc(l.Files, func(f cgroup.Limit) bool { return f.File == "cpu.max" || f.File == "io.max" })
 		if at < 0 {
@@ -153,9 +153,9 @@ func memoryFiles(h *host.Facts) func(cgroup.Place, string) ([]cgroup.Limit, erro
 		n, err := policy.ParseSize(value)
 		page := max(h.Limits.PageSize, 1)
 		return []cgroup.Limit{
-			{Place: place, Say: "memory to " + value, File: "memory.max", Text: fmt.Sprint(max(n/page, 1) * page)},
-			{Place: place, Say: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true},
-			{Place: place, Say: "memory for all together, who die together", File: "memory.oom.group", Text: "1"},
+			{Place: place, Name: "memory to " + value, File: "memory.max", Text: fmt.Sprint(max(n/page, 1) * page)},
+			{Place: place, Name: "memory, of which none is swapped out", File: "memory.swap.max", Text: "0", Optional: true},
+			{Place: place, Name: "memory for all together, who die together", File: "memory.oom.group", Text: "1"},
 		}, err
 	}
 }
@@ -167,7 +167,7 @@ func processesFiles(place cgroup.Place, value string) ([]cgroup.Limit, error) {
 		most = min(most, place.Pids)
 	}
 	return []cgroup.Limit{{
-		Place: place, Say: "processes to " + value + " and the init", File: "pids.max", Text: fmt.Sprint(most),
+		Place: place, Name: "processes to " + value + " and the init", File: "pids.max", Text: fmt.Sprint(most),
 	}}, err
 }
 
@@ -175,7 +175,7 @@ func cpuFiles(place cgroup.Place, value string) ([]cgroup.Limit, error) {
 	n, err := policy.ParsePercent(value)
 	// Microseconds in each tenth of a second.
 	return []cgroup.Limit{{
-		Place: place, Say: "processor time to " + value + " of one processor",
+		Place: place, Name: "processor time to " + value + " of one processor",
 		File: "cpu.max", Text: fmt.Sprintf("%d 100000", n*1000),
 	}}, err
 }
@@ -185,7 +185,7 @@ func ioFiles(h *host.Facts) func(cgroup.Place, string) ([]cgroup.Limit, error) {
 		n, err := policy.ParseSize(value)
 		for _, d := range h.Limits.Disks {
 			files = append(files, cgroup.Limit{
-				Place: place, Say: fmt.Sprintf("reading and writing to %s a second on %s", value, text.Quote(d.Name)),
+				Place: place, Name: fmt.Sprintf("reading and writing to %s a second on %s", value, text.Quote(d.Name)),
 				File: "io.max", Text: fmt.Sprintf("%d:%d rbps=%d wbps=%d", d.Major, d.Minor, n, n),
 			})
 		}
@@ -200,12 +200,12 @@ func (l *Limits) countProcesses(h *host.Facts, value string) error {
 		return err
 	}
 	limit := process.Rlimit{
-		Say: "processes of the user namespace to " + value + " and the init", Resource: unix.RLIMIT_NPROC,
+		Name: "processes of the user namespace to " + value + " and the init", Resource: unix.RLIMIT_NPROC,
 		Soft: uint64(n) + 1, Hard: uint64(n) + 1,
 	}
 	if most := h.Limits.Hard[unix.RLIMIT_NPROC]; most < limit.Hard {
 		limit.Soft, limit.Hard = most, most
-		limit.Say += fmt.Sprintf(", of which the caller has only %d itself", most)
+		limit.Name += fmt.Sprintf(", of which the caller has only %d itself", most)
 	}
 	l.target = append(l.target, limit)
 	return nil
