@@ -7,10 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy/formats"
 	"sbx/policy/seccomp"

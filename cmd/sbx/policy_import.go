@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"sbx/internal/text"
-
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/oci"

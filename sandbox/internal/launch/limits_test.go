@@ -166,7 +166,7 @@ func TestCgroupSweep(t *testing.T) {
 	inCgroup(t, plan, mount)
 	sweep(t, plan, func(s step.Step) bool {
 		switch s.(type) {
-		case cgroup.Namespace, ns.Private, process.NoNewPrivs, process.Exec:
+		case cgroup.Namespace, ns.MakePrivate, process.NoNewPrivs, process.Exec:
 			return true
 		}
 		return false

@@ -99,14 +99,14 @@ func order(d *decisions) *Plan {
 	add(setup, process.ClearUmask{})
 	if plan.SharesPIDNS {
 		if d.ns.joined(ns.PID) {
-			add(setup, ns.OwnProc{}) // the host's has other numbers
+			add(setup, ns.DetachedProc{}) // the host's has other numbers
 		}
 		// Before there is anybody who could leave an orphan.
 		add(setup, process.Adopt{})
 	}
 	if d.tree != nil {
 		// Before the first mount, or it would show up on the host.
-		add(setup, ns.Private{})
+		add(setup, ns.MakePrivate{})
 	}
 	// The root file system: root, mounts by depth, masks; see rootfs.Steps.
 	add(setup, d.mounts...)
@@ -123,7 +123,7 @@ func order(d *decisions) *Plan {
 	}
 	if d.tree != nil {
 		for _, path := range d.tree.ReadOnly() {
-			add(setup, ns.Seal{Path: path}) // after the last mount point is made
+			add(setup, ns.RemountRO{Path: path}) // after the last mount point is made
 		}
 		// After all mounts, which need the sources of the host; before any
 		// capability goes, as it needs CAP_SYS_ADMIN.
@@ -142,7 +142,7 @@ func order(d *decisions) *Plan {
 	in := &plan.Init
 	if d.tree != nil {
 		// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
-		add(in, ns.Detach{Covers: d.tree.HostRoot()})
+		add(in, ns.Detach{Scratch: d.tree.HostRoot()})
 	} else {
 		add(in, process.LeaveDir{})
 	}
@@ -176,7 +176,7 @@ func order(d *decisions) *Plan {
 		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
 		// host's it would be the whole machine's number. Here, since the init
 		// has more to do meanwhile.
-		add(to, ns.NoUsers{})
+		add(to, ns.NoUserNS{})
 	}
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})

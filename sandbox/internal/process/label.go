@@ -3,11 +3,10 @@ package process
 import (
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // Label makes the target's exec a change of its security module's label. It is

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // DieWithLauncher makes the launcher's death the child's (prctl(2),
