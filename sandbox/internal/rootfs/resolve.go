@@ -46,10 +46,10 @@ func (t *Tree) resolve() error {
 				return err
 			}
 		}
-		// A node that lies over others may have moved, so those below it are settled again.
+		// The node may now lie over others, so those after it are settled again.
 		t.sort()
-		if i = slices.IndexFunc(t.nodes, func(x Node) bool { return byDepth(x.Path, n.Path) >= 0 }); i < 0 {
-			i = len(t.nodes)
+		if moved := slices.IndexFunc(t.nodes, func(x Node) bool { return x.Path == n.Path }); moved >= 0 {
+			i = min(i, moved)
 		}
 	}
 	t.dropRedundant()
