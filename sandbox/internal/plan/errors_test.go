@@ -95,9 +95,9 @@ func TestStepHints(t *testing.T) {
 		{ns.Mask{Path: "/a"}, "replaced while"},
 		{ns.FileOver{Path: "/a"}, "replaced while"},
 		{ns.Overlay{Path: "/a"}, "replaced while"},
-		{ns.Ranges{}, "does not do what it says"},
-		{process.DropGroups{}, "does not do what it says"},
-		{process.NoNewPrivs{Who: "x"}, "does not do what it says"},
+		{ns.Ranges{}, "does not do what it reports"},
+		{process.DropGroups{}, "does not do what it reports"},
+		{process.NoNewPrivs{Who: "x"}, "does not do what it reports"},
 	} {
 		err := &StepError{Step: c.step, Err: &MismatchError{Got: 5}}
 		if got := Hint(err); !strings.Contains(got, c.want) || !strings.HasSuffix(err.Error(), ": read-back failed: the kernel reports 0x5") {
