@@ -8,8 +8,8 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// TestEnvironment holds what crosses: what the policy lists, and what systemd
-// meant for this process, with the pid that the target sees.
+// TestEnvironment checks which variables the target gets: those that the policy lists, and
+// those that systemd meant for this process, with the target's pid inside.
 func TestEnvironment(t *testing.T) {
 	rules := []string{"PATH", "LC_*", "SET=1", "OVER=mine", "XYZ"}
 	for _, c := range []struct {

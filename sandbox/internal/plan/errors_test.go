@@ -19,7 +19,7 @@ import (
 	"sbx/sandbox/internal/terminal"
 )
 
-// TestStepHints holds the fix that each failing step suggests.
+// TestStepHints checks the hint of each failing step.
 func TestStepHints(t *testing.T) {
 	for _, c := range []struct {
 		step  step.Step
@@ -104,13 +104,13 @@ func TestStepHints(t *testing.T) {
 			t.Errorf("%v: hint %q, want %q", err, got, c.want)
 		}
 	}
-	// What newuidmap says has no errno.
+	// The message of newuidmap has no errno.
 	if got := Hint(&StepError{Step: ns.Ranges{}, Err: errors.New("newuidmap: no")}); !strings.Contains(got, "/etc/subuid") {
 		t.Errorf("a failed newuidmap: hint %q", got)
 	}
 }
 
-// TestOtherHints holds those that need no failing step.
+// TestOtherHints checks the hints that need no failing step.
 func TestOtherHints(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -128,8 +128,7 @@ func TestOtherHints(t *testing.T) {
 	}
 }
 
-// TestExec holds the exit status, words and hint of a target that does not
-// start.
+// TestExec checks the exit status, message and hint for a target that does not start.
 func TestExec(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {

@@ -12,7 +12,7 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestExtents holds which inside id is whose.
+// TestExtents checks to which id outside each id inside is mapped.
 func TestExtents(t *testing.T) {
 	sub := []ns.Extent{{Outside: 100000, Count: 10}, {Outside: 500, Count: 5}}
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestExtents(t *testing.T) {
 	}
 }
 
-// TestRangesPlan holds the plan's order, and what it refuses.
+// TestRangesPlan checks the plan's order, and what it refuses.
 func TestRangesPlan(t *testing.T) {
 	yes := true
 	p := &policy.Policy{Name: "p", Namespaces: policy.Namespaces{User: "new", UID: plantest.Ptr(0), GID: plantest.Ptr(0), Ranges: &yes}}
@@ -59,7 +59,7 @@ func TestRangesPlan(t *testing.T) {
 	}
 	h.SubIDs.Err = &host.NeedError{What: "no ranges"}
 	if _, err := Build(p, plantest.AllowAll, target, h); !errors.Is(err, h.SubIDs.Err) {
-		t.Errorf("ranges that are not there: %v", err)
+		t.Errorf("without any ranges: %v", err)
 	}
 	p.Namespaces = policy.Namespaces{Ranges: &yes}
 	if _, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 0)); !errors.Is(err, host.WrongNamespace) {

@@ -11,8 +11,8 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestPorts holds what becomes of a policy's ports, on each kernel: the whole
-// ruleset in the plan, or no plan.
+// TestPorts checks what a policy's ports become, on each kernel: the whole ruleset in the
+// plan, or no plan.
 func TestPorts(t *testing.T) {
 	yes, words := true, &refusals{}
 	for _, c := range []struct {
@@ -63,7 +63,7 @@ func TestPorts(t *testing.T) {
 			}
 			at := slices.Index(lines, c.want[0])
 			if at < 0 || at+len(c.want) > len(lines) || !slices.Equal(lines[at:at+len(c.want)], c.want) {
-				t.Errorf("the plan has not, in a row, %q:\n%s", c.want, plan)
+				t.Errorf("the plan does not have these lines in a row: %q\n%s", c.want, plan)
 			}
 			head := ""
 			for _, l := range lines {

@@ -13,8 +13,8 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestLimits: what holds a limit, on machines on paper. A limit that nothing
-// can hold is an error, or, with a "?", a note.
+// TestLimits checks which mechanism enforces a limit, on invented machines. A limit that
+// cannot be enforced is an error, or, with a "?", a note.
 func TestLimits(t *testing.T) {
 	const all = cgroup.Memory | cgroup.Pids | cgroup.CPU | cgroup.IO
 	user := []cgroup.Parent{{Path: "/sys/fs/cgroup/app.slice", FD: 90, Have: cgroup.Memory | cgroup.Pids | cgroup.CPU, Enabled: cgroup.Memory | cgroup.Pids | cgroup.CPU, Pids: 400}}
@@ -28,7 +28,7 @@ func TestLimits(t *testing.T) {
 		limits  policy.Limits
 		edit    func(*policy.Policy, *host.Facts)
 		places  []cgroup.Parent
-		want    []string // lines of the plan; "!": not there
+		want    []string // lines of the plan; with "!" in front, none of them
 		refused error
 	}{
 		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!janitor", "!cleanup", "ipc uts cgroup\n"}, nil},
@@ -99,8 +99,8 @@ func TestLimits(t *testing.T) {
 	golden(t, "refusals-limits.txt", words.String())
 }
 
-// TestGuarded: cgroups that the target could write to, by whatever name, hold
-// nothing.
+// TestGuarded checks that no limit is enforced by cgroups that the target could write to, by
+// whatever name.
 func TestGuarded(t *testing.T) {
 	for _, c := range []struct {
 		files policy.Files

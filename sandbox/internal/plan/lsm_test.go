@@ -9,7 +9,7 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestLabels holds what becomes of the labels that a policy names.
+// TestLabels checks what the labels that a policy names become.
 func TestLabels(t *testing.T) {
 	words := &refusals{}
 	for _, c := range []struct {
@@ -54,7 +54,7 @@ func TestLabels(t *testing.T) {
 					t.Errorf("uid %d: no %q in the plan:\n%s", uid, c.want, text)
 				}
 				if at >= 0 && (at > wall || proc < 0 || proc > at) {
-					t.Errorf("uid %d: the label has its place at %d, /proc is opened at %d, Landlock is at %d", uid, at, proc, wall)
+					t.Errorf("uid %d: the label is at %d, /proc is opened at %d, Landlock is at %d", uid, at, proc, wall)
 				}
 				if strings.Count(text, "open /proc") > 1 {
 					t.Errorf("uid %d: /proc is opened twice", uid)

@@ -12,7 +12,7 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestKept holds who may keep which capabilities.
+// TestKept checks which capabilities can be kept, and by whom.
 func TestKept(t *testing.T) {
 	const bind = caps.Set(1) << unix.CAP_NET_BIND_SERVICE
 	for _, c := range []struct {

@@ -33,7 +33,7 @@ func bareFiles(edit func(*policy.Policy, *host.Facts)) func(*policy.Policy, *hos
 	}
 }
 
-// TestRefusals holds what Build refuses rather than weakens, and its words.
+// TestRefusals checks what Build refuses rather than weakens, and the messages.
 func TestRefusals(t *testing.T) {
 	dir := func(uid, perm uint32) host.File {
 		return host.File{Real: "/w", Mode: unix.S_IFDIR, UID: uid, Perm: perm, Ino: 1}
@@ -151,8 +151,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestPinned holds that what is guarded in a writable directory stays where
-// it is: no directory over it can be renamed.
+// TestPinned checks that a protected path in a writable directory stays where it is: no
+// directory over it can be renamed.
 func TestPinned(t *testing.T) {
 	p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Read: []string{"/w/a/b/guard", "/w/top", "/r/x"}}}
 	h := plantest.Debian(p, 1000)
@@ -171,8 +171,8 @@ func TestPinned(t *testing.T) {
 	}
 }
 
-// TestHideEverywhere holds that what is hidden is so under every name that it
-// has inside, and that nothing is covered twice.
+// TestHideEverywhere checks that a hidden path is hidden under every name that it has inside,
+// and that nothing is masked twice.
 func TestHideEverywhere(t *testing.T) {
 	p := &policy.Policy{Name: "p", Files: policy.Files{Read: []string{"/l/p", "/real", "/other"}, Hide: []string{"/l/p/secret", "/real/p/dir", "/real/p/dir/x"}}}
 	h := plantest.Debian(p, 1000)
@@ -187,19 +187,19 @@ func TestHideEverywhere(t *testing.T) {
 	text := plan.String()
 	for _, want := range []string{"hide /l/p/secret\n", "hide /real/p/secret\n", "hide /l/p/dir\n", "hide /real/p/dir\n"} {
 		if strings.Count(text, want) != 1 {
-			t.Errorf("%q stands %d times in\n%s", want, strings.Count(text, want), text)
+			t.Errorf("%q is there %d times in\n%s", want, strings.Count(text, want), text)
 		}
 	}
 	if strings.Contains(text, "dir/x") {
-		t.Errorf("covered twice:\n%s", text)
+		t.Errorf("masked twice:\n%s", text)
 	}
 	h.Files["/l/p/secret"] = host.File{Err: unix.EACCES}
 	if _, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/other"}, h); err == nil {
-		t.Error("what cannot be looked at is taken for hidden")
+		t.Error("a path that cannot be looked at counts as hidden")
 	}
 }
 
-// TestGuardedLink holds what becomes of a guarded name that is a link.
+// TestGuardedLink checks what becomes of a protected path that is a link.
 func TestGuardedLink(t *testing.T) {
 	p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Read: []string{"?/w/.git"}}}
 	h := plantest.Debian(p, 1000)
@@ -210,10 +210,10 @@ func TestGuardedLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text := plan.String(); !strings.Contains(text, "bind /w/real read-only\n") || len(plan.Notes) != 1 {
-		t.Errorf("the link's target is not guarded, or nothing is said of it:\n%s", text)
+		t.Errorf("the link's target is not protected, or there is no note:\n%s", text)
 	}
 	p.Files.Read = []string{"/w/.git"}
 	if _, err := Build(p, plantest.AllowAll, target, h); !errors.Is(err, host.BehindLink) {
-		t.Errorf("a guard that does not hold: %v", err)
+		t.Errorf("a protection that does not apply: %v", err)
 	}
 }
