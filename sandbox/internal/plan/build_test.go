@@ -78,7 +78,13 @@ func TestGolden(t *testing.T) {
 				if p.Files.Shows("/home/u/p") {
 					dir = "/home/u/p"
 				}
-				target := host.Target{Path: "tool", Args: []string{"tool", "-x"}, Env: []string{"PATH=/usr/bin:/bin", "SECRET=1"}, Dir: dir, PID: 77}
+				target := host.Target{
+					Path: "tool",
+					Args: []string{"tool", "-x"},
+					Env:  []string{"PATH=/usr/bin:/bin", "SECRET=1"},
+					Dir:  dir,
+					PID:  77,
+				}
 				plan, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, who.uid))
 				if err != nil {
 					t.Fatal(err)
@@ -100,7 +106,8 @@ func TestGolden(t *testing.T) {
 // TestJSON compares the plan as JSON with the plan as text, step by step.
 func TestJSON(t *testing.T) {
 	p := plantest.Shipped(t, "default")
-	plan, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, plantest.Debian(p, 1000))
+	plan, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"},
+		plantest.Debian(p, 1000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +287,8 @@ func FuzzBuild(f *testing.F) {
 		if absent != "" {
 			p.Files.Hide, h.Files[absent] = append(p.Files.Hide, absent), host.File{Real: absent}
 		}
-		plan, err := Build(p, []seccomp.Program{plantest.AllowAll[0]}, host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
+		plan, err := Build(p, []seccomp.Program{plantest.AllowAll[0]},
+			host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
 		if err != nil && slices.Contains(planned, string(spec)) || err == nil && slices.Contains(refused, string(spec)) {
 			t.Fatalf("the seed %q: %v", spec, err)
 		}

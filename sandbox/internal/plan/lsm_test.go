@@ -20,8 +20,10 @@ func TestLabels(t *testing.T) {
 	}{
 		{"none", "", "", "", "", "", nil},
 		{"AppArmor", "web", "", "unconfined", "", "execute under AppArmor profile web\n", nil},
-		{"AppArmor from a profile that confines nothing", "web", "", "code (unconfined)", "", "execute under AppArmor profile web\n", nil},
-		{"AppArmor from a profile", "web", "", "lxc (enforce)", "", "execute under AppArmor profile web, and the caller's own\n", nil},
+		{"AppArmor from a profile that confines nothing", "web", "", "code (unconfined)", "",
+			"execute under AppArmor profile web\n", nil},
+		{"AppArmor from a profile", "web", "", "lxc (enforce)", "",
+			"execute under AppArmor profile web, and the caller's own\n", nil},
 		{"AppArmor that is not there", "web", "", "", "a_u:b_r:d_t:s0", "", host.KernelLacks},
 		{"SELinux", "", "a_u:b_r:c_t:s0", "", "a_u:b_r:d_t:s0", "execute under SELinux context a_u:b_r:c_t:s0\n", nil},
 		{"SELinux that is not there", "", "a_u:b_r:c_t:s0", "unconfined", "", "", host.KernelLacks},
@@ -49,7 +51,8 @@ func TestLabels(t *testing.T) {
 					t.Fatal(err)
 				}
 				text := plan.String()
-				at, wall, proc := strings.Index(text, "execute under"), strings.Index(text, "make a Landlock domain"), strings.Index(text, "open /proc")
+				at, wall, proc := strings.Index(text, "execute under"), strings.Index(text, "make a Landlock domain"),
+					strings.Index(text, "open /proc")
 				if !strings.Contains(text, c.want) || (at >= 0) != (c.want != "") {
 					t.Errorf("uid %d: no %q in the plan:\n%s", uid, c.want, text)
 				}

@@ -47,7 +47,8 @@ func TestTerminalModes(t *testing.T) {
 			t.Errorf("%q at a terminal %v: %+v", c.mode, c.at, got)
 		}
 		plan := order(&decisions{limits: &Limits{}, terminal: got})
-		if plan.SharesJob != c.terminal || plan.OwnSession != c.apart || (plan.PTY != nil) != c.own || (len(plan.Cleanup) > 0) != c.own {
+		if plan.SharesJob != c.terminal || plan.OwnSession != c.apart || (plan.PTY != nil) != c.own ||
+			(len(plan.Cleanup) > 0) != c.own {
 			t.Errorf("%q at a terminal %v: %+v", c.mode, c.at, plan)
 		}
 	}
@@ -66,7 +67,10 @@ func TestTerminalModes(t *testing.T) {
 
 // TestGroupFilter checks that Landlock or a filter protects the job's group from signals.
 func TestGroupFilter(t *testing.T) {
-	want := process.Seccomp{Name: fallbackfilter.GroupSignals.String(), Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native()))}
+	want := process.Seccomp{
+		Name:    fallbackfilter.GroupSignals.String(),
+		Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native())),
+	}
 	for _, c := range []struct {
 		job, shared, landlock bool
 		abi                   int

@@ -50,7 +50,15 @@ func (t *Tree) addEntries() error {
 
 // fromEntry is the entry as a node. It is not ok if the entry is optional and missing.
 func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
-	n = Node{Path: e.Name, Kind: kindOf(e.Kind), Optional: e.Optional, Mode: 0o700, From: e.Options.From, Size: e.Options.Size, NoExec: e.NoExec()}
+	n = Node{
+		Path:     e.Name,
+		Kind:     kindOf(e.Kind),
+		Optional: e.Optional,
+		Mode:     0o700,
+		From:     e.Options.From,
+		Size:     e.Options.Size,
+		NoExec:   e.NoExec(),
+	}
 	if n.Kind == Tmpfs && slices.Contains([]string{"/tmp", "/var/tmp", "/dev/shm"}, n.Path) {
 		n.Mode = 0o1777
 	}

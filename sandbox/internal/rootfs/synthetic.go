@@ -66,7 +66,8 @@ var devNames = [...]string{"fd", "stdin", "stdout", "stderr", "ptmx", "pts", "sh
 // inDev says whether the minimal /dev has the path.
 func inDev(name string) bool {
 	in := path.Base(name)
-	return name == "/dev" || path.Dir(name) == "/dev" && (slices.Contains(host.Devices[:], in) || slices.Contains(devNames[:], in))
+	return name == "/dev" ||
+		path.Dir(name) == "/dev" && (slices.Contains(host.Devices[:], in) || slices.Contains(devNames[:], in))
 }
 
 // addDev adds the minimal /dev: a directory, devices of the host, and a tmpfs for shared
@@ -211,7 +212,8 @@ func (t *Tree) checkDir() error {
 	}
 	n, ok := t.deepest(dir)
 	switch {
-	case n.Path == dir && n.Kind != File && n.Kind != Link && ok, n.Path != dir && (n.Kind.FromHost() || n.Kind == Tmpfs), dir == "/":
+	case n.Path == dir && n.Kind != File && n.Kind != Link && ok,
+		n.Path != dir && (n.Kind.FromHost() || n.Kind == Tmpfs), dir == "/":
 		return nil
 	case slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != dir && policy.Within(n.Path, dir) }):
 		return nil // it is a directory that sbx makes

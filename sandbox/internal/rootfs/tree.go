@@ -39,7 +39,9 @@ const (
 	Hidden
 )
 
-var kindNames = [...]string{"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden"}
+var kindNames = [...]string{
+	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden",
+}
 
 // String is the kind in words.
 func (k Kind) String() string { return kindNames[k] }
