@@ -40,7 +40,8 @@ func (t *Tree) hide() error {
 	for _, x := range t.facts.Found {
 		// A pattern does not hide what the policy or a flag shows by name.
 		e, named := t.entries.Get(x.Path)
-		if named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite) || t.isSource(x.Path) {
+		named = named && e.Options.From == "" && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite)
+		if named || t.isSource(x.Path) {
 			continue
 		}
 		list = append(list, t.masksOf(x, false)...)
@@ -134,6 +135,7 @@ func (t *Tree) hideSystem(x policy.Path) (list []mask, ours bool, err error) {
 		return nil, true, nil
 	case src.Mode == 0 || src.Real != x.Name || x.Name[len("/proc/")] >= '0' && x.Name[len("/proc/")] <= '9':
 		return nil, true, &host.NeedError{
+			Reason: host.Impossible,
 			What: fmt.Sprintf("hide %s: each process has another there, or none", text.Quote(x.Name)),
 			Fix:  `hide files of the kernel's, such as "/proc/kallsyms", or say proc = false in the policy's [files]`,
 		}
@@ -178,8 +180,23 @@ func (t *Tree) machineDirs() (list []mask) {
 	return list
 }
 
-// masksOf covers what was found on the host under each name that it has inside.
+// masksOf covers what was found on the host under each name that it has inside,
+// and each part of it that an entry shows elsewhere. What a pattern found is
+// shown where the policy names the part itself.
 func (t *Tree) masksOf(x host.Found, pinned bool) (list []mask) {
+	for _, n := range t.nodes {
+		if !n.Kind.FromHost() || n.Device || n.Source.Real == x.Path || !policy.Within(n.Source.Real, x.Path) {
+			continue
+		}
+		if !pinned && policy.Within(cmp.Or(n.From, n.Path), x.Path) {
+			continue
+		}
+		m := mask{path: n.Path, dir: n.Source.Dir(), below: true, id: n.Source.ID(), pinned: pinned}
+		if n.Kind == Overlay {
+			m.id = ns.ID{} // files have other numbers there
+		}
+		list = append(list, m)
+	}
 	for _, n := range t.places(x.Path) {
 		m := mask{path: n.place(x.Path), dir: x.Dir, below: true, id: x.ID, pinned: pinned}
 		if n.Kind == Overlay {
