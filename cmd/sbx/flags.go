@@ -12,6 +12,7 @@ type launch struct {
 	KeepFD  []int
 	Dir     string
 	DryRun  bool
+	Tree    bool
 	JSON    bool
 	Report  *int
 	Help    bool
@@ -86,8 +87,11 @@ var launchFlags = [...]flagEntry{
 	{name: "dry-run", short: 'n',
 		help:  "Print the plan and run nothing.",
 		field: func(l *launch) any { return &l.DryRun }},
+	{name: "tree",
+		help:  "Print what each path inside is, in the place of the plan. Goes with --dry-run.",
+		field: func(l *launch) any { return &l.Tree }},
 	{name: "json",
-		help:  "Print the plan as JSON. Goes with --dry-run.",
+		help:  "Print the plan or the tree as JSON. Goes with --dry-run.",
 		field: func(l *launch) any { return &l.JSON }},
 	{name: "report", value: "N", offer: offerNothing,
 		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",

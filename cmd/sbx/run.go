@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,10 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -25,6 +25,9 @@ func (l *launch) run(target []string) (int, error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
 	}
+	if l.Tree && !l.DryRun {
+		return 0, &usageError{"--tree: there is no plan to print", "--tree goes with --dry-run"}
+	}
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
 	}
@@ -34,6 +37,11 @@ func (l *launch) run(target []string) (int, error) {
 	plan, exit, err := l.launch(target)
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, err)
+	}
+	if err == nil {
+		if e := exit.Reraise(); e != nil { // the status says it too
+			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
+		}
 	}
 	return exit.Code(), err
 }
@@ -250,15 +258,24 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 }
 
 func (l *launch) print(plan *sandbox.Plan) error {
-	if !l.JSON {
-		_, err := fmt.Print(plan)
+	var what any = plan
+	if l.Tree {
+		if plan.Tree == nil {
+			return &usageError{
+				"--tree: the policy uses a mount namespace that is not new, so the tree is that of the namespace",
+				"sbx --dry-run prints the Landlock rules, which are all that restricts files there",
+			}
+		}
+		what = plan.Tree
+	}
+	if l.JSON {
+		b, err := json.Marshal(what)
+		if err == nil {
+			_, err = fmt.Printf("%s\n", b)
+		}
 		return err
 	}
-	b, err := plan.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Printf("%s\n", b)
+	_, err := fmt.Print(what)
 	return err
 }
 

@@ -128,14 +128,16 @@ func literals(n ast.Node) (list []string) {
 	return list
 }
 
-// prints says whether the declaration is the plan's MarshalJSON or the receipt.
+// prints says whether the declaration is the plan's MarshalJSON, the receipt or
+// a line of the tree.
 func prints(decl ast.Decl) bool {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
 		return d.Name.Name == "MarshalJSON" && d.Recv != nil && receiver(d) == "Plan"
 	case *ast.GenDecl:
 		if d.Tok == token.TYPE && len(d.Specs) > 0 {
-			return d.Specs[0].(*ast.TypeSpec).Name.Name == "receipt"
+			name := d.Specs[0].(*ast.TypeSpec).Name.Name
+			return name == "receipt" || name == "Line"
 		}
 	}
 	return false

@@ -21,7 +21,7 @@ type Limits struct {
 	CountsPerNamespace bool
 	// Cgroups are those below which the caller may make others, if the policy
 	// needs one; CgroupWhy is why there are none, or not more.
-	Cgroups   []cgroup.Place
+	Cgroups   []cgroup.Parent
 	CgroupWhy string
 	// CgroupAll are the controllers that the machine has in cgroup v2.
 	CgroupAll cgroup.Set

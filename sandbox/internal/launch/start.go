@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -24,7 +25,8 @@ type Process struct {
 	plan    *plan.Plan
 	pid     int // of the init, on the host
 	pidfd   int
-	notify  int // the launcher's end of the socket; see step.MsgMapped
+	mu      sync.Mutex // of notify, when it is released
+	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
 	janitor *janitor // nil if there is nothing to undo on the host
@@ -114,7 +116,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
 		Timed: p.Limits != nil && p.Limits.Duration > 0}
 	if p.SharesPIDNS {
-		cfg.Children = pair[0] // see process.Adopt
+		cfg.Children = pair[0] // see process.Subreaper
 	}
 	if len(p.Join) > 0 {
 		cfg.Flags = 0
@@ -213,13 +215,19 @@ func waitFor(pid int) (ws unix.WaitStatus, err error) {
 	}
 }
 
-// Signal sends a signal to the target, by way of its init.
+// Signal sends a signal to the target, by way of its init. One that has ended
+// gets none. It may be called from any goroutine.
 func (ps *Process) Signal(sig unix.Signal) error { return ps.forward(sig, step.ToTarget) }
 
 // signalGroup sends one to the target's process group, as a terminal does.
 func (ps *Process) signalGroup(sig unix.Signal) error { return ps.forward(sig, step.ToGroup) }
 
 func (ps *Process) forward(sig unix.Signal, to byte) error {
+	ps.mu.Lock() // release may be at work
+	defer ps.mu.Unlock()
+	if ps.notify < 0 {
+		return nil // it has ended
+	}
 	ps.told = ps.told || asksToEnd(sig)
 	err := unix.Sendto(ps.notify, []byte{step.MsgSignal, byte(sig), to}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	switch err {
@@ -241,7 +249,10 @@ func (ps *Process) kill() error {
 }
 
 func (ps *Process) release() {
+	ps.mu.Lock()
 	unix.Close(ps.notify)
+	ps.notify = -1
+	ps.mu.Unlock()
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}
@@ -260,7 +271,7 @@ func (ps *Process) release() {
 // area that the kernel filled at exec, up to the file name that ends it, and
 // the runtime's copies of the variables.
 func ownMemory(who string) step.Step {
-	f := process.Forget{Who: who}
+	f := process.ClearMemory{Who: who}
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	if end := execName(); start < end && end-start < 1<<24 {
 		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})

@@ -136,8 +136,8 @@ func (t *Tree) hideSystem(x policy.Path) (list []mask, ours bool, err error) {
 	case src.Mode == 0 || src.Real != x.Name || x.Name[len("/proc/")] >= '0' && x.Name[len("/proc/")] <= '9':
 		return nil, true, &host.NeedError{
 			Reason: host.Impossible,
-			What: fmt.Sprintf("hide %s: each process has another there, or none", text.Quote(x.Name)),
-			Fix:  `hide files of the kernel's, such as "/proc/kallsyms", or say proc = false in the policy's [files]`,
+			What:   fmt.Sprintf("hide %s: each process has another there, or none", text.Quote(x.Name)),
+			Fix:    `hide files of the kernel's, such as "/proc/kallsyms", or say proc = false in the policy's [files]`,
 		}
 	case slices.ContainsFunc(t.facts.Masks, func(m host.Found) bool { return policy.Within(x.Name, m.Path) }) &&
 		!policy.IsTrue(t.policy.Process.Nest):

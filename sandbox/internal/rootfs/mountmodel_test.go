@@ -183,12 +183,12 @@ func (n *namespace) do(s step.Step) error {
 		m, err := n.bind(s.Bind)
 		n.root = m
 		return err
-	case ns.Covers, ns.Uncover:
+	case ns.MakeMasks, ns.DropMaskNames:
 	case ns.Dir:
 		return n.create(s.Path, inode{mode: unix.S_IFDIR})
 	case ns.File:
 		return n.create(s.Path, inode{mode: unix.S_IFREG})
-	case ns.Content:
+	case ns.WriteFile:
 		return n.create(s.Path, inode{mode: unix.S_IFREG})
 	case ns.Symlink:
 		return n.create(s.Path, inode{mode: unix.S_IFLNK, target: s.Target})
@@ -202,7 +202,7 @@ func (n *namespace) do(s step.Step) error {
 		return n.attach(&mount{fs: newTmpfs(), root: "/", ro: s.ReadOnly, noexec: s.NoExec}, s.Path)
 	case ns.Overlay:
 		return n.attach(&mount{fs: &fileSystem{kind: "overlay", files: n.host.files, top: s.Lower.Path}, root: "/", noexec: s.NoExec}, s.Path)
-	case ns.Over:
+	case ns.FileOver:
 		if s.ID != (ns.ID{}) {
 			if err := n.same(s.Path, s.ID); err != nil {
 				return err
@@ -221,7 +221,7 @@ func (n *namespace) do(s step.Step) error {
 		return n.attach(&mount{fs: &fileSystem{kind: "proc"}, root: "/", ro: true, noexec: true}, "/proc")
 	case ns.Devpts:
 		return n.attach(&mount{fs: &fileSystem{kind: "pts"}, root: "/", noexec: true}, "/dev/pts")
-	case ns.Hide:
+	case ns.Mask:
 		if s.ID != (ns.ID{}) {
 			if err := n.same(s.Path, s.ID); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,9 @@ func (t *Tree) pins() map[string]bool {
 	}
 	return l.pins
 }
+
+// MarshalJSON is the tree for programs: its lines.
+func (t *Tree) MarshalJSON() ([]byte, error) { return json.Marshal(t.Lines()) }
 
 // String is the tree for people, a path a line: what --dry-run --tree prints.
 func (t *Tree) String() string {
