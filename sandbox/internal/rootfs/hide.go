@@ -38,13 +38,11 @@ func (t *Tree) hide() error {
 		list = append(list, found...)
 	}
 	for _, x := range t.facts.Found {
-		// A pattern does not hide what the policy or a flag shows by name.
-		e, named := t.entries.Get(x.Path)
-		named = named && e.Options.From == "" && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite)
-		if named || t.isSource(x.Path) {
-			continue
+		for _, m := range t.masksOf(x, false) {
+			if !t.isNamed(m.path, x.Path) {
+				list = append(list, m)
+			}
 		}
-		list = append(list, t.masksOf(x, false)...)
 	}
 	for _, x := range t.unnamedSockets() {
 		list = append(list, t.masksOf(x, false)...)
@@ -160,9 +158,11 @@ func (t *Tree) isParent(name string) bool {
 	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != name && policy.Within(n.Path, name) })
 }
 
-// isSource says whether the policy names the path as what is shown somewhere.
-func (t *Tree) isSource(real string) bool {
-	return slices.ContainsFunc(t.entries.Entries, func(e policy.Entry) bool { return e.Options.From == real })
+// isNamed says whether the policy or a flag names the host's path for the place:
+// there, and under no other name, a pattern does not hide it.
+func (t *Tree) isNamed(place, real string) bool {
+	e, ok := t.entries.Get(place)
+	return ok && e.Source() == real && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite || e.Options.From != "")
 }
 
 // machineDirs covers the machine's own /proc and /dev where the policy wants

@@ -157,11 +157,20 @@ func (w *world) hides(list []claim, name string, a answer) bool {
 		}
 	}
 	for _, f := range w.found {
-		if !w.names(f) && (shownAt(list, name, f) || a.source != "" && w.isFound(list, name, a.source)) {
+		named := func(c claim) bool { return w.text(c) == f && (c.from || c.kind != rootfs.Overlay) }
+		if shownAt(list, name, f, named) || a.source != "" && w.isFound(list, name, a.source) {
 			return true
 		}
 	}
 	return false
+}
+
+// text is the path of the host in the words of the policy.
+func (w *world) text(c claim) string {
+	if c.from {
+		return w.policy.Files.Paths[c.name].From
+	}
+	return c.name
 }
 
 // covers says whether the path lies where the host's file is shown, or where an
@@ -170,14 +179,16 @@ func covers(list []claim, name, file string) bool {
 	part := func(c claim) bool {
 		return c.kind.FromHost() && c.source != file && policy.Within(c.source, file) && policy.Within(name, c.name)
 	}
-	return shownAt(list, name, file) || slices.ContainsFunc(list, part)
+	return shownAt(list, name, file, func(claim) bool { return false }) || slices.ContainsFunc(list, part)
 }
 
-func shownAt(list []claim, name, file string) bool {
+// shownAt says whether the path lies in what an entry shows of the file, but for
+// entries of the very file that are excepted.
+func shownAt(list []claim, name, file string, except func(claim) bool) bool {
 	return slices.ContainsFunc(list, func(c claim) bool {
 		place := path.Join(c.name, strings.TrimPrefix(file, c.source))
 		at, _ := deepestClaim(list, place)
-		return c.kind.FromHost() && policy.Within(file, c.source) && at == c && policy.Within(name, place)
+		return c.kind.FromHost() && !(place == c.name && except(c)) && policy.Within(file, c.source) && at == c && policy.Within(name, place)
 	})
 }
 
@@ -185,24 +196,7 @@ func shownAt(list []claim, name, file string) bool {
 // the entry that shows it at the path does not name what is matched, or a part.
 func (w *world) isFound(list []claim, name, source string) bool {
 	c, _ := deepestClaim(list, name)
-	return slices.ContainsFunc(w.found, func(f string) bool {
-		said := c.name
-		if c.from {
-			said = w.policy.Files.Paths[c.name].From
-		}
-		return policy.Within(source, f) && !policy.Within(said, f) && !w.names(f)
-	})
-}
-
-// names says whether the policy means the very file by an entry.
-func (w *world) names(file string) bool {
-	f := &w.policy.Files
-	for _, s := range slices.Concat(f.Read, f.Write) {
-		if s = strings.TrimPrefix(s, "?"); s == file && f.Paths[s].From == "" || f.Paths[s].From == file {
-			return true
-		}
-	}
-	return slices.ContainsFunc(f.Overlay, func(s string) bool { return f.Paths[strings.TrimPrefix(s, "?")].From == file })
+	return slices.ContainsFunc(w.found, func(f string) bool { return policy.Within(source, f) && !policy.Within(w.text(c), f) })
 }
 
 // held: whatever the links, what is hidden is not shown, and a file of the host

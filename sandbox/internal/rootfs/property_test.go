@@ -368,9 +368,6 @@ func (w *world) extended(d *dice) (bad []string, _ *world) {
 		if !ok || !still || !writes(is.kind) || writes(was.kind) || which == 1 && policy.Within(p, entry) {
 			continue
 		}
-		if which == 1 && slices.ContainsFunc(w.found, func(f string) bool { return policy.Within(is.source, f) && other.names(f) }) {
-			continue // what a pattern hides is shown where it is named
-		}
 		if real, err := w.machine.real(entry); which == 1 && from == "" && err == nil && policy.Within(is.source, real) {
 			continue // a link: it lies where that leads to
 		}
