@@ -90,12 +90,16 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 			return t.linkInside(n, up)
 		}
 	case n.Source.Link != "" && t.shownAlike(n):
+		if n.Kind == Read {
+			t.links = append(t.links, n) // it holds for what it leads to
+		}
 		n.Kind, n.Text = Link, n.Source.Link
-		if direct := n.Text; !path.IsAbs(direct) {
+		direct := n.Text
+		if !path.IsAbs(direct) {
 			direct = path.Join(path.Dir(n.Path), direct)
-			if direct != n.Source.Real {
-				n.Text = n.Source.Real
-			}
+		}
+		if direct != n.Source.Real {
+			n.Text = n.Source.Real // not by another link, which may lead elsewhere inside
 		}
 	}
 	return n, true, nil

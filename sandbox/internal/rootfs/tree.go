@@ -94,7 +94,7 @@ type Tree struct {
 	nodes []Node
 	index map[string]int
 	// guards are the read-only entries, links those of them that are symbolic
-	// links and not followed: they hold for what they lead to.
+	// links, followed or not: all hold for the file that they lead to.
 	guards, links []Node
 	// masks are the paths that are covered, in the same order.
 	masks  []mask

@@ -154,6 +154,12 @@ func TestDeepest(t *testing.T) {
 			map[string]string{"/w/ci": "read-only", "/r/ci": "read-only", "/w": "writable"},
 		},
 		{
+			"a link by another link, to what is written by a second name", // where it was writable
+			policy.Files{Write: []string{"/w"}, Read: []string{"/r", "/l/ci"}},
+			[]string{"/w -> /r/x", "/r", "/l/ci -> /r/x/ci"},
+			map[string]string{"/w": "writable", "/w/ci": "read-only", "/r/x": "read-only"},
+		},
+		{
 			"a part of what is hidden, under another name", // where it was shown
 			policy.Files{
 				Read: []string{"/r", "/l"}, Write: []string{"/w"}, Hide: []string{"/s"},
