@@ -1,6 +1,7 @@
 package rootfs_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -149,11 +150,45 @@ func (w *world) said(name string) answer {
 	return a
 }
 
+// at is what the tree says of a path, in its own words.
+func (w *world) at(name string) answer {
+	n := w.tree.At(name)
+	a := answer{kind: n.Kind, noexec: n.NoExec}
+	if n.Kind.FromHost() {
+		a.source = path.Join(n.Source.Real, strings.TrimPrefix(name, n.Path))
+	}
+	return a
+}
+
+// lineAt is the same by the tree as it is printed.
+func lineAt(lines []rootfs.Line, name string) answer {
+	var best rootfs.Line
+	for _, l := range lines {
+		if policy.Within(name, l.Path) && len(l.Path) > len(best.Path) {
+			best = l
+		}
+	}
+	a := answer{noexec: best.NoExec}
+	for k := rootfs.Directory; k <= rootfs.Hidden; k++ {
+		if k.String() == best.Is {
+			a.kind = k
+		}
+	}
+	if a.kind.FromHost() {
+		a.source = path.Join(cmp.Or(best.Source, best.Path), strings.TrimPrefix(name, best.Path))
+	}
+	return a
+}
+
 // check holds one world against all properties, and says which are broken.
 func (w *world) check(links bool) (bad []string) {
 	complain := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
+	lines := w.tree.Lines()
 	for _, p := range w.paths() {
 		said := w.said(p)
+		if printed := lineAt(lines, p); printed != w.at(p) {
+			complain("%s is %s by the tree, and printed as %s", p, w.at(p), printed)
+		}
 		got, ok := w.mounts.at(p)
 		if !ok || said.kind == rootfs.Link {
 			continue // behind a link or below a file
