@@ -61,7 +61,9 @@ func TestDeepest(t *testing.T) {
 			"a read entry below a read entry in a writable directory", // its directories were writable
 			policy.Files{Write: []string{"/w"}, Read: []string{"/w/.git", "/w/.git/hooks/pre.txt"}},
 			[]string{"/w", "/w/.git", "/w/.git/hooks/pre.txt"},
-			map[string]string{"/w/x": "writable", "/w/.git": "read-only", "/w/.git/hooks": "read-only", "/w/.git/hooks/other": "read-only"},
+			map[string]string{
+				"/w/x": "writable", "/w/.git": "read-only", "/w/.git/hooks": "read-only", "/w/.git/hooks/other": "read-only",
+			},
 		},
 		{
 			"below an overlay",
@@ -103,7 +105,10 @@ func TestDeepest(t *testing.T) {
 				Paths: map[string]policy.PathOptions{"/workspace": {From: "/w"}},
 			},
 			[]string{"/w", "/w/.git"},
-			map[string]string{"/workspace": "writable", "/workspace/.git": "read-only", "/workspace/.git/hooks": "read-only", "/w/.git": "read-only"},
+			map[string]string{
+				"/workspace": "writable", "/workspace/.git": "read-only", "/workspace/.git/hooks": "read-only",
+				"/w/.git": "read-only",
+			},
 		},
 		{
 			"a guard behind a link of the host's", // which was lost
@@ -213,16 +218,22 @@ func TestPins(t *testing.T) {
 		paths []string
 		want  string
 	}{
-		{"a read entry", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a/b/c"}}, []string{"/w", "/w/a/b/c"}, "/w/a /w/a/b"},
-		{"a read entry in one", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a", "/w/a/b/c"}}, []string{"/w", "/w/a", "/w/a/b/c"}, ""},
+		{"a read entry", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a/b/c"}}, []string{"/w", "/w/a/b/c"},
+			"/w/a /w/a/b"},
+		{"a read entry in one", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a", "/w/a/b/c"}},
+			[]string{"/w", "/w/a", "/w/a/b/c"}, ""},
 		{"a redundant writable entry", policy.Files{Write: []string{"/w", "/w/ci"}, Read: []string{"/w/ci/guard"}},
 			[]string{"/w", "/w/ci", "/w/ci/guard"}, "/w/ci"},
 		{"a tmpfs", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/a/t"}}, []string{"/w", "/w/a/t"}, "/w/a"},
 		{"an overlay", policy.Files{Write: []string{"/w"}, Overlay: []string{"/w/a/o"}}, []string{"/w", "/w/a/o"}, "/w/a"},
-		{"an empty directory", policy.Files{Write: []string{"/w"}, Directories: []string{"/w/a/d"}}, []string{"/w", "/w/a/d"}, "/w/a"},
-		{"a file", policy.Files{Write: []string{"/w"}, Inline: map[string]string{"/w/a/f.txt": "x"}}, []string{"/w", "/w/a/f.txt"}, "/w/a"},
-		{"a hidden path", policy.Files{Write: []string{"/w"}, Hide: []string{"/w/a/s.txt"}}, []string{"/w", "/w/a/s.txt"}, "/w/a"},
-		{"all of the host", policy.Files{Write: []string{"/"}, Read: []string{"/home/u/.git"}}, []string{"/", "/home/u/.git"}, "/home /home/u"},
+		{"an empty directory", policy.Files{Write: []string{"/w"}, Directories: []string{"/w/a/d"}},
+			[]string{"/w", "/w/a/d"}, "/w/a"},
+		{"a file", policy.Files{Write: []string{"/w"}, Inline: map[string]string{"/w/a/f.txt": "x"}},
+			[]string{"/w", "/w/a/f.txt"}, "/w/a"},
+		{"a hidden path", policy.Files{Write: []string{"/w"}, Hide: []string{"/w/a/s.txt"}},
+			[]string{"/w", "/w/a/s.txt"}, "/w/a"},
+		{"all of the host", policy.Files{Write: []string{"/"}, Read: []string{"/home/u/.git"}}, []string{"/", "/home/u/.git"},
+			"/home /home/u"},
 		{"in a tmpfs", policy.Files{Tmpfs: []string{"/t"}, Read: []string{"/t/a/r"}}, []string{"/t/a/r"}, "/t/a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
