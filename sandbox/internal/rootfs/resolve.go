@@ -119,7 +119,7 @@ func (t *Tree) shownAlike(n Node) bool {
 func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	name, real := text.Quote(n.Path), text.Quote(n.Source.Real)
 	to, _ := t.deepest(n.Source.Real)
-	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.real(n.Source.Real) == n.Source.Real
+	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.hostPath(n.Source.Real) == n.Source.Real
 	replaceable := up.Kind == Write || up.Kind == Overlay
 	if n.Kind == Read {
 		t.links = append(t.links, n)

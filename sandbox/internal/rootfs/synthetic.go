@@ -173,7 +173,7 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 // shows of it: the node must be the like of it, and it no link, which was
 // somebody else's idea. The zero File means that the node may be left out.
 func (t *Tree) spot(n, up Node) (host.File, error) {
-	what, source := text.Quote(n.Path), up.real(n.Path)
+	what, source := text.Quote(n.Path), up.hostPath(n.Path)
 	f := t.facts.Files[source]
 	dir := n.Source.Dir() || n.Kind == Directory || n.Kind == Tmpfs
 	switch {
