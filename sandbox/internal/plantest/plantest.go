@@ -46,13 +46,14 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		}
 		h.Files[name] = f
 	}
-	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide} {
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide, p.Files.Tmpfs} {
 		for _, s := range list {
 			if s = strings.TrimPrefix(s, "?"); s[0] == '/' {
 				add(s)
 			}
 		}
 	}
+	add("/dev")
 	for _, d := range host.Devices {
 		add("/dev/" + d)
 	}

@@ -38,12 +38,11 @@ func (t *Tree) hide() error {
 		list = append(list, found...)
 	}
 	for _, x := range t.facts.Found {
-		// A pattern does not hide what the policy or a flag shows by name.
-		e, named := t.entries.Get(x.Path)
-		if named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite) || t.isSource(x.Path) {
-			continue
+		for _, m := range t.masksOf(x, false) {
+			if !t.isNamed(m.path, x.Path) {
+				list = append(list, m)
+			}
 		}
-		list = append(list, t.masksOf(x, false)...)
 	}
 	for _, x := range t.unnamedSockets() {
 		list = append(list, t.masksOf(x, false)...)
@@ -160,9 +159,11 @@ func (t *Tree) isParent(name string) bool {
 	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != name && policy.Within(n.Path, name) })
 }
 
-// isSource says whether an entry of the policy shows the path under another name.
-func (t *Tree) isSource(real string) bool {
-	return slices.ContainsFunc(t.entries.Entries, func(e policy.Entry) bool { return e.Options.From == real })
+// isNamed says whether the policy or a flag names the host's path for the place:
+// there, and under no other name, a pattern does not hide it.
+func (t *Tree) isNamed(place, real string) bool {
+	e, ok := t.entries.Get(place)
+	return ok && e.Source() == real && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite || e.Options.From != "")
 }
 
 // machineDirs masks the host's /proc and /dev where the policy wants neither but shows the
@@ -180,8 +181,23 @@ func (t *Tree) machineDirs() (list []mask) {
 	return list
 }
 
-// masksOf masks a file that was found on the host, under each name that it has inside.
+// masksOf covers what was found on the host under each name that it has inside,
+// and each part of it that an entry shows elsewhere. What a pattern found is
+// shown where the policy names the part itself.
 func (t *Tree) masksOf(x host.Found, pinned bool) (list []mask) {
+	for _, n := range t.nodes {
+		if !n.Kind.FromHost() || n.Device || n.Source.Real == x.Path || !policy.Within(n.Source.Real, x.Path) {
+			continue
+		}
+		if !pinned && policy.Within(cmp.Or(n.From, n.Path), x.Path) {
+			continue
+		}
+		m := mask{path: n.Path, dir: n.Source.Dir(), below: true, id: n.Source.ID(), pinned: pinned}
+		if n.Kind == Overlay {
+			m.id = ns.ID{} // files have other numbers there
+		}
+		list = append(list, m)
+	}
 	for _, n := range t.places(x.Path) {
 		m := mask{path: n.insidePath(x.Path), dir: x.Dir, below: true, id: x.ID, pinned: pinned}
 		if n.Kind == Overlay {

@@ -52,7 +52,11 @@ func (t *Tree) Lines() []Line {
 	}
 	for p := range pins {
 		n, _ := t.deepest(p)
-		add(Line{Path: p, Is: n.Kind.String()})
+		l := Line{Path: p, Is: n.Kind.String(), NoExec: n.NoExec}
+		if real := n.hostPath(p); n.Kind.FromHost() && real != p {
+			l.Source = real
+		}
+		add(l)
 	}
 	for _, n := range t.nodes {
 		l := Line{Path: n.Path, Is: n.Kind.String(), NoExec: n.NoExec, Size: n.Size}

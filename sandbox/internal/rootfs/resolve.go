@@ -52,7 +52,14 @@ func (t *Tree) resolve() error {
 			i = min(i, moved)
 		}
 	}
-	t.dropRedundant()
+	// Of two nodes at one path the first counts.
+	t.nodes = slices.CompactFunc(t.nodes, func(a, b Node) bool { return a.Path == b.Path })
+	t.sort()
+	for _, n := range t.nodes {
+		if n.Kind == Read {
+			t.guards = append(t.guards, n)
+		}
+	}
 	return nil
 }
 
@@ -84,12 +91,16 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 			return t.linkInside(n, up)
 		}
 	case n.Source.Link != "" && t.shownAlike(n):
+		if n.Kind == Read {
+			t.links = append(t.links, n) // it holds for what it leads to
+		}
 		n.Kind, n.Text = Link, n.Source.Link
-		if direct := n.Text; !path.IsAbs(direct) {
+		direct := n.Text
+		if !path.IsAbs(direct) {
 			direct = path.Join(path.Dir(n.Path), direct)
-			if direct != n.Source.Real {
-				n.Text = n.Source.Real
-			}
+		}
+		if direct != n.Source.Real {
+			n.Text = n.Source.Real // not by another link, which may lead elsewhere inside
 		}
 	}
 	return n, true, nil
@@ -108,8 +119,11 @@ func (t *Tree) shownAlike(n Node) bool {
 func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	name, real := text.Quote(n.Path), text.Quote(n.Source.Real)
 	to, _ := t.deepest(n.Source.Real)
-	follow := n.Kind == Read && to.Kind.FromHost()
+	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.hostPath(n.Source.Real) == n.Source.Real
 	replaceable := up.Kind == Write || up.Kind == Overlay
+	if n.Kind == Read {
+		t.links = append(t.links, n)
+	}
 	switch {
 	case !n.Optional && (!follow || replaceable):
 		return n, false, &host.NeedError{
@@ -119,16 +133,11 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 		}
 	case !follow:
 		t.Notes = append(t.Notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
-		return n, false, nil
 	case replaceable:
 		t.Notes = append(t.Notes,
 			fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", name))
 	}
-	if to.Path == n.Source.Real || to.Kind != Write && to.NoExec == n.NoExec {
-		return n, false, nil // another entry decides there, or it is read-only anyway
-	}
-	n.Path, n.Source.Link, n.NoExec = n.Source.Real, "", n.NoExec || to.NoExec
-	return n, true, nil
+	return n, false, nil
 }
 
 // move adds a node that a link has moved. A node that has the path by its own name has
@@ -150,15 +159,11 @@ func (t *Tree) move(n Node) error {
 	return nil
 }
 
-// dropRedundant drops nodes that the node over them shows in the same way. Of two nodes at
-// one path it keeps the first.
+// dropRedundant drops what the node over it shows in the same way.
 func (t *Tree) dropRedundant() {
 	all := t.nodes
 	t.nodes, t.index = make([]Node, 0, len(all)), make(map[string]int, len(all))
 	for _, n := range all {
-		if t.has(n.Path) {
-			continue
-		}
 		up := t.over(n.Path)
 		same := up.Kind == n.Kind && (n.Kind == Read || n.Kind == Write) && n.From == "" && up.From == "" && !n.Device &&
 			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.hostPath(n.Path)
@@ -169,35 +174,40 @@ func (t *Tree) dropRedundant() {
 	}
 }
 
-// addAliases makes a read-only entry apply to its file under every name. Where another
-// entry shows a directory over that file and makes it writable, the file is read-only there
-// too.
+// addAliases makes a read-only entry hold for its file and not for one name of
+// it: where another entry shows a directory over that file, to be written, the
+// file is read-only there too. So is what a link leads to that is not followed;
+// and where that says that nothing is to be executed, this holds there as well.
 func (t *Tree) addAliases() error {
 	var more []Node
-	for _, guard := range t.nodes {
-		if guard.Kind != Read || guard.Source.Real == "/" {
-			continue
-		}
+	add := func(guard Node, link bool) {
+		real := guard.Source.Real
 		for _, dir := range t.nodes {
-			real := guard.Source.Real
-			if dir.Kind != Write || dir.Device || real == dir.Source.Real || !policy.Within(real, dir.Source.Real) {
+			loose := dir.Kind == Write || link && dir.Kind == Read && guard.NoExec && !dir.NoExec
+			if !loose || dir.Device || real == dir.Source.Real || !policy.Within(real, dir.Source.Real) {
 				continue
 			}
 			place := dir.insidePath(real)
 			if at, _ := t.deepest(place); at.Path != dir.Path {
 				continue // another node is there, mostly the entry's own
 			}
-			n := Node{Path: place, Kind: Read, Source: guard.Source, NoExec: guard.NoExec || dir.NoExec, Optional: true}
-			if place != real {
-				n.From = real
+			n := Node{Path: place, Kind: Read, Source: guard.Source, NoExec: guard.NoExec || dir.NoExec, alias: true}
+			n.Source.Link = ""
+			if i := slices.IndexFunc(more, func(x Node) bool { return x.Path == place }); i >= 0 {
+				more[i].NoExec = more[i].NoExec || n.NoExec
+				continue
 			}
 			more = append(more, n)
 		}
 	}
-	if len(more) > 0 {
-		t.nodes = append(t.nodes, more...)
-		t.sort()
-		t.dropRedundant()
+	for _, n := range t.guards {
+		add(n, false)
 	}
+	for _, n := range t.links {
+		add(n, true)
+	}
+	t.nodes = append(t.nodes, more...)
+	t.sort()
+	t.dropRedundant()
 	return nil
 }

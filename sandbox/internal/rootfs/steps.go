@@ -61,10 +61,16 @@ func (t *Tree) ReadOnly() []string {
 	if !t.HostRoot() {
 		list = append(list, "/")
 	}
-	if n, ok := t.deepest("/dev"); ok && n.Path == "/dev" && n.Kind == Tmpfs && policy.NotFalse(t.policy.Files.Dev) {
+	if n, _ := t.deepest("/dev"); t.isOwnDev(n) {
 		list = append(list, "/dev")
 	}
 	return list
+}
+
+// isOwnDev says that the node is the minimal /dev, which is a tmpfs where a
+// directory of sbx's own root would not be seen, and read-only in the end.
+func (t *Tree) isOwnDev(n Node) bool {
+	return n.Path == "/dev" && n.Kind == Tmpfs && policy.NotFalse(t.policy.Files.Dev)
 }
 
 func (l *layout) add(s ...step.Step) { l.steps = append(l.steps, s...) }
@@ -164,7 +170,7 @@ func (l *layout) pinParents(p string) {
 		return
 	}
 	up := l.mountOver(dir)
-	if up.Kind != Write && up.Kind != Overlay && up.Kind != Tmpfs || up.Path == "/dev" && !up.Kind.FromHost() {
+	if up.Kind != Write && up.Kind != Overlay && up.Kind != Tmpfs || l.isOwnDev(up) {
 		return
 	}
 	l.pinParents(dir)

@@ -122,54 +122,59 @@ func (t *Tree) addNotifySocket() error {
 // path: what sbx makes in a shown directory of the host, where it makes no mount point,
 // and what is shown there under another name.
 func (t *Tree) placeOwn() error {
-	kept := t.nodes[:0:0]
-	for _, n := range t.nodes {
-		up := t.over(n.Path)
-		switch {
-		case n.Path == "/" || n.Device:
-		case up.Kind == File || up.Kind == Link || up.Kind == Empty,
-			up.Kind == Directory && t.over(up.Path).Kind.FromHost():
-			return host.Refuse(host.WrongFile, "make a mount point for %s: %s is not a directory of the sandbox",
-				text.Quote(n.Path), text.Quote(up.Path))
-		case !up.Kind.FromHost():
-		case n.Kind == Link:
-			return &host.NeedError{
-				Reason: host.NoPlace,
-				What: fmt.Sprintf("make symlink %s: it lies in a directory of the host, where sbx makes nothing",
-					text.Quote(n.Path)),
-				Fix: "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
-			}
-		case n.Kind < Tmpfs || n.From != "" || up.From != "":
-			f, err := t.mountPoint(n, up)
-			if err != nil {
-				return err
-			}
-			if f.Mode == 0 {
-				continue // it is optional, and its mount point is missing
-			}
-			if n.Kind < Tmpfs {
-				n.Source = f
-			}
-			if n.Kind == Directory {
-				n.Kind = Empty
-			}
+	for i := 0; i < len(t.nodes); {
+		n, keep, err := t.settlePlace(t.nodes[i])
+		if err != nil {
+			return err
 		}
-		kept = append(kept, n)
+		if keep {
+			t.nodes[i] = n
+			i++
+			continue
+		}
+		// What lies below has another node over it now.
+		t.nodes = slices.Delete(t.nodes, i, i+1)
+		t.sort()
 	}
-	t.nodes = kept
-	t.sort()
 	return nil
 }
 
-// mountPoint is the host's file that the node will be mounted over, in the directory that
-// up shows. It must be of the same type as the node, and no symbolic link, which the target
-// of an earlier launch could have made. The zero File means that the node is dropped.
-func (t *Tree) mountPoint(n, up Node) (host.File, error) {
-	what, source := text.Quote(n.Path), up.hostPath(n.Path)
-	f, looked := t.facts.Files[source]
-	if !looked && n.Optional && n.From == source {
-		return n.Source, nil // it is an alias: the file itself, under a second name
+// settlePlace is the node as it is at its place, or keep is false: it may be
+// missing, and so may its place.
+func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
+	up := t.over(n.Path)
+	switch {
+	case n.Path == "/" || n.Device || n.alias:
+	case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
+		return n, false, host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
+	case !up.Kind.FromHost():
+	case n.Kind == Link:
+		return n, false, &host.NeedError{
+			Reason: host.NoPlace,
+			What:   fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
+			Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
+		}
+	case n.Kind <= Tmpfs || n.From != "" || up.From != "":
+		f, err := t.spot(n, up)
+		if err != nil || f.Mode == 0 {
+			return n, false, err
+		}
+		if n.Kind < Tmpfs {
+			n.Source = f
+		}
+		if n.Kind == Directory {
+			n.Kind = Empty
+		}
 	}
+	return n, true, nil
+}
+
+// spot is what the host has at the place of the node, which lies in what up
+// shows of it: the node must be the like of it, and it no link, which was
+// somebody else's idea. The zero File means that the node may be left out.
+func (t *Tree) spot(n, up Node) (host.File, error) {
+	what, source := text.Quote(n.Path), up.hostPath(n.Path)
+	f := t.facts.Files[source]
 	dir := n.Source.Dir() || n.Kind == Directory || n.Kind == Tmpfs
 	switch {
 	case f.Err != nil:

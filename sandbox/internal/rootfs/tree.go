@@ -70,6 +70,8 @@ type Node struct {
 	Optional bool
 	// Layers are an overlay's upper and work directories, or nil for a tmpfs.
 	Layers *[2]host.File
+	// alias says that it is a read-only entry's file under a second name.
+	alias bool
 }
 
 // Options are what New needs to know beyond the policy's [files].
@@ -93,7 +95,10 @@ type Tree struct {
 	// nodes are sorted by depth and then by path, so parents come first.
 	nodes []Node
 	index map[string]int
-	// masks are the masked paths, in the same order.
+	// guards are the read-only entries, links those of them that are symbolic
+	// links, followed or not: all hold for the file that they lead to.
+	guards, links []Node
+	// masks are the paths that are covered, in the same order.
 	masks  []mask
 	masked map[string]bool
 	// absent are hidden paths that do not exist and that the target could make.
@@ -109,7 +114,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.addAliases, tree.placeOwn, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addAliases, tree.hide, tree.checkDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
