@@ -186,7 +186,7 @@ func (t *Tree) machineDirs() (list []mask) {
 // shown where the policy names the part itself.
 func (t *Tree) masksOf(x host.Found, pinned bool) (list []mask) {
 	for _, n := range t.nodes {
-		if !n.Kind.FromHost() || n.Device || n.Source.Real == x.Path || !policy.Within(n.Source.Real, x.Path) {
+		if !n.Kind.FromHost() || n.Device || n.alias || n.Source.Real == x.Path || !policy.Within(n.Source.Real, x.Path) {
 			continue
 		}
 		if !pinned && policy.Within(cmp.Or(n.From, n.Path), x.Path) {
