@@ -46,6 +46,7 @@ func commands() []command {
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},
 		{"tty", "what the terminal lets one do", tty},
+		{"spoil", "change what is shared of descriptors 0 to 2", spoil},
 		{"tty-wait", "report window changes and signals at a terminal", ttyWait},
 		{"sig", "STATUS: report signals, exit with STATUS upon TERM", sig},
 		{"exit", "STATUS: exit with it", exit},

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -39,8 +38,9 @@ type Process struct {
 	relay       *terminal.Relay // nil unless the target has a terminal of its own
 	hungUp      bool            // the target was told that the caller's terminal is gone
 	janitorLost bool            // somebody killed it
-	deadline    time.Time       // when the launcher itself ends all; see deadlineSource
-	overdue     time.Time       // when it began to; zero if it did not
+	ending      ending          // when the launcher itself ends all
+	keys        keys            // what the user typed
+	atTerminal  bool            // it began with a controlling terminal
 }
 
 // Exit is how a target ended.
@@ -52,6 +52,10 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+
+	// job says that a key at a terminal of the target's own ended it, which at
+	// the caller's would have been for all of the caller's job.
+	job bool
 }
 
 // Code is the target's exit status, or 128+n when signal n killed it.
@@ -153,6 +157,9 @@ func (ps *Process) Wait() (Exit, error) {
 	exit, err := ps.exit(ws)
 	if err == nil {
 		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
+		if why, did := ps.endedBy(); did && why != "" {
+			exit.Notes = append(exit.Notes, why)
+		}
 	}
 	if e := ps.janitor.finish(); e != nil {
 		if err != nil {
@@ -169,7 +176,7 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	switch {
 	case st.Failed != 0:
 		return Exit{}, failure(st, ps.plan.StepAt(int(ps.table.Calls[st.Failed-1].Step)))
-	case st.TimedOut != 0 || !ps.overdue.IsZero():
+	case st.TimedOut != 0:
 		return Exit{Status: unix.WaitStatus(unix.SIGKILL)}, nil
 	case st.Ended != 0:
 		return Exit{Status: unix.WaitStatus(st.WaitStatus), Left: int(st.Left)}, nil

@@ -11,6 +11,11 @@ import (
 // ways, without waiting for either: what one side does not take, the other
 // cannot send. It is for one goroutine.
 type Relay struct {
+	// OnKey, unless nil, is told of each key typed that the target's terminal
+	// makes a signal of: SIGINT, SIGQUIT, SIGTSTP. Of the last also where it
+	// makes none of it, since an editor then stops itself.
+	OnKey func(unix.Signal)
+
 	caller        *Caller
 	master, slave int
 	in, out       buffer // what was typed; what is to be shown
@@ -127,9 +132,11 @@ func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 	}
 	if keys&unix.POLLIN != 0 {
 		if r.caller.foreground() {
+			had := r.in.to
 			if err := r.in.fill(r.caller.FD); err != nil {
 				return true, nil
 			}
+			r.keys(r.in.b[had:r.in.to])
 		} else {
 			r.caller.raw = false // taken from us, and so not ours to restore
 		}
@@ -146,6 +153,29 @@ func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// keys tells of those among what was typed.
+func (r *Relay) keys(typed []byte) {
+	if len(typed) == 0 || r.OnKey == nil {
+		return
+	}
+	modes, err := unix.IoctlGetTermios(r.slave, unix.TCGETS)
+	if err != nil {
+		return // gone: Move is about to see
+	}
+	for _, c := range typed {
+		switch {
+		case c == 0: // no key, where there is none
+		case c == modes.Cc[unix.VSUSP]:
+			r.OnKey(unix.SIGTSTP)
+		case modes.Lflag&unix.ISIG == 0:
+		case c == modes.Cc[unix.VINTR]:
+			r.OnKey(unix.SIGINT)
+		case c == modes.Cc[unix.VQUIT]:
+			r.OnKey(unix.SIGQUIT)
+		}
+	}
 }
 
 // Flush shows what the sandbox has written by now, up to what a terminal

@@ -16,36 +16,76 @@ import (
 // end all, before it does so itself.
 const grace = time.Second
 
-// deadlineSource is the limit on time once more, for the day that the init is
-// kept from seeing to it.
-type deadlineSource struct{ ps *Process }
+// hangUpGrace is how long after the terminal was closed, which the target is
+// told by SIGHUP, it is asked by SIGTERM to end, and as long again after that
+// is ended.
+const hangUpGrace = 5 * time.Second
 
-func (s deadlineSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
-	if s.ps.deadline.IsZero() {
-		return list, -1
+// ending is when the launcher ends the sandbox itself, and why.
+type ending struct {
+	ask   time.Time // when it sends SIGTERM before; zero: not at all
+	at    time.Time // zero: not at all
+	why   string    // "": the time is over
+	began time.Time // when it did
+	// hungUp says that the terminal is gone.
+	hungUp bool
+}
+
+// endAt ends the sandbox at that time, if nothing else does before.
+func (ps *Process) endAt(at time.Time, why string) {
+	if e := &ps.ending; e.began.IsZero() && (e.at.IsZero() || at.Before(e.at)) {
+		e.at, e.why = at, why
 	}
-	left := max(time.Until(s.ps.deadline), 0)
-	return list, int(min(left/time.Millisecond+1, math.MaxInt32))
+}
+
+// endedBy says why the launcher ended the sandbox, if it did.
+func (ps *Process) endedBy() (why string, did bool) {
+	return ps.ending.why, !ps.ending.began.IsZero()
+}
+
+// endingSource is the end that the launcher makes itself: after the limit on
+// time once more, for the day that the init is kept from seeing to it; after
+// the terminal is gone; and for keys that nobody heeds.
+type endingSource struct{ ps *Process }
+
+func (s endingSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
+	timeout := -1
+	for _, at := range [...]time.Time{s.ps.ending.ask, s.ps.ending.at} {
+		if at.IsZero() {
+			continue
+		}
+		left := max(time.Until(at), 0)
+		if ms := int(min(left/time.Millisecond+1, math.MaxInt32)); timeout < 0 || ms < timeout {
+			timeout = ms
+		}
+	}
+	return list, timeout
 }
 
 // ready kills the init, and so all in its pid namespace. Where that is not the
 // sandbox's own, the init is all that holds the others together: its children
 // are killed, among which the orphans come to be, and itself at last.
-func (s deadlineSource) ready([]unix.PollFd) (bool, error) {
-	ps, now := s.ps, time.Now()
-	if ps.deadline.IsZero() || now.Before(ps.deadline) {
+func (s endingSource) ready([]unix.PollFd) (bool, error) {
+	ps, e, now := s.ps, &s.ps.ending, time.Now()
+	if !e.ask.IsZero() && !now.Before(e.ask) {
+		e.ask = time.Time{}
+		if err := ps.Signal(unix.SIGTERM); err != nil {
+			return false, err
+		}
+	}
+	if e.at.IsZero() || now.Before(e.at) {
 		return false, nil
 	}
-	if ps.overdue.IsZero() {
-		ps.overdue = now
+	if e.began.IsZero() {
+		e.began = now
 	}
-	ps.deadline = time.Time{}
-	if ps.plan.SharesPIDNS && now.Sub(ps.overdue) < 2*grace {
-		ps.deadline = now.Add(50 * time.Millisecond)
+	e.at = time.Time{}
+	if ps.plan.SharesPIDNS && now.Sub(e.began) < 2*grace {
+		e.at = now.Add(50 * time.Millisecond)
 		return false, killChildren(ps.pid)
 	}
 	if err := ps.kill(); err != nil {
-		return false, fmt.Errorf("end the sandbox after its time: %w", err)
+		return false, fmt.Errorf("end the sandbox: %w", err)
 	}
 	return false, nil
 }
