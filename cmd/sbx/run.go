@@ -10,10 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
