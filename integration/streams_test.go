@@ -222,6 +222,40 @@ func TestThreeKeys(t *testing.T) {
 	}
 }
 
+// TestWaitingIsSaid: at a terminal a second SIGTERM, or ten seconds, make sbx
+// say whom it waits for.
+func TestWaitingIsSaid(t *testing.T) {
+	const said = "sbx: note: waiting for sh, which was sent SIGTERM; "
+	for name, args := range terminalModes(t) {
+		for _, terms := range []int{2, 1} {
+			if terms == 1 && name != "pty" {
+				continue // it takes ten seconds
+			}
+			term := atTerminal(t, append(args, stubborn...)...)
+			term.shows("ready", 1)
+			sent := time.Now()
+			for range terms {
+				if err := term.cmd.Process.Signal(unix.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			for !strings.Contains(term.out.String(), said) && time.Since(sent) < patient(15*time.Second) {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if took := time.Since(sent); terms == 2 && took > patient(5*time.Second) ||
+				terms == 1 && (took < 9*time.Second || took > patient(14*time.Second)) {
+				t.Errorf("%s: %d signals, and said after %v\n%s", name, terms, took, &term.out)
+			}
+			for range 3 {
+				term.types("\x03")
+				time.Sleep(100 * time.Millisecond)
+			}
+			term.ends(137)
+		}
+	}
+}
+
 // TestTerminalClosed: a target that ignores its terminal's end is ended after a
 // while, unless sbx was started to outlive it.
 func TestTerminalClosed(t *testing.T) {

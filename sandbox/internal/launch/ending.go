@@ -29,6 +29,10 @@ type ending struct {
 	began time.Time // when it did
 	// hungUp says that the terminal is gone.
 	hungUp bool
+	// terms is how many times sbx was asked by SIGTERM, and say when it tells
+	// whom it waits for.
+	terms int
+	say   time.Time
 }
 
 // endAt ends the sandbox at that time, if nothing else does before.
@@ -50,7 +54,7 @@ type endingSource struct{ ps *Process }
 
 func (s endingSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
 	timeout := -1
-	for _, at := range [...]time.Time{s.ps.ending.ask, s.ps.ending.at} {
+	for _, at := range [...]time.Time{s.ps.ending.ask, s.ps.ending.say, s.ps.ending.at} {
 		if at.IsZero() {
 			continue
 		}
@@ -73,6 +77,10 @@ func (s endingSource) ready([]unix.PollFd) (bool, error) {
 			return false, err
 		}
 	}
+	if !e.say.IsZero() && !now.Before(e.say) {
+		e.say = time.Time{}
+		ps.sayWaiting()
+	}
 	if e.at.IsZero() || now.Before(e.at) {
 		return false, nil
 	}
@@ -88,6 +96,40 @@ func (s endingSource) ready([]unix.PollFd) (bool, error) {
 		return false, fmt.Errorf("end the sandbox: %w", err)
 	}
 	return false, nil
+}
+
+// patience is how long after a SIGTERM sbx says whom it waits for.
+const patience = 10 * time.Second
+
+// onTerm notes that somebody wants the sandbox to end: a second time, or after
+// a while, it is said who has not.
+func (ps *Process) onTerm() {
+	e := &ps.ending
+	e.terms++
+	switch e.terms {
+	case 1:
+		e.say = time.Now().Add(patience)
+	case 2:
+		e.say = time.Now()
+	}
+}
+
+// sayWaiting says at a terminal whom sbx waits for; elsewhere nobody looks. It
+// does not wait for the terminal.
+func (ps *Process) sayWaiting() {
+	fds := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
+	if _, err := unix.IoctlGetTermios(2, unix.TCGETS); err != nil {
+		return
+	}
+	if n, err := unix.Poll(fds, 0); err != nil || n == 0 || fds[0].Revents != unix.POLLOUT {
+		return
+	}
+	message := "sbx: note: waiting for " + ps.targetName() + ", which was sent SIGTERM; Ctrl-C three times within a second ends it\n"
+	if ps.relay != nil {
+		message = "\r" + message[:len(message)-1] + "\r\n" // the terminal is raw
+	}
+	// Nothing depends on it.
+	_, _ = unix.Write(2, []byte(message))
 }
 
 // killChildren kills the children that a process of one thread has now. A

@@ -34,6 +34,9 @@ func (ps *Process) onSignal(s signals.Info) error {
 	if kernel {
 		ps.onKey(s.Signal)
 	}
+	if s.Signal == unix.SIGTERM {
+		ps.onTerm()
+	}
 	switch {
 	case kernel && ps.plan.SharesJob && ps.status.Forked != 0:
 		// The terminal's signals go to the whole group, so to the target as

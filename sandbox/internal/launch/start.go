@@ -194,15 +194,19 @@ func (ps *Process) leftNote(exit Exit) []string {
 	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
 		return nil
 	}
-	name := "the target"
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
-		name = text.Quote(filepath.Base(e.Args[0]))
-	}
 	running := "1 process running, which was ended"
 	if exit.Left > 1 {
 		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
 	}
-	return []string{name + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+	return []string{ps.targetName() + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+}
+
+// targetName is what the target is called in messages.
+func (ps *Process) targetName() string {
+	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
+		return text.Quote(filepath.Base(e.Args[0]))
+	}
+	return "the target"
 }
 
 // failure is the failed call in st as the step's error.
