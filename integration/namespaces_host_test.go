@@ -195,7 +195,7 @@ func TestJoinedPID(t *testing.T) {
 	}
 	if asRoot() {
 		r := boxed(t, policy+"user = \"new\"", "/bin/true")
-		if r.status != 125 || !strings.Contains(r.stderr, "could take hold of the process") {
+		if r.status != 125 || !strings.Contains(r.stderr, "could trace the sandbox's") {
 			t.Errorf("a new user namespace in it: %v", r)
 		}
 	}

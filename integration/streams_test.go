@@ -68,7 +68,8 @@ func TestFlagsGivenBack(t *testing.T) {
 		}
 	}
 	// While it runs the pipe is the caller's as it was, and is closed with it.
-	cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--", "sh", "-c", binary("probe")+" spoil; exec >&-; sleep 1000")
+	cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--", "sh", "-c",
+		binary("probe")+" spoil; exec >&-; sleep 1000")
 	cmd.Dir, cmd.Env, cmd.Stdout = dir, userEnv(), out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -207,10 +208,12 @@ func TestThreeKeys(t *testing.T) {
 				time.Sleep(100 * time.Millisecond) // or the kernel makes one of them
 			}
 			term.ends(137)
-			if out := term.out.String(); !strings.Contains(out, "sbx: note: ended, since Ctrl-C was typed three times within a second") {
+			const note = "sbx: note: ended, since Ctrl-C was typed three times within a second"
+			if out := term.out.String(); !strings.Contains(out, note) {
 				t.Errorf("nothing is said\n%s", out)
 			}
-			term = atTerminal(t, append(args, "sh", "-c", "stty -isig; echo ready; dd bs=1 count=4 2>/dev/null | od -An -tx1")...)
+			term = atTerminal(t, append(args, "sh", "-c",
+				"stty -isig; echo ready; dd bs=1 count=4 2>/dev/null | od -An -tx1")...)
 			term.shows("ready", 1)
 			for range 4 {
 				term.types("\x03")
@@ -311,7 +314,8 @@ func TestTerminalClosed(t *testing.T) {
 // the caller's job, which no key has stopped.
 func TestOwnTerminalStopsItself(t *testing.T) {
 	term := shellAt(t)
-	term.types(joined(ownTerminal(t)) + " sh -c 'echo ready; kill -TSTP $$; echo woke' | (while read x; do echo got $x; done)\n")
+	term.types(joined(ownTerminal(t)) + " sh -c 'echo ready; kill -TSTP $$; echo woke' |" +
+		" (while read x; do echo got $x; done)\n")
 	term.shows("got ready", 1)
 	launcher := func() (pid int) {
 		for _, p := range descendants(t, term.cmd.Process.Pid) {

@@ -45,6 +45,7 @@ func commands() []command {
 		{"ipc", "System V, message queues, keyrings", ipc},
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},
+		{"tree", "SEED DIR PATH...: what can be done at each path, before and after harm", tree},
 		{"tty", "what the terminal lets one do", tty},
 		{"spoil", "change what is shared of descriptors 0 to 2", spoil},
 		{"tty-wait", "report window changes and signals at a terminal", ttyWait},

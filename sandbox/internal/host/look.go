@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look opens a path and describes what it is. Mostly the path is already
-// real, which the first call finds out.
+// look opens a path and describes the file. Mostly the path has no symbolic links, which
+// the first call finds out.
 func (h *Facts) look(s string) File {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(unix.AT_FDCWD, s, &how)
@@ -27,7 +27,11 @@ func (h *Facts) look(s string) File {
 			if err == nil {
 				if f.Real, err = readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
 					unix.Close(fd)
-					return File{Err: &NeedError{Reason: NoProc, What: "see where it leads by /proc: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}}
+					return File{Err: &NeedError{
+						Reason: NoProc,
+						What:   "resolve its links by /proc: " + err.Error(),
+						Fix:    "mount /proc: mount -t proc proc /proc",
+					}}
 				}
 			}
 		}

@@ -124,7 +124,8 @@ func (ps *Process) sayWaiting() {
 	if n, err := unix.Poll(fds, 0); err != nil || n == 0 || fds[0].Revents != unix.POLLOUT {
 		return
 	}
-	message := "sbx: note: waiting for " + ps.targetName() + ", which was sent SIGTERM; Ctrl-C three times within a second ends it\n"
+	message := "sbx: note: waiting for " + ps.targetName() +
+		", which was sent SIGTERM; Ctrl-C three times within a second ends it\n"
 	if ps.relay != nil {
 		message = "\r" + message[:len(message)-1] + "\r\n" // the terminal is raw
 	}

@@ -198,7 +198,8 @@ func (ps *Process) leftNote(exit Exit) []string {
 	if exit.Left > 1 {
 		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
 	}
-	return []string{ps.targetName() + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+	return []string{ps.targetName() + " ended and left " + running +
+		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
 }
 
 // targetName is what the target is called in messages.

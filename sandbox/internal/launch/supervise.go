@@ -47,7 +47,8 @@ type source interface {
 func (ps *Process) sources() []source {
 	// Signals first: one that came before the end is forwarded before it. The
 	// end before what is lost by it.
-	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps}, endingSource{ps}, relaySource{ps}}
+	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
+		endingSource{ps}, relaySource{ps}}
 }
 
 // loop waits for the sources until one of them is done.
