@@ -47,6 +47,7 @@ func commands() []command {
 		{"reach", "limits and priorities of others", reach},
 		{"tree", "SEED DIR PATH...: what can be done at each path, before and after harm", tree},
 		{"tty", "what the terminal lets one do", tty},
+		{"spoil", "change what is shared of descriptors 0 to 2", spoil},
 		{"tty-wait", "report window changes and signals at a terminal", ttyWait},
 		{"sig", "STATUS: report signals, exit with STATUS upon TERM", sig},
 		{"exit", "STATUS: exit with it", exit},

@@ -41,6 +41,7 @@ type decisions struct {
 	exec              process.Exec
 	dir               string
 	fds               []int
+	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
 	ignored, mask     uint64
@@ -54,7 +55,7 @@ type decisions struct {
 func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*decisions, error) {
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
-		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "", stdio: h.Stdio,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
