@@ -48,8 +48,19 @@ type Facts struct {
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
 	Limits     Limits
+	// Own are sbx's own directories, Sources the files that the policy was read
+	// from, and Receipt is where --report goes, if that has a name.
+	Own     []OwnDir
+	Sources []Source
+	Receipt File
+	// Aliases are other names of what must not be written.
+	Aliases []Alias
 
 	fds []int // keep what Files describes from being replaced and reused
+
+	walk  walker
+	links map[string][]link // those on the way to what Files describes
+	zones []zone            // where no link is to be trusted
 }
 
 // Caps are the caller's capabilities.
@@ -103,8 +114,9 @@ type Found struct {
 type File struct {
 	// Real is the path without symbolic links in it.
 	Real string
-	// Link is the text of the link, if the path's last part is one.
-	Link string
+	// Link is the text of the link, if the path's last part is one. Via is the
+	// first link of the caller's own on the way.
+	Link, Via string
 	// Mode is st_mode's file type, S_IFDIR for example; 0 when missing.
 	Mode uint32
 	// Major, Minor and Ino identify the file that Real is; Rdev is a device
@@ -142,4 +154,5 @@ func (h *Facts) Close() {
 		unix.Close(fd)
 	}
 	h.fds = nil
+	h.walk.close()
 }

@@ -15,7 +15,8 @@ import (
 // its lists name, sources by another name, layers, sockets, devices, and the
 // places of what is the sandbox's own. Most policies need the lists alone.
 func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error {
-	mapped := false // something is shown under another name
+	h.findZones(tree, t) // first, for all others are judged by them
+	mapped := false      // something is shown under another name
 	for _, e := range tree.Entries {
 		if e.Kind.FromHost() && !redundant(tree, e) {
 			h.lookOnce(e.Source())

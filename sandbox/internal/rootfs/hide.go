@@ -49,6 +49,11 @@ func (t *Tree) hide() error {
 		list = append(list, t.masksOf(x, false)...)
 	}
 	list = append(list, t.machineDirs()...)
+	receipt, err := t.receiptMasks()
+	if err != nil {
+		return err
+	}
+	list = append(list, receipt...)
 	slices.SortStableFunc(list, func(a, b mask) int { return byDepth(a.path, b.path) })
 	t.masked = make(map[string]bool, len(list))
 	for _, m := range list {
@@ -80,6 +85,9 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	}
 	for _, source := range sources {
 		f := t.facts.Files[source]
+		if e, ok := f.Err.(*host.LinkError); ok && x.Optional {
+			f = e.File // to hide more does no harm
+		}
 		switch {
 		case f.Err != nil:
 			return nil, fmt.Errorf("look at %s, which is to be hidden: %w", text.Quote(source), f.Err)

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"sbx/internal/text"
-	"sbx/policy"
 	"sbx/sandbox/internal/host"
 )
 
@@ -21,6 +20,8 @@ import (
 //     hostile project above all, or the target of the launch before. What it
 //     leads to is never shown for that. If it is shown anyway, the entry's
 //     restriction holds there.
+//   - So was a link in the project that the policy does not show, or in another
+//     user's directory: host.LinkError says which are in doubt.
 
 // resolve finds the places of all nodes, and drops those that say nothing new.
 func (t *Tree) resolve() error {
@@ -61,6 +62,12 @@ func (t *Tree) resolve() error {
 func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	up := t.over(n.Path)
 	switch {
+	case n.Untrusted != nil && (n.Kind != Read || n.From != "" || !up.Kind.FromHost()):
+		if !n.Optional {
+			return n, false, fmt.Errorf("show %s: %w", text.Quote(n.Path), n.Untrusted)
+		}
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is left out: %v", text.Quote(n.Path), n.Untrusted))
+		return n, false, nil
 	case n.Path == "/":
 		return n, true, nil
 	case up.Kind == Link && up.Source.Mode == 0:
@@ -165,37 +172,4 @@ func (t *Tree) dropRedundant() {
 			t.nodes = append(t.nodes, n)
 		}
 	}
-}
-
-// addAliases makes a read-only entry hold for its file and not for one name of
-// it: where another entry shows a directory over that file, to be written, the
-// file is read-only there too.
-func (t *Tree) addAliases() error {
-	var more []Node
-	for _, guard := range t.nodes {
-		if guard.Kind != Read || guard.Source.Real == "/" {
-			continue
-		}
-		for _, dir := range t.nodes {
-			real := guard.Source.Real
-			if dir.Kind != Write || dir.Device || real == dir.Source.Real || !policy.Within(real, dir.Source.Real) {
-				continue
-			}
-			place := dir.place(real)
-			if at, _ := t.deepest(place); at.Path != dir.Path {
-				continue // something else is there, the entry itself mostly
-			}
-			n := Node{Path: place, Kind: Read, Source: guard.Source, NoExec: guard.NoExec || dir.NoExec, Optional: true}
-			if place != real {
-				n.From = real
-			}
-			more = append(more, n)
-		}
-	}
-	if len(more) > 0 {
-		t.nodes = append(t.nodes, more...)
-		t.sort()
-		t.dropRedundant()
-	}
-	return nil
 }

@@ -105,6 +105,9 @@ func (t *Tree) addNotifySocket() error {
 		return nil
 	}
 	src := t.facts.Files[name]
+	if src.Err != nil {
+		return fmt.Errorf("show the notify socket %s: %w", text.Quote(name), src.Err)
+	}
 	if src.Mode != unix.S_IFSOCK {
 		return host.Refuse(host.Absent, "show the notify socket %s: no such socket", text.Quote(name))
 	}

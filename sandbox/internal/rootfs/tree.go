@@ -56,6 +56,9 @@ type Node struct {
 	// means it if that is not Path.
 	Source host.File
 	From   string
+	// Untrusted is why the link that led to Source may not decide, nil if none is
+	// in doubt.
+	Untrusted *host.LinkError
 	// Mode is that of a tmpfs or a directory, Size a tmpfs's bound.
 	Mode uint32
 	Size string

@@ -1,0 +1,200 @@
+package rootfs
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/text"
+	"sbx/policy"
+	"sbx/sandbox/internal/host"
+)
+
+// addAliases makes a read-only entry hold for its file and not for one name of
+// it: where another entry shows a directory over that file, to be written, the
+// file is read-only there too. So is what decides over this launch or the next.
+func (t *Tree) addAliases() error {
+	var more []Node
+	for _, n := range t.nodes {
+		if n.Kind == Read && n.Source.Real != "/" {
+			more = append(more, t.guards(n.Source, n.NoExec)...)
+		}
+	}
+	for _, a := range t.facts.Aliases {
+		more = append(more, t.guards(a.File, false)...)
+	}
+	for _, s := range t.facts.Sources {
+		if s.File.Err != nil {
+			return fmt.Errorf("read policy %s: %w", text.Quote(s.Name), s.File.Err)
+		}
+		if dir, ok := t.writableAt(s.File); ok {
+			return &host.NeedError{
+				Reason: host.Untrusted,
+				What:   fmt.Sprintf("let the program write to %s: the policy is read from there, %s", text.Quote(dir), text.Quote(s.Name)),
+				Fix:    "keep the policy elsewhere, as in ~/.config/sbx/policies",
+			}
+		}
+		more = append(more, t.guards(s.File, false)...)
+	}
+	for _, d := range t.facts.Own {
+		list, err := t.guardOwn(d)
+		if err != nil {
+			return err
+		}
+		more = append(more, list...)
+	}
+	if len(more) > 0 {
+		t.nodes = append(t.nodes, more...)
+		t.sort()
+		t.dropRedundant()
+	}
+	return nil
+}
+
+// guards are nodes that make a file or directory of the host read-only where a
+// directory over it is shown to be written. The directories between are pinned
+// as those over every mount are.
+func (t *Tree) guards(f host.File, noExec bool) (list []Node) {
+	for _, dir := range t.nodes {
+		if dir.Kind != Write || dir.Device || f.Real == dir.Source.Real || !policy.Within(f.Real, dir.Source.Real) {
+			continue
+		}
+		place := dir.place(f.Real)
+		if at, _ := t.deepest(place); at.Path != dir.Path {
+			continue // something else is there, the entry itself mostly
+		}
+		n := Node{Path: place, Kind: Read, Source: f, NoExec: noExec || dir.NoExec, Optional: true}
+		if place != f.Real {
+			n.From = f.Real
+		}
+		list = append(list, n)
+	}
+	return list
+}
+
+// writableAt is a writable entry that shows the file itself, or a directory of
+// kept changes that it lies in: neither can be read-only in part.
+func (t *Tree) writableAt(f host.File) (dir string, ok bool) {
+	for _, n := range t.nodes {
+		switch {
+		case n.Device:
+		case n.Kind == Write && (n.Source.Real == f.Real || f.Mode != 0 && n.Source.ID() == f.ID()):
+			return n.Path, true
+		case n.Layers != nil && (policy.Within(f.Real, n.Layers[0].Real) || policy.Within(f.Real, n.Layers[1].Real)):
+			return n.Layers[0].Real, true
+		}
+	}
+	return "", false
+}
+
+// guardOwn keeps a directory of sbx's own policies or filters from being written:
+// what lies in it decides what is allowed the next time.
+func (t *Tree) guardOwn(d host.OwnDir) ([]Node, error) {
+	refuse := func(dir, why, fix string) error {
+		return &host.NeedError{
+			Reason: host.Untrusted,
+			What:   fmt.Sprintf("let the program write to %s: sbx reads its own files below %s%s", text.Quote(dir), text.Quote(d.Name), why),
+			Fix:    fix,
+		}
+	}
+	const elsewhere = "work on a copy elsewhere, and put it there afterwards"
+	f := d.File
+	if f.Err != nil {
+		return nil, fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), f.Err)
+	}
+	if dir, ok := t.writableAt(f); ok {
+		return nil, refuse(dir, "", elsewhere)
+	}
+	for _, n := range t.nodes {
+		switch {
+		case n.Kind != Write || n.Device:
+		case policy.Within(n.Source.Real, f.Real):
+			return nil, refuse(n.Path, "", elsewhere)
+		case f.Mode == 0 && !d.Checked && n.Source.Real != "/" && policy.Within(f.Real, n.Source.Real):
+			return nil, refuse(n.Path, ", which the program could make", "make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
+		}
+	}
+	if f.Mode == 0 {
+		return nil, nil
+	}
+	return t.guards(f, false), nil
+}
+
+// receiptMasks cover the receipt's file, if it has names inside: it is written
+// when all has ended, and nothing may be in it before, nor another file in its
+// place.
+func (t *Tree) receiptMasks() (list []mask, err error) {
+	var files []host.File
+	if t.facts.Receipt.Real != "" {
+		files = append(files, t.facts.Receipt)
+	}
+	for _, a := range t.facts.Aliases {
+		if t.facts.Receipt.Mode != 0 && a.File.ID() == t.facts.Receipt.ID() {
+			files = append(files, a.File)
+		}
+	}
+	for _, f := range files {
+		if dir, ok := t.writableAt(f); ok {
+			return nil, &host.NeedError{
+				Reason: host.Untrusted,
+				What:   fmt.Sprintf("report to %s: the program may write to %s, and could forge the receipt", text.Quote(f.Real), text.Quote(dir)),
+				Fix:    "open a file elsewhere for the receipt",
+			}
+		}
+		for _, n := range t.places(f.Real) {
+			// A FIFO can be written through a read-only mount.
+			if n.Kind == Write || n.Kind == Read && f.Mode != unix.S_IFREG {
+				list = append(list, mask{path: n.place(f.Real), below: true, id: f.ID(), pinned: true})
+			}
+		}
+	}
+	return list, nil
+}
+
+// refuseWritable refuses what can only be kept from the target by a mount, where
+// there is none: what Landlock lets the target write, it lets it write in whole.
+func refuseWritable(h *host.Facts, tree *policy.Tree) error {
+	for _, s := range h.Sources {
+		if s.File.Err != nil {
+			return fmt.Errorf("read policy %s: %w", text.Quote(s.Name), s.File.Err)
+		}
+	}
+	for _, e := range tree.Entries {
+		dir := h.Files[e.Source()]
+		if e.Kind != policy.KindWrite || dir.Mode == 0 {
+			continue
+		}
+		in := func(f host.File) bool { return f.Real != "" && policy.Within(f.Real, dir.Real) }
+		for _, s := range h.Sources {
+			if in(s.File) {
+				return noMount(dir, "read-only", s.Name)
+			}
+		}
+		for _, d := range h.Own {
+			if d.File.Err != nil {
+				return fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), d.File.Err)
+			}
+			if (d.File.Mode != 0 || !d.Checked) && in(d.File) && dir.Real != "/" || policy.Within(dir.Real, d.File.Real) {
+				return noMount(dir, "read-only", d.Name)
+			}
+		}
+		if in(h.Receipt) {
+			return noMount(dir, "from being forged", h.Receipt.Real)
+		}
+		for _, a := range h.Aliases {
+			if in(a.File) {
+				return noMount(dir, "read-only", a.File.Real)
+			}
+		}
+	}
+	return nil
+}
+
+func noMount(dir host.File, how, name string) error {
+	return &host.NeedError{
+		Reason: host.WrongNamespace,
+		What: fmt.Sprintf("use a mount namespace that is not new, and keep %s %s: it lies in %s, which can be written",
+			text.Quote(name), how, text.Quote(dir.Real)),
+		Fix: "say mount = \"new\" in the policy's [namespaces], or let it write to less",
+	}
+}
