@@ -77,8 +77,8 @@ type aliasSearch struct {
 	seen int
 }
 
-// walk looks through a directory. What it cannot read could have such a name, so
-// then nothing runs.
+// walk looks through a directory. What it cannot look at could have such a name:
+// it is covered, or nothing runs.
 func (s *aliasSearch) walk(dir string) error {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -90,6 +90,13 @@ func (s *aliasSearch) walk(dir string) error {
 		how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(root, queue[0], &how)
+		if err == unix.EACCES {
+			// The target may own it and make it readable: it is covered.
+			if f := s.h.look(path.Join(dir, queue[0])); f.Dir() {
+				s.h.Found = append(s.h.Found, Found{f.Real, true, f.ID()})
+				continue
+			}
+		}
 		if err != nil {
 			return s.failed(path.Join(dir, queue[0]), err)
 		}
@@ -143,9 +150,10 @@ func isDir(fd int, name string) bool {
 }
 
 func (s *aliasSearch) failed(dir string, err error) error {
+	of := text.Quote(s.of)
 	return &NeedError{
 		Reason: NotWritable,
-		What:   fmt.Sprintf("look in %s for other names of %s, which must not be written: %v", text.Quote(dir), text.Quote(s.of), err),
-		Fix:    "give the file one name: cp -p FILE FILE.new && mv FILE.new FILE",
+		What:   fmt.Sprintf("look in %s for other names of %s, which must not be written: %v", text.Quote(dir), of, err),
+		Fix:    fmt.Sprintf("give the file one name only: cp -p %s %[1]s.new && mv %[1]s.new %[1]s", of),
 	}
 }

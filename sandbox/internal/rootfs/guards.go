@@ -72,15 +72,16 @@ func (t *Tree) guards(f host.File, noExec bool) (list []Node) {
 	return list
 }
 
-// writableAt is a writable entry that shows the file itself, or a directory of
-// kept changes that it lies in: neither can be read-only in part.
+// writableAt is a writable entry that is the file or lies in it, or a directory
+// of kept changes that it lies in: it cannot be read-only there.
 func (t *Tree) writableAt(f host.File) (dir string, ok bool) {
+	for _, e := range t.entries.Entries {
+		if x := t.facts.Files[e.Source()]; e.Kind == policy.KindWrite && x.Mode != 0 && (policy.Within(x.Real, f.Real) || x.ID() == f.ID()) {
+			return e.Name, true
+		}
+	}
 	for _, n := range t.nodes {
-		switch {
-		case n.Device:
-		case n.Kind == Write && (n.Source.Real == f.Real || f.Mode != 0 && n.Source.ID() == f.ID()):
-			return n.Path, true
-		case n.Layers != nil && (policy.Within(f.Real, n.Layers[0].Real) || policy.Within(f.Real, n.Layers[1].Real)):
+		if n.Layers != nil && (policy.Within(f.Real, n.Layers[0].Real) || policy.Within(f.Real, n.Layers[1].Real)) {
 			return n.Layers[0].Real, true
 		}
 	}
@@ -97,19 +98,16 @@ func (t *Tree) guardOwn(d host.OwnDir) ([]Node, error) {
 			Fix:    fix,
 		}
 	}
-	const elsewhere = "work on a copy elsewhere, and put it there afterwards"
 	f := d.File
 	if f.Err != nil {
 		return nil, fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), f.Err)
 	}
 	if dir, ok := t.writableAt(f); ok {
-		return nil, refuse(dir, "", elsewhere)
+		return nil, refuse(dir, "", "work on a copy elsewhere, and put it there afterwards")
 	}
 	for _, n := range t.nodes {
 		switch {
 		case n.Kind != Write || n.Device:
-		case policy.Within(n.Source.Real, f.Real):
-			return nil, refuse(n.Path, "", elsewhere)
 		case f.Mode == 0 && !d.Checked && n.Source.Real != "/" && policy.Within(f.Real, n.Source.Real):
 			return nil, refuse(n.Path, ", which the program could make", "make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
 		}
