@@ -23,7 +23,8 @@ func TestDeathBySignal(t *testing.T) {
 		unix.SIGSEGV, unix.SIGPIPE, unix.SIGTERM, unix.SIGSYS, unix.Signal(34), unix.Signal(64)} {
 		for _, start := range []string{"", "trap '' HUP INT QUIT USR1 PIPE TERM; ulimit -c unlimited; "} {
 			dir := t.TempDir()
-			line := fmt.Sprintf("%sexec %s --report 9 --read %[3]s -- %[3]s die %d 9>receipt.json", start, binary("sbx"), binary("probe"), sig)
+			line := fmt.Sprintf("%sexec %s --report 9 --read %[3]s -- %[3]s die %d 9>receipt.json",
+				start, binary("sbx"), binary("probe"), sig)
 			cmd := exec.Command("/bin/sh", "-c", line)
 			cmd.Dir, cmd.Env = dir, userEnv()
 			out, err := cmd.CombinedOutput()
@@ -71,7 +72,8 @@ func TestDeathOfFirst(t *testing.T) {
 	if !asRoot() {
 		return // it takes root to be the first
 	}
-	cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--", binary("probe"), "die", strconv.Itoa(int(unix.SIGTERM)))
+	cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--", binary("probe"), "die",
+		strconv.Itoa(int(unix.SIGTERM)))
 	cmd.Dir, cmd.Env = t.TempDir(), userEnv()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	err := cmd.Run()

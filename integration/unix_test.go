@@ -100,7 +100,7 @@ func TestUnixSockets(t *testing.T) {
 	r = sbx(t, "--dry-run", "--", "true")
 	says := "load seccomp filter \"no Unix sockets but pairs\""
 	if landlockABI(t) >= 9 {
-		says = "no Unix sockets of the outside"
+		says = "no Unix sockets outside it"
 	}
 	if !strings.Contains(r.stdout, says) {
 		t.Errorf("the plan does not say which wall it is: %v", r)

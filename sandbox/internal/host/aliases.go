@@ -93,7 +93,7 @@ func (s *aliasSearch) walk(dir string) error {
 		if err == unix.EACCES {
 			// The target may own it and make it readable: it is covered.
 			if f := s.h.look(path.Join(dir, queue[0])); f.Dir() {
-				s.h.Found = append(s.h.Found, Found{f.Real, true, f.ID()})
+				s.h.Found = append(s.h.Found, Found{Path: f.Real, Dir: true, ID: f.ID(), Unread: true})
 				continue
 			}
 		}

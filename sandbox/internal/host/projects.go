@@ -7,7 +7,7 @@ import (
 	"sbx/policy"
 )
 
-// findAll looks for secrets and sockets, and remembers both.
+// findAll looks for secrets and sockets, and records both.
 func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
 	for _, dir := range h.projects(tree, t) {
 		if err := h.findHidden(p, dir, true); err != nil {

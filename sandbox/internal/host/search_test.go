@@ -14,7 +14,7 @@ import (
 	"sbx/policy"
 )
 
-// TestPatterns holds the short comparison to path.Match.
+// TestPatterns compares pattern with path.Match.
 func TestPatterns(t *testing.T) {
 	names := []string{"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`}
 	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", ""} {
@@ -63,7 +63,7 @@ func TestFindHidden(t *testing.T) {
 		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, Found{filepath.Join(dir, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
+		want = append(want, Found{Path: filepath.Join(dir, name), Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(&st)})
 	}
 	slices.SortFunc(h.Found, func(a, b Found) int {
 		if a.Path < b.Path {
@@ -92,9 +92,8 @@ func TestShows(t *testing.T) {
 	}
 }
 
-// TestMoving exchanges a secret with a link of such a name while it is looked
-// for: it is found each time, under the one name or the other, or the search
-// says that it cannot be relied upon.
+// TestMoving exchanges a secret with a link of such a name during the search. Each time
+// the search finds it, under one name or the other, or reports that it is unreliable.
 func TestMoving(t *testing.T) {
 	dir := t.TempDir()
 	secret, link := filepath.Join(dir, ".env"), filepath.Join(dir, ".env.link")
@@ -144,8 +143,8 @@ func TestMoving(t *testing.T) {
 	}
 }
 
-// TestCut holds that a tree too large to search is searched from the top, and
-// that the project's own directory is searched whole.
+// TestCut checks that a tree too large to search is searched from the top, and that the
+// project's top directory is searched whole.
 func TestCut(t *testing.T) {
 	dir := t.TempDir()
 	make := func(name string) {

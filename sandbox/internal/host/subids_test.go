@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestParseSub holds how strictly /etc/subuid is read.
+// TestParseSub checks how strictly /etc/subuid is read.
 func TestParseSub(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"u:100000:65536\n", "[0-65535 to 100000-165535]"},

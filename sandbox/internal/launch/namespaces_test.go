@@ -158,7 +158,7 @@ func TestSpaceFaults(t *testing.T) {
 			sweep(t, plan, func(s step.Step) bool {
 				switch s.(type) {
 				case ns.OpenProc, ns.IDMap, ns.NoUserNS, ns.Clocks, ns.Hostname, caps.Ambient, caps.Securebits, caps.Reduce,
-					process.Adopt, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
+					process.Subreaper, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
 					return true
 				}
 				return false

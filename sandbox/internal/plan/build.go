@@ -102,7 +102,7 @@ func order(d *decisions) *Plan {
 			add(setup, ns.DetachedProc{}) // the host's has other numbers
 		}
 		// Before there is anybody who could leave an orphan.
-		add(setup, process.Adopt{})
+		add(setup, process.Subreaper{})
 	}
 	if d.tree != nil {
 		// Before the first mount, or it would show up on the host.
@@ -151,13 +151,13 @@ func order(d *decisions) *Plan {
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
 	// What the launcher was told is nobody's business inside: /proc/1/environ
 	// of bwrap --clearenv still shows it all.
-	add(in, process.Forget{Who: "init"}, process.CloseAll{Children: plan.SharesPIDNS})
+	add(in, process.ClearMemory{Who: "init"}, process.CloseAll{Children: plan.SharesPIDNS})
 	if plan.SharesPIDNS {
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})
 	}
 	add(in, d.limits.init...) // late, for it is the target's time
-	add(in, process.Ready{})
+	add(in, process.InitReady{})
 
 	// ---- The target.
 	to := &plan.Target
@@ -189,7 +189,7 @@ func order(d *decisions) *Plan {
 	add(to, caps.Reduce{Keep: d.keep, Inherit: d.ambient, Who: "target"})
 	// After all that opens any but the directory, which is closed at once
 	// (flatpak leaked its own O_PATH ones).
-	add(to, process.Descriptors{Keep: d.fds})
+	add(to, process.CloseFDs{Keep: d.fds})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})
@@ -199,7 +199,7 @@ func order(d *decisions) *Plan {
 	}
 	// The init must have shed its powers before the target's first
 	// instruction; by now it has.
-	add(to, process.Await{})
+	add(to, process.WaitInit{})
 	// Not before the old root is gone: until then a ".." past the root, in a
 	// link that somebody swaps in, leads there. No links are followed either.
 	add(to, process.Chdir{Dir: d.dir})

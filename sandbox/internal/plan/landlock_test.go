@@ -24,7 +24,7 @@ func TestPorts(t *testing.T) {
 		refused       error
 	}{
 		{"both", 7, []string{"8080", "0"}, []string{"443", "8080"}, nil, []string{
-			"allow Landlock to bind TCP port 0", "allow Landlock to connect to TCP port 443", "allow Landlock to bind and connect to TCP port 8080",
+			"add a Landlock rule to bind TCP port 0", "add a Landlock rule to connect to TCP port 443", "add a Landlock rule to bind and connect to TCP port 8080",
 			"enter the Landlock domain, log nothing"}, nil},
 		{"none to bind", 4, []string{}, nil, nil, []string{"enter the Landlock domain"}, nil},
 		{"none to connect", 9, nil, []string{}, nil, []string{"enter the Landlock domain, log nothing"}, nil},

@@ -30,6 +30,7 @@ type mask struct {
 // each name that it has inside, and sbx's own by its name.
 func (t *Tree) hide() error {
 	var list []mask
+	var unread []string
 	for _, x := range t.entries.Hidden {
 		found, err := t.hiddenPath(x)
 		if err != nil {
@@ -43,8 +44,13 @@ func (t *Tree) hide() error {
 		if named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite) || t.isSource(x.Path) {
 			continue
 		}
-		list = append(list, t.masksOf(x, false)...)
+		masks := t.masksOf(x, false)
+		if x.Unread && len(masks) > 0 {
+			unread = append(unread, x.Path)
+		}
+		list = append(list, masks...)
 	}
+	t.noteUnread(unread)
 	for _, x := range t.unnamedSockets() {
 		list = append(list, t.masksOf(x, false)...)
 	}
@@ -66,6 +72,19 @@ func (t *Tree) hide() error {
 		}
 	}
 	return nil
+}
+
+// noteUnread says which directories are hidden because nobody could look for
+// secrets in them.
+func (t *Tree) noteUnread(dirs []string) {
+	switch len(dirs) {
+	case 0:
+	case 1:
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is hidden: it cannot be searched for secrets; chmod u+rx shows it", text.Quote(dirs[0])))
+	default:
+		t.Notes = append(t.Notes, fmt.Sprintf("%d directories are hidden, %s for one: they cannot be searched for secrets; chmod u+rx shows them",
+			len(dirs), text.Quote(dirs[0])))
+	}
 }
 
 // hiddenPath is what to cover for a path of hide.

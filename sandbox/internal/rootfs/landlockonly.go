@@ -46,7 +46,7 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 				continue
 			}
 			if joined {
-				rules = append(rules, landlock.ThereRule{ABI: h.LSM.Landlock, Path: e.Name, Allow: allow, Optional: e.Optional})
+				rules = append(rules, landlock.JoinedPathRule{ABI: h.LSM.Landlock, Path: e.Name, Allow: allow, Optional: e.Optional})
 				shown = shown || policy.Within(t.Dir, e.Name)
 				continue
 			}
@@ -55,7 +55,7 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 				return nil, err
 			}
 			if src.Mode != 0 {
-				rules = append(rules, landlock.OpenRule{ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: allow, File: !src.Dir()})
+				rules = append(rules, landlock.FDRule{ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: allow, File: !src.Dir()})
 				shown = shown || policy.Within(t.Dir, src.Real)
 			}
 		}
@@ -63,9 +63,9 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	if policy.NotFalse(p.Files.Dev) {
 		for i, d := range host.Devices {
 			if joined {
-				rules = append(rules, landlock.ThereRule{ABI: h.LSM.Landlock, Path: "/dev/" + d, Allow: landlock.Devices, Optional: true})
+				rules = append(rules, landlock.JoinedPathRule{ABI: h.LSM.Landlock, Path: "/dev/" + d, Allow: landlock.Devices, Optional: true})
 			} else if src := h.Files["/dev/"+d]; src.IsDevice(i) {
-				rules = append(rules, landlock.OpenRule{ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: landlock.Devices, File: true})
+				rules = append(rules, landlock.FDRule{ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: landlock.Devices, File: true})
 			}
 		}
 	}
@@ -73,7 +73,7 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 		return nil, fmt.Errorf("allow connecting to the notify socket %s: %w", text.Quote(t.NotifySocket()), f.Err)
 	}
 	if s := t.NotifySocket(); strings.HasPrefix(s, "/") && !joined && h.SocketRestriction(p, t) == host.SocketsByLandlock {
-		rules = append(rules, landlock.OpenRule{ABI: h.LSM.Landlock, Path: s, FD: h.Files[s].FD, Allow: landlock.Sockets, File: true})
+		rules = append(rules, landlock.FDRule{ABI: h.LSM.Landlock, Path: s, FD: h.Files[s].FD, Allow: landlock.Sockets, File: true})
 	}
 	switch {
 	case !path.IsAbs(t.Dir):

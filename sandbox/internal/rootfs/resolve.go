@@ -47,10 +47,10 @@ func (t *Tree) resolve() error {
 				return err
 			}
 		}
-		// What lies over others has changed its place: once more from there.
+		// What has come to lie over others decides about them: once more from there.
 		t.sort()
-		if i = slices.IndexFunc(t.nodes, func(x Node) bool { return byDepth(x.Path, n.Path) >= 0 }); i < 0 {
-			i = len(t.nodes)
+		if moved := slices.IndexFunc(t.nodes, func(x Node) bool { return x.Path == n.Path }); moved >= 0 {
+			i = min(i, moved)
 		}
 	}
 	t.dropRedundant()

@@ -108,6 +108,12 @@ func TestDeepest(t *testing.T) {
 			map[string]string{"/data/p": "writable", "/data/p/.git": "read-only"},
 		},
 		{
+			"two links where all can be written", // of which the second was forgotten
+			policy.Files{Write: []string{"/"}, Read: []string{"?/bin", "?/lib"}},
+			[]string{"/", "/bin -> /usr/bin", "/lib -> /usr/lib"},
+			map[string]string{"/usr/bin": "read-only", "/usr/lib": "read-only", "/lib": "writable", "/usr": "writable"},
+		},
+		{
 			"a link that is to be without execution", // which lost that
 			policy.Files{Read: []string{"/usr", "/bin"}, Paths: map[string]policy.PathOptions{"/bin": {Exec: &no}}},
 			[]string{"/usr", "/bin -> /usr/bin"},

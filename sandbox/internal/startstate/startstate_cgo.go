@@ -9,10 +9,10 @@ package startstate
 static unsigned long long ignored, blocked;
 static struct rlimit files;
 
-// Before main, and so before the Go runtime, which overwrites both.
+// This runs before main, and so before the Go runtime, which changes all three.
 __attribute__((constructor)) static void look(void) {
 	struct sigaction sa;
-	for (int n = 1; n < 32; n++) // the real-time signals are not worth 33 calls
+	for (int n = 1; n < 32; n++) // real-time signals are not worth 33 more calls
 		if (sigaction(n, 0, &sa) == 0 && sa.sa_handler == SIG_IGN)
 			ignored |= 1ULL << (n - 1);
 	sigset_t mask;

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestInherited starts the test binary behind a shell that ignores a signal
-// and lowers the limit; the runtime has changed both by the time we look.
+// TestInherited starts the test binary from a shell that ignores a signal and
+// lowers the limit. The Go runtime has changed both by the time the test runs.
 func TestInherited(t *testing.T) {
 	if os.Getenv("INHERIT_CHILD") != "" {
 		if soft, _ := OpenFiles(); soft != 77 {
