@@ -28,6 +28,9 @@ func (t *Tree) addSockets() error {
 		}
 		f := t.facts.Files[x.Name]
 		over := t.entries.Over(x.Name)
+		if e, ok := f.Err.(*host.LinkError); ok && over.Kind.FromHost() && !x.Optional {
+			f = e.File // it is refused below, as every link in what is shown
+		}
 		switch {
 		case errors.Is(f.Err, host.Untrusted) && x.Optional:
 			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be connected to: %v", text.Quote(x.Name), f.Err))

@@ -165,6 +165,9 @@ func (t *Tree) placeOwn() error {
 func (t *Tree) spot(n, up Node) (host.File, error) {
 	what, source := text.Quote(n.Path), up.real(n.Path)
 	f, looked := t.facts.Files[source]
+	if e, ok := f.Err.(*host.LinkError); ok {
+		f = e.File // it is refused below, as every link in what is shown
+	}
 	if !looked && n.Optional && n.From == source {
 		return n.Source, nil // an alias: the file itself, under a second name
 	}
