@@ -22,7 +22,7 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probePaths, h.judgePlaces, h.probeProcesses,
-		h.probeSources, h.probeOwn, h.probeReceipt, h.probeAliases, h.probeProcMasks, h.probeLimits, h.findAll,
+		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err

@@ -41,7 +41,7 @@ func (t *Tree) hide() error {
 	for _, x := range t.facts.Found {
 		// A pattern does not hide what the policy or a flag shows by name.
 		e, named := t.entries.Get(x.Path)
-		if named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite) || t.isSource(x.Path) {
+		if named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite) || t.isSource(x.Path) || x.Unread && t.isWork(x.Path) {
 			continue
 		}
 		masks := t.masksOf(x, false)
@@ -72,6 +72,12 @@ func (t *Tree) hide() error {
 		}
 	}
 	return nil
+}
+
+// isWork says whether the path lies in an overlay's work directory, which has one
+// that nobody may read, and which the kernel makes anew with each mount.
+func (t *Tree) isWork(real string) bool {
+	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Layers != nil && policy.Within(real, n.Layers[1].Real) })
 }
 
 // noteUnread says which directories are hidden because nobody could look for
