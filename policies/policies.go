@@ -179,7 +179,8 @@ func find(name, dir string, leaveOut int) (*Loaded, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Loaded{Base: strings.TrimSuffix(path.Base(name), ".toml"), Source: File, Path: name, Data: data, from: from}, nil
+		base := strings.TrimSuffix(path.Base(name), ".toml")
+		return &Loaded{Base: base, Source: File, Path: name, Data: data, from: from}, nil
 	}
 	if !policy.ValidName(name) {
 		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}

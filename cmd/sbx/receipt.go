@@ -65,8 +65,11 @@ func checkSame(fd int, kept []int, handed int) error {
 	}
 	for _, n := range others {
 		if unix.Fstat(n, &st) == nil && st.Dev == own.Dev && st.Ino == own.Ino {
-			return &usageError{fmt.Sprintf("report to descriptor %d: descriptor %d of the target is the same file, and could forge the receipt", fd, n),
-				fmt.Sprintf("open a file of its own for it, as in: sbx --report %d ... %[1]d>receipt.json", fd)}
+			return &usageError{
+				fmt.Sprintf("report to descriptor %d: descriptor %d of the target is the same file, and could forge the receipt",
+					fd, n),
+				fmt.Sprintf("open a file of its own for it, as in: sbx --report %d ... %[1]d>receipt.json", fd),
+			}
 		}
 	}
 	return nil

@@ -84,7 +84,7 @@ func (w *where) project(dir string) string {
 	if place, err := sandbox.Follow("", own); err == nil {
 		own = place.Path()
 	}
-	if own != "/" && policy.ProjectDir(dir, own) == "" {
+	if own != "/" && (policy.ProjectDir(dir, own) == "" || policy.Settings(dir, own)) {
 		return ""
 	}
 	return project

@@ -125,7 +125,11 @@ func (h *Facts) probeReceipt(_ *policy.Policy, _ *policy.Tree, t Target) error {
 	}
 	name, err := readlink("/proc/self/fd/" + strconv.Itoa(*t.Receipt))
 	if err != nil {
-		return &NeedError{Reason: NoProc, What: "see by /proc what the receipt's descriptor is: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}
+		return &NeedError{
+			Reason: NoProc,
+			What:   "see by /proc what the receipt's descriptor is: " + err.Error(),
+			Fix:    "mount /proc: mount -t proc proc /proc",
+		}
 	}
 	if !path.IsAbs(name) {
 		return nil // a pipe or socket without a name

@@ -30,8 +30,9 @@ func (t *Tree) addAliases() error {
 		if dir, ok := t.writableAt(s.File); ok {
 			return &host.NeedError{
 				Reason: host.Untrusted,
-				What:   fmt.Sprintf("let the program write to %s: the policy is read from there, %s", text.Quote(dir), text.Quote(s.Name)),
-				Fix:    "keep the policy elsewhere, as in ~/.config/sbx/policies",
+				What: fmt.Sprintf("let the program write to %s: the policy is read from there, %s",
+					text.Quote(dir), text.Quote(s.Name)),
+				Fix: "keep the policy elsewhere, as in ~/.config/sbx/policies",
 			}
 		}
 		more = append(more, t.guards(s.File, false)...)
@@ -76,7 +77,8 @@ func (t *Tree) guards(f host.File, noExec bool) (list []Node) {
 // of kept changes that it lies in: it cannot be read-only there.
 func (t *Tree) writableAt(f host.File) (dir string, ok bool) {
 	for _, e := range t.entries.Entries {
-		if x := t.facts.Files[e.Source()]; e.Kind == policy.KindWrite && x.Mode != 0 && (policy.Within(x.Real, f.Real) || x.ID() == f.ID()) {
+		x := t.facts.Files[e.Source()]
+		if e.Kind == policy.KindWrite && x.Mode != 0 && (policy.Within(x.Real, f.Real) || x.ID() == f.ID()) {
 			return e.Name, true
 		}
 	}
@@ -94,8 +96,9 @@ func (t *Tree) guardOwn(d host.OwnDir) ([]Node, error) {
 	refuse := func(dir, why, fix string) error {
 		return &host.NeedError{
 			Reason: host.Untrusted,
-			What:   fmt.Sprintf("let the program write to %s: sbx reads its own files below %s%s", text.Quote(dir), text.Quote(d.Name), why),
-			Fix:    fix,
+			What: fmt.Sprintf("let the program write to %s: sbx reads its own files below %s%s",
+				text.Quote(dir), text.Quote(d.Name), why),
+			Fix: fix,
 		}
 	}
 	f := d.File
@@ -109,7 +112,8 @@ func (t *Tree) guardOwn(d host.OwnDir) ([]Node, error) {
 		switch {
 		case n.Kind != Write || n.Device:
 		case f.Mode == 0 && !d.Checked && n.Source.Real != "/" && policy.Within(f.Real, n.Source.Real):
-			return nil, refuse(n.Path, ", which the program could make", "make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
+			return nil, refuse(n.Path, ", which the program could make",
+				"make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
 		}
 	}
 	if f.Mode == 0 {
@@ -135,8 +139,9 @@ func (t *Tree) receiptMasks() (list []mask, err error) {
 		if dir, ok := t.writableAt(f); ok {
 			return nil, &host.NeedError{
 				Reason: host.Untrusted,
-				What:   fmt.Sprintf("report to %s: the program may write to %s, and could forge the receipt", text.Quote(f.Real), text.Quote(dir)),
-				Fix:    "open a file elsewhere for the receipt",
+				What: fmt.Sprintf("report to %s: the program may write to %s, and could forge the receipt",
+					text.Quote(f.Real), text.Quote(dir)),
+				Fix: "open a file elsewhere for the receipt",
 			}
 		}
 		for _, n := range t.places(f.Real) {

@@ -128,7 +128,9 @@ func TestDecided(t *testing.T) {
 			[]string{"/o", "/w/p", "/w/work"}, source(toml), "", ""},
 		{"a policy behind a link", policy.Files{}, nil, source(host.File{Err: &host.LinkError{Link: "/w/l", File: toml}}), "", ""},
 		{"a second name", policy.Files{Write: []string{"/w"}}, []string{"/w"},
-			func(h *host.Facts) { h.Aliases = []host.Alias{{File: file("/w/d/second", unix.S_IFREG, 9001), Of: toml.Real}} },
+			func(h *host.Facts) {
+				h.Aliases = []host.Alias{{File: file("/w/d/second", unix.S_IFREG, 9001), Of: toml.Real}}
+			},
 			"/w/d/second=read-only", "/w/d"},
 		{"sbx's own", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(own, false), "/w/c/sbx/policies=read-only", "/w/c"},
 		{"sbx's own, not there", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(absent, false), "", ""},
@@ -200,7 +202,9 @@ func TestDecidedByLandlock(t *testing.T) {
 		{"sbx's own", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: inside}} }, false},
 		{"sbx's own, not there", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/w/c"}}} }, false},
 		{"the cache, not there", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/w/c"}, Checked: true}} }, true},
-		{"sbx's own over it", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/", Mode: unix.S_IFDIR}}} }, false},
+		{"sbx's own over it", func(h *host.Facts) {
+			h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/", Mode: unix.S_IFDIR}}}
+		}, false},
 		{"a receipt", func(h *host.Facts) { h.Receipt = inside }, false},
 		{"a second name", func(h *host.Facts) { h.Aliases = []host.Alias{{File: inside}} }, false},
 		{"elsewhere", func(h *host.Facts) {

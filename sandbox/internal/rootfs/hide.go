@@ -41,7 +41,8 @@ func (t *Tree) hide() error {
 	for _, x := range t.facts.Found {
 		// A pattern does not hide what the policy or a flag shows by name.
 		e, named := t.entries.Get(x.Path)
-		if named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite) || t.isSource(x.Path) || x.Unread && t.isWork(x.Path) {
+		named = named && (e.Kind == policy.KindRead || e.Kind == policy.KindWrite)
+		if named || t.isSource(x.Path) || x.Unread && t.isWork(x.Path) {
 			continue
 		}
 		masks := t.masksOf(x, false)
@@ -77,7 +78,9 @@ func (t *Tree) hide() error {
 // isWork says whether the path lies in an overlay's work directory, which has one
 // that nobody may read, and which the kernel makes anew with each mount.
 func (t *Tree) isWork(real string) bool {
-	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Layers != nil && policy.Within(real, n.Layers[1].Real) })
+	return slices.ContainsFunc(t.nodes, func(n Node) bool {
+		return n.Layers != nil && policy.Within(real, n.Layers[1].Real)
+	})
 }
 
 // noteUnread says which directories are hidden because nobody could look for
@@ -86,9 +89,11 @@ func (t *Tree) noteUnread(dirs []string) {
 	switch len(dirs) {
 	case 0:
 	case 1:
-		t.Notes = append(t.Notes, fmt.Sprintf("%s is hidden: it cannot be searched for secrets; chmod u+rx shows it", text.Quote(dirs[0])))
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is hidden: it cannot be searched for secrets; chmod u+rx shows it",
+			text.Quote(dirs[0])))
 	default:
-		t.Notes = append(t.Notes, fmt.Sprintf("%d directories are hidden, %s for one: they cannot be searched for secrets; chmod u+rx shows them",
+		t.Notes = append(t.Notes, fmt.Sprintf(
+			"%d directories are hidden, %s for one: they cannot be searched for secrets; chmod u+rx shows them",
 			len(dirs), text.Quote(dirs[0])))
 	}
 }
