@@ -64,7 +64,7 @@ func TestNamedSockets(t *testing.T) {
 		t.Errorf("shell: %d came", n-before)
 	}
 	// What the walls are is said where they are not the best.
-	noted := strings.Contains(r.stderr, "Unix sockets that come to be under shown paths")
+	noted := strings.Contains(r.stderr, "Unix sockets that are made in shown directories")
 	if best := landlockABI(t) >= 9; noted == best {
 		t.Errorf("noted: %v\n%v", noted, r)
 	}

@@ -140,6 +140,15 @@ func (t *Tree) add(e Entry) {
 	}
 }
 
+// replace takes the entry in the place of what is there.
+func (t *Tree) replace(e Entry) {
+	if i, have := t.index[e.Name]; have {
+		t.Entries[i] = e
+		return
+	}
+	t.add(e)
+}
+
 // Get is the entry at the path itself.
 func (t *Tree) Get(name string) (Entry, bool) {
 	if i, ok := t.index[name]; ok {

@@ -44,7 +44,8 @@ func TestLink(t *testing.T) {
 		t.Fatalf("calls %+v", tab.Calls)
 	}
 	open, exec, cmp := tab.Calls[0], tab.Calls[1], tab.Calls[2]
-	if read(tab, open.Arg[1]) != "/some/path" || int32(open.Arg[0]) != unix.AT_FDCWD || open.Save == 0 || !open.HasWant || open.Want != 3 || open.Pass[0] != uint16(unix.ENOENT) {
+	if read(tab, open.Arg[1]) != "/some/path" || int32(open.Arg[0]) != unix.AT_FDCWD || open.Save == 0 || !open.HasWant ||
+		open.Want != 3 || open.Pass[0] != uint16(unix.ENOENT) {
 		t.Errorf("openat %+v", open)
 	}
 	for i, want := range []string{"a", "", "-c"} {

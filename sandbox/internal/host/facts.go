@@ -100,6 +100,8 @@ type Stdio struct {
 	// Path says that it is open with O_PATH. Named says that it is a FIFO with a name,
 	// not a pipe.
 	Path, Named bool
+	// Flags are its status flags; see F_GETFL in fcntl(2).
+	Flags int
 }
 
 // Found is a path of the host that a search found.

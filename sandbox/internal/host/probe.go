@@ -90,6 +90,7 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 		h.Stdio[fd] = Stdio{
 			Mode: mode, Read: access != unix.O_WRONLY, Write: access != unix.O_RDONLY,
 			Path: flags&unix.O_PATH != 0, Named: mode == unix.S_IFIFO && fifoNamed(fd),
+			Flags: flags,
 		}
 	}
 	return nil

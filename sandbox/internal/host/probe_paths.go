@@ -2,6 +2,7 @@ package host
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,10 +16,12 @@ import (
 // its lists, sources under another name, layers, sockets, devices, and the mount points
 // of what the sandbox has of its own. Most policies need only the lists.
 func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error {
-	h.findZones(tree, t) // first, for all others are judged by them
+	h.findZones(tree, t) // first, because all other paths are judged by them
 	mapped := false      // something is shown under another name
+	// A link at a redundant entry may lead to what can be written otherwise.
+	writes := slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool { return e.Kind == policy.KindWrite })
 	for _, e := range tree.Entries {
-		if e.Kind.FromHost() && !redundant(tree, e) {
+		if e.Kind.FromHost() && (writes || !redundant(tree, e)) {
 			h.lookOnce(e.Source())
 		}
 		mapped = mapped || e.Options.From != ""
@@ -71,10 +74,11 @@ func plainRead(e policy.Entry) bool {
 func (h *Facts) probePlaces(tree *policy.Tree, t Target, mapped bool) {
 	place := func(name string) { h.lookOnce(h.Origin(tree, name, false)) }
 	for _, e := range tree.Entries {
-		if mapped || e.Kind == policy.KindDirectory || e.Kind == policy.KindFile {
+		if mapped || e.Kind == policy.KindTmpfs || e.Kind == policy.KindDirectory || e.Kind == policy.KindFile {
 			place(e.Name)
 		}
 	}
+	place("/dev")
 	if !mapped {
 		return
 	}
@@ -82,7 +86,6 @@ func (h *Facts) probePlaces(tree *policy.Tree, t Target, mapped bool) {
 		place(x.Name)
 		h.lookOnce(h.Origin(tree, x.Name, true))
 	}
-	place("/dev")
 	place(t.NotifySocket())
 }
 

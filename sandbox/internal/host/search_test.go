@@ -16,7 +16,9 @@ import (
 
 // TestPatterns compares pattern with path.Match.
 func TestPatterns(t *testing.T) {
-	names := []string{"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`}
+	names := []string{
+		"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`,
+	}
 	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", ""} {
 		for _, name := range names {
 			want, err := path.Match(text, name)
@@ -32,7 +34,9 @@ func TestPatterns(t *testing.T) {
 
 func TestFindHidden(t *testing.T) {
 	dir := t.TempDir()
-	for _, f := range []string{".env", "a.pem", "sub/.env", "sub/b.pem", "sub/deep/.env.x", ".ssh/id", "node/.env/x", "plain"} {
+	for _, f := range []string{
+		".env", "a.pem", "sub/.env", "sub/b.pem", "sub/deep/.env.x", ".ssh/id", "node/.env/x", "plain",
+	} {
 		name := filepath.Join(dir, f)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -58,7 +62,9 @@ func TestFindHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []Found
-	for _, name := range []string{".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain"} {
+	for _, name := range []string{
+		".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain",
+	} {
 		var st unix.Stat_t
 		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
 			t.Fatal(err)
@@ -74,7 +80,8 @@ func TestFindHidden(t *testing.T) {
 	if !slices.Equal(h.Found, want) {
 		t.Errorf("found %v, want %v", h.Found, want)
 	}
-	if list := h.projects((&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree(), Target{Project: dir}); len(list) != 0 {
+	nothing := (&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree()
+	if list := h.projects(nothing, Target{Project: dir}); len(list) != 0 {
 		t.Errorf("would look where nothing is shown: %v", list)
 	}
 	if err := h.findHidden(p, dir+"/none", true); err == nil {
@@ -83,9 +90,15 @@ func TestFindHidden(t *testing.T) {
 }
 
 func TestShows(t *testing.T) {
-	p := &policy.Policy{Files: policy.Files{Read: []string{"/", "?/tmp/p"}, Tmpfs: []string{"/tmp", "/home/u"}, Write: []string{"/home/u/w"}}}
-	for dir, want := range map[string]bool{"/": true, "/usr": true, "/tmp": false, "/tmp/x": false, "/tmp/p": true, "/tmp/p/q": true,
-		"/tmp/px": false, "/home": true, "/home/u": false, "/home/u/w/x": true} {
+	p := &policy.Policy{Files: policy.Files{
+		Read:  []string{"/", "?/tmp/p"},
+		Tmpfs: []string{"/tmp", "/home/u"},
+		Write: []string{"/home/u/w"},
+	}}
+	for dir, want := range map[string]bool{
+		"/": true, "/usr": true, "/tmp": false, "/tmp/x": false, "/tmp/p": true, "/tmp/p/q": true, "/tmp/px": false,
+		"/home": true, "/home/u": false, "/home/u/w/x": true,
+	} {
 		if got := p.Files.Shows(dir); got != want {
 			t.Errorf("Shows(%s) = %v", dir, got)
 		}

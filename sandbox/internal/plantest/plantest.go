@@ -19,7 +19,8 @@ import (
 // Debian are the facts of an invented machine: it has a merged /usr, whatever else the
 // policy names, and a project in /home/u/p.
 func Debian(p *policy.Policy, uid int) *host.Facts {
-	h := &host.Facts{UID: uid, GID: uid, Caps: host.Caps{Last: 40}, LSM: host.LSM{Landlock: 7}, OpenFiles: [2]uint64{1024, 4096}, Files: map[string]host.File{},
+	h := &host.Facts{UID: uid, GID: uid, Caps: host.Caps{Last: 40}, LSM: host.LSM{Landlock: 7},
+		OpenFiles: [2]uint64{1024, 4096}, Files: map[string]host.File{},
 		Masks: []host.Found{{Path: "/proc/keys"}, {Path: "/proc/acpi", Dir: true}}}
 	h.Limits.PageSize = 4096
 	if uid == 0 {
@@ -45,13 +46,14 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		}
 		h.Files[name] = f
 	}
-	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide} {
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide, p.Files.Tmpfs} {
 		for _, s := range list {
 			if s = strings.TrimPrefix(s, "?"); s[0] == '/' {
 				add(s)
 			}
 		}
 	}
+	add("/dev")
 	for _, d := range host.Devices {
 		add("/dev/" + d)
 	}

@@ -10,67 +10,36 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// addAliases makes a read-only entry hold for its file and not for one name of
-// it: where another entry shows a directory over that file, to be written, the
-// file is read-only there too. So is what decides over this launch or the next.
-func (t *Tree) addAliases() error {
-	var more []Node
-	for _, n := range t.nodes {
-		if n.Kind == Read && n.Source.Real != "/" {
-			more = append(more, t.guards(n.Source, n.NoExec)...)
-		}
-	}
+// decided are nodes for what decides over this launch or the next: the policy's files,
+// sbx's own directories, and other names of what is read-only. They are to be read-only
+// wherever a directory over them can be written.
+func (t *Tree) decided() (list []Node, err error) {
 	for _, a := range t.facts.Aliases {
-		more = append(more, t.guards(a.File, false)...)
+		list = append(list, Node{Kind: Read, Source: a.File})
 	}
 	for _, s := range t.facts.Sources {
 		if s.File.Err != nil {
-			return fmt.Errorf("read policy %s: %w", text.Quote(s.Name), s.File.Err)
+			return nil, fmt.Errorf("read policy %s: %w", text.Quote(s.Name), s.File.Err)
 		}
 		if dir, ok := t.writableAt(s.File); ok {
-			return &host.NeedError{
+			return nil, &host.NeedError{
 				Reason: host.Untrusted,
 				What: fmt.Sprintf("let the program write to %s: the policy is read from there, %s",
 					text.Quote(dir), text.Quote(s.Name)),
 				Fix: "keep the policy elsewhere, as in ~/.config/sbx/policies",
 			}
 		}
-		more = append(more, t.guards(s.File, false)...)
+		list = append(list, Node{Kind: Read, Source: s.File})
 	}
 	for _, d := range t.facts.Own {
-		list, err := t.guardOwn(d)
-		if err != nil {
-			return err
+		if err := t.checkOwn(d); err != nil {
+			return nil, err
 		}
-		more = append(more, list...)
+		if d.File.Mode != 0 {
+			list = append(list, Node{Kind: Read, Source: d.File})
+		}
 	}
-	if len(more) > 0 {
-		t.nodes = append(t.nodes, more...)
-		t.sort()
-		t.dropRedundant()
-	}
-	return nil
-}
-
-// guards are nodes that make a file or directory of the host read-only where a
-// directory over it is shown to be written. The directories between are pinned
-// as those over every mount are.
-func (t *Tree) guards(f host.File, noExec bool) (list []Node) {
-	for _, dir := range t.nodes {
-		if dir.Kind != Write || dir.Device || f.Real == dir.Source.Real || !policy.Within(f.Real, dir.Source.Real) {
-			continue
-		}
-		place := dir.place(f.Real)
-		if at, _ := t.deepest(place); at.Path != dir.Path {
-			continue // something else is there, the entry itself mostly
-		}
-		n := Node{Path: place, Kind: Read, Source: f, NoExec: noExec || dir.NoExec, Optional: true}
-		if place != f.Real {
-			n.From = f.Real
-		}
-		list = append(list, n)
-	}
-	return list
+	return list, nil
 }
 
 // writableAt is a writable entry that is the file or lies in it, or a directory
@@ -90,9 +59,9 @@ func (t *Tree) writableAt(f host.File) (dir string, ok bool) {
 	return "", false
 }
 
-// guardOwn keeps a directory of sbx's own policies or filters from being written:
-// what lies in it decides what is allowed the next time.
-func (t *Tree) guardOwn(d host.OwnDir) ([]Node, error) {
+// checkOwn refuses to let the target write to a directory of sbx's own policies or
+// filters where that cannot be read-only: they decide what is allowed the next time.
+func (t *Tree) checkOwn(d host.OwnDir) error {
 	refuse := func(dir, why, fix string) error {
 		return &host.NeedError{
 			Reason: host.Untrusted,
@@ -103,23 +72,20 @@ func (t *Tree) guardOwn(d host.OwnDir) ([]Node, error) {
 	}
 	f := d.File
 	if f.Err != nil {
-		return nil, fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), f.Err)
+		return fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), f.Err)
 	}
 	if dir, ok := t.writableAt(f); ok {
-		return nil, refuse(dir, "", "work on a copy elsewhere, and put it there afterwards")
+		return refuse(dir, "", "work on a copy elsewhere, and put it there afterwards")
 	}
 	for _, n := range t.nodes {
 		switch {
 		case n.Kind != Write || n.Device:
 		case f.Mode == 0 && !d.Checked && n.Source.Real != "/" && policy.Within(f.Real, n.Source.Real):
-			return nil, refuse(n.Path, ", which the program could make",
+			return refuse(n.Path, ", which the program could make",
 				"make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
 		}
 	}
-	if f.Mode == 0 {
-		return nil, nil
-	}
-	return t.guards(f, false), nil
+	return nil
 }
 
 // receiptMasks cover the receipt's file, if it has names inside: it is written
@@ -147,7 +113,7 @@ func (t *Tree) receiptMasks() (list []mask, err error) {
 		for _, n := range t.places(f.Real) {
 			// A FIFO can be written through a read-only mount.
 			if n.Kind == Write || n.Kind == Read && f.Mode != unix.S_IFREG {
-				list = append(list, mask{path: n.place(f.Real), below: true, id: f.ID(), pinned: true})
+				list = append(list, mask{path: n.insidePath(f.Real), below: true, id: f.ID(), pinned: true})
 			}
 		}
 	}
