@@ -88,8 +88,9 @@ func (c *treeCase) complain(format string, args ...any) {
 		return // one is enough to look at
 	}
 	base := filepath.Dir(c.dir)
-	c.Error(strings.ReplaceAll(fmt.Sprintf("%s\nfirst policy:\n%s%v\nsecond policy:\n%s%v\ntree: %s", fmt.Sprintf(format, args...),
-		c.policies[0].text(), c.plans[0].below(c.dir), c.policies[1].text(), c.plans[1].below(c.dir), c.describe()), base, ""))
+	c.Error(strings.ReplaceAll(fmt.Sprintf("%s\nfirst policy:\n%s%v\nsecond policy:\n%s%v\ntree: %s",
+		fmt.Sprintf(format, args...), c.policies[0].text(), c.plans[0].below(c.dir),
+		c.policies[1].text(), c.plans[1].below(c.dir), c.describe()), base, ""))
 }
 
 func (c *treeCase) describe() string {
@@ -328,7 +329,8 @@ func (c *treeCase) afterwards(r result) {
 func (c *treeCase) says(file string) (read, written bool) {
 	if c.ran[1] {
 		plan := c.plans[1]
-		return len(plan.places(file, "read-only", "writable", "overlay")) > 0, len(plan.places(file, "writable", "overlay")) > 0
+		return len(plan.places(file, "read-only", "writable", "overlay")) > 0,
+			len(plan.places(file, "writable", "overlay")) > 0
 	}
 	p := c.policies[1]
 	for list, entries := range p.lists {
