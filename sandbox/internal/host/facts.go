@@ -60,6 +60,9 @@ type Facts struct {
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
 	zones []zone            // where no link is to be trusted
+
+	inside []string // projects whose repository has not been looked for
+	home   string
 }
 
 // Caps are the caller's capabilities.

@@ -126,6 +126,7 @@ func (h *Facts) judge(f File, links []link) File {
 // launches before (inside), can have chosen where the link leads; "" if nobody
 // can.
 func (h *Facts) distrust(l *link) (why string, inside bool) {
+	h.addRepositories(l.dir.real)
 	for _, z := range h.zones {
 		if l.dir.below(z.real, z.id) {
 			return z.why, true
@@ -208,9 +209,12 @@ func (h *Facts) findZones(tree *policy.Tree, t Target) {
 		}
 	}
 	for _, dir := range [...]string{t.Project, t.CallerProject} {
-		add(dir, h.Files[dir].ID(),
-			fmt.Sprintf("it lies in the project %s, where a program of an earlier run may have written", text.Quote(dir)))
+		add(dir, h.Files[dir].ID(), inProject(dir))
+		if dir != "" {
+			h.inside = append(h.inside, dir)
+		}
 	}
+	h.home = t.Home
 	// One of them may lead through another.
 	for _, x := range list {
 		if links := h.links[x.name]; len(links) > 0 {
@@ -251,6 +255,33 @@ func (h *Facts) judgePlaces(_ *policy.Policy, _ *policy.Tree, t Target) error {
 		}
 	}
 	return nil
+}
+
+func inProject(dir string) string {
+	return fmt.Sprintf("it lies in the project %s, where a program of an earlier run may have written", text.Quote(dir))
+}
+
+// addRepositories takes a repository that a project lies in for the project as well:
+// an earlier run may have been started at its top. Most launches meet no link near a
+// project, and never ask.
+func (h *Facts) addRepositories(linkDir string) {
+	near := func(project string) bool {
+		top, _, _ := strings.Cut(project[1:], "/")
+		return policy.Within(linkDir, "/"+top)
+	}
+	if !slices.ContainsFunc(h.inside, near) {
+		return
+	}
+	for _, project := range h.inside {
+		for dir := project; policy.ProjectDir(dir, h.home) != ""; dir = path.Dir(dir) {
+			var st unix.Stat_t
+			if unix.Lstat(path.Join(dir, ".git"), &st) == nil {
+				h.zones = append(h.zones, zone{dir, ns.ID{}, inProject(dir)})
+				break
+			}
+		}
+	}
+	h.inside = nil
 }
 
 // led is what the path led to, whoever made the links.

@@ -162,6 +162,15 @@ func TestDistrust(t *testing.T) {
 			path: "w/l", want: "in the project", inside: true,
 		},
 		{
+			name: "at the top of the repository that the project lies in", files: policy.Files{Read: []string{"w/l"}},
+			target: Target{Project: "w/d/sub"}, path: "w/l", want: "in the project", inside: true,
+			spoil: func(dir string) error { return os.MkdirAll(dir+"/w/.git", 0o755) },
+		},
+		{
+			name: "above a project without a repository", files: policy.Files{Read: []string{"w/l"}},
+			target: Target{Project: "w/d/sub"}, path: "w/l",
+		},
+		{
 			name: "all of the host can be written", files: policy.Files{Write: []string{"/"}, Read: []string{"w/l"}}, path: "w/l",
 		},
 		{
