@@ -73,7 +73,7 @@ func sleep(st *Status, more bool, nanoseconds uint64) (errno uintptr) {
 //go:nosplit
 //go:norace
 func timeOver(st *Status) bool {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_GETITIMER, 0 /* ITIMER_REAL */,
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETITIMER, 0, /* ITIMER_REAL */
 		uintptr(unsafe.Pointer(&st.timer)), 0, 0, 0, 0)
 	return errno == 0 && st.timer[2] == 0 && st.timer[3] == 0
 }
