@@ -111,6 +111,12 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err := d.decideLandlock(p, t, h, rules); err != nil {
 		return nil, err
 	}
+	for _, s := range t.Shown {
+		name := policy.ParsePath(s).Name
+		if f := h.Files[name]; f.Via != "" {
+			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via), text.Quote(f.Real)))
+		}
+	}
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
 			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
