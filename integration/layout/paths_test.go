@@ -18,8 +18,8 @@ var pathCalls = map[string]int{
 	"golang.org/x/sys/unix.Statx": 1, "golang.org/x/sys/unix.Access": 0, "golang.org/x/sys/unix.Faccessat": 1,
 	"golang.org/x/sys/unix.Readlink": 0, "golang.org/x/sys/unix.Readlinkat": 1, "golang.org/x/sys/unix.Statfs": 0,
 	"golang.org/x/sys/unix.Getxattr": 0, "golang.org/x/sys/unix.Chdir": 0,
-	"os.Open": 0, "os.OpenFile": 0, "os.ReadFile": 0, "os.ReadDir": 0, "os.Stat": 0, "os.Lstat": 0, "os.Readlink": 0, "os.Create": 0,
-	"os.WriteFile": 0, "os.DirFS": 0, "os.Mkdir": 0, "os.MkdirAll": 0,
+	"os.Open": 0, "os.OpenFile": 0, "os.ReadFile": 0, "os.ReadDir": 0, "os.Stat": 0, "os.Lstat": 0,
+	"os.Readlink": 0, "os.Create": 0, "os.WriteFile": 0, "os.DirFS": 0, "os.Mkdir": 0, "os.MkdirAll": 0,
 	"path/filepath.EvalSymlinks": 0, "path/filepath.Walk": 0, "path/filepath.WalkDir": 0, "path/filepath.Glob": 0,
 	"sbx/internal/sys.ReadFile": 0, "sbx/internal/sys.ReadFileAt": 1,
 }
@@ -33,7 +33,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/own.go":         "a descriptor, by /proc/self/fd, and the name that the kernel says",
 	"sandbox/internal/host/probe_paths.go": "what look came to, and the name that the kernel says for a descriptor",
 	"sandbox/internal/host/overlays.go":    "what look came to",
-	"sandbox/internal/host/search.go":      "names in what look came to, for what is to be hidden: links on the way are refused",
+	"sandbox/internal/host/search.go":      "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/aliases.go":     "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/procmasks.go":   "names in /proc that are written in sbx",
 	"sandbox/internal/host/subids.go":      "/etc/subuid and /etc/subgid, written in sbx",
@@ -43,7 +43,7 @@ var paths = map[string]string{
 	"sandbox/internal/process":             "for the words of an error, after it: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
-	"policies/read.go":                     "it has a stricter walk of its own for names that sbx looks up; what else was read host.probeSources judges",
+	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
 	"policies/list.go":                     "sbx policy list starts nothing",
 	"policies/policies.go":                 "for the words of a hint",
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",
@@ -76,7 +76,8 @@ func TestPathsOfTheHost(t *testing.T) {
 			case paths[dir+"/"+name] != "":
 				found[dir+"/"+name] = true
 			default:
-				t.Errorf("%s opens paths by itself, in %s: let host.look do it, or say in this test why they need not be judged", file, calls)
+				t.Errorf("%s opens paths by itself, in %s: let host.look do it, or say here why they need not be judged",
+					file, calls)
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func commands() []command {
 		{"ns", "the namespaces", namespaces},
 		{"limits", "rlimits, umask, priority, signal masks", limits},
 		{"mounts", "each mount point with its flags", mounts},
-		{"peel", "attempts to undo the mount view", peel},
+		{"peel", "attempts to undo the mounts", peel},
 		{"hidden", "PATH...: every operation on a path", hidden},
 		{"walkproc", "DIR...: what below can be opened for writing", walkproc},
 		{"secrets", "what of the kernel's and the host's is readable", secrets},

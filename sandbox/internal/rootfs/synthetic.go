@@ -154,7 +154,7 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 	case n.Kind == Link:
 		return n, false, &host.NeedError{
 			Reason: host.NoPlace,
-			What:   fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
+			What:   fmt.Sprintf("make symlink %s: it lies in a directory of the host, where sbx makes nothing", text.Quote(n.Path)),
 			Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
 		}
 	case n.Kind <= Tmpfs || n.From != "" || up.From != "":
