@@ -104,8 +104,17 @@ func TestWalk(t *testing.T) {
 	if _, err := w.open("relative"); err != unix.EINVAL {
 		t.Errorf("a relative path: %v", err)
 	}
-	// What a process has open has the name that it has.
-	fd, err := unix.Open(dir+"/a/b", unix.O_PATH|unix.O_CLOEXEC, 0)
+	// What the caller has opened has the name that it has; sbx's own descriptors, which
+	// are close-on-exec, have none.
+	own, err := unix.Open(dir+"/a/b", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(own)
+	if _, err := w.open("/proc/self/fd/" + strconv.Itoa(own)); err != unix.ENOENT {
+		t.Errorf("sbx's own descriptor: %v", err)
+	}
+	fd, err := unix.Open(dir+"/a/b", unix.O_PATH, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
