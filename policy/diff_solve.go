@@ -134,7 +134,8 @@ func meet(list []window) bool {
 	if len(list) == 0 {
 		return true
 	}
-	if mask := list[0].mask; mask&(mask+1) == 0 && !slices.ContainsFunc(list, func(w window) bool { return w.mask != mask }) {
+	if mask := list[0].mask; mask&(mask+1) == 0 &&
+		!slices.ContainsFunc(list, func(w window) bool { return w.mask != mask }) {
 		// They are about the same low bits: plain ranges.
 		lo, hi := uint64(0), mask
 		for _, w := range list {

@@ -62,7 +62,8 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	}
 	project := projectDir(cwd, home)
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
-		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
+		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
+		DataHome:  os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
 	if err != nil {
 		return nil, exit, err
@@ -70,7 +71,15 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err := l.override(p, cwd, home); err != nil {
 		return nil, exit, err
 	}
-	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD, PID: os.Getpid()}
+	t := sandbox.Target{
+		Path:    target[0],
+		Args:    target,
+		Env:     os.Environ(),
+		Project: project,
+		Home:    home,
+		KeepFDs: l.KeepFD,
+		PID:     os.Getpid(),
+	}
 	t.Dir = l.start(p, cwd, home)
 	for _, s := range slices.Concat(l.Read, l.Write) {
 		t.Shown = append(t.Shown, shownPath(s, cwd, home))
@@ -190,7 +199,8 @@ func passwdHome(uid int) string {
 		return "/"
 	}
 	for line := range strings.Lines(string(data)) {
-		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == strconv.Itoa(uid) && filepath.IsAbs(f[5]) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == strconv.Itoa(uid) &&
+			filepath.IsAbs(f[5]) {
 			return f[5]
 		}
 	}
@@ -252,7 +262,8 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 		if dir == home {
 			where = "a private home"
 		}
-		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name), text.Quote(cwd), where)
+		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name),
+			text.Quote(cwd), where)
 	}
 	return dir
 }

@@ -195,7 +195,9 @@ func (ps *Process) leftNote(exit Exit) []string {
 	if exit.Left > 1 {
 		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
 	}
-	return []string{name + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+	return []string{
+		name + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'",
+	}
 }
 
 // failure is the failed call in st as the step's error.
@@ -280,7 +282,10 @@ func ownMemory(who string) step.Step {
 		}
 	}
 	for _, v := range os.Environ() {
-		f.Regions = append(f.Regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
+		f.Regions = append(f.Regions, process.Region{
+			Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))),
+			Len:  uintptr(len(v)),
+		})
 	}
 	return f
 }

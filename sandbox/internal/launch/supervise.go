@@ -46,7 +46,9 @@ type source interface {
 func (ps *Process) sources() []source {
 	// Signals first: one that came before the end is forwarded before it. The
 	// end before what is lost by it.
-	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps}, deadlineSource{ps}, relaySource{ps}}
+	return []source{
+		signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps}, deadlineSource{ps}, relaySource{ps},
+	}
 }
 
 // loop waits for the sources until one of them is done.

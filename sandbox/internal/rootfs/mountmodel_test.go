@@ -201,7 +201,8 @@ func (n *namespace) do(s step.Step) error {
 	case ns.Tmpfs:
 		return n.attach(&mount{fs: newTmpfs(), root: "/", ro: s.ReadOnly, noexec: s.NoExec}, s.Path)
 	case ns.Overlay:
-		return n.attach(&mount{fs: &fileSystem{kind: "overlay", files: n.host.files, top: s.Lower.Path}, root: "/", noexec: s.NoExec}, s.Path)
+		return n.attach(&mount{fs: &fileSystem{kind: "overlay", files: n.host.files, top: s.Lower.Path}, root: "/",
+			noexec: s.NoExec}, s.Path)
 	case ns.FileOver:
 		if s.ID != (ns.ID{}) {
 			if err := n.same(s.Path, s.ID); err != nil {

@@ -146,13 +146,15 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 	switch {
 	case n.Path == "/" || n.Device || n.alias:
 	case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
-		return n, false, host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
+		return n, false, host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox",
+			text.Quote(n.Path), text.Quote(up.Path))
 	case !up.Kind.FromHost():
 	case n.Kind == Link:
 		return n, false, &host.NeedError{
 			Reason: host.NoPlace,
-			What:   fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
-			Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
+			What: fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made",
+				text.Quote(n.Path)),
+			Fix: "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
 		}
 	case n.Kind <= Tmpfs || n.From != "" || up.From != "":
 		f, err := t.spot(n, up)
