@@ -218,7 +218,7 @@ func noSleepers(t *testing.T, space string) {
 // bareText is a policy without a mount namespace of its own: what it reads is
 // the system, and $PROJECT it may write.
 const bareText = `version = 1
-summary = "No view of its own"
+summary = "No mount namespace of its own"
 [namespaces]
 mount = "host"
 [files]

@@ -53,7 +53,9 @@ func (s sights) at(name string) sight {
 		x.access = fixed
 	}
 	if e.Kind.FromHost() {
-		x.source = path.Join(e.Source(), strings.TrimPrefix(name, e.Name))
+		if x.source = path.Join(e.Source(), strings.TrimPrefix(name, e.Name)); e.Source() == "/" && !path.IsAbs(name) {
+			x.source = name // it begins with a variable
+		}
 	}
 	return x
 }

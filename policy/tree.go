@@ -165,10 +165,12 @@ func (t *Tree) At(name string) Entry {
 		if i, ok := t.index[name]; ok {
 			return t.Entries[i]
 		}
-		if name == "/" || name == "." {
+		if name == "/" {
 			return Entry{}
 		}
-		name = path.Dir(name)
+		if name = path.Dir(name); name == "." {
+			name = "/" // an entry that begins with a variable, before it is expanded
+		}
 	}
 }
 

@@ -111,6 +111,9 @@ func harm(dir string, r *rand.Rand) {
 	names := []string{"a", "b", "c", "d"}
 	for range 40 {
 		all := reachable(dir)
+		if len(all) == 0 {
+			return
+		}
 		some := func() string { return all[r.IntN(len(all))] }
 		fresh := func() string { return filepath.Join(some(), names[r.IntN(len(names))]) }
 		p, to := some(), some()

@@ -55,6 +55,9 @@ const (
 	WrongFile Reason = "wrong-file"
 	// BehindLink is a path whose meaning a symbolic link changes.
 	BehindLink Reason = "behind-link"
+	// Untrusted is a path that goes through a symbolic link of somebody else's, or
+	// of a program's in a sandbox.
+	Untrusted Reason = "untrusted"
 	// LeadsOut is a descriptor by which the target could leave the sandbox.
 	LeadsOut Reason = "leads-out"
 )

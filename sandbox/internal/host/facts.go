@@ -47,8 +47,22 @@ type Facts struct {
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
 	Limits     Limits
+	// Own are sbx's own directories, Sources the files that the policy was read
+	// from, and Receipt is where --report goes, if that has a name.
+	Own     []OwnDir
+	Sources []Source
+	Receipt File
+	// Aliases are other names of what must not be written.
+	Aliases []Alias
 
 	fds []int // they keep the inodes in Files from being reused
+
+	walk  walker
+	links map[string][]link // those on the way to what Files describes
+	zones []zone            // where no link is to be trusted
+
+	inside []string // projects whose repository has not been looked for
+	home   string
 }
 
 // Caps are the caller's capabilities.
@@ -89,6 +103,8 @@ type Stdio struct {
 	// Path says that it is open with O_PATH. Named says that it is a FIFO with a name,
 	// not a pipe.
 	Path, Named bool
+	// Flags are its status flags; see F_GETFL in fcntl(2).
+	Flags int
 }
 
 // Found is a path of the host that a search found.
@@ -97,14 +113,18 @@ type Found struct {
 	Dir  bool
 	// ID is the file that was found. The zero value matches any file.
 	ID ns.ID
+	// Unread says that it is a directory which could not be searched, so all of it
+	// is hidden.
+	Unread bool
 }
 
 // File is what was at a path of the host while planning.
 type File struct {
 	// Real is the path with all symbolic links resolved.
 	Real string
-	// Link is the text of the symbolic link, if the path's last part is one.
-	Link string
+	// Link is the text of the symbolic link, if the path's last part is one. Via is
+	// the first link on the way that belongs to the caller.
+	Link, Via string
 	// Mode is st_mode's file type, such as S_IFDIR; 0 where nothing is there.
 	Mode uint32
 	// Major, Minor and Ino identify the file at Real. Rdev is a device file's own
@@ -142,4 +162,5 @@ func (h *Facts) Close() {
 		unix.Close(fd)
 	}
 	h.fds = nil
+	h.walk.close()
 }

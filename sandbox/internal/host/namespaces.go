@@ -38,7 +38,7 @@ func IsPath(say string) bool { return say != "" && say != "new" && say != "host"
 // openNamespace opens one. The file is opened with O_PATH first and read only if it lies
 // on nsfs, because the path could be a device or a FIFO.
 func (h *Facts) openNamespace(name string) (s Namespace) {
-	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, err := h.openLast(name)
 	if err != nil {
 		return Namespace{Err: err}
 	}
@@ -50,6 +50,7 @@ func (h *Facts) openNamespace(name string) (s Namespace) {
 	if fs.Type != unix.NSFS_MAGIC {
 		return Namespace{Err: Refuse(WrongFile, "it is not a namespace: it does not lie on nsfs")}
 	}
+	// The name is one of the kernel's, for what is open already.
 	if s.FD, err = unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return Namespace{Err: err}
 	}

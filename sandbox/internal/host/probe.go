@@ -21,8 +21,8 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeProcesses,
-		h.probePaths, h.probeProcMasks, h.probeLimits, h.findAll,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probePaths, h.judgePlaces, h.probeProcesses,
+		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err
@@ -90,6 +90,7 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 		h.Stdio[fd] = Stdio{
 			Mode: mode, Read: access != unix.O_WRONLY, Write: access != unix.O_RDONLY,
 			Path: flags&unix.O_PATH != 0, Named: mode == unix.S_IFIFO && fifoNamed(fd),
+			Flags: flags,
 		}
 	}
 	return nil

@@ -16,7 +16,8 @@ import (
 // its lists, sources under another name, layers, sockets, devices, and the mount points
 // of what the sandbox has of its own. Most policies need only the lists.
 func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error {
-	mapped := false // something is shown under another name
+	h.findZones(tree, t) // first, because all other paths are judged by them
+	mapped := false      // something is shown under another name
 	// A link at a redundant entry may lead to what can be written otherwise.
 	writes := slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool { return e.Kind == policy.KindWrite })
 	for _, e := range tree.Entries {

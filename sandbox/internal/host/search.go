@@ -138,7 +138,9 @@ func (s *search) walk(dir string) error {
 		fd, err := unix.Openat2(root, rel, &how)
 		switch err {
 		case unix.EACCES:
-			continue // it is not readable here, so not readable inside either
+			if err = s.cover(root, dir, rel); err == nil {
+				continue
+			}
 		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
 			err = errMoved
 		}
@@ -148,6 +150,9 @@ func (s *search) walk(dir string) error {
 		} else if err == nil {
 			below, err = s.directory(fd, dir, rel, buf)
 			unix.Close(fd)
+			if err == unix.EACCES {
+				err = s.cover(root, dir, rel)
+			}
 		}
 		switch {
 		case err != nil:
@@ -162,11 +167,29 @@ func (s *search) walk(dir string) error {
 	return nil
 }
 
+// cover hides a directory that cannot be searched, if it belongs to the caller: the
+// target could make it readable. One of another user's it cannot read either.
+func (s *search) cover(root int, dir, rel string) error {
+	var st unix.Stat_t
+	switch err := unix.Fstatat(root, rel, &st, unix.AT_SYMLINK_NOFOLLOW); {
+	case err == unix.EACCES:
+		return nil // so is the directory above it, and that is hidden
+	case err != nil:
+		return errMoved
+	case int(st.Uid) == unix.Geteuid() && s.names == nil:
+		s.found = append(s.found, Found{Path: path.Join(dir, rel), Dir: true, ID: identity(&st), Unread: true})
+	}
+	return nil
+}
+
 // directory searches one directory and returns the directories in it.
 func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string, err error) {
 	var before, after unix.Stat_t
 	if err := unix.Fstat(fd, &before); err != nil {
 		return nil, err
+	}
+	if rel != "." && before.Mode&0o111 != 0o111 && unix.Fstatat(fd, ".", &after, 0) == unix.EACCES {
+		return nil, unix.EACCES // its names can be read, and nothing of what they are
 	}
 	for reads := 0; ; reads++ {
 		n, err := unix.ReadDirent(fd, buf)
@@ -230,7 +253,7 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		if unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 			return false, errMoved
 		}
-		s.live = append(s.live, Found{path.Join(dir, rel, e.name), false, identity(&st)})
+		s.live = append(s.live, Found{Path: path.Join(dir, rel, e.name), ID: identity(&st)})
 	case e.kind == unix.DT_DIR:
 		return s.recursive() && !s.cut && !(s.sockets && installed(path.Join(dir, rel, e.name))), nil
 	}
@@ -254,7 +277,7 @@ func (s *search) link(fd int, dir, name string) {
 
 // record adds a found file.
 func (s *search) record(name string, st *unix.Stat_t) {
-	s.found = append(s.found, Found{name, st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(st)})
+	s.found = append(s.found, Found{Path: name, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st)})
 	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
 		if s.linked == nil {
 			s.linked = make(map[uint64]ns.ID)

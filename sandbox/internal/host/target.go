@@ -16,6 +16,16 @@ type Target struct {
 	// user, given Home, are searched too.
 	Project, Home string
 	Shown         []string
+	// CallerProject is the project that the caller stands in, if the target
+	// starts elsewhere.
+	CallerProject string
+	// AccountHome is the caller's home by the password file; empty: Probe reads it.
+	AccountHome string
+	// Places are what the caller was asked for besides: they are judged with all
+	// other paths.
+	Places []Place
+	// Receipt is the descriptor that a receipt is written to, if there is one.
+	Receipt *int
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// PID is the launcher's pid. It tells whether systemd's variables are meant for sbx.

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"golang.org/x/sys/unix"
+
 	"sbx/caps"
 	"sbx/internal/step"
 	"sbx/ns"
@@ -50,6 +52,14 @@ func order(d *decisions) *Plan {
 			add(&plan.Prepare, f)
 		}
 		add(&plan.Cleanup, cgroup.Remove{Make: *l.Cgroup})
+	}
+	if len(plan.Cleanup) > 0 { // so there is a janitor
+		for fd, s := range d.stdio {
+			switch s.Mode {
+			case unix.S_IFREG, unix.S_IFCHR, unix.S_IFBLK:
+				add(&plan.Cleanup, process.RestoreFlags{FD: fd, Flags: s.Flags})
+			}
+		}
 	}
 
 	// ---- By a process that joins namespaces and makes the child in them. The launcher

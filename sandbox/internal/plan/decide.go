@@ -41,6 +41,7 @@ type decisions struct {
 	exec              process.Exec
 	dir               string
 	fds               []int
+	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
 	ignored, mask     uint64
@@ -55,6 +56,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		stdio: h.Stdio,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
@@ -109,6 +111,13 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
 	if err := d.decideLandlock(p, t, h, rules); err != nil {
 		return nil, err
+	}
+	for _, s := range t.Shown {
+		name := policy.ParsePath(s).Name
+		if f := h.Files[name]; f.Via != "" {
+			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via),
+				text.Quote(f.Real)))
+		}
 	}
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",

@@ -51,13 +51,13 @@ func TestLabels(t *testing.T) {
 					t.Fatal(err)
 				}
 				text := plan.String()
-				at, wall, proc := strings.Index(text, "execute under"), strings.Index(text, "make a Landlock domain"),
+				at, domain, proc := strings.Index(text, "execute under"), strings.Index(text, "make a Landlock domain"),
 					strings.Index(text, "open /proc")
 				if !strings.Contains(text, c.want) || (at >= 0) != (c.want != "") {
 					t.Errorf("uid %d: no %q in the plan:\n%s", uid, c.want, text)
 				}
-				if at >= 0 && (at > wall || proc < 0 || proc > at) {
-					t.Errorf("uid %d: the label is at %d, /proc is opened at %d, Landlock is at %d", uid, at, proc, wall)
+				if at >= 0 && (at > domain || proc < 0 || proc > at) {
+					t.Errorf("uid %d: the label is at %d, /proc is opened at %d, Landlock is at %d", uid, at, proc, domain)
 				}
 				if strings.Count(text, "open /proc") > 1 {
 					t.Errorf("uid %d: /proc is opened twice", uid)

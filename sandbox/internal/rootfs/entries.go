@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -73,6 +74,11 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	}
 	source := e.Source()
 	n.Source = t.facts.Files[source]
+	if errors.As(n.Source.Err, &n.Untrusted) {
+		// Not for nothing: what shows the directory may hold the restriction at
+		// what the link leads to. See settle.
+		n.Source = n.Untrusted.File
+	}
 	switch {
 	case n.Source.Err != nil:
 		return n, false, fmt.Errorf("look at %s: %w", text.Quote(source), n.Source.Err)

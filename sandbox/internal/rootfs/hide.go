@@ -30,6 +30,7 @@ type mask struct {
 // that they have inside.
 func (t *Tree) hide() error {
 	var list []mask
+	var unread []string
 	for _, x := range t.entries.Hidden {
 		found, err := t.hiddenPath(x)
 		if err != nil {
@@ -38,16 +39,27 @@ func (t *Tree) hide() error {
 		list = append(list, found...)
 	}
 	for _, x := range t.facts.Found {
+		shown := false
 		for _, m := range t.masksOf(x, false) {
-			if !t.isNamed(m.path, x.Path) {
+			if !t.isNamed(m.path, x.Path) && !(x.Unread && t.isWork(x.Path)) {
 				list = append(list, m)
+				shown = true
 			}
 		}
+		if x.Unread && shown {
+			unread = append(unread, x.Path)
+		}
 	}
+	t.noteUnread(unread)
 	for _, x := range t.unnamedSockets() {
 		list = append(list, t.masksOf(x, false)...)
 	}
 	list = append(list, t.machineDirs()...)
+	receipt, err := t.receiptMasks()
+	if err != nil {
+		return err
+	}
+	list = append(list, receipt...)
 	slices.SortStableFunc(list, func(a, b mask) int { return byDepth(a.path, b.path) })
 	t.masked = make(map[string]bool, len(list))
 	for _, m := range list {
@@ -60,6 +72,29 @@ func (t *Tree) hide() error {
 		}
 	}
 	return nil
+}
+
+// isWork says whether the path lies in an overlay's work directory, which has one
+// that nobody may read, and which the kernel makes anew with each mount.
+func (t *Tree) isWork(real string) bool {
+	return slices.ContainsFunc(t.nodes, func(n Node) bool {
+		return n.Layers != nil && policy.Within(real, n.Layers[1].Real)
+	})
+}
+
+// noteUnread says which directories are hidden because nobody could look for
+// secrets in them.
+func (t *Tree) noteUnread(dirs []string) {
+	switch len(dirs) {
+	case 0:
+	case 1:
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is hidden: it cannot be searched for secrets; chmod u+rx shows it",
+			text.Quote(dirs[0])))
+	default:
+		t.Notes = append(t.Notes, fmt.Sprintf(
+			"%d directories are hidden, %s for one: they cannot be searched for secrets; chmod u+rx shows them",
+			len(dirs), text.Quote(dirs[0])))
+	}
 }
 
 // hiddenPath are the masks for a path of files.hide.
@@ -79,6 +114,9 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	}
 	for _, source := range sources {
 		f := t.facts.Files[source]
+		if e, ok := f.Err.(*host.LinkError); ok && x.Optional {
+			f = e.File // to hide more does no harm
+		}
 		switch {
 		case f.Err != nil:
 			return nil, fmt.Errorf("look at %s, which is to be hidden: %w", text.Quote(source), f.Err)
@@ -186,7 +224,7 @@ func (t *Tree) machineDirs() (list []mask) {
 // shown where the policy names the part itself.
 func (t *Tree) masksOf(x host.Found, pinned bool) (list []mask) {
 	for _, n := range t.nodes {
-		if !n.Kind.FromHost() || n.Device || n.Source.Real == x.Path || !policy.Within(n.Source.Real, x.Path) {
+		if !n.Kind.FromHost() || n.Device || n.alias || n.Source.Real == x.Path || !policy.Within(n.Source.Real, x.Path) {
 			continue
 		}
 		if !pinned && policy.Within(cmp.Or(n.From, n.Path), x.Path) {

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -26,6 +27,11 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	tree := p.Tree()
 	if err := refuseNested(tree); err != nil {
 		return nil, err
+	}
+	if !joined {
+		if err := refuseWritable(h, tree); err != nil {
+			return nil, err
+		}
 	}
 	var rules []step.Step
 	shown := false // whether a rule allows the directory to start in
@@ -70,6 +76,9 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 			}
 		}
 	}
+	if f := h.Files[t.NotifySocket()]; f.Err != nil && !joined {
+		return nil, fmt.Errorf("allow connecting to the notify socket %s: %w", text.Quote(t.NotifySocket()), f.Err)
+	}
 	if s := t.NotifySocket(); strings.HasPrefix(s, "/") && !joined && h.SocketRestriction(p, t) == host.SocketsByLandlock {
 		rules = append(rules, landlock.FDRule{
 			ABI: h.LSM.Landlock, Path: s, FD: h.Files[s].FD, Allow: landlock.Sockets, File: true,
@@ -95,6 +104,8 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 	src := h.Files[e.Name]
 	over := tree.Over(e.Name)
 	switch {
+	case errors.Is(src.Err, host.Untrusted) && e.Optional:
+		return host.File{}, nil
 	case src.Err != nil:
 		return src, fmt.Errorf("look at %s: %w", text.Quote(e.Name), src.Err)
 	case src.Mode == 0 && e.Optional:

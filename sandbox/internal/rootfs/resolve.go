@@ -21,6 +21,8 @@ import (
 //     hostile project, or the target of an earlier launch. The path that it leads to is
 //     never shown because of it. If the policy shows that path anyway, the entry's
 //     restriction applies there.
+//   - The same is true of a link in the caller's project, whether it is shown or not, and
+//     of one in another user's directory: host.LinkError says which are in doubt.
 
 // resolve finds the paths of all nodes, and drops redundant nodes.
 func (t *Tree) resolve() error {
@@ -68,6 +70,12 @@ func (t *Tree) resolve() error {
 func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	up := t.over(n.Path)
 	switch {
+	case n.Untrusted != nil && (n.Kind != Read || n.From != "" || !up.Kind.FromHost()):
+		if !n.Optional {
+			return n, false, fmt.Errorf("show %s: %w", text.Quote(n.Path), n.Untrusted)
+		}
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is left out: %v", text.Quote(n.Path), n.Untrusted))
+		return n, false, nil
 	case n.Path == "/":
 		return n, true, nil
 	case up.Kind == Link && up.Source.Mode == 0:
@@ -200,7 +208,11 @@ func (t *Tree) addAliases() error {
 			more = append(more, n)
 		}
 	}
-	for _, n := range t.guards {
+	decided, err := t.decided()
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Concat(t.guards, decided) {
 		add(n, false)
 	}
 	for _, n := range t.links {

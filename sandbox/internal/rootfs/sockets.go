@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -26,9 +27,15 @@ func (t *Tree) addSockets() error {
 		}
 		f := t.facts.Files[x.Name]
 		over := t.entries.Over(x.Name)
+		if e, ok := f.Err.(*host.LinkError); ok && over.Kind.FromHost() && !x.Optional {
+			f = e.File // it is refused below, as every link in what is shown
+		}
 		switch {
+		case errors.Is(f.Err, host.Untrusted) && x.Optional:
+			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be connected to: %v", text.Quote(x.Name), f.Err))
+			continue
 		case f.Err != nil:
-			return fmt.Errorf("look at %s: %w", text.Quote(x.Name), f.Err)
+			return fmt.Errorf("allow connecting to %s: %w", text.Quote(x.Name), f.Err)
 		case f.Mode == 0 && x.Optional:
 			continue
 		case f.Mode == 0:

@@ -107,6 +107,9 @@ func (t *Tree) addNotifySocket() error {
 		return nil
 	}
 	src := t.facts.Files[name]
+	if src.Err != nil {
+		return fmt.Errorf("show the notify socket %s: %w", text.Quote(name), src.Err)
+	}
 	if src.Mode != unix.S_IFSOCK {
 		return host.Refuse(host.Absent, "show the notify socket %s: no such socket", text.Quote(name))
 	}
@@ -177,6 +180,9 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 func (t *Tree) spot(n, up Node) (host.File, error) {
 	what, source := text.Quote(n.Path), up.hostPath(n.Path)
 	f := t.facts.Files[source]
+	if e, ok := f.Err.(*host.LinkError); ok {
+		f = e.File // it is refused below, as every link in what is shown
+	}
 	dir := n.Source.Dir() || n.Kind == Directory || n.Kind == Tmpfs
 	switch {
 	case f.Err != nil:

@@ -58,6 +58,8 @@ type Node struct {
 	// not Path.
 	Source host.File
 	From   string
+	// Untrusted is why the link that led to Source is in doubt, or nil.
+	Untrusted *host.LinkError
 	// Mode is the mode of a tmpfs or a directory, Size the size limit of a tmpfs.
 	Mode uint32
 	Size string
