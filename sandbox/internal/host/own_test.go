@@ -76,7 +76,7 @@ func TestOwn(t *testing.T) {
 }
 
 // TestAliases: a file that must not be written is found under its other names
-// where the target may write; where nobody can look, nothing stays open.
+// where the target may write; a directory that cannot be searched is hidden.
 func TestAliases(t *testing.T) {
 	find := func(dir string, files policy.Files) (*Facts, error) {
 		h := probed(t, files, Target{})

@@ -304,7 +304,7 @@ func TestGroupOfOne(t *testing.T) {
 	}
 }
 
-// TestWalkRaced: while somebody renames, the links that are told are those that
+// TestWalkRaced: while files are being renamed, the links that are returned are those that
 // led to the file.
 func TestWalkRaced(t *testing.T) {
 	dir := tree(t, "one/f", "two/f", "l -> one", "m -> two")

@@ -82,7 +82,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
-	asked, err := decode(programs, p.Name)
+	decoded, err := decode(programs, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
 			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
 	}
-	d.decideFilters(p, t, h, programs, asked)
+	d.decideFilters(p, t, h, programs, decoded)
 	return d, nil
 }
 
@@ -211,10 +211,10 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 
 // decideFilters decides which seccomp filters are loaded.
 func (d *decisions) decideFilters(
-	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, asked filters,
+	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
 ) {
 	flags := filterFlags(p)
-	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
+	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, decoded, flags)...)
 	for i, f := range programs {
 		name := p.Name
 		if len(programs) > 1 {
@@ -222,7 +222,7 @@ func (d *decisions) decideFilters(
 		}
 		d.filters = append(d.filters, process.Seccomp{Name: name, Program: string(f), Flags: flags})
 	}
-	d.verifySeccomp = asked.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
+	d.verifySeccomp = decoded.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
 }
 
 func filterFlags(p *policy.Policy) int {

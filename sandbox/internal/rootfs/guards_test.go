@@ -13,7 +13,7 @@ import (
 	"sbx/sandbox/internal/rootfs"
 )
 
-// planted is the machine with a link at a path of which nobody knows who made it.
+// planted is the machine with a link at a path, which any program could have made.
 func planted(p *policy.Policy, name, real string, paths ...string) *host.Facts {
 	h := machine(p, paths...)
 	f := h.Files[real]
