@@ -92,23 +92,25 @@ func compareClauses(was, is []seccomp.Clause) (what [3]string) {
 	if slices.EqualFunc(was, is, sameClause) {
 		return what
 	}
-	for i, x := range was {
-		for j, y := range is {
-			by := looser(x.Action, y.Action) + 1
-			if x.Action == y.Action || what[by] != "" {
-				continue
-			}
-			var s solver
-			switch found := s.both(was, i, is, j); {
-			case s.steps > solverSteps:
-				what[1] = unclear // said rather than guessed
-				return what
-			case found:
-				what[by] = change(x.Action, y.Action) + ", for some arguments"
-			}
+	exact := points(slices.Concat(was, is), func(args [6]uint64) bool {
+		if x, y := decide(was, args), decide(is, args); x != y && what[looser(x, y)+1] == "" {
+			what[looser(x, y)+1] = change(x, y) + ", for some arguments"
 		}
+		return what[0] != "" && what[1] != "" && what[2] != ""
+	})
+	if !exact {
+		what[1] = unclear // said rather than guessed
 	}
 	return what
+}
+
+func decide(clauses []seccomp.Clause, args [6]uint64) seccomp.Action {
+	for _, c := range clauses {
+		if c.Holds(args) {
+			return c.Action
+		}
+	}
+	return seccomp.Action{}
 }
 
 // sameClause says whether two clauses are one text: then they need no comparison.

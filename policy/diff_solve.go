@@ -6,162 +6,134 @@ import (
 	"sbx/policy/seccomp"
 )
 
-// Two filters are compared exactly: for a clause of the one and a clause of the
-// other that answer differently, are there arguments at which just these two
-// decide? That is a question about checks that hold and checks that do not,
-// each on one argument.
+// Two lists of clauses are compared exactly, by looking at one value of each
+// kind: two values of an argument are of one kind if no check tells them apart.
+// For one mask the checks cut what can be under it into ranges; for several,
+// each combination of their ranges that some value meets is a kind.
 
-// literal is a check that must hold, or must not.
-type literal struct {
-	seccomp.Check
-	not bool
-}
+// Bounds on the work for one system call. Beyond them a comparison is said to be
+// unclear rather than guessed.
+const (
+	mostKinds  = 4_000   // values of one argument
+	mostPoints = 200_000 // combinations of all arguments
+)
 
-// solver looks for arguments. It gives up after so many steps, and says so.
-type solver struct{ steps int }
-
-// solverSteps bounds one comparison of two clauses.
-const solverSteps = 5_000
-
-// both says whether there are arguments at which clause i of a and clause j of b
-// are the first that hold.
-func (s *solver) both(a []seccomp.Clause, i int, b []seccomp.Clause, j int) bool {
-	var groups [][][]literal // of each group one alternative must hold whole
-	add := func(list []seccomp.Clause, at int) {
-		for _, c := range list[:at] {
-			// No alternative of an earlier clause holds: of each, some check does not.
-			for _, all := range c.Any {
-				var alternatives [][]literal
-				for _, k := range all {
-					alternatives = append(alternatives, []literal{{k, true}})
+// kinds are values of an argument, one of each kind; ok is false if there are too many.
+func kinds(clauses []seccomp.Clause, arg int) (values []uint64, ok bool) {
+	ends := map[uint64][]uint64{} // by mask: where a range begins
+	var masks []uint64
+	for _, c := range clauses {
+		for _, all := range c.Any {
+			for _, k := range all {
+				if k.Arg != arg {
+					continue
 				}
-				groups = append(groups, alternatives)
-			}
-			if len(c.Any) == 0 {
-				groups = append(groups, nil) // it always holds
-			}
-		}
-		if len(list[at].Any) > 0 {
-			var alternatives [][]literal
-			for _, all := range list[at].Any {
-				var checks []literal
-				for _, k := range all {
-					checks = append(checks, literal{k, false})
+				if ends[k.Mask] == nil {
+					masks = append(masks, k.Mask)
+					ends[k.Mask] = []uint64{0}
 				}
-				alternatives = append(alternatives, checks)
+				for _, r := range k.In {
+					ends[k.Mask] = append(ends[k.Mask], r.Lo)
+					if r.Hi < k.Mask {
+						ends[k.Mask] = append(ends[k.Mask], r.Hi+1)
+					}
+				}
 			}
-			groups = append(groups, alternatives)
 		}
 	}
-	add(a, i)
-	add(b, j)
-	// Those with the fewest ways first.
-	slices.SortStableFunc(groups, func(x, y [][]literal) int { return len(x) - len(y) })
-	return s.search(groups, [6][]literal{})
+	slices.Sort(masks)
+	combinations := [][]window{nil}
+	for _, mask := range masks {
+		list := ends[mask]
+		slices.Sort(list)
+		list = slices.Compact(list)
+		var next [][]window
+		for _, have := range combinations {
+			for i, lo := range list {
+				hi := mask
+				if i+1 < len(list) {
+					hi = list[i+1] - 1
+				}
+				one := append(slices.Clip(have), window{mask, lo, hi})
+				if _, possible := meet(one); possible {
+					next = append(next, one)
+				}
+				if len(next) > mostKinds {
+					return nil, false
+				}
+			}
+		}
+		combinations = next
+	}
+	for _, one := range combinations {
+		value, _ := meet(one)
+		values = append(values, value)
+	}
+	return values, true
 }
 
-// search takes one alternative of each group, and looks whether all that it
-// took can hold together.
-func (s *solver) search(groups [][][]literal, taken [6][]literal) bool {
-	if s.steps++; s.steps > solverSteps {
-		return true // perhaps
-	}
-	if len(groups) == 0 {
-		return true
-	}
-	for _, alternative := range groups[0] {
-		next, possible := taken, true
-		for _, l := range alternative {
-			if next[l.Arg] = append(slices.Clip(next[l.Arg]), l); len(next[l.Arg]) > 32 {
-				s.steps += solverSteps // more than meet can tell apart
-			}
-			possible = possible && s.satisfiable(next[l.Arg])
+// points calls f with arguments of all kinds that the clauses tell apart, until
+// f says that it is enough. It is false if there are too many of them.
+func points(clauses []seccomp.Clause, f func(args [6]uint64) (enough bool)) bool {
+	var values [6][]uint64
+	n := 1
+	for arg := range values {
+		var ok bool
+		if values[arg], ok = kinds(clauses, arg); !ok {
+			return false
 		}
-		if possible && s.search(groups[1:], next) {
-			return true
+		if n *= len(values[arg]); n > mostPoints {
+			return false
 		}
 	}
-	return false
+	for i := range n {
+		var args [6]uint64
+		for arg, list := range values {
+			args[arg] = list[i%len(list)]
+			i /= len(list)
+		}
+		if f(args) {
+			break
+		}
+	}
+	return true
 }
 
-// window is what a literal asks of the bits under its mask: to lie between.
+// window is a range for the bits under a mask.
 type window struct{ mask, lo, hi uint64 }
 
-// satisfiable says whether some value of one argument meets all literals.
-func (s *solver) satisfiable(list []literal) bool {
-	return s.choose(list, nil)
-}
-
-// choose takes for each literal one of the ranges that meet it.
-func (s *solver) choose(list []literal, taken []window) bool {
-	if s.steps++; s.steps > solverSteps {
-		return true
-	}
+// meet is a value that lies in all windows, if there is one.
+func meet(list []window) (value uint64, ok bool) {
 	if len(list) == 0 {
-		return meet(taken)
+		return 0, true
 	}
-	for _, r := range list[0].ranges() {
-		if meet(append(slices.Clip(taken), r)) && s.choose(list[1:], append(slices.Clip(taken), r)) {
-			return true
-		}
-	}
-	return false
-}
-
-// ranges are those in which the masked argument meets the literal.
-func (l literal) ranges() (out []window) {
-	if !l.not {
-		for _, r := range l.In {
-			out = append(out, window{l.Mask, r.Lo, r.Hi})
-		}
-		return out
-	}
-	next := uint64(0)
-	for _, r := range l.In {
-		if r.Lo > next {
-			out = append(out, window{l.Mask, next, r.Lo - 1})
-		}
-		if r.Hi == ^uint64(0) {
-			return out
-		}
-		next = r.Hi + 1
-	}
-	return append(out, window{l.Mask, next, ^uint64(0)})
-}
-
-// meet says whether a value lies in all windows.
-func meet(list []window) bool {
-	if len(list) == 0 {
-		return true
-	}
-	if mask := list[0].mask; mask&(mask+1) == 0 &&
-		!slices.ContainsFunc(list, func(w window) bool { return w.mask != mask }) {
-		// They are about the same low bits: plain ranges.
-		lo, hi := uint64(0), mask
-		for _, w := range list {
-			lo, hi = max(lo, w.lo), min(hi, w.hi)
-		}
-		return lo <= hi
+	if mask := list[0].mask; len(list) == 1 && mask&(mask+1) == 0 {
+		return list[0].lo, list[0].lo <= min(list[0].hi, mask)
 	}
 	const most = 32 // windows in a state's two bits each
 	if len(list) > most {
-		return true // perhaps: search gives up before
+		return 0, true // as a kind of its own it is one value too many, and harmless
 	}
 	// From the highest bit down. A state has two bits for each window: whether
 	// the bits so far are still those of its lower and of its upper end.
-	states := []uint64{^uint64(0)}
+	type state struct{ bits, value uint64 }
+	states := []state{{bits: ^uint64(0)}}
 	for bit := 63; bit >= 0 && len(states) > 0; bit-- {
-		var next []uint64
-		for _, state := range states {
-			for value := range uint64(2) {
-				if to, ok := follow(list, state, bit, value); ok && !slices.Contains(next, to) {
-					next = append(next, to)
+		var next []state
+		for _, s := range states {
+			for v := range uint64(2) {
+				to, ok := follow(list, s.bits, bit, v)
+				if ok && !slices.ContainsFunc(next, func(o state) bool { return o.bits == to }) {
+					next = append(next, state{to, s.value | v<<bit})
 				}
 			}
 		}
 		states = next
 	}
-	return len(states) > 0
+	if len(states) == 0 {
+		return 0, false
+	}
+	return states[0].value, true
 }
 
 // follow is the state after the bit has that value; not ok if a window is left.

@@ -155,7 +155,7 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 	case n.Kind == Link:
 		return n, false, &host.NeedError{
 			Reason: host.NoPlace,
-			What: fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made",
+			What: fmt.Sprintf("make symlink %s: it lies in a directory of the host, where sbx makes nothing",
 				text.Quote(n.Path)),
 			Fix: "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
 		}
