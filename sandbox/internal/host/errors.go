@@ -55,7 +55,7 @@ const (
 	WrongFile Reason = "wrong-file"
 	// BehindLink is a path whose meaning a symbolic link changes.
 	BehindLink Reason = "behind-link"
-	// Untrusted is a path that goes through a symbolic link of somebody else's, or
+	// Untrusted is a path that goes through a symbolic link of another user's, or
 	// of a program's in a sandbox.
 	Untrusted Reason = "untrusted"
 	// LeadsOut is a descriptor by which the target could leave the sandbox.

@@ -109,7 +109,7 @@ func (w *walker) open(name string) (o opened, err error) {
 			o.links = append(o.links, l)
 		}
 	}
-	return o, unix.ESTALE // somebody renames all the time
+	return o, unix.ESTALE // the path is being renamed all the time
 }
 
 // beyond is the path that is left when the link was followed. It is not clean: a

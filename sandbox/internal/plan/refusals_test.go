@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 			p.Files.Write = []string{"/w"}
 			h.Files["/w"] = dir(1000, 0o777)
 		}, nil},
-		{"capability of nobody", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
+		{"capability that the caller lacks", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
 			p.Process.Capabilities = []string{"net_bind_service"}
 		}, host.NoCapability},
 		{"optional capability", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {

@@ -207,7 +207,8 @@ func (w *world) check(links bool) (bad []string) {
 	w.kept(complain)
 	found := func(name string) bool { // masks of patterns are not pinned
 		a, ok := w.mounts.at(name)
-		return ok && a.kind == rootfs.Hidden && slices.ContainsFunc(w.found, func(f string) bool { return path.Base(f) == path.Base(name) })
+		return ok && a.kind == rootfs.Hidden && slices.ContainsFunc(w.found,
+			func(f string) bool { return path.Base(f) == path.Base(name) })
 	}
 	for _, p := range w.mounts.unpinned(found) {
 		complain("what is mounted at %s can be moved", p)
@@ -350,7 +351,8 @@ func (w *world) extended(d *dice) (bad []string, _ *world) {
 		if real, err := w.machine.real(entry); which == 1 && from == "" && err == nil && policy.Within(is.source, real) {
 			continue // a link: it lies where that leads to
 		}
-		bad = append(bad, fmt.Sprintf("with one more entry at %s (list %d, from %q), %s was %s and is %s", entry, which, from, p, was, is))
+		bad = append(bad, fmt.Sprintf("with one more entry at %s (list %d, from %q), %s was %s and is %s", entry, which,
+			from, p, was, is))
 	}
 	if len(bad) > 0 {
 		bad = append(bad, "before:\n"+w.String())
