@@ -66,7 +66,7 @@ func (w *world) claims() (list []claim) {
 	}
 	list = slices.DeleteFunc(list, func(c claim) bool { return c.source == "missing" })
 	// Upper ones first: a claim whose place is missing on the host is dropped.
-	slices.SortStableFunc(list, func(a, b claim) int { return strings.Count(a.name, "/") - strings.Count(b.name, "/") })
+	slices.SortStableFunc(list, func(a, b claim) int { return len(a.name) - len(b.name) })
 	kept := list[:0:0]
 	for _, c := range list {
 		over, ok := deepestClaim(kept, path.Dir(c.name))
@@ -121,10 +121,17 @@ func (w *world) naive(name string) (a answer, sure bool) {
 	}
 	if c.kind == rootfs.Write {
 		// A read-only entry holds for its file, whatever its name.
+		var best claim
 		for _, g := range w.all() {
-			if g.kind == rootfs.Read && g.source != c.source && policy.Within(g.source, c.source) && policy.Within(a.source, g.source) {
-				a.kind, a.noexec = rootfs.Read, a.noexec || g.noexec
+			if g.kind != rootfs.Read || g.source == c.source || !policy.Within(g.source, c.source) || !policy.Within(a.source, g.source) {
+				continue
 			}
+			if len(g.source) > len(best.source) || g.source == best.source && g.noexec {
+				best = g
+			}
+		}
+		if best.source != "" {
+			a.kind, a.noexec = rootfs.Read, a.noexec || best.noexec
 		}
 	}
 	return a, true
