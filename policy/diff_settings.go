@@ -83,6 +83,9 @@ func (d *Difference) inFiles(a, b *Files) error {
 		if was.Mode != is.Mode {
 			d.note("mode of %s: %s instead of %s", path, said(is.Mode), said(was.Mode))
 		}
+		if was.Owner != is.Owner {
+			d.note("owner of %s: %s instead of %s", path, said(is.Owner), said(was.Owner))
+		}
 		if was.From != is.From {
 			d.other("what is shown at %s: %s instead of %s", path, source(is.From), source(was.From))
 		}

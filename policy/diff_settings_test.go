@@ -26,6 +26,7 @@ func TestCompareSettings(t *testing.T) {
 		{"[files]\nread = ['/a']\npath.'/a'.exec = false", "[files]\nread = ['/a']", "wider", "+executing files of /a"},
 		{"[files]\nread = ['/a']", "[files]\nread = ['/a']\npath.'/a'.exec = true", "equal", ""},
 		{"[files]\nread = ['/a']", "[files]\nread = ['/a']\npath.'/a'.from = '/b'", "neither", "~what is shown at /a: /b instead of the path itself"},
+		{"[files]\ntmpfs = ['/a']", "[files]\ntmpfs = ['/a']\npath.'/a'.owner = 'u'", "equal", "=owner of /a: u instead of none"},
 		{"[files]\ntmpfs = ['/a']", "[files]\ntmpfs = ['/a']\npath.'/a' = { size = '1M', mode = '700' }", "narrower", "-size of /a: 1M instead of no bound =mode of /a: 700 instead of none"},
 
 		{"namespaces.net = 'host'\n", "namespaces.net = 'host'\n[network]\nbind = [80]", "narrower", "-bind TCP ports but 80"},

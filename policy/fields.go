@@ -172,6 +172,7 @@ func pathOptions() []option {
 		{key: "exec", doc: "whether files there can be executed (default true)", truth: func(o *PathOptions) **bool { return &o.Exec }, kinds: "read write tmpfs overlay"},
 		{key: "size", doc: "size of a tmpfs, or of what an overlay takes, as 64M", str: func(o *PathOptions) *string { return &o.Size }, check: checkTmpfsSize, kinds: "tmpfs overlay"},
 		{key: "mode", doc: "mode of a tmpfs or a directory, in octal, as 1777", str: func(o *PathOptions) *string { return &o.Mode }, check: checkMode, kinds: "tmpfs directories"},
+		{key: "owner", doc: "user that a tmpfs or a directory belongs to; ? in front: if there is one and root starts sbx", str: func(o *PathOptions) *string { return &o.Owner }, check: checkOwner, kinds: "tmpfs directories"},
 		{key: "upper", doc: "directory that an overlay's changes are kept in", str: func(o *PathOptions) *string { return &o.Upper }, check: checkPlace, kinds: "overlay"},
 		{key: "work", doc: "empty directory on the same file system, for the overlay's work", str: func(o *PathOptions) *string { return &o.Work }, check: checkPlace, kinds: "overlay"},
 	}

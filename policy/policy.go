@@ -158,6 +158,10 @@ type PathOptions struct {
 	// Limits.Tmp, else the kernel's default, half of the memory. Mode is the mode of a tmpfs or of an entry
 	// of Directories, in octal, as "1777".
 	Size, Mode string
+	// Owner is the user that a tmpfs or an entry of Directories belongs to, by
+	// name or number, instead of the one who starts sbx. "?" in front: if there
+	// is such a user and sbx may give it away, as root may.
+	Owner string
 	// Upper and Work are an overlay's upperdir and workdir, existing
 	// directories of the host on one file system: changes are kept there.
 	// Empty: on a tmpfs that is gone afterwards.

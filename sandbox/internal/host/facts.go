@@ -45,6 +45,8 @@ type Facts struct {
 	// SubIDs are the ids that the caller may map besides its own, if the policy
 	// asks for them.
 	SubIDs SubIDs
+	// Owners are the numbers of the users that files.path names as owners.
+	Owners map[string]int
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
 	Limits     Limits

@@ -59,6 +59,8 @@ type Node struct {
 	// Mode is that of a tmpfs or a directory, Size a tmpfs's bound.
 	Mode uint32
 	Size string
+	// Owner is the user a tmpfs or a directory is given to, 0: nobody.
+	Owner int
 	// Text is a file's content or a link's target.
 	Text string
 	// NoExec says that nothing can be executed there, Device that it is one of
