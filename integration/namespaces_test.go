@@ -290,7 +290,7 @@ func TestJoinedNamespaces(t *testing.T) {
 		fmt.Sprintf("[namespaces]\nnet = %q", own+"uts"):                               "it is a uts namespace",
 		"[namespaces]\nnet = \"/etc/passwd\"":                                          "not a file of nsfs",
 		"[namespaces]\nnet = \"/proc/0/ns/net\"":                                       "no such file",
-		fmt.Sprintf("[namespaces]\nuser = %q\nuid = 5\ngid = 0", own+"user"):           "become user 5",
+		fmt.Sprintf("[namespaces]\nuser = %q\nuid = 5\ngid = 0", own+"user"):           "set user id 5",
 		fmt.Sprintf("[namespaces]\nuser = %q\nuid = 0\ngid = 0", "/proc/self/ns/user"): "join user namespace",
 	}
 	if !asRoot() {

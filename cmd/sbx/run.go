@@ -10,10 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -38,6 +37,11 @@ func (l *launch) run(target []string) (int, error) {
 	plan, exit, err := l.launch(target)
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, err)
+	}
+	if err == nil {
+		if e := exit.Reraise(); e != nil { // the status says it too
+			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
+		}
 	}
 	return exit.Code(), err
 }

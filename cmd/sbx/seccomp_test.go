@@ -36,6 +36,11 @@ func TestSeccompResolve(t *testing.T) {
 			t.Errorf("%+v: got %q, want %q", c.cmd, got, c.want)
 		}
 	}
+	for names, want := range map[string]int{"@swap": 1, "open": 0} {
+		if n := (&seccompResolveCmd{Names: []string{names}}).notes(); len(n) != want || want > 0 && !strings.Contains(n[0], "systemd 258") {
+			t.Errorf("%s: notes %q", names, n)
+		}
+	}
 	var b bytes.Buffer
 	if err := (&seccompResolveCmd{Names: []string{"open"}, Arch: "all", JSON: true}).run(&b); err != nil ||
 		!strings.Contains(b.String(), `"number": null`) || !strings.Contains(b.String(), `"number": 2`) {
@@ -71,6 +76,7 @@ func TestSeccompDump(t *testing.T) {
 		{seccompDumpCmd{Target: "1", Arch: "amd64"}, "a process has its filters for its own architecture: --arch is for policies"},
 		{seccompDumpCmd{Target: "default", Filter: 2}, "print filter 2: there are 1"},
 		{seccompDumpCmd{Target: "default", Arch: "s390x"}, "no filters can be made for s390x"},
+		{seccompDumpCmd{Target: "default", Arch: "x32"}, "make a filter for x32: no machine is one"},
 	} {
 		if err := c.cmd.run(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %s", c.cmd, err, c.want)

@@ -69,20 +69,21 @@ type Slot uint8
 // Slots that outlive their step. All further ones belong to the step that
 // takes them from Asm.Temp.
 const (
-	// SlotRoot holds the descriptor of the new root directory.
+	// SlotRoot holds a descriptor of the new root directory.
 	SlotRoot Slot = iota
 	// SlotProc holds a verified descriptor of the host's /proc.
 	SlotProc
 	// SlotRuleset holds the Landlock ruleset.
 	SlotRuleset
-	// SlotUmask holds the caller's umask while ours is zero.
+	// SlotUmask holds the caller's umask while the umask is cleared.
 	SlotUmask
-	// SlotCover holds the file system with the covers of what is hidden; the
-	// root itself unless the root is the outside's.
-	SlotCover
-	// SlotTerminal holds the terminal of the sandbox's own.
+	// SlotScratch holds the scratch tmpfs, with the masks of hidden paths, where
+	// the root is a directory of the host. Elsewhere the root tmpfs, SlotRoot,
+	// serves as that.
+	SlotScratch
+	// SlotTerminal holds the sandbox's pseudo-terminal.
 	SlotTerminal
-	// SlotInit holds init's pid where that is not 1.
+	// SlotInit holds the init's pid where that is not 1.
 	SlotInit
 	firstTemp
 	// NumSlots bounds them all.

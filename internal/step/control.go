@@ -8,7 +8,7 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |                                             |
-//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.EndAfter)
+//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |

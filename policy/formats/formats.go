@@ -145,7 +145,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 	if p.Process.Landlock == "require" {
 		lose("process.landlock", "required")
 	}
-	walls(p, lose, flag)
+	restrictions(p, lose, flag)
 	return losses
 }
 

@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// GroupsVersion is the release of systemd whose groups ours are, as far as
+// systemd has a group of the name. Under version 1 of the policies' vocabulary
+// they stay as they are.
+const GroupsVersion = 258
+
 // group is a set of calls, named "@...".
 type group struct {
 	name, help string

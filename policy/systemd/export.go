@@ -26,7 +26,7 @@ func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string
 	}
 	x.environment()
 	x.limits()
-	x.walls()
+	x.restrictions()
 	if err := x.calls(); err != nil {
 		return nil, nil, err
 	}
@@ -148,12 +148,14 @@ func (x *exporter) paths(key, setting string, list []string) {
 	}
 }
 
-// specifiers writes a policy's variables as a unit has them.
+// specifiers writes a policy's variables as a unit has them. The ones for
+// directories of settings, such as %E, mean /etc and the like to the system's
+// manager, so the home's are written out.
 func specifiers(path string) (string, bool) {
 	path = escape(path)
 	for _, v := range [][2]string{
-		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%E"}, {"${XDG_CACHE_HOME}", "%C"},
-		{"${XDG_STATE_HOME}", "%S"}, {"${XDG_RUNTIME_DIR}", "%t"},
+		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%h/.config"}, {"${XDG_CACHE_HOME}", "%h/.cache"},
+		{"${XDG_DATA_HOME}", "%h/.local/share"}, {"${XDG_STATE_HOME}", "%h/.local/state"}, {"${XDG_RUNTIME_DIR}", "/run/user/%U"},
 	} {
 		path = strings.ReplaceAll(path, v[0], v[1])
 	}

@@ -40,7 +40,8 @@ func OfProcess(pid int) (list []seccomp.Program, err error) {
 	}
 	for i := uintptr(0); ; i++ {
 		n, errno := getFilter(pid, i, nil)
-		if errno == unix.ENOENT {
+		// EINVAL: it has no filter at all.
+		if errno == unix.ENOENT || errno == unix.EINVAL && i == 0 {
 			return list, nil
 		}
 		if errno != 0 {

@@ -13,11 +13,10 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // Set is a set of controllers.
@@ -163,14 +162,14 @@ func write(a *step.Asm, dir step.Arg, file, text string) {
 type Limit struct {
 	Place Place
 	// Say is the limit in the user's words: "memory to 256M".
-	Say string
+	Name string
 	// File and Text are what is written where.
 	File, Text string
 	// Optional says that a kernel without the file is as good.
 	Optional bool
 }
 
-func (l Limit) String() string { return "limit " + l.Say + ": " + l.File + " = " + l.Text }
+func (l Limit) String() string { return "limit " + l.Name + ": " + l.File + " = " + l.Text }
 
 // Holds is the descriptor used.
 func (l Limit) Holds() int { return l.Place.FD }

@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/sys"
 	"sbx/internal/text"
-
-	"golang.org/x/sys/unix"
 )
 
 // mounts are where systemd and everybody else mount cgroup v2; the second is

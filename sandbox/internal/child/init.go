@@ -66,7 +66,7 @@ func sleep(st *Status, more bool, nanoseconds uint64) (errno uintptr) {
 	return uintptr(e)
 }
 
-// timeOver says whether the timer of process.EndAfter has run out. It is asked
+// timeOver says whether the timer of process.Timeout has run out. It is asked
 // itself: its signal is lost where another SIGALRM, which those inside may
 // send, waits already. But that wakes init as well.
 //

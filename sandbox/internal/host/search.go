@@ -11,10 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
 )

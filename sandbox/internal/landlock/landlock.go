@@ -6,11 +6,10 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // Access is a set of LANDLOCK_ACCESS_FS_* rights.

@@ -35,9 +35,9 @@ func TestFileFaults(t *testing.T) {
 	seen := map[string]bool{}
 	sweep(t, plan, func(s step.Step) bool {
 		switch s := s.(type) {
-		case ns.Overlay, ns.Over, ns.Content, ns.Pin, ns.Symlink:
+		case ns.Overlay, ns.FileOver, ns.WriteFile, ns.Pin, ns.Symlink:
 		case ns.Tmpfs:
-		case ns.Hide:
+		case ns.Mask:
 			if policy.Within(s.Path, "/proc") {
 				return false
 			}

@@ -127,11 +127,11 @@ func TestCgroupFaults(t *testing.T) {
 		limit cgroup.Limit
 		want  string // of the error; empty: it runs
 	}{
-		{cgroup.Limit{Say: "depth to 3", File: "cgroup.max.depth", Text: "3"}, ""},
-		{cgroup.Limit{Say: "depth to 03", File: "cgroup.max.depth", Text: "03"}, `limit depth to 03: cgroup.max.depth = 03: found "3" there`},
-		{cgroup.Limit{Say: "depth to many", File: "cgroup.max.depth", Text: "many"}, "limit depth to many: cgroup.max.depth = many: invalid argument"},
-		{cgroup.Limit{Say: "nothing", File: "cgroup.nothing", Text: "1"}, "limit nothing: cgroup.nothing = 1: no such file or directory"},
-		{cgroup.Limit{Say: "nothing", File: "cgroup.nothing", Text: "1", Optional: true}, ""},
+		{cgroup.Limit{Name: "depth to 3", File: "cgroup.max.depth", Text: "3"}, ""},
+		{cgroup.Limit{Name: "depth to 03", File: "cgroup.max.depth", Text: "03"}, `limit depth to 03: cgroup.max.depth = 03: found "3" there`},
+		{cgroup.Limit{Name: "depth to many", File: "cgroup.max.depth", Text: "many"}, "limit depth to many: cgroup.max.depth = many: invalid argument"},
+		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1"}, "limit nothing: cgroup.nothing = 1: no such file or directory"},
+		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1", Optional: true}, ""},
 	} {
 		plan := planFor(t, "default", "/bin/touch", "ran")
 		mount := testCgroup(t)
@@ -166,12 +166,12 @@ func TestCgroupSweep(t *testing.T) {
 	inCgroup(t, plan, mount)
 	sweep(t, plan, func(s step.Step) bool {
 		switch s.(type) {
-		case cgroup.Namespace, ns.Private, process.NoNewPrivs, process.Exec:
+		case cgroup.Namespace, ns.MakePrivate, process.NoNewPrivs, process.Exec:
 			return true
 		}
 		return false
 	})
-	l := cgroup.Limit{Place: plan.Limits.Cgroup.Place, Say: "depth", File: "cgroup.max.depth", Text: "3"}
+	l := cgroup.Limit{Place: plan.Limits.Cgroup.Place, Name: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.Limits.Files = append(plan.Limits.Files, l)
 	plan.Prepare = append(plan.Prepare, l)
 	k := &janitor{plan: plan}

@@ -157,8 +157,8 @@ func TestSpaceFaults(t *testing.T) {
 			plan := planWith(t, "default", c.edit, "/bin/touch", "ran")
 			sweep(t, plan, func(s step.Step) bool {
 				switch s.(type) {
-				case ns.OpenProc, ns.IDMap, ns.NoUsers, ns.Clocks, ns.Hostname, caps.Ambient, caps.Securebits, caps.Reduce,
-					process.Adopt, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
+				case ns.OpenProc, ns.IDMap, ns.NoUserNS, ns.Clocks, ns.Hostname, caps.Ambient, caps.Securebits, caps.Reduce,
+					process.Subreaper, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
 					return true
 				}
 				return false

@@ -116,7 +116,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
 		Timed: p.Limits != nil && p.Limits.Duration > 0}
 	if p.SharesPIDNS {
-		cfg.Children = pair[0] // see process.Adopt
+		cfg.Children = pair[0] // see process.Subreaper
 	}
 	if len(p.Join) > 0 {
 		cfg.Flags = 0
@@ -271,7 +271,7 @@ func (ps *Process) release() {
 // area that the kernel filled at exec, up to the file name that ends it, and
 // the runtime's copies of the variables.
 func ownMemory(who string) step.Step {
-	f := process.Forget{Who: who}
+	f := process.ClearMemory{Who: who}
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	if end := execName(); start < end && end-start < 1<<24 {
 		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})

@@ -99,14 +99,14 @@ func order(d *decisions) *Plan {
 	add(setup, process.ClearUmask{})
 	if plan.SharesPIDNS {
 		if d.ns.joined(ns.PID) {
-			add(setup, ns.OwnProc{}) // the host's has other numbers
+			add(setup, ns.DetachedProc{}) // the host's has other numbers
 		}
 		// Before there is anybody who could leave an orphan.
-		add(setup, process.Adopt{})
+		add(setup, process.Subreaper{})
 	}
 	if d.tree != nil {
 		// Before the first mount, or it would show up on the host.
-		add(setup, ns.Private{})
+		add(setup, ns.MakePrivate{})
 	}
 	// The root file system: root, mounts by depth, masks; see rootfs.Steps.
 	add(setup, d.mounts...)
@@ -123,7 +123,7 @@ func order(d *decisions) *Plan {
 	}
 	if d.tree != nil {
 		for _, path := range d.tree.ReadOnly() {
-			add(setup, ns.Seal{Path: path}) // after the last mount point is made
+			add(setup, ns.RemountRO{Path: path}) // after the last mount point is made
 		}
 		// After all mounts, which need the sources of the host; before any
 		// capability goes, as it needs CAP_SYS_ADMIN.
@@ -142,7 +142,7 @@ func order(d *decisions) *Plan {
 	in := &plan.Init
 	if d.tree != nil {
 		// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
-		add(in, ns.Detach{Covers: d.tree.HostRoot()})
+		add(in, ns.Detach{Scratch: d.tree.HostRoot()})
 	} else {
 		add(in, process.LeaveDir{})
 	}
@@ -151,13 +151,13 @@ func order(d *decisions) *Plan {
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
 	// What the launcher was told is nobody's business inside: /proc/1/environ
 	// of bwrap --clearenv still shows it all.
-	add(in, process.Forget{Who: "init"}, process.CloseAll{Children: plan.SharesPIDNS})
+	add(in, process.ClearMemory{Who: "init"}, process.CloseAll{Children: plan.SharesPIDNS})
 	if plan.SharesPIDNS {
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})
 	}
 	add(in, d.limits.init...) // late, for it is the target's time
-	add(in, process.Ready{})
+	add(in, process.InitReady{})
 
 	// ---- The target.
 	to := &plan.Target
@@ -176,7 +176,7 @@ func order(d *decisions) *Plan {
 		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
 		// host's it would be the whole machine's number. Here, since the init
 		// has more to do meanwhile.
-		add(to, ns.NoUsers{})
+		add(to, ns.NoUserNS{})
 	}
 	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
@@ -189,7 +189,7 @@ func order(d *decisions) *Plan {
 	add(to, caps.Reduce{Keep: d.keep, Inherit: d.ambient, Who: "target"})
 	// After all that opens any but the directory, which is closed at once
 	// (flatpak leaked its own O_PATH ones).
-	add(to, process.Descriptors{Keep: d.fds})
+	add(to, process.CloseFDs{Keep: d.fds})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})
@@ -199,7 +199,7 @@ func order(d *decisions) *Plan {
 	}
 	// The init must have shed its powers before the target's first
 	// instruction; by now it has.
-	add(to, process.Await{})
+	add(to, process.WaitInit{})
 	// Not before the old root is gone: until then a ".." past the root, in a
 	// link that somebody swaps in, leads there. No links are followed either.
 	add(to, process.Chdir{Dir: d.dir})

@@ -146,7 +146,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 			}
 		}
 		switch s := s.(type) {
-		case ns.Private:
+		case ns.MakePrivate:
 			private = i
 		case ns.Pivot:
 			pivot = i

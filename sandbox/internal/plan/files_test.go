@@ -87,7 +87,7 @@ func deeper(t *testing.T, plan *Plan) {
 			at = s.Path
 		case ns.Overlay:
 			at = s.Path
-		case ns.Over:
+		case ns.FileOver:
 			at = s.Path
 		}
 		if at == "" {

@@ -41,7 +41,7 @@ func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPl
 	}
 	switch {
 	case s.joined(ns.User):
-		add(process.DropGroups{IfAllowed: true}, process.Become{UID: s.uid, GID: s.gid})
+		add(process.DropGroups{IfAllowed: true}, process.SetIDs{UID: s.uid, GID: s.gid})
 	case s.new&ns.User == 0:
 	case policy.IsTrue(p.Namespaces.Ranges):
 		if h.SubIDs.Err != nil {

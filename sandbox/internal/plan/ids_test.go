@@ -49,7 +49,7 @@ func TestRangesPlan(t *testing.T) {
 	}
 	text := plan.String()
 	last := -1
-	for _, want := range []string{"open /proc and verify it", "let go of the launcher's socket", "let newuidmap map users 0 to 1000, 1-65536 to 100000-165535 and newgidmap groups 0 to 1000, 1-10 to 200000-200009",
+	for _, want := range []string{"open /proc and verify it", "close the launcher's end of the socket", "let newuidmap map users 0 to 1000, 1-65536 to 100000-165535 and newgidmap groups 0 to 1000, 1-10 to 200000-200009",
 		"drop the supplementary groups", "die with the launcher", "allow no user namespaces inside"} {
 		at := strings.Index(text, want+"\n")
 		if at <= last {

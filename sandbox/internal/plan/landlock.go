@@ -5,11 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"

@@ -57,7 +57,7 @@ func TestLimits(t *testing.T) {
 		{"both ways", 1000, policy.Limits{Processes: "10", Memory: "?1M"}, nil, nil, []string{"user namespace to 10", "note: limits.memory"}, nil},
 		{"of a process", 1000, policy.Limits{CPUTime: "1500ms", FileSize: "1M"}, nil, nil, nil, host.Invalid},
 		{"rounded up", 1000, policy.Limits{CPUTime: "1m1s", OpenFiles: "20", Core: "0", Time: "1h"}, nil, nil,
-			[]string{"limit processor time to 1m1s for each process\n", "limit open files to 20\n", "forbid core dumps\n", "end all after 1h0m0s\n", "!restore the limit on open files"}, nil},
+			[]string{"limit processor time to 1m1s for each process\n", "limit open files to 20\n", "forbid core dumps\n", "end the sandbox after 1h0m0s\n", "!restore the limit on open files"}, nil},
 		{"the caller has less", 1000, policy.Limits{FileSize: "1M"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.Hard[unix.RLIMIT_FSIZE] = 4096 }, nil, []string{"limit file size to 1M, of which the caller has only 4096 itself\n"}, nil},
 		{"who can raise it", 0, policy.Limits{FileSize: "1M"}, func(p *policy.Policy, _ *host.Facts) { p.Process.Capabilities = []string{"sys_resource"} }, nil, nil, host.NoLimit},
 		{"who may", 0, policy.Limits{FileSize: "?1M"}, func(p *policy.Policy, _ *host.Facts) { p.Process.Capabilities = []string{"sys_resource"} }, nil, []string{"note: limits.file_size is not held", "limit file size to 1M\n"}, nil},

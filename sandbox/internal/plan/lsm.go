@@ -3,9 +3,8 @@ package plan
 import (
 	"strings"
 
-	"sbx/internal/text"
-
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"

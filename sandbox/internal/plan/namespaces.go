@@ -7,12 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"sbx/internal/text"
-	"sbx/sandbox/internal/host"
-
 	"sbx/caps"
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/host"
 )
 
 // nsPlan is what becomes of the namespaces: those that are made new and those

@@ -95,7 +95,7 @@ func (p *Plan) JanitorSteps() (prepare, cleanup []step.Step) {
 	if len(p.Cleanup) == 0 {
 		return nil, nil
 	}
-	var hold process.Hold
+	var hold process.CloseUnneeded
 	for _, list := range [...][]step.Step{p.Prepare, p.Cleanup} {
 		for _, s := range list {
 			// A step that uses a descriptor of the launcher's.
@@ -105,7 +105,7 @@ func (p *Plan) JanitorSteps() (prepare, cleanup []step.Step) {
 		}
 	}
 	// First what keeps it alive and apart, then what it makes.
-	prepare = append(prepare, process.OwnSession{}, process.Undumpable{}, hold, process.Forget{Who: "janitor"})
+	prepare = append(prepare, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
 	return append(prepare, p.Prepare...), p.Cleanup
 }
 
@@ -146,7 +146,7 @@ func (VerifyCgroup) Kind() string { return "verify-cgroup" }
 func (VerifyCgroup) Compile(*step.Asm) {}
 
 // Compile is the table of the child: set-up, target, then the init's part from
-// initAt on. forget takes the place of process.Forget, which is about the
+// initAt on. forget takes the place of process.ClearMemory, which is about the
 // memory of the process that starts the plan.
 func (p *Plan) Compile(launcher, notify int, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{Launcher: launcher, Notify: notify}
@@ -175,7 +175,7 @@ func compile(asm *step.Asm, list []step.Step, n int, forget func(who string) ste
 	for _, s := range list {
 		asm.Begin(n)
 		n++
-		if f, ok := s.(process.Forget); ok {
+		if f, ok := s.(process.ClearMemory); ok {
 			s = forget(f.Who)
 		}
 		s.Compile(asm)

@@ -41,7 +41,7 @@ func (t *Tree) layers(n *Node, o policy.PathOptions) error {
 // overlay is the step for such a node.
 func (l *layout) overlay(n Node, below bool) ns.Overlay {
 	o := ns.Overlay{Path: n.Path, Lower: layer(n.Source), Size: cmp.Or(n.Size, l.tmpSize), Mode: n.Source.Perm,
-		NoExec: n.NoExec || n.Source.NoExec, Below: below, Cover: l.cover}
+		NoExec: n.NoExec || n.Source.NoExec, Below: below, Scratch: l.scratch}
 	if n.Layers != nil {
 		o.Upper, o.Work, o.Size, o.Mode = layer(n.Layers[0]), layer(n.Layers[1]), "", 0
 	} else if l.facts.UID == 0 && !l.opts.UserNS && (n.Source.UID != 0 || n.Source.GID != 0) {

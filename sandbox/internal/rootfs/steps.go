@@ -13,26 +13,26 @@ import (
 // layout makes the steps of a tree, in order.
 type layout struct {
 	*Tree
-	steps []step.Step
-	made  map[string]bool // directories of sbx's own
-	pins  map[string]bool // directories that are kept from being renamed
-	cover step.Slot       // of sbx's own root
+	steps   []step.Step
+	made    map[string]bool // directories of sbx's own
+	pins    map[string]bool // directories that are kept from being renamed
+	scratch step.Slot       // of sbx's own root
 }
 
 // Steps make the tree: an empty root, the nodes by depth of path, /proc and
 // /dev, and masks over what is hidden, after all that could cover them again.
 func (t *Tree) Steps() ([]step.Step, error) {
-	l := &layout{Tree: t, made: make(map[string]bool), pins: make(map[string]bool), cover: step.SlotRoot}
+	l := &layout{Tree: t, made: make(map[string]bool), pins: make(map[string]bool), scratch: step.SlotRoot}
 	first := 0
 	if t.HostRoot() {
 		// The root is the host's; an empty one beneath it has the masks.
-		l.cover = step.SlotCover
+		l.scratch = step.SlotScratch
 		l.add(ns.RootBind{Bind: bind(t.nodes[0])})
 		first = 1
 	} else {
 		l.add(ns.Root{Extra: contentSize(t.nodes)})
 	}
-	l.add(ns.Covers{Cover: l.cover})
+	l.add(ns.MakeMasks{Scratch: l.scratch})
 	for _, n := range t.nodes[first:] {
 		l.place(n)
 	}
@@ -48,9 +48,9 @@ func (t *Tree) Steps() ([]step.Step, error) {
 		}
 	}
 	for _, m := range t.masks {
-		l.add(ns.Hide{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Cover: l.cover})
+		l.add(ns.Mask{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Scratch: l.scratch})
 	}
-	l.add(ns.Uncover{Cover: l.cover})
+	l.add(ns.DropMaskNames{Scratch: l.scratch})
 	return l.steps, nil
 }
 
@@ -80,7 +80,7 @@ func (l *layout) place(n Node) {
 		return
 	case n.Kind == File && below:
 		l.pinParents(n.Path)
-		o := ns.Over{Path: n.Path, Text: n.Text, Below: true, Cover: l.cover}
+		o := ns.FileOver{Path: n.Path, Text: n.Text, Below: true, Scratch: l.scratch}
 		if up.Kind != Overlay { // files of an overlay have other numbers
 			o.ID = n.Source.ID()
 		}
@@ -89,7 +89,7 @@ func (l *layout) place(n Node) {
 	case n.Kind == File && l.inTmpfs(up):
 		l.parents(n.Path)
 		l.pinParents(n.Path)
-		l.add(ns.File{Path: n.Path}, ns.Over{Path: n.Path, Text: n.Text, Cover: l.cover})
+		l.add(ns.File{Path: n.Path}, ns.FileOver{Path: n.Path, Text: n.Text, Scratch: l.scratch})
 		return
 	}
 	if !below {
@@ -101,7 +101,7 @@ func (l *layout) place(n Node) {
 		l.add(ns.Dir{Path: n.Path, Mode: n.Mode, Owner: n.Owner})
 		return
 	case File:
-		l.add(ns.Content{Path: n.Path, Text: n.Text})
+		l.add(ns.WriteFile{Path: n.Path, Text: n.Text})
 		return
 	case Link:
 		l.add(ns.Symlink{Target: n.Text, Path: n.Path})
@@ -240,7 +240,7 @@ func (l *layout) proc() error {
 		return nil // the kernel lets nobody mount a /proc that shows more than this one
 	}
 	for _, m := range l.facts.Masks {
-		l.add(ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: l.cover})
+		l.add(ns.Mask{Path: m.Path, Dir: m.Dir, Below: true, Scratch: l.scratch})
 	}
 	return nil
 }

@@ -98,3 +98,24 @@ func Stop() error {
 	err := unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
 	return errors.Join(err, set(&old, nil))
 }
+
+// Raise sends the process a signal with its default action, whatever it was
+// started with: for most signals that is its end. The calling goroutine is
+// locked to its thread.
+func Raise(s unix.Signal) error {
+	if s != unix.SIGKILL && s != unix.SIGSTOP {
+		var def sigaction
+		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0); e != 0 {
+			return fmt.Errorf("restore the default action of signal %d: %w", s, e)
+		}
+		set := uint64(1) << uint(s-1)
+		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_UNBLOCK, uintptr(unsafe.Pointer(&set)), 0, 8, 0, 0); e != 0 {
+			return fmt.Errorf("unblock signal %d: %w", s, e)
+		}
+	}
+	// To this thread, so that it is delivered before this returns.
+	if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), s); err != nil {
+		return fmt.Errorf("send signal %d: %w", s, err)
+	}
+	return nil
+}

@@ -32,10 +32,6 @@ func (c *Caller) Is(fd int) bool {
 	return err == nil && n == c.device
 }
 
-// ErrSeveral says that the standard streams are different terminals, of which
-// one alone can be relayed.
-var ErrSeveral = errors.New("the standard streams are different terminals")
-
 // Find looks for the caller's terminal: that of the standard streams, or else
 // the controlling one. It is nil if there is none. The caller of Find closes
 // it.
@@ -48,7 +44,7 @@ func Find() (*Caller, error) {
 			continue // no terminal, or not open
 		}
 		if first >= 0 && n != device {
-			return nil, ErrSeveral
+			return nil, errors.New("the standard streams are different terminals")
 		}
 		if first < 0 {
 			first, device = fd, n

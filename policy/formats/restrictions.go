@@ -9,9 +9,9 @@ import (
 	"sbx/policy"
 )
 
-// walls lists what a policy says of the walls that no filter is, and how to
-// say it to docker and bwrap, where they have a word for it.
-func walls(p *policy.Policy, lose func(key, format string, args ...any), flag func(docker, bwrap string) string) {
+// restrictions lists what a policy restricts by other means than the call filter,
+// and how to say it to docker and bwrap, where they have a word for it.
+func restrictions(p *policy.Policy, lose func(key, format string, args ...any), flag func(docker, bwrap string) string) {
 	n, r := p.Namespaces, p.Process
 	for _, id := range []struct {
 		key string

@@ -9,15 +9,15 @@ import (
 	"sbx/policy"
 )
 
-// walls writes the ports, labels and terminal.
-func (x *exporter) walls() {
+// restrictions writes the ports, labels and terminal.
+func (x *exporter) restrictions() {
 	n, r := x.p.Namespaces, x.p.Process
 	for _, l := range []struct {
 		said      bool
 		key, what string
 	}{
-		{n.UID != nil, "namespaces.uid", "a unit's ids inside are the outside's"},
-		{n.GID != nil, "namespaces.gid", "a unit's ids inside are the outside's"},
+		{n.UID != nil, "namespaces.uid", "a unit's ids inside are the host's"},
+		{n.GID != nil, "namespaces.gid", "a unit's ids inside are the host's"},
 		{policy.IsTrue(n.Ranges), "namespaces.ranges", "units map no ranges"},
 		{n.Hostname != "", "namespaces.hostname", "units before systemd 258 set no hostname"},
 		{n.Monotonic != "" || n.Boottime != "", "namespaces.time", "units shift no clocks"},

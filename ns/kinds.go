@@ -1,5 +1,5 @@
-// Package ns is about namespaces and what is done inside new ones: id maps,
-// mounts, the loopback device. Its types are steps; it decides nothing.
+// Package ns has the steps that are about namespaces and what is done inside new
+// ones: id maps, mounts, the loopback device. It decides nothing.
 package ns
 
 import (
@@ -29,7 +29,10 @@ func (s Set) Names() []string {
 	for _, k := range [...]struct {
 		set  Set
 		name string
-	}{{User, "user"}, {Mount, "mount"}, {PID, "pid"}, {Net, "net"}, {IPC, "ipc"}, {UTS, "uts"}, {Cgroup, "cgroup"}, {Time, "time"}} {
+	}{
+		{User, "user"}, {Mount, "mount"}, {PID, "pid"}, {Net, "net"},
+		{IPC, "ipc"}, {UTS, "uts"}, {Cgroup, "cgroup"}, {Time, "time"},
+	} {
 		if s&k.set != 0 {
 			list = append(list, k.name)
 		}

@@ -8,9 +8,9 @@ import (
 	"sbx/policy/seccomp"
 )
 
-// TestWallsLosses: what the walls' tables say is named, with the word that the
-// other program has for it.
-func TestWallsLosses(t *testing.T) {
+// TestRestrictionLosses: what a policy says besides calls is named, with the
+// word that the other program has for it.
+func TestRestrictionLosses(t *testing.T) {
 	p := resolved(t, `version = 1
 [namespaces]
 user = "new"

@@ -11,7 +11,7 @@ import (
 	"sbx/policy/seccomp"
 )
 
-func TestExportWalls(t *testing.T) {
+func TestExportRestrictions(t *testing.T) {
 	parsed, err := policy.Parse("p", []byte(`version = 1
 [namespaces]
 net = "host"
@@ -80,8 +80,8 @@ tmp = "?1M"
 	}
 }
 
-func TestImportWalls(t *testing.T) {
-	p, losses, err := Import("x.service", []byte(`[Service]
+func TestImportRestrictions(t *testing.T) {
+	p, losses, _, err := Import("x.service", []byte(`[Service]
 User=www-data
 AmbientCapabilities=CAP_NET_RAW
 BindReadOnlyPaths=-/else:/in /gone:/out
@@ -97,7 +97,7 @@ LimitCPU=60
 LimitFSIZE=1K
 LimitNOFILE=64
 LimitCORE=0
-`), seccomp.AMD64)
+`), Options{Native: seccomp.AMD64})
 	if err != nil || len(losses) != 1 {
 		t.Fatal(losses, err)
 	}
@@ -107,13 +107,13 @@ LimitCORE=0
 	}); !reflect.DeepEqual(p.Files.Paths, want) {
 		t.Errorf("options %+v", p.Files.Paths)
 	}
-	if want := (policy.Limits{CPU: "150%", CPUTime: "60s", FileSize: "1K", OpenFiles: "64", Core: "0"}); p.Limits != want {
+	if want := (policy.Limits{CPU: "150%", CPUTime: "1m", FileSize: "1K", OpenFiles: "64", Core: "0"}); p.Limits != want {
 		t.Errorf("limits %+v", p.Limits)
 	}
 	if r := p.Process; r.Ambient == nil || !*r.Ambient || r.AppArmor != "aa" || r.SELinux != "u:r:t:s0" {
 		t.Errorf("process %+v", r)
 	}
-	if got := fmt.Sprint(p.Files.Read, p.Files.Tmpfs); got != "[?/in] [/t]" {
+	if got := fmt.Sprint(p.Files.Read, p.Files.Tmpfs); got != "[?/in ?/sys] [/t]" {
 		t.Errorf("lists %s", got)
 	}
 	if _, err := policy.Resolve(p, nil); err != nil {
