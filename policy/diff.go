@@ -194,6 +194,18 @@ func (d *Difference) files(a, b *Files) error {
 		d.step(1, "what was hidden by %s", e)
 	}
 	for _, x := range []struct {
+		by       int
+		key      string
+		was, now []string
+	}{{-1, "guard", a.Guard, b.Guard}, {1, "unguard", a.Unguard, b.Unguard}} {
+		for _, e := range minus(x.now, x.was) {
+			d.step(x.by, "what %s says of %s", x.key, e)
+		}
+		for _, e := range minus(x.was, x.now) {
+			d.step(-x.by, "what %s said of %s", x.key, e)
+		}
+	}
+	for _, x := range []struct {
 		what   string
 		a, b   *bool
 		unsaid bool

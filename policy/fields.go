@@ -106,6 +106,8 @@ func fields() []field {
 		paths("read", "paths shown read-only; ? in front: may be missing", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Read }),
 		paths("write", "paths shown writable; ? in front: may be missing, or not the caller's to write", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Write }),
 		paths("hide", "paths, or patterns without a slash, covered inside what is shown", false, narrow, checkHide, func(p *Policy) *[]string { return &p.Files.Hide }),
+		paths("guard", "names, as patterns, that are read-only in a writable project", false, narrow, checkGuard, func(p *Policy) *[]string { return &p.Files.Guard }),
+		paths("unguard", "exceptions from the patterns with a star in guard", wide, false, checkGuard, func(p *Policy) *[]string { return &p.Files.Unguard }),
 		paths("tmpfs", "directories that are private, empty and writable", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Tmpfs }),
 		paths("overlay", "directories that can be written while the host's stay as they are", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Overlay }),
 		paths("directories", "empty, read-only directories", wide, false, checkPath, func(p *Policy) *[]string { return &p.Files.Directories }),

@@ -121,6 +121,13 @@ type Files struct {
 	// what is there at the start. A path without a "?" that is not there is
 	// covered where the target could make it, and an error where others could.
 	Hide []string
+	// Guard lists names, as patterns, that are read-only in what is shown
+	// writable: at the top of each shown project directory, or behind "**/" at
+	// any depth; a "/" behind means directories only. Unguard lists exceptions
+	// from those of them that have a star. A guarded ".git" is followed: what
+	// its configuration and its links name inside the project is read-only too.
+	// What is not there at the start cannot be held; it is reported at the end.
+	Guard, Unguard []string
 	// Tmpfs lists directories that are private, empty and writable.
 	Tmpfs []string
 	// Overlay lists directories that can be written while the host's stay

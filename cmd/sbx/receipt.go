@@ -26,6 +26,8 @@ type receipt struct {
 	Error  string `json:"error,omitempty"`  // why it did not run, or was ended
 	// Notes are what happened besides, such as a limit that was hit.
 	Notes []string `json:"notes,omitempty"`
+	// New are guarded paths that came to be while the target ran.
+	New []string `json:"new,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
 }
@@ -52,7 +54,7 @@ func checkReceipt(fd int, kept []int, handed int) error {
 // writeReceipt says to the descriptor how it ended; that it cannot is said on
 // standard error, since the target's status has to stay what it is.
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
-	r := receipt{Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Notes: exit.Notes, Plan: plan}
+	r := receipt{Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Notes: exit.Notes, New: exit.New, Plan: plan}
 	if failed != nil {
 		var late *sandbox.LateError
 		r.Ran = errors.As(failed, &late)

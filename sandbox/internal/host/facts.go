@@ -36,6 +36,9 @@ type Facts struct {
 	// the sockets that were seen there, and Masks what of /proc the target could
 	// read and should not.
 	Found, Sockets, Masks []Found
+	// Guarded is what the policy's guard matches in the projects, and what that
+	// points to in them.
+	Guarded []Found
 	// SearchTruncatedAt is the directory in which the search for them was given
 	// up half-way, if there is one.
 	SearchTruncatedAt string
@@ -51,7 +54,8 @@ type Facts struct {
 	Namespaces map[string]Namespace
 	Limits     Limits
 
-	fds []int // keep what Files describes from being replaced and reused
+	guardings []guardedProject
+	fds       []int // keep what Files describes from being replaced and reused
 }
 
 // Caps are the caller's capabilities.

@@ -10,7 +10,7 @@ import (
 // findAll looks for secrets and sockets, and remembers both.
 func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
 	for _, dir := range h.projects(tree, t) {
-		if err := h.findHidden(p, dir, true); err != nil {
+		if err := h.findHidden(p, dir, t.Home, true); err != nil {
 			return err
 		}
 	}
@@ -18,7 +18,7 @@ func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
 		return nil
 	}
 	for _, dir := range h.ShownDirs(tree) {
-		if err := h.findHidden(p, dir, false); err != nil {
+		if err := h.findHidden(p, dir, "", false); err != nil {
 			return fmt.Errorf("look for sockets: %w", err)
 		}
 	}

@@ -46,17 +46,23 @@ type search struct {
 	seen          int
 	found         []Found
 	live          []Found // sockets
+	guarding      guarding
 	cut           bool
 }
 
 // recursive says that what lies below is looked at too.
-func (s *search) recursive() bool { return len(s.deep)+len(s.names) > 0 || s.sockets }
+func (s *search) recursive() bool {
+	return len(s.deep)+len(s.names)+len(s.guarding.deep) > 0 || s.sockets
+}
 
 // findHidden looks for the policy's patterns in a project directory, and below
 // it for those that begin with "**/". Where it looks it sees sockets, too. In
 // what is no project it looks for those alone.
-func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
+func (h *Facts) findHidden(p *policy.Policy, dir, home string, project bool) error {
 	s := search{optional: true, sockets: !project}
+	if project {
+		s.guarding = newGuarding(&p.Files)
+	}
 	for _, entry := range p.Files.Hide {
 		if !project {
 			break
@@ -71,11 +77,18 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 			s.top = append(s.top, newPattern(pat.Name))
 		}
 	}
-	linked := h.linked(p)
-	if len(s.top) > 0 || s.recursive() {
+	linked, began := h.linked(p), time.Now()
+	if len(s.top) > 0 || s.recursive() || s.guarding.on {
 		if err := h.scanTree(&s, dir); err != nil {
 			return err
 		}
+	}
+	if s.guarding.on {
+		if err := s.guarding.follow(dir, home); err != nil {
+			return err
+		}
+		h.Guarded = append(h.Guarded, s.guarding.list...)
+		h.guardings = append(h.guardings, guardedProject{dir, began, s.guarding})
 	}
 	// Another hard link is the same file under a name that tells nothing.
 	maps.Copy(linked, s.linked)
@@ -169,6 +182,14 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 	if err := unix.Fstat(fd, &before); err != nil {
 		return nil, err
 	}
+	if s.guarding.on {
+		s.guarding.enter(rel, &before)
+		defer func() {
+			if err == nil {
+				s.guarding.leave(dir, rel, &before)
+			}
+		}()
+	}
 	for reads := 0; ; reads++ {
 		n, err := unix.ReadDirent(fd, buf)
 		if err != nil || n == 0 {
@@ -214,6 +235,11 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		e.kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
 	hit := rel == "." && matches(s.top, e.name) || matches(s.deep, e.name) || e.kind == unix.DT_REG && s.names[e.ino].Ino == e.ino
+	if s.guarding.on && !hit {
+		if err := s.guarding.visit(fd, dir, rel, e); err != nil {
+			return false, err
+		}
+	}
 	var st unix.Stat_t
 	switch {
 	case hit && e.kind == unix.DT_LNK:

@@ -54,7 +54,7 @@ func TestFindHidden(t *testing.T) {
 	}
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", ".ssh", "?**/.env*"}}}
 	var h Facts
-	if err := h.findHidden(p, dir, true); err != nil {
+	if err := h.findHidden(p, dir, "", true); err != nil {
 		t.Fatal(err)
 	}
 	var want []Found
@@ -77,7 +77,7 @@ func TestFindHidden(t *testing.T) {
 	if list := h.projects((&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree(), Target{Project: dir}); len(list) != 0 {
 		t.Errorf("would look where nothing is shown: %v", list)
 	}
-	if err := h.findHidden(p, dir+"/none", true); err == nil {
+	if err := h.findHidden(p, dir+"/none", "", true); err == nil {
 		t.Error("no error for a directory that is not there")
 	}
 }
@@ -127,7 +127,7 @@ func TestMoving(t *testing.T) {
 	found := 0
 	for range 3000 {
 		var h Facts
-		err := h.findHidden(p, dir, true)
+		err := h.findHidden(p, dir, "", true)
 		switch {
 		case err == nil && slices.ContainsFunc(h.Found, func(x Found) bool { return x.ID == identity(&st) }):
 			found++
@@ -167,19 +167,19 @@ func TestCut(t *testing.T) {
 	make(".env")
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", "?**/.env"}}}
 	var h Facts
-	if err := h.findHidden(p, dir, true); err != nil || h.SearchTruncatedAt != dir || len(h.Found) != 4 {
+	if err := h.findHidden(p, dir, "", true); err != nil || h.SearchTruncatedAt != dir || len(h.Found) != 4 {
 		t.Errorf("found %v, cut %v, %v", h.Found, h.SearchTruncatedAt, err)
 	}
 	h = Facts{}
 	p.Files.Hide = []string{"**/.env"}
-	if err := h.findHidden(p, dir, true); err == nil {
+	if err := h.findHidden(p, dir, "", true); err == nil {
 		t.Error("gave up on what must be hidden")
 	}
 	for i := range SearchLimit + 10 {
 		make(fmt.Sprintf("f%d.pem", i))
 	}
 	p.Files.Hide = []string{"*.pem", "?**/.env"}
-	if err := h.findHidden(p, dir, true); err != nil || len(h.Found) < SearchLimit+10 {
+	if err := h.findHidden(p, dir, "", true); err != nil || len(h.Found) < SearchLimit+10 {
 		t.Errorf("found %d, %v", len(h.Found), err)
 	}
 }

@@ -52,6 +52,9 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// New are paths of the host that the policy guards and that came to be, or
+	// changed, while the sandbox ran: other programs run or obey them.
+	New []string
 }
 
 // Code is the target's exit status, or 128+n when signal n killed it.

@@ -58,6 +58,12 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 	if p.Files.Shows("/home/u/p") {
 		h.Found = []host.Found{{Path: "/home/u/p/.env"}, {Path: "/home/u/p/.ssh", Dir: true}}
 	}
+	if len(p.Files.Guard) > 0 {
+		for i, name := range []string{".git", ".gitignore", "Jenkinsfile", "lib/.git"} {
+			id := host.File{Major: 8, Minor: 1, Ino: uint64(9000 + i)}.ID()
+			h.Guarded = append(h.Guarded, host.Found{Path: "/home/u/p/" + name, Dir: strings.HasSuffix(name, ".git"), ID: id})
+		}
+	}
 	return h
 }
 

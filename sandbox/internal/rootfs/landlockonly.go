@@ -147,6 +147,7 @@ func refuseMounts(p *policy.Policy, t host.Target, h *host.Facts) error {
 		},
 		{len(f.Tmpfs) > 0, "mount a tmpfs", "", ""},
 		{len(f.Hide) > 0, "hide what is inside of what is shown", "", ""},
+		{len(f.Guard) > 0, "guard names inside of what can be written", "", ""},
 		{len(f.Overlay) > 0, "mount an overlay", "", ""},
 		{len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0, "make files and directories of its own", "", ""},
 		{len(f.Sockets) > 0, "allow single Unix sockets", "", ""},

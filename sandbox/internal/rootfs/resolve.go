@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
@@ -52,8 +54,39 @@ func (t *Tree) resolve() error {
 			i = len(t.nodes)
 		}
 	}
+	t.addGuards()
 	t.dropRedundant()
 	return nil
+}
+
+// addGuards makes read-only what the policy guards in directories that can be
+// written, under each name that it has inside. Where the policy names the same
+// path, its entry decides.
+func (t *Tree) addGuards() {
+	var more []Node
+	for _, g := range t.facts.Guarded {
+		for _, dir := range t.nodes {
+			if dir.Kind != Write || dir.Device || g.Path == dir.Source.Real || !policy.Within(g.Path, dir.Source.Real) {
+				continue
+			}
+			n := Node{Path: dir.place(g.Path), Kind: Read, NoExec: dir.NoExec, Optional: true}
+			if at, _ := t.deepest(n.Path); at.Path != dir.Path {
+				continue
+			}
+			n.Source = host.File{Real: g.Path, Mode: unix.S_IFREG, Major: g.ID.Major, Minor: g.ID.Minor, Ino: g.ID.Ino}
+			if g.Dir {
+				n.Source.Mode = unix.S_IFDIR
+			}
+			if n.Path != g.Path {
+				n.From = g.Path
+			}
+			more = append(more, n)
+		}
+	}
+	if len(more) > 0 {
+		t.nodes = append(t.nodes, more...)
+		t.sort()
+	}
 }
 
 // settle is the node with its place as far as what lies over it decides that:
