@@ -39,6 +39,8 @@ type Facts struct {
 	// Guarded is what the policy's guard matches in the projects, and what that
 	// points to in them.
 	Guarded []Found
+	// GuardedLinks are the repositories in the projects that are symbolic links.
+	GuardedLinks []string
 	// SearchTruncatedAt is the directory in which the search for them was given
 	// up half-way, if there is one.
 	SearchTruncatedAt string

@@ -2,6 +2,7 @@ package host
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,8 @@ type guarding struct {
 	list  []Found
 	// links lie in what is guarded, repos are .git and the like: to be followed.
 	links, repos []string
+	// loose are repositories that are links, by their whole path.
+	loose []string
 	// dirs are the directories that were read, with their times.
 	dirs []seenDir
 }
@@ -133,8 +136,9 @@ func (g *guarding) inHeld(rel string) bool {
 	return false
 }
 
-// visit looks at one entry of the directory fd, which is rel below dir.
-func (g *guarding) visit(fd int, dir, rel string, e entry) error {
+// visit looks at one entry of the directory fd, which is rel below dir. What is
+// hidden needs no guard, but was there.
+func (g *guarding) visit(fd int, dir, rel string, e entry, hidden bool) error {
 	if g.now {
 		if e.kind == unix.DT_LNK {
 			g.links = append(g.links, path.Join(rel, e.name))
@@ -163,6 +167,13 @@ func (g *guarding) visit(fd int, dir, rel string, e entry) error {
 	if e.kind == unix.DT_LNK {
 		g.name(path.Join(dir, at), guarded{identity(&st), st.Ctim})
 		g.links = append(g.links, at)
+		if slices.Contains(g.repos, at) {
+			g.loose = append(g.loose, path.Join(dir, at))
+		}
+		return nil
+	}
+	if hidden {
+		g.name(path.Join(dir, at), guarded{id: identity(&st)})
 		return nil
 	}
 	g.add(path.Join(dir, at), at, &st)

@@ -88,6 +88,7 @@ func (h *Facts) findHidden(p *policy.Policy, dir, home string, project bool) err
 			return err
 		}
 		h.Guarded = append(h.Guarded, s.guarding.list...)
+		h.GuardedLinks = append(h.GuardedLinks, s.guarding.loose...)
 		h.guardings = append(h.guardings, guardedProject{dir, began, s.guarding})
 	}
 	// Another hard link is the same file under a name that tells nothing.
@@ -235,8 +236,8 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		e.kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
 	hit := rel == "." && matches(s.top, e.name) || matches(s.deep, e.name) || e.kind == unix.DT_REG && s.names[e.ino].Ino == e.ino
-	if s.guarding.on && !hit {
-		if err := s.guarding.visit(fd, dir, rel, e); err != nil {
+	if s.guarding.on {
+		if err := s.guarding.visit(fd, dir, rel, e, hit); err != nil {
 			return false, err
 		}
 	}

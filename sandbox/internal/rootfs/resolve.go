@@ -63,6 +63,11 @@ func (t *Tree) resolve() error {
 // written, under each name that it has inside. Where the policy names the same
 // path, its entry decides.
 func (t *Tree) addGuards() {
+	for _, name := range t.facts.GuardedLinks {
+		if n, _ := t.deepest(name); n.Kind == Write {
+			t.Notes = append(t.Notes, replaceableNote(name))
+		}
+	}
 	var more []Node
 	for _, g := range t.facts.Guarded {
 		for _, dir := range t.nodes {
@@ -153,14 +158,17 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 		t.Notes = append(t.Notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
 		return n, false, nil
 	case replaceable:
-		t.Notes = append(t.Notes,
-			fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", name))
+		t.Notes = append(t.Notes, replaceableNote(n.Path))
 	}
 	if to.Path == n.Source.Real || to.Kind != Write && to.NoExec == n.NoExec {
 		return n, false, nil // an entry of its own decides there, or it is read-only anyway
 	}
 	n.Path, n.Source.Link, n.NoExec = n.Source.Real, "", n.NoExec || to.NoExec
 	return n, true, nil
+}
+
+func replaceableNote(name string) string {
+	return text.Quote(name) + " is a symbolic link, which the target can replace; only what it leads to is read-only"
 }
 
 // move takes in a node that a link has moved. What has the place by its own
