@@ -95,6 +95,9 @@ func newGuardPattern(s string) (p guardPattern, deep bool) {
 // guards says whether the policy guards the name in that directory. What is a
 // link may lead to a directory.
 func (g *guarding) guards(name string, kind uint8, top bool) bool {
+	if !top && !g.deepMatches(name) { // nearly all files
+		return false
+	}
 	match := func(list []guardPattern, star bool) bool {
 		for i := range list {
 			p := &list[i]
@@ -110,10 +113,21 @@ func (g *guarding) guards(name string, kind uint8, top bool) bool {
 	return (match(g.deep, true) || top && match(g.top, true)) && !match(g.except, false) && !match(g.except, true)
 }
 
+func (g *guarding) deepMatches(name string) bool {
+	for i := range g.deep {
+		if g.deep[i].matches(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // enter begins with a directory.
 func (g *guarding) enter(rel string, st *unix.Stat_t) {
 	g.now, g.shape = g.inHeld(rel), 0
-	g.dirs = append(g.dirs, seenDir{rel, identity(st), st.Ctim})
+	if !g.now { // nothing comes to be in what is held
+		g.dirs = append(g.dirs, seenDir{rel, identity(st), st.Ctim})
+	}
 }
 
 // leave ends with it: it may have turned out to be a repository without a work
@@ -136,6 +150,19 @@ func (g *guarding) inHeld(rel string) bool {
 	return false
 }
 
+// seePart takes in whether the entry is a part of a repository.
+func (g *guarding) seePart(e entry) {
+	switch {
+	case e.name == "HEAD":
+		g.shape |= hasHead
+	case e.kind == unix.DT_REG:
+	case e.name == "objects":
+		g.shape |= hasObjects
+	case e.name == "refs":
+		g.shape |= hasRefs
+	}
+}
+
 // visit looks at one entry of the directory fd, which is rel below dir. What is
 // hidden needs no guard, but was there.
 func (g *guarding) visit(fd int, dir, rel string, e entry, hidden bool) error {
@@ -145,14 +172,7 @@ func (g *guarding) visit(fd int, dir, rel string, e entry, hidden bool) error {
 		}
 		return nil
 	}
-	switch {
-	case e.name == "HEAD":
-		g.shape |= hasHead
-	case e.name == "objects" && e.kind != unix.DT_REG:
-		g.shape |= hasObjects
-	case e.name == "refs" && e.kind != unix.DT_REG:
-		g.shape |= hasRefs
-	}
+	g.seePart(e)
 	if !g.guards(e.name, e.kind, rel == ".") {
 		return nil
 	}

@@ -29,7 +29,7 @@ func (h *Facts) LookAgain() (list []string) {
 		if err != nil {
 			continue // it is gone, with all that was in it
 		}
-		again := lookingAgain{guardedProject: p, root: root, known: make(map[ns.ID]bool, len(p.names)), seen: make(map[string]bool, len(p.dirs))}
+		again := lookingAgain{guardedProject: p, root: root, left: 25 * SearchLimit}
 		list = append(list, again.all()...)
 		unix.Close(root)
 	}
@@ -40,7 +40,7 @@ func (h *Facts) LookAgain() (list []string) {
 type lookingAgain struct {
 	*guardedProject
 	root  int
-	known map[ns.ID]bool  // what was guarded
+	known map[ns.ID]bool  // what was guarded and held
 	seen  map[string]bool // directories at the start
 	found []string
 	left  int // entries that may be looked at
@@ -50,15 +50,6 @@ type lookingAgain struct {
 const tick = 20 * time.Millisecond
 
 func (l *lookingAgain) all() []string {
-	for _, g := range l.names {
-		if g.link == (unix.Timespec{}) {
-			l.known[g.id] = true
-		}
-	}
-	for _, d := range l.dirs {
-		l.seen[d.rel] = true
-	}
-	l.left = 25 * SearchLimit
 	for _, d := range l.dirs {
 		var st unix.Stat_t
 		if unix.Fstatat(l.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || identity(&st) != d.id {
@@ -78,8 +69,26 @@ func (l *lookingAgain) all() []string {
 	return l.found
 }
 
+// prepare sorts what was there at the start, once there is something to compare
+// with it: mostly nothing has changed.
+func (l *lookingAgain) prepare() {
+	if l.known != nil {
+		return
+	}
+	l.known, l.seen = make(map[ns.ID]bool, len(l.names)), make(map[string]bool, len(l.dirs))
+	for _, g := range l.names {
+		if g.link == (unix.Timespec{}) {
+			l.known[g.id] = true
+		}
+	}
+	for _, d := range l.dirs {
+		l.seen[d.rel] = true
+	}
+}
+
 // read looks through a directory, and those in it that were not there before.
 func (l *lookingAgain) read(rel string) {
+	l.prepare()
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(l.root, rel, &how)
@@ -114,19 +123,15 @@ func (l *lookingAgain) read(rel string) {
 			if e.kind == unix.DT_UNKNOWN && unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
 				e.kind = uint8(st.Mode & unix.S_IFMT >> 12)
 			}
-			switch {
-			case g.now:
-			case g.guards(e.name, e.kind, rel == "."):
+			if g.now {
+				continue
+			}
+			g.seePart(e)
+			if g.guards(e.name, e.kind, rel == ".") {
 				if unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && !l.knows(path.Join(l.dir, at), &st) {
 					l.found = append(l.found, path.Join(l.dir, at))
 				}
 				continue
-			case e.name == "HEAD":
-				g.shape |= hasHead
-			case e.name == "objects" && e.kind != unix.DT_REG:
-				g.shape |= hasObjects
-			case e.name == "refs" && e.kind != unix.DT_REG:
-				g.shape |= hasRefs
 			}
 			if e.kind == unix.DT_DIR && !l.seen[at] {
 				below = append(below, at)
