@@ -208,7 +208,11 @@ func (Tmpfs) Kind() string { return "mount-tmpfs" }
 
 func (t Tmpfs) Hint(err error) string {
 	switch step.Errno(err) {
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+	case unix.ELOOP:
+		if t.Below {
+			return "a symbolic link on the way there is not followed; name what it leads to"
+		}
+	case unix.ENOENT, unix.ENOTDIR:
 		if t.Below {
 			return text.Quote(t.Path) + " lies in a directory of the host, where sbx makes nothing; " +
 				"make the directory there first"

@@ -509,11 +509,14 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"?/var/log/nginx/access.log", "?/var/log/nginx/error.log"},
 			Hide: []string{
-				"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.p12", "?**/*.pfx", "?**/*.tfstate*",
-				"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-				"?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.p12", "*.pfx", "*.tfstate*",
-				".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf",
-				".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*", "id_ed25519*", "id_rsa*",
+				"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.keystore", "?**/*.p12", "?**/*.pfx",
+				"?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*", "?**/.git-credentials",
+				"?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg", "?**/.vault-token",
+				"?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig",
+				"*.jks", "*.kdbx", "*.keystore", "*.p12", "*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws",
+				".azure", ".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube",
+				".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json",
+				"id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
 			},
 			Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
@@ -579,12 +582,15 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesHide() []string {
 	return []string{
-		"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
-		"?**/*.tfstate*", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
-		"?**/.pypirc", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.key",
-		"*.p12", "*.pem", "*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials",
-		".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh",
-		"id_ecdsa*", "id_ed25519*", "id_rsa*",
+		"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12",
+		"?**/*.pem", "?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg",
+		"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
+		"?**/.s3cfg", "?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
+		"?**/id_rsa*", "?**/kubeconfig", "*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem", "*.pfx",
+		"*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*",
+		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
+		".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*",
+		"id_rsa*", "kubeconfig",
 	}
 }
 
@@ -647,12 +653,14 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 
 func resolvedBuildFilesHide() []string {
 	return []string{
-		"?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx", "?**/*.tfstate*",
-		"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-		"?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.key", "*.p12", "*.pem",
-		"*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg",
-		".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*",
-		"id_ed25519*", "id_rsa*",
+		"?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
+		"?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*", "?**/.git-credentials",
+		"?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg", "?**/.vault-token",
+		"?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig",
+		"*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem", "*.pfx", "*.ppk", "*.tfstate*",
+		"*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg",
+		".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh",
+		".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
 	}
 }
 

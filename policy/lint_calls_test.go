@@ -63,7 +63,7 @@ func TestIdleRules(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", c.text, g, c.want)
 		}
 	}
-	// What is inherited is not the author's to mend.
+	// What is inherited is not the author's to fix.
 	if got, _ := lintText(t, map[string]string{"p": "extends = ['a']", "a": base + "[[seccomp.rule]]\nsyscalls = ['openat2']\naction = 'allow'\n"}); of("no-effect", got) != "" {
 		t.Errorf("an inherited rule: %s", got)
 	}

@@ -83,6 +83,7 @@ type Policy struct {
 
 	// origins says where each entry was written; see Origin.
 	origins map[string]Origin
+	sources []Source
 	profile Profile
 	// idle says what in the profile has no effect, for Lint.
 	idle []string

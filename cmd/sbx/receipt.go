@@ -48,6 +48,32 @@ func checkReceipt(fd int, kept []int, handed int) error {
 	case flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_PATH != 0:
 		return fmt.Errorf("report to descriptor %d: it is not open for writing", fd)
 	}
+	return checkSame(fd, kept, handed)
+}
+
+// checkSame makes sure that the target has no other descriptor of the receipt's
+// file, by which it could write there as well.
+func checkSame(fd int, kept []int, handed int) error {
+	var own, st unix.Stat_t
+	if err := unix.Fstat(fd, &own); err != nil {
+		return fmt.Errorf("report to descriptor %d: %w", fd, err)
+	}
+	if own.Mode&unix.S_IFMT == unix.S_IFCHR && own.Rdev == unix.Mkdev(1, 3) {
+		return nil // /dev/null: nobody reads there
+	}
+	others := append([]int{0, 1, 2}, kept...)
+	for n := range handed {
+		others = append(others, 3+n)
+	}
+	for _, n := range others {
+		if unix.Fstat(n, &st) == nil && st.Dev == own.Dev && st.Ino == own.Ino {
+			return &usageError{
+				fmt.Sprintf("report to descriptor %d: descriptor %d of the target is the same file, and could forge the receipt",
+					fd, n),
+				fmt.Sprintf("open a file of its own for it, as in: sbx --report %d ... %[1]d>receipt.json", fd),
+			}
+		}
+	}
 	return nil
 }
 

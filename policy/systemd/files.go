@@ -18,7 +18,12 @@ func (m *importer) files() {
 	m.protect()
 	for _, key := range []string{"ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths"} {
 		for _, p := range m.places[key] {
-			if at, ok := m.inside(p); ok {
+			at, ok := m.inside(p)
+			if ok && key == "ExecPaths" && topLink(at) {
+				// Where it is no link, it stays without leave.
+				at, p.optional = "/usr"+at, true
+			}
+			if ok {
 				m.tree.at(at, p.by, p.optional).mark(key)
 			}
 		}

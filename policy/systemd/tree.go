@@ -217,7 +217,7 @@ func (m *importer) emit(p string, n *node, s state, holds bool) {
 		}
 		f.Tmpfs = append(f.Tmpfs, p)
 		o.Size, o.Mode = n.size, n.mode
-	case s.ro || n.exec && topLink(p):
+	case s.ro:
 		f.Read = append(f.Read, mark+p)
 	default:
 		f.Write = append(f.Write, mark+p)
@@ -230,8 +230,8 @@ func (m *importer) emit(p string, n *node, s state, holds bool) {
 	}
 }
 
-// topLink says of a directory that it is a link into /usr on most machines. A
-// policy follows such a link only for what is read.
+// topLink says of a directory that it is a link into /usr on the machines that
+// systemd supports. A policy follows such a link only for what is read.
 func topLink(p string) bool {
 	switch p {
 	case "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32":

@@ -121,8 +121,8 @@ func TestTree(t *testing.T) {
 		"DynamicUser=yes\nDynamicUser=no":                                                "r:?/sys, w:?/",
 		// What can be executed.
 		"NoExecPaths=/\nExecPaths=/usr":                                      "r:?/sys x, w:?/ x, w:?/usr, t:/dev/shm x",
-		"ReadOnlyPaths=/\nNoExecPaths=/\nExecPaths=/usr /lib":                "r:/ x, r:?/lib, r:/usr, h:/dev/shm",
-		"NoExecPaths=/\nExecPaths=/lib\nPrivateTmp=yes":                      "r:?/lib, r:?/sys x, w:?/ x, t:/dev/shm x, t:/tmp x, t:/var/tmp x",
+		"ReadOnlyPaths=/\nNoExecPaths=/\nExecPaths=/usr /lib":                "r:/ x, r:/usr, h:/dev/shm",
+		"NoExecPaths=/\nExecPaths=/lib\nPrivateTmp=yes":                      "r:?/sys x, w:?/ x, w:?/usr/lib, t:/dev/shm x, t:/tmp x, t:/var/tmp x",
 		"NoExecPaths=/srv\nExecPaths=/srv":                                   "r:?/sys, w:?/, w:/srv x",
 		"NoExecPaths=/\nExecPaths=/usr\nNoExecPaths=":                        "r:?/sys, w:?/",
 		"NoExecPaths=/\nBindPaths=/a:/b\nExecPaths=/b/c":                     "r:?/sys x, w:?/ x, w:/b x </a, w:?/b/c </a/c, t:/dev/shm x",

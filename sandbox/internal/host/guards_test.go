@@ -52,8 +52,8 @@ func searchGuards(t *testing.T, dir, home string) (*Facts, []string) {
 	p := &policy.Policy{Files: policy.Files{
 		Write: []string{dir}, Guard: []string{".*", "**/.git", "AGENTS.md", ".config/"}, Unguard: []string{".venv", ".*.sw?", ".config"},
 	}}
-	h := new(Facts)
-	if err := h.findHidden(p, dir, home, true); err != nil {
+	h := &Facts{home: home}
+	if err := h.findHidden(p, dir, true); err != nil {
 		t.Fatal(err)
 	}
 	var list []string
@@ -118,7 +118,7 @@ func TestGuards(t *testing.T) {
 func TestGuardBounds(t *testing.T) {
 	dir := project(t, "x/.git/config = "+strings.Repeat("#", configSize))
 	p := &policy.Policy{Files: policy.Files{Write: []string{dir}, Guard: []string{"**/.git"}}}
-	err := new(Facts).findHidden(p, dir, "", true)
+	err := new(Facts).findHidden(p, dir, true)
 	if err == nil || !strings.Contains(err.Error(), dir+"/x/.git/config") {
 		t.Errorf("settings that are too large: %v", err)
 	}

@@ -7,10 +7,11 @@ import (
 	"sbx/policy"
 )
 
-// findAll looks for secrets and sockets, and remembers both.
+// findAll looks for secrets and sockets, and records both.
 func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
+	h.home = t.Home
 	for _, dir := range h.projects(tree, t) {
-		if err := h.findHidden(p, dir, t.Home, true); err != nil {
+		if err := h.findHidden(p, dir, true); err != nil {
 			return err
 		}
 	}
@@ -18,7 +19,7 @@ func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
 		return nil
 	}
 	for _, dir := range h.ShownDirs(tree) {
-		if err := h.findHidden(p, dir, "", false); err != nil {
+		if err := h.findHidden(p, dir, false); err != nil {
 			return fmt.Errorf("look for sockets: %w", err)
 		}
 	}

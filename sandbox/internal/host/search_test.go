@@ -14,9 +14,11 @@ import (
 	"sbx/policy"
 )
 
-// TestPatterns holds the short comparison to path.Match.
+// TestPatterns compares pattern with path.Match.
 func TestPatterns(t *testing.T) {
-	names := []string{"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`}
+	names := []string{
+		"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`,
+	}
 	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", ""} {
 		for _, name := range names {
 			want, err := path.Match(text, name)
@@ -32,7 +34,9 @@ func TestPatterns(t *testing.T) {
 
 func TestFindHidden(t *testing.T) {
 	dir := t.TempDir()
-	for _, f := range []string{".env", "a.pem", "sub/.env", "sub/b.pem", "sub/deep/.env.x", ".ssh/id", "node/.env/x", "plain"} {
+	for _, f := range []string{
+		".env", "a.pem", "sub/.env", "sub/b.pem", "sub/deep/.env.x", ".ssh/id", "node/.env/x", "plain",
+	} {
 		name := filepath.Join(dir, f)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -54,16 +58,18 @@ func TestFindHidden(t *testing.T) {
 	}
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", ".ssh", "?**/.env*"}}}
 	var h Facts
-	if err := h.findHidden(p, dir, "", true); err != nil {
+	if err := h.findHidden(p, dir, true); err != nil {
 		t.Fatal(err)
 	}
 	var want []Found
-	for _, name := range []string{".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain"} {
+	for _, name := range []string{
+		".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain",
+	} {
 		var st unix.Stat_t
 		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, Found{filepath.Join(dir, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
+		want = append(want, Found{Path: filepath.Join(dir, name), Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(&st)})
 	}
 	slices.SortFunc(h.Found, func(a, b Found) int {
 		if a.Path < b.Path {
@@ -74,27 +80,33 @@ func TestFindHidden(t *testing.T) {
 	if !slices.Equal(h.Found, want) {
 		t.Errorf("found %v, want %v", h.Found, want)
 	}
-	if list := h.projects((&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree(), Target{Project: dir}); len(list) != 0 {
+	nothing := (&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree()
+	if list := h.projects(nothing, Target{Project: dir}); len(list) != 0 {
 		t.Errorf("would look where nothing is shown: %v", list)
 	}
-	if err := h.findHidden(p, dir+"/none", "", true); err == nil {
+	if err := h.findHidden(p, dir+"/none", true); err == nil {
 		t.Error("no error for a directory that is not there")
 	}
 }
 
 func TestShows(t *testing.T) {
-	p := &policy.Policy{Files: policy.Files{Read: []string{"/", "?/tmp/p"}, Tmpfs: []string{"/tmp", "/home/u"}, Write: []string{"/home/u/w"}}}
-	for dir, want := range map[string]bool{"/": true, "/usr": true, "/tmp": false, "/tmp/x": false, "/tmp/p": true, "/tmp/p/q": true,
-		"/tmp/px": false, "/home": true, "/home/u": false, "/home/u/w/x": true} {
+	p := &policy.Policy{Files: policy.Files{
+		Read:  []string{"/", "?/tmp/p"},
+		Tmpfs: []string{"/tmp", "/home/u"},
+		Write: []string{"/home/u/w"},
+	}}
+	for dir, want := range map[string]bool{
+		"/": true, "/usr": true, "/tmp": false, "/tmp/x": false, "/tmp/p": true, "/tmp/p/q": true, "/tmp/px": false,
+		"/home": true, "/home/u": false, "/home/u/w/x": true,
+	} {
 		if got := p.Files.Shows(dir); got != want {
 			t.Errorf("Shows(%s) = %v", dir, got)
 		}
 	}
 }
 
-// TestMoving exchanges a secret with a link of such a name while it is looked
-// for: it is found each time, under the one name or the other, or the search
-// says that it cannot be relied upon.
+// TestMoving exchanges a secret with a link of such a name during the search. Each time
+// the search finds it, under one name or the other, or reports that it is unreliable.
 func TestMoving(t *testing.T) {
 	dir := t.TempDir()
 	secret, link := filepath.Join(dir, ".env"), filepath.Join(dir, ".env.link")
@@ -127,7 +139,7 @@ func TestMoving(t *testing.T) {
 	found := 0
 	for range 3000 {
 		var h Facts
-		err := h.findHidden(p, dir, "", true)
+		err := h.findHidden(p, dir, true)
 		switch {
 		case err == nil && slices.ContainsFunc(h.Found, func(x Found) bool { return x.ID == identity(&st) }):
 			found++
@@ -144,8 +156,8 @@ func TestMoving(t *testing.T) {
 	}
 }
 
-// TestCut holds that a tree too large to search is searched from the top, and
-// that the project's own directory is searched whole.
+// TestCut checks that a tree too large to search is searched from the top, and that the
+// project's top directory is searched whole.
 func TestCut(t *testing.T) {
 	dir := t.TempDir()
 	make := func(name string) {
@@ -167,19 +179,19 @@ func TestCut(t *testing.T) {
 	make(".env")
 	p := &policy.Policy{Files: policy.Files{Read: []string{dir}, Hide: []string{"*.pem", "?**/.env"}}}
 	var h Facts
-	if err := h.findHidden(p, dir, "", true); err != nil || h.SearchTruncatedAt != dir || len(h.Found) != 4 {
+	if err := h.findHidden(p, dir, true); err != nil || h.SearchTruncatedAt != dir || len(h.Found) != 4 {
 		t.Errorf("found %v, cut %v, %v", h.Found, h.SearchTruncatedAt, err)
 	}
 	h = Facts{}
 	p.Files.Hide = []string{"**/.env"}
-	if err := h.findHidden(p, dir, "", true); err == nil {
+	if err := h.findHidden(p, dir, true); err == nil {
 		t.Error("gave up on what must be hidden")
 	}
 	for i := range SearchLimit + 10 {
 		make(fmt.Sprintf("f%d.pem", i))
 	}
 	p.Files.Hide = []string{"*.pem", "?**/.env"}
-	if err := h.findHidden(p, dir, "", true); err != nil || len(h.Found) < SearchLimit+10 {
+	if err := h.findHidden(p, dir, true); err != nil || len(h.Found) < SearchLimit+10 {
 		t.Errorf("found %d, %v", len(h.Found), err)
 	}
 }

@@ -26,7 +26,7 @@ func inCgroup(t testing.TB, plan *plan.Plan, dir string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	plan.Limits.Cgroup = &cgroup.Make{Place: cgroup.Place{Path: dir, FD: fd}, Launcher: os.Getpid()}
+	plan.Limits.Cgroup = &cgroup.Make{Parent: cgroup.Parent{Path: dir, FD: fd}, Launcher: os.Getpid()}
 	plan.New &^= ns.Cgroup
 	plan.Prepare = append(plan.Prepare, *plan.Limits.Cgroup)
 	plan.Cleanup = append(plan.Cleanup, cgroup.Remove{Make: *plan.Limits.Cgroup})
@@ -136,7 +136,7 @@ func TestCgroupFaults(t *testing.T) {
 		plan := planFor(t, "default", "/bin/touch", "ran")
 		mount := testCgroup(t)
 		inCgroup(t, plan, mount)
-		c.limit.Place = plan.Limits.Cgroup.Place
+		c.limit.Parent = plan.Limits.Cgroup.Parent
 		plan.Limits.Files = []cgroup.Limit{c.limit}
 		plan.Prepare = append(plan.Prepare, c.limit)
 		left := leavesNothing(t, mount)
@@ -171,7 +171,7 @@ func TestCgroupSweep(t *testing.T) {
 		}
 		return false
 	})
-	l := cgroup.Limit{Place: plan.Limits.Cgroup.Place, Name: "depth", File: "cgroup.max.depth", Text: "3"}
+	l := cgroup.Limit{Parent: plan.Limits.Cgroup.Parent, Name: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.Limits.Files = append(plan.Limits.Files, l)
 	plan.Prepare = append(plan.Prepare, l)
 	k := &janitor{plan: plan}

@@ -27,6 +27,12 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	if err != nil {
 		return exit, err
 	}
+	held, err := holdStreams()
+	if err != nil {
+		return exit, err
+	}
+	// Before anything is printed, which a stopped terminal would hold up.
+	defer func() { exit.Notes = append(exit.Notes, held.restore()...) }()
 	ps, err := Start(p)
 	facts.Close()
 	if err != nil {

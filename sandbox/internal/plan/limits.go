@@ -19,17 +19,17 @@ import (
 // Limits say which mechanism enforces each of the policy's limits: a cgroup, the
 // target's resource limits or the init's timer.
 type Limits struct {
-	// Cgroup is the one that is made, with the limits in Files; nil: none is.
+	// Cgroup makes the cgroup, whose limits are Files. It is nil where none is made.
 	Cgroup *cgroup.Make
 	Files  []cgroup.Limit
-	// target are limits of the target's own, init is the init's timer.
+	// target are the target's own limits, init is the init's timer.
 	target []step.Step
 	init   []step.Step
-	// openFiles says that target has the limit on open files.
+	// openFiles says that a step of target sets the limit on open files.
 	openFiles bool
 	notes     []string
-	// What the policy says, for what is told in the end; empty where there is
-	// no such limit.
+	// These are the policy's values, for messages at the end. They are empty where
+	// there is no such limit.
 	Memory, Processes, Time, CPUTime, FileSize string
 	// Duration is the limit on time, or 0.
 	Duration time.Duration
@@ -54,20 +54,20 @@ func parseLimit(name, s string) limitValue {
 func (a limitValue) isSet() bool { return a.value != "" }
 
 func (a limitValue) invalid(err error) error {
-	return host.Refuse(host.Invalid, "hold %s: %v", a.name, err)
+	return host.Refuse(host.Invalid, "enforce %s: %v", a.name, err)
 }
 
-// refuseOrNote gives an optional limit up, with a note, and refuses any other.
+// refuseOrNote drops an optional limit, with a note, and refuses any other.
 func (l *Limits) refuseOrNote(a limitValue, why, hint string) error {
 	if a.optional {
-		l.notes = append(l.notes, a.name+" is not held: "+why)
+		l.notes = append(l.notes, a.name+" is not enforced: "+why)
 		return nil
 	}
-	return &host.NeedError{Reason: host.NoLimit, What: "hold " + a.name + ": " + why, Fix: hint}
+	return &host.NeedError{Reason: host.NoLimit, What: "enforce " + a.name + ": " + why, Fix: hint}
 }
 
-// limits decides what holds each of the policy's limits; see setrlimit(2) for
-// those of a process. keep are the capabilities kept.
+// limits decides which mechanism enforces each of the policy's limits; see
+// setrlimit(2) for those of a process. keep are the target's capabilities.
 func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.Set) (*Limits, error) {
 	l := &Limits{}
 	if p.Limits == (policy.Limits{}) {
@@ -89,10 +89,10 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 	return l, nil
 }
 
-// rlimits are the limits of each process by itself.
+// rlimits are the limits of each single process.
 func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Set) error {
-	// Outside of a user namespace of its own, who has this capability raises
-	// any limit again.
+	// With this capability in the host's user namespace the target could raise any
+	// limit again.
 	raises := keep&caps.SysResource != 0 && !s.has(ns.User)
 	for _, x := range [...]struct {
 		limitValue
@@ -119,15 +119,17 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 			return x.invalid(err)
 		}
 		if raises {
-			if err := l.refuseOrNote(x.limitValue, "the target keeps the capability sys_resource, with which it can raise it", "take sys_resource out of the policy's [process] capabilities"); err != nil {
+			why := "the target keeps the capability sys_resource, with which it can raise it"
+			fix := "take sys_resource out of the policy's [process] capabilities"
+			if err := l.refuseOrNote(x.limitValue, why, fix); err != nil {
 				return err
 			}
 		}
 		limit := process.Rlimit{Name: x.what + " to " + x.value, Resource: x.resource, Soft: n, Hard: n}
 		switch x.resource {
 		case unix.RLIMIT_CPU:
-			// SIGXCPU first, which a program may take to end well; a second
-			// later it is killed.
+			// At the soft limit the kernel sends SIGXCPU, for which a program may have a
+			// handler; a second later, at the hard limit, it kills the process.
 			limit.Name += " for each process"
 			limit.Hard++
 			l.CPUTime = x.value
@@ -142,9 +144,9 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 			}
 		}
 		if most := h.Limits.Hard[x.resource]; most < limit.Hard {
-			// Nobody is given more than the caller has.
+			// The target cannot get more than the caller has.
 			limit.Soft, limit.Hard = min(limit.Soft, most), most
-			limit.Name += fmt.Sprintf(", of which the caller has only %d itself", most)
+			limit.Name += fmt.Sprintf(", lowered to the caller's own limit of %d", most)
 		}
 		if x.resource == unix.RLIMIT_CPU && limit.Hard < math.MaxInt64/uint64(time.Second) {
 			l.CPUKill = time.Duration(limit.Hard) * time.Second
