@@ -3,6 +3,7 @@ package ns
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,8 @@ import (
 type Dir struct {
 	Path string
 	Mode uint32
+	// Owner is the user that the directory is given to, 0: nobody.
+	Owner int
 }
 
 func (d Dir) String() string {
@@ -32,14 +35,21 @@ func (d Dir) String() string {
 	if d.Mode != 0o755 {
 		s += fmt.Sprintf(", mode %04o", d.Mode)
 	}
+	if d.Owner != 0 {
+		s += fmt.Sprintf(", of user %d", d.Owner)
+	}
 	return s
 }
 
 func (Dir) Kind() string { return "mkdir" }
 
-// Compile is one mkdirat(2). ClearUmask has cleared the umask by then.
+// Compile is one mkdirat(2), and fchownat(2) for another owner. ClearUmask has
+// cleared the umask by then.
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
+	if d.Owner != 0 {
+		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1), step.Int(unix.AT_SYMLINK_NOFOLLOW))
+	}
 }
 
 // File makes an empty file on a tmpfs of the sandbox, as a mount point.
@@ -166,6 +176,8 @@ func (b Bind) Compile(a *step.Asm) {
 type Tmpfs struct {
 	Path string
 	Mode uint32
+	// Owner is the user that its root directory belongs to, 0: the caller.
+	Owner int
 	// Size is tmpfs(5)'s size option. Empty means the kernel's default, half of
 	// the memory.
 	Size string
@@ -182,6 +194,9 @@ func (t Tmpfs) String() string {
 	}
 	if t.Size != "" {
 		s += ", size " + t.Size
+	}
+	if t.Owner != 0 {
+		s += fmt.Sprintf(", of user %d", t.Owner)
 	}
 	if t.NoExec {
 		s += ", no exec"
@@ -211,6 +226,9 @@ func (t Tmpfs) Compile(a *step.Asm) {
 	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}
 	if t.Size != "" {
 		opts = append(opts, "size", t.Size)
+	}
+	if t.Owner != 0 {
+		opts = append(opts, "uid", strconv.Itoa(t.Owner))
 	}
 	attrs := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	if t.NoExec {

@@ -104,6 +104,7 @@ func (d *Difference) files(a, b *Files, tmpA, tmpB string) error {
 	}
 	d.placesDiffer(was, is, paths)
 	d.hidden(a, b)
+	d.guarded(a, b)
 	for _, x := range []struct {
 		what string
 		a, b *bool
@@ -186,6 +187,22 @@ func (d *Difference) hidden(a, b *Files) {
 					break
 				}
 			}
+		}
+	}
+}
+
+// guarded compares what is read-only by its name.
+func (d *Difference) guarded(a, b *Files) {
+	for _, x := range []struct {
+		by       int
+		key      string
+		was, now []string
+	}{{-1, "guard", a.Guard, b.Guard}, {1, "unguard", a.Unguard, b.Unguard}} {
+		for _, e := range minus(x.now, x.was) {
+			d.step(x.by, "what %s says of %s", x.key, e)
+		}
+		for _, e := range minus(x.was, x.now) {
+			d.step(-x.by, "what %s said of %s", x.key, e)
 		}
 	}
 }

@@ -79,6 +79,9 @@ func (d *Difference) inFiles(a, b *Files, tmpA, tmpB string) error {
 		if was.Mode != is.Mode {
 			d.note("mode of %s: %s instead of %s", path, said(is.Mode), said(was.Mode))
 		}
+		if was.Owner != is.Owner {
+			d.note("owner of %s: %s instead of %s", path, said(is.Owner), said(was.Owner))
+		}
 		if was.Upper != is.Upper || was.Work != is.Work {
 			d.other("what keeps the changes of %s: %s instead of %s", path, said(is.Upper), said(was.Upper))
 		}

@@ -30,6 +30,8 @@ func TestCompareSettings(t *testing.T) {
 			"~what is shown at /a: /b instead of the path itself"},
 		{"[files]\ntmpfs = ['/a']", "[files]\ntmpfs = ['/a']\npath.'/a' = { size = '1M', mode = '700' }", "narrower",
 			"-size of /a: 1M instead of no bound =mode of /a: 700 instead of none"},
+		{"[files]\ntmpfs = ['/a']", "[files]\ntmpfs = ['/a']\npath.'/a'.owner = 'u'", "equal",
+			"=owner of /a: u instead of none"},
 
 		{"namespaces.net = 'host'\n", "namespaces.net = 'host'\n[network]\nbind = [80]", "narrower",
 			"-bind TCP ports but 80"},

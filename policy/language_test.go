@@ -223,6 +223,7 @@ func TestLanguageErrors(t *testing.T) {
 			`as files.path."/x" = { size = "64M" }; false takes out what is inherited`},
 		{"[files]\npath.'/x'.siez = '1M'", `f:3:1: unknown key "files.path.\"/x\".siez"`, `did you mean "size"?`},
 		{"[files]\npath.'/x' = { mode = 1777 }", `f:3:15: files.path."/x".mode is a string, not integer 1777`, ""},
+		{"[files]\npath.'/x'.owner = '-x'", `f:3:19: "-x" is no user`, `a name as in /etc/passwd, or a number`},
 		{"[files]\npath.'/x'.mode = '4755'", `f:3:18: mode "4755" is not three or four octal digits up to 1777`,
 			`as "755" or "1777"`},
 		{"[files]\npath.'/x'.size = 'none'", `f:3:18: size "none" is not a number from 1 with K, M, G or T behind it`,

@@ -101,6 +101,8 @@ func fieldSchema(f *field) map[string]any {
 		entry = object{"$ref": "#/$defs/call"}
 	case f.closed:
 		entry = object{"anyOf": []object{{"type": "integer", "minimum": 0, "maximum": 65535}, text(`^!?[0-9]+$`)}}
+	case f.key == "files.guard", f.key == "files.unguard":
+		entry = text(`^!?(\*\*/)?[^/$]+/?$`)
 	case f.key == "files.hide":
 		entry = object{"type": "string", "minLength": 1}
 	case strings.HasPrefix(f.key, "files."):

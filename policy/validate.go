@@ -142,6 +142,19 @@ func checkHide(s string) (string, *fault) {
 	return s, nil
 }
 
+// checkGuard takes a pattern without a slash, but for "**/" in front and one
+// at the end.
+func checkGuard(s string) (string, *fault) {
+	pattern := strings.TrimSuffix(strings.TrimPrefix(s, "**/"), "/")
+	if pattern == "" || pattern == "." || pattern == ".." || strings.ContainsAny(pattern, "/$") || strings.Contains(pattern, "**") {
+		return "", faultf("%q is no pattern", s).or(`as ".*", "**/.git" at any depth, or "name/" for directories`)
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return "", faultf("%q is no pattern: %v", s, err)
+	}
+	return s, nil
+}
+
 // canonicalPath is p clean and with "~/" and "./" written as variables.
 func canonicalPath(p string) (string, *fault) {
 	given := p

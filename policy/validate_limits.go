@@ -185,6 +185,23 @@ func checkMode(s string) (string, *fault) {
 	return s, nil
 }
 
+// checkOwner takes a user's name, as useradd(8) lets it be, or number.
+func checkOwner(s string) (string, *fault) {
+	name := withoutMark(s)
+	bad := name == "" || len(name) > 32
+	for i, c := range name {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		bad = bad || !letter && (c < '0' || c > '9') && (i == 0 || c != '-' && c != '.')
+	}
+	if n, err := strconv.ParseUint(name, 10, 64); err == nil && n > MaxID {
+		bad = true
+	}
+	if bad {
+		return "", faultf("%q is no user", s).or("a name as in /etc/passwd, or a number")
+	}
+	return s, nil
+}
+
 func checkTmpfsSize(s string) (string, *fault) { return s, checkBy(ParseSize, s) }
 
 // checkHostname takes what RFC 1123, section 2.1, lets a host be called, as

@@ -97,7 +97,9 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	if exit, err = sandbox.Run(plan, host); err != nil {
+	exit, err = sandbox.Run(plan, host)
+	sayNew(exit.New)
+	if err != nil {
 		return plan, exit, err
 	}
 	for _, n := range exit.Notes {

@@ -123,6 +123,9 @@ func (x *exporter) files() {
 	if len(patterns) > 0 {
 		x.lose("files.hide: units hide paths, not patterns: %s", some(patterns))
 	}
+	if len(f.Guard) > 0 {
+		x.lose("files.guard: units know no patterns: %s", some(f.Guard))
+	}
 }
 
 func (x *exporter) paths(key, setting string, list []string) {

@@ -82,6 +82,13 @@ func (x *exporter) withOptions(key, setting, path, entry string) (_ string, ok b
 		if o.Mode != "" {
 			options = append(options, "mode="+o.Mode)
 		}
+		if owner, optional := policy.Optional(o.Owner); owner != "" {
+			if _, err := strconv.Atoi(owner); err != nil || optional {
+				x.lose("files.path: units cannot say that %s belongs to %s", bare(entry), o.Owner)
+			} else {
+				options = append(options, "uid="+owner)
+			}
+		}
 		if len(options) > 0 {
 			path += ":" + strings.Join(options, ",")
 		}

@@ -35,6 +35,11 @@ type Facts struct {
 	// are the sockets that the search saw there. Masks are the files in /proc that the
 	// target could read and must not.
 	Found, Sockets, Masks []Found
+	// Guarded is what the policy's guard matches in the projects, and what that
+	// points to in them.
+	Guarded []Found
+	// GuardedLinks are the repositories in the projects that are symbolic links.
+	GuardedLinks []string
 	// SearchTruncatedAt is the directory in which the search stopped at SearchLimit,
 	// or "" where it was complete.
 	SearchTruncatedAt string
@@ -44,6 +49,8 @@ type Facts struct {
 	// SubIDs are the ids that the caller may map besides its own, if the policy needs
 	// them.
 	SubIDs SubIDs
+	// Owners are the numbers of the users that files.path names as owners.
+	Owners map[string]int
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
 	Limits     Limits
@@ -63,6 +70,8 @@ type Facts struct {
 
 	inside []string // projects whose repository has not been looked for
 	home   string
+
+	guardings []guardedProject
 }
 
 // Caps are the caller's capabilities.

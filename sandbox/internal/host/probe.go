@@ -121,6 +121,15 @@ func (h *Facts) probeProcesses(p *policy.Policy, _ *policy.Tree, _ Target) error
 	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
 		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
 	}
+	for _, o := range p.Files.Paths {
+		if o.Owner == "" || h.Owners != nil {
+			continue
+		}
+		var err error
+		if h.Owners, err = users(); err != nil {
+			return fmt.Errorf("look for the owners that files.path names: %w", err)
+		}
+	}
 	if policy.IsTrue(p.Namespaces.Ranges) {
 		h.SubIDs = h.probeSubIDs()
 	}

@@ -46,17 +46,23 @@ type search struct {
 	seen          int
 	found         []Found
 	live          []Found // sockets
+	guarding      guarding
 	cut           bool
 }
 
 // recursive says that the directories below are searched too.
-func (s *search) recursive() bool { return len(s.deep)+len(s.names) > 0 || s.sockets }
+func (s *search) recursive() bool {
+	return len(s.deep)+len(s.names)+len(s.guarding.deep) > 0 || s.sockets
+}
 
 // findHidden looks for the policy's patterns in a project directory, and below it for
 // those that begin with "**/". It records the sockets that it sees, too. In other
 // directories it looks for sockets alone.
 func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 	s := search{optional: true, sockets: !project}
+	if project {
+		s.guarding = newGuarding(&p.Files)
+	}
 	for _, entry := range p.Files.Hide {
 		if !project {
 			break
@@ -71,11 +77,19 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 			s.top = append(s.top, newPattern(pat.Name))
 		}
 	}
-	linked := h.linked(p)
-	if len(s.top) > 0 || s.recursive() {
+	linked, began := h.linked(p), time.Now()
+	if len(s.top) > 0 || s.recursive() || s.guarding.on {
 		if err := h.scanTree(&s, dir); err != nil {
 			return err
 		}
+	}
+	if s.guarding.on {
+		if err := s.guarding.follow(dir, h.home); err != nil {
+			return err
+		}
+		h.Guarded = append(h.Guarded, s.guarding.list...)
+		h.GuardedLinks = append(h.GuardedLinks, s.guarding.loose...)
+		h.guardings = append(h.guardings, guardedProject{dir, began, s.guarding})
 	}
 	// Another hard link is the same file under a name that no pattern matches.
 	maps.Copy(linked, s.linked)
@@ -191,6 +205,14 @@ func (s *search) directory(fd int, dir, rel string, buf []byte) (below []string,
 	if rel != "." && before.Mode&0o111 != 0o111 && unix.Fstatat(fd, ".", &after, 0) == unix.EACCES {
 		return nil, unix.EACCES // its names can be read, and nothing of what they are
 	}
+	if s.guarding.on {
+		s.guarding.enter(rel, &before)
+		defer func() {
+			if err == nil {
+				s.guarding.leave(dir, rel, &before)
+			}
+		}()
+	}
 	for reads := 0; ; reads++ {
 		n, err := unix.ReadDirent(fd, buf)
 		if err != nil || n == 0 {
@@ -238,6 +260,11 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 	}
 	hit := rel == "." && matches(s.top, e.name) || matches(s.deep, e.name) ||
 		e.kind == unix.DT_REG && s.names[e.ino].Ino == e.ino
+	if s.guarding.on {
+		if err := s.guarding.visit(fd, dir, rel, e, hit); err != nil {
+			return false, err
+		}
+	}
 	var st unix.Stat_t
 	switch {
 	case hit && e.kind == unix.DT_LNK:

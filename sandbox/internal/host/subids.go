@@ -128,3 +128,21 @@ func strictID(s string) (uint32, bool) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return uint32(n), err == nil && n <= MaxID && strconv.FormatUint(n, 10) == s
 }
+
+// users are the machine's users by name, as /etc/passwd has them. The name
+// service is not asked: it would run what others have configured.
+func users() (map[string]int, error) {
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return nil, err
+	}
+	list := make(map[string]int)
+	for line := range strings.Lines(string(passwd)) {
+		if f := strings.Split(line, ":"); len(f) > 3 {
+			if n, err := strconv.Atoi(f[2]); err == nil && n >= 0 && uint64(n) <= 1<<32-2 {
+				list[f[0]] = n
+			}
+		}
+	}
+	return list, nil
+}

@@ -52,6 +52,9 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// New are paths of the host that the policy guards and that came to be, or
+	// changed, while the sandbox ran: other programs run or obey them.
+	New []string
 
 	// job says that a key at a terminal of the target's own ended it, which at
 	// the caller's would have been for all of the caller's job.

@@ -20,7 +20,7 @@ import (
 // policy names, and a project in /home/u/p.
 func Debian(p *policy.Policy, uid int) *host.Facts {
 	h := &host.Facts{UID: uid, GID: uid, Caps: host.Caps{Last: 40}, LSM: host.LSM{Landlock: 7},
-		OpenFiles: [2]uint64{1024, 4096}, Files: map[string]host.File{},
+		OpenFiles: [2]uint64{1024, 4096}, Owners: map[string]int{"www-data": 33}, Files: map[string]host.File{},
 		Masks: []host.Found{{Path: "/proc/keys"}, {Path: "/proc/acpi", Dir: true}}}
 	h.Limits.PageSize = 4096
 	if uid == 0 {
@@ -37,7 +37,7 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		case path.Dir(name) == "/dev" && slices.Contains(host.Devices[:], base):
 			f.Mode = unix.S_IFCHR
 			f.Rdev = host.DeviceNumber(slices.Index(host.Devices[:], base))
-		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), base == "passwd", base == "group":
+		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), strings.HasPrefix(name, "/var/log/"), base == "passwd", base == "group":
 			f.Mode = unix.S_IFREG
 		case name == "/lib32" || name == "/libx32" || strings.Contains(name, "/etc/pki"):
 			return
@@ -59,6 +59,12 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 	}
 	if p.Files.Shows("/home/u/p") {
 		h.Found = []host.Found{{Path: "/home/u/p/.env"}, {Path: "/home/u/p/.ssh", Dir: true}}
+	}
+	if len(p.Files.Guard) > 0 {
+		for i, name := range []string{".git", ".gitignore", "Jenkinsfile", "lib/.git"} {
+			id := host.File{Major: 8, Minor: 1, Ino: uint64(9000 + i)}.ID()
+			h.Guarded = append(h.Guarded, host.Found{Path: "/home/u/p/" + name, Dir: strings.HasSuffix(name, ".git"), ID: id})
+		}
 	}
 	return h
 }

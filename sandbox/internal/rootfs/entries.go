@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -110,6 +111,7 @@ func (t *Tree) setOptions(n *Node, o policy.PathOptions) error {
 		{o.Exec != nil && n.Kind < Tmpfs, "exec"},
 		{o.Size != "" && (n.Kind != Tmpfs && n.Kind != Overlay || keeps), "size"},
 		{o.Mode != "" && !own, "mode"},
+		{o.Owner != "" && !own, "owner"},
 		{keeps && n.Kind != Overlay, "upper and work"},
 	} {
 		if x.wrong {
@@ -129,8 +131,36 @@ func (t *Tree) setOptions(n *Node, o policy.PathOptions) error {
 			return host.Refuse(host.Invalid, "limit the size of %s: %v", text.Quote(n.Path), err)
 		}
 	}
+	if o.Owner != "" {
+		if err := t.setOwner(n, o.Owner); err != nil {
+			return err
+		}
+	}
 	if keeps {
 		return t.layers(n, o)
+	}
+	return nil
+}
+
+// setOwner gives the node to the user that the policy names.
+func (t *Tree) setOwner(n *Node, owner string) error {
+	user := policy.ParsePath(owner)
+	uid, known := t.facts.Owners[user.Name]
+	if number, err := strconv.Atoi(user.Name); !known && err == nil {
+		uid, known = number, true
+	}
+	switch {
+	case known && t.facts.UID == 0 && !t.opts.UserNS:
+		n.Owner = uid
+	case user.Optional || known && uid == t.facts.UID:
+	case !known:
+		return host.Refuse(host.Absent, "give %s to %s: no such user in /etc/passwd", text.Quote(n.Path), text.Quote(user.Name))
+	default:
+		return &host.NeedError{
+			Reason: host.Impossible,
+			What:   fmt.Sprintf("give %s to %s: only root may, without a user namespace of the sandbox's own", text.Quote(n.Path), text.Quote(user.Name)),
+			Fix:    `start sbx as root, or say owner = "?` + user.Name + `" to do without`,
+		}
 	}
 	return nil
 }

@@ -197,6 +197,7 @@ func refuseMounts(p *policy.Policy, t host.Target, h *host.Facts) error {
 		},
 		{len(f.Tmpfs) > 0, "mount a tmpfs", "", "", ""},
 		{len(f.Hide) > 0, "hide files", "", "", ""},
+		{len(f.Guard) > 0, "guard names in what can be written", "", "", ""},
 		{len(f.Overlay) > 0, "mount an overlay", "", "", ""},
 		{
 			len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0,

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
@@ -61,6 +63,42 @@ func (t *Tree) resolve() error {
 		if n.Kind == Read {
 			t.guards = append(t.guards, n)
 		}
+	}
+	return nil
+}
+
+// addGuards makes read-only what the policy guards in directories that can be
+// written, under each name that it has inside. Where the policy names the same
+// path, its entry decides.
+func (t *Tree) addGuards() error {
+	for _, name := range t.facts.GuardedLinks {
+		if n, _ := t.deepest(name); n.Kind == Write {
+			t.Notes = append(t.Notes, replaceableNote(name))
+		}
+	}
+	var more []Node
+	for _, g := range t.facts.Guarded {
+		for _, dir := range t.nodes {
+			if dir.Kind != Write || dir.Device || g.Path == dir.Source.Real || !policy.Within(g.Path, dir.Source.Real) {
+				continue
+			}
+			n := Node{Path: dir.insidePath(g.Path), Kind: Read, NoExec: dir.NoExec, Optional: true}
+			if at, _ := t.deepest(n.Path); at.Path != dir.Path {
+				continue
+			}
+			n.Source = host.File{Real: g.Path, Mode: unix.S_IFREG, Major: g.ID.Major, Minor: g.ID.Minor, Ino: g.ID.Ino}
+			if g.Dir {
+				n.Source.Mode = unix.S_IFDIR
+			}
+			if n.Path != g.Path {
+				n.From = g.Path
+			}
+			more = append(more, n)
+		}
+	}
+	if len(more) > 0 {
+		t.nodes = append(t.nodes, more...)
+		t.sort()
 	}
 	return nil
 }
@@ -142,10 +180,13 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	case !follow:
 		t.Notes = append(t.Notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
 	case replaceable:
-		t.Notes = append(t.Notes,
-			fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", name))
+		t.Notes = append(t.Notes, replaceableNote(n.Path))
 	}
 	return n, false, nil
+}
+
+func replaceableNote(name string) string {
+	return text.Quote(name) + " is a symbolic link, which the target can replace; only what it leads to is read-only"
 }
 
 // move adds a node that a link has moved. A node that has the path by its own name has

@@ -82,7 +82,7 @@ func (l *layout) place(n Node) {
 	switch {
 	case n.Kind == Empty:
 		l.pinParents(n.Path)
-		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, ReadOnly: true, Below: true})
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, ReadOnly: true, Below: true})
 		return
 	case n.Kind == File && below:
 		l.pinParents(n.Path)
@@ -104,7 +104,7 @@ func (l *layout) place(n Node) {
 	switch n.Kind {
 	case Directory:
 		l.made[n.Path] = true
-		l.add(ns.Dir{Path: n.Path, Mode: n.Mode})
+		l.add(ns.Dir{Path: n.Path, Mode: n.Mode, Owner: n.Owner})
 		return
 	case File:
 		l.add(ns.WriteFile{Path: n.Path, Text: n.Text})
@@ -123,7 +123,7 @@ func (l *layout) place(n Node) {
 	}
 	switch n.Kind {
 	case Tmpfs:
-		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec, Below: below})
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec, Below: below})
 	case Overlay:
 		l.add(l.overlay(n, below))
 	default:

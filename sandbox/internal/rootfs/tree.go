@@ -63,6 +63,8 @@ type Node struct {
 	// Mode is the mode of a tmpfs or a directory, Size the size limit of a tmpfs.
 	Mode uint32
 	Size string
+	// Owner is the user a tmpfs or a directory is given to, 0: nobody.
+	Owner int
 	// Text is a file's content or a link's target.
 	Text string
 	// NoExec says that nothing can be executed there. Device says that it is one of the
@@ -116,7 +118,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.placeOwn, tree.addAliases, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.checkDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err

@@ -293,6 +293,47 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestOwner: only root gives directories away, and "?" does without.
+func TestOwner(t *testing.T) {
+	for _, c := range []struct {
+		owner  string
+		uid    int
+		userNS bool
+		want   string
+	}{
+		{"www-data", 0, false, "of user 33"},
+		{"33", 0, false, "of user 33"},
+		{"?www-data", 1000, true, ""},
+		{"?none", 0, false, ""},
+		{"1000", 1000, true, ""},
+		{"www-data", 1000, true, "only root may"},
+		{"www-data", 0, true, "only root may"},
+		{"none", 0, false, "no such user"},
+	} {
+		p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/t"}, Directories: []string{"/t/d"},
+			Paths: map[string]policy.PathOptions{"/t/d": {Owner: c.owner}}}}
+		h := plantest.Debian(p, c.uid)
+		got := ""
+		tree, err := rootfs.New(p, host.Target{Dir: "/"}, h, rootfs.Options{UserNS: c.userNS})
+		if err != nil {
+			got = err.Error()
+		} else {
+			steps, err := tree.Steps()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range steps {
+				if strings.HasPrefix(s.String(), "make directory /t/d") {
+					got = s.String()
+				}
+			}
+		}
+		if !strings.Contains(got, c.want) || c.want == "" && strings.Contains(got, "of user") {
+			t.Errorf("owner %s as user %d: %q, want %q", c.owner, c.uid, got, c.want)
+		}
+	}
+}
+
 // TestNamedElsewhere: an entry that has the path of what a pattern found, and
 // shows something else there, does not name what was found.
 func TestNamedElsewhere(t *testing.T) {
