@@ -48,7 +48,8 @@ func (Dir) Kind() string { return "mkdir" }
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
 	if d.Owner != 0 {
-		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1), step.Int(unix.AT_SYMLINK_NOFOLLOW))
+		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1),
+			step.Int(unix.AT_SYMLINK_NOFOLLOW))
 	}
 }
 

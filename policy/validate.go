@@ -146,7 +146,8 @@ func checkHide(s string) (string, *fault) {
 // at the end.
 func checkGuard(s string) (string, *fault) {
 	pattern := strings.TrimSuffix(strings.TrimPrefix(s, "**/"), "/")
-	if pattern == "" || pattern == "." || pattern == ".." || strings.ContainsAny(pattern, "/$") || strings.Contains(pattern, "**") {
+	if pattern == "" || pattern == "." || pattern == ".." || strings.ContainsAny(pattern, "/$") ||
+		strings.Contains(pattern, "**") {
 		return "", faultf("%q is no pattern", s).or(`as ".*", "**/.git" at any depth, or "name/" for directories`)
 	}
 	if _, err := path.Match(pattern, ""); err != nil {

@@ -83,7 +83,8 @@ func checkSame(fd int, kept []int, handed int) error {
 // standard error, since the target's status has to stay what it is.
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
 	r := receipt{
-		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New, Plan: plan,
+		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
+		Plan: plan,
 	}
 	if failed != nil {
 		var late *sandbox.LateError

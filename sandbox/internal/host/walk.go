@@ -148,7 +148,8 @@ func (w *walker) beyond(l *link, rest string) (string, error) {
 // nothing to the caller.
 func ownDescriptor(name string) bool {
 	n, err := strconv.Atoi(path.Base(name))
-	if err != nil || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(unix.Getpid())+"/") || path.Base(path.Dir(name)) != "fd" {
+	if err != nil || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(unix.Getpid())+"/") ||
+		path.Base(path.Dir(name)) != "fd" {
 		return false
 	}
 	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)

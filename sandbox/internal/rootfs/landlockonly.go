@@ -117,7 +117,8 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 		return src, nil
 	case src.Mode == 0:
 		return src, &host.MissingError{Path: e.Name}
-	case over.Kind.FromHost() && src.Real != path.Join(h.Files[over.Name].Real, strings.TrimPrefix(e.Name, over.Name)) && !inside:
+	case over.Kind.FromHost() && src.Real != path.Join(h.Files[over.Name].Real, strings.TrimPrefix(e.Name,
+		over.Name)) && !inside:
 		if e.Optional {
 			return host.File{}, nil
 		}
