@@ -106,7 +106,8 @@ func TestGuards(t *testing.T) {
 			"[core]\nsshCommand = FOO=1 tools/ssh;true\n[credential] helper = !tools/cred", "tools/clean.py", "tools/text",
 			"tools/merge", "tools/ssh", "tools/cred", "tools/other"},
 			".git tools/clean.py tools/cred tools/merge tools/ssh tools/text"},
-		{"what is no command", []string{".git/config = [branch \"main\"]\ndescription = src\n[remote \"origin\"]\nurl = ./src\n" +
+		{"what is no command", []string{".git/config = [branch \"main\"]\n" +
+			"description = src\n[remote \"origin\"]\nurl = ./src\n" +
 			"[core]\nworktree = ../src\n[user] name = src", "src"}, ".git"},
 		{"directories are no commands", []string{".git/config = [x]\ny = src", "src/a"}, ".git"},
 		{"a repository elsewhere in the project", []string{".git = gitdir: store/x",
