@@ -90,7 +90,7 @@ func (t *Tree) addDev() error {
 			return host.Refuse(host.WrongFile, "show %s: it is not the character device of that name", name)
 		}
 		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == name })
-		t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src, Device: true})
+		t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src, Device: true})
 	}
 	// Shared memory is writable, so a policy under which nothing is writable does not
 	// have it. No program is executed from there.
@@ -117,7 +117,8 @@ func (t *Tree) addNotifySocket() error {
 	if t.entries.Over(name).Kind.FromHost() {
 		name = src.Real // links in the shown directory are shown as they are
 	}
-	t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src})
+	// A socket can be connected to on a read-only mount as well.
+	t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src})
 	return nil
 }
 
