@@ -208,8 +208,9 @@ func checkOwner(h *host.Facts, kind ns.Set, path, user string) error {
 		return nil
 	case s.OwnerErr != nil:
 		return &host.NeedError{Reason: host.NotOwned,
-			What: fmt.Sprintf("join %s namespace %s: ask which user namespace it belongs to: %v", kind, text.Quote(path), s.OwnerErr),
-			Fix:  "join only what belongs to your own user namespace, or to one below it"}
+			What: fmt.Sprintf("join %s namespace %s: ask which user namespace it belongs to: %v", kind, text.Quote(path),
+				s.OwnerErr),
+			Fix: "join only what belongs to your own user namespace, or to one below it"}
 	case s.Owner == h.UserNS || s.OwnerUID == root:
 		return nil
 	}

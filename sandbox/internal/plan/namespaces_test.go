@@ -107,7 +107,8 @@ func TestOwner(t *testing.T) {
 		p := &policy.Policy{Name: "p", Namespaces: policy.Namespaces{Net: path}}
 		h := plantest.Debian(p, 0)
 		h.UserNS = own
-		h.Namespaces = map[string]host.Namespace{path: {Kind: ns.Net, Ino: 9, Owner: c.owner, OwnerUID: c.uid, OwnerErr: c.err}}
+		h.Namespaces = map[string]host.Namespace{path: {Kind: ns.Net, Ino: 9, Owner: c.owner, OwnerUID: c.uid,
+			OwnerErr: c.err}}
 		if c.joined != (ns.ID{}) {
 			p.Namespaces.User, p.Namespaces.UID, p.Namespaces.GID = user, plantest.Ptr(0), plantest.Ptr(0)
 			h.Namespaces[user] = host.Namespace{Kind: ns.User, Ino: c.joined.Ino}
