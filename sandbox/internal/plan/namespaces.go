@@ -215,7 +215,8 @@ func checkOwner(h *host.Facts, kind ns.Set, path, user string) error {
 		return nil
 	}
 	return &host.NeedError{Reason: host.NotOwned,
-		What: fmt.Sprintf("join %s namespace %s: it belongs to a user namespace that user %d made, and not to the caller's or root's",
+		What: fmt.Sprintf("join %s namespace %s: it belongs to a user namespace that user %d made, "+
+			"and not to the caller's or root's",
 			kind, text.Quote(path), s.OwnerUID),
 		Fix: "join that user namespace too: say user = \"/its/path\", with uid and gid, in the policy's [namespaces]"}
 }
