@@ -124,6 +124,8 @@ type Found struct {
 	Dir  bool
 	// ID is the file that was found. The zero value matches any file.
 	ID ns.ID
+	// Links is the number of hard links of what is guarded.
+	Links uint64
 	// Unread says that it is a directory which could not be searched, so all of it
 	// is hidden.
 	Unread bool
