@@ -2,7 +2,9 @@ package rootfs
 
 import (
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -72,12 +74,57 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		return n, false, nil
 	case n.Source.Mode == 0:
 		return n, false, &host.MissingError{Path: source}
+	case t.chosenInside(e, source, n.Source):
+		return n, false, t.refuseChosen(n, source)
 	case n.Kind == Write && !n.Optional:
 		err = writable(t.facts, source, n.Source, t.opts.Keep)
 	case n.Kind == Overlay:
 		err = checkOverlay(n)
 	}
 	return n, err == nil, err
+}
+
+// chosenInside says whether the path of the host leads by a symbolic link that
+// lies in what the policy lets be written: then the target of the launch before
+// may have chosen what is there. Where the entry lies inside what is shown just
+// so, resolve sees to it.
+func (t *Tree) chosenInside(e policy.Entry, source string, f host.File) bool {
+	if over := t.entries.Over(e.Name); source == e.Name && over.Kind.FromHost() && over.Options.From == "" {
+		return false
+	}
+	for _, w := range t.entries.Entries {
+		dirs := [...]string{w.Source(), w.Options.Upper}
+		if w.Kind != policy.KindWrite {
+			dirs[0] = ""
+		}
+		for _, dir := range dirs {
+			real := t.facts.Files[dir].Real
+			for _, name := range [...]string{dir, real} {
+				if real != "" && name != source && policy.Within(source, name) && f.Real != path.Join(real, strings.TrimPrefix(source, name)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// refuseChosen refuses to show what such a link leads to. An entry that may be
+// missing is left out; if it is read-only, that holds for what it leads to.
+func (t *Tree) refuseChosen(n Node, source string) error {
+	if n.Optional {
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is behind a symbolic link in what can be written: not followed", text.Quote(source)))
+		if n.Kind == Read {
+			t.links = append(t.links, n)
+		}
+		return nil
+	}
+	return &host.NeedError{
+		Reason: host.BehindLink,
+		What: fmt.Sprintf("show %s at %s: a symbolic link in what can be written leads from there to %s",
+			text.Quote(source), text.Quote(n.Path), text.Quote(n.Source.Real)),
+		Fix: "name what it leads to",
+	}
 }
 
 // setOptions takes in what the policy says of the node in files.path. An option

@@ -26,6 +26,8 @@ func (t *Tree) layers(n *Node, o policy.PathOptions) error {
 			return fmt.Errorf("overlay %s: keep changes in %s: %w", text.Quote(n.Path), text.Quote(name), unix.ENOENT)
 		case !f.Dir():
 			return fmt.Errorf("overlay %s: keep changes in %s: %w", text.Quote(n.Path), text.Quote(name), unix.ENOTDIR)
+		case t.chosenInside(policy.Entry{Path: policy.Path{Name: n.Path}}, name, f):
+			return t.refuseChosen(Node{Path: n.Path, Source: f}, name)
 		case f.NoWrite != nil:
 			return fmt.Errorf("overlay %s: keep changes in %s: %w", text.Quote(n.Path), text.Quote(name), f.NoWrite)
 		}

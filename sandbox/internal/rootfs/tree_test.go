@@ -257,6 +257,19 @@ func TestRefused(t *testing.T) {
 			Read: []string{"?/c"}, Write: []string{"?/c/a"}, Tmpfs: []string{"/c/a/t"}, Paths: map[string]policy.PathOptions{"/c": {From: "/f.txt"}}},
 			[]string{"/f.txt", "/c", "/c/a", "/c/a/t"}, host.NoPlace},
 		{"a tmpfs on a link", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "/w/t -> /vault"}, host.BehindLink},
+		{"a link in what is written, shown elsewhere", policy.Files{
+			Write: []string{"/w", "/data"}, Paths: map[string]policy.PathOptions{"/data": {From: "/w/data"}}},
+			[]string{"/w", "/w/data -> /vault"}, host.BehindLink},
+		{"a link in what is written under another name", policy.Files{
+			Write: []string{"/x"}, Read: []string{"/w/data"}, Paths: map[string]policy.PathOptions{"/x": {From: "/w"}}},
+			[]string{"/w", "/w/data -> /vault"}, host.BehindLink},
+		{"a link in what is written, for an overlay's changes", policy.Files{
+			Write: []string{"/w"}, Overlay: []string{"/o"}, Paths: map[string]policy.PathOptions{"/o": {Upper: "/w/up", Work: "/w/work"}}},
+			[]string{"/w", "/o", "/w/up -> /vault", "/w/work"}, host.BehindLink},
+		{"a link in what is written before, as an upper", policy.Files{
+			Read: []string{"/r"}, Overlay: []string{"/o"}, Paths: map[string]policy.PathOptions{
+				"/o": {Upper: "/up", Work: "/work"}, "/r": {From: "/up/data"}}},
+			[]string{"/o", "/up", "/work", "/up/data -> /vault"}, host.BehindLink},
 		{"a link in what has another name", policy.Files{Read: []string{"/r", "/r/l"}, Paths: map[string]policy.PathOptions{"/r": {From: "/s"}}},
 			[]string{"/s", "/r", "/r/l -> /r"}, host.BehindLink},
 		{"hide what each process has", policy.Files{Hide: []string{"/proc/self/environ"}}, []string{"/proc/self/environ -> /proc/7/environ"}, host.Impossible},
