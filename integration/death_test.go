@@ -52,7 +52,7 @@ func TestDeathBySignal(t *testing.T) {
 // TestCtrlCEndsTheLoop: a shell that runs one sbx after the other ends with the
 // one that the key ended, as with any program.
 func TestCtrlCEndsTheLoop(t *testing.T) {
-	for _, args := range [][]string{{binary("sbx"), "--"}, newSession(t)} {
+	for _, args := range [][]string{{binary("sbx"), "--"}, ownTerminal(t), newSession(t)} {
 		script := `for i in 1 2 3; do "$@" sh -c 'echo ready; exec sleep 60'; done; echo went on`
 		term := atTerminal(t, append([]string{"/bin/bash", "--norc", "--noprofile", "-c", script, "bash"}, args...)...)
 		term.shows("ready", 1)

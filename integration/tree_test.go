@@ -88,8 +88,9 @@ func (c *treeCase) complain(format string, args ...any) {
 		return // one is enough to look at
 	}
 	base := filepath.Dir(c.dir)
-	c.Error(strings.ReplaceAll(fmt.Sprintf("%s\nfirst policy:\n%s%v\nsecond policy:\n%s%v\ntree: %s", fmt.Sprintf(format, args...),
-		c.policies[0].text(), c.plans[0].below(c.dir), c.policies[1].text(), c.plans[1].below(c.dir), c.describe()), base, ""))
+	c.Error(strings.ReplaceAll(fmt.Sprintf("%s\nfirst policy:\n%s%v\nsecond policy:\n%s%v\ntree: %s",
+		fmt.Sprintf(format, args...), c.policies[0].text(), c.plans[0].below(c.dir),
+		c.policies[1].text(), c.plans[1].below(c.dir), c.describe()), base, ""))
 }
 
 func (c *treeCase) describe() string {
@@ -290,14 +291,15 @@ func (c *treeCase) expected(a tried, at treeLine, source string, plan treeLines)
 	}
 }
 
-// planted says whether the first target has put a link where the second policy
-// names something: that such a link is followed is known, and A1 and A7 of
-// another test. It also looks for what cannot be seen any more.
+// planted says whether the first target has put a link of the caller's where the
+// second policy names something, and does not let it be written: such a link is
+// followed, as docs/files.md says. It also looks for what cannot be seen any more.
 func (c *treeCase) planted() bool {
 	for _, p := range c.policies[1].names() {
 		for ; inside(p, c.dir); p = filepath.Dir(p) {
 			fi, err := os.Lstat(p)
-			if c.nodes[p].kind != 'l' && (err == nil && fi.Mode()&fs.ModeSymlink != 0 || os.IsPermission(err)) {
+			link := err == nil && fi.Mode()&fs.ModeSymlink != 0 || os.IsPermission(err)
+			if c.nodes[p].kind != 'l' && link && !c.policies[1].writes(p) {
 				return true
 			}
 		}
@@ -328,7 +330,8 @@ func (c *treeCase) afterwards(r result) {
 func (c *treeCase) says(file string) (read, written bool) {
 	if c.ran[1] {
 		plan := c.plans[1]
-		return len(plan.places(file, "read-only", "writable", "overlay")) > 0, len(plan.places(file, "writable", "overlay")) > 0
+		return len(plan.places(file, "read-only", "writable", "overlay")) > 0,
+			len(plan.places(file, "writable", "overlay")) > 0
 	}
 	p := c.policies[1]
 	for list, entries := range p.lists {

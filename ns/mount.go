@@ -3,6 +3,7 @@ package ns
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,8 @@ import (
 type Dir struct {
 	Path string
 	Mode uint32
+	// Owner is the user that the directory is given to, 0: nobody.
+	Owner int
 }
 
 func (d Dir) String() string {
@@ -32,14 +35,22 @@ func (d Dir) String() string {
 	if d.Mode != 0o755 {
 		s += fmt.Sprintf(", mode %04o", d.Mode)
 	}
+	if d.Owner != 0 {
+		s += fmt.Sprintf(", of user %d", d.Owner)
+	}
 	return s
 }
 
 func (Dir) Kind() string { return "mkdir" }
 
-// Compile is one mkdirat(2). ClearUmask has cleared the umask by then.
+// Compile is one mkdirat(2), and fchownat(2) for another owner. ClearUmask has
+// cleared the umask by then.
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
+	if d.Owner != 0 {
+		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1),
+			step.Int(unix.AT_SYMLINK_NOFOLLOW))
+	}
 }
 
 // File makes an empty file on a tmpfs of the sandbox, as a mount point.
@@ -81,7 +92,9 @@ type Bind struct {
 	Ino          uint64
 	// Write allows writing. Without it the bind and all below it is read-only.
 	Write bool
-	// Device keeps device files usable. Only the sandbox's own /dev has it.
+	// Device keeps device files usable. Only the sandbox's own /dev has it. They can be
+	// read and written on a read-only mount too. What cannot be changed there is their
+	// mode, owner and times.
 	Device bool
 	// NoExec forbids execution. Below says that Dest lies in a directory of the
 	// host, which other processes may be changing.
@@ -117,7 +130,7 @@ func (b Bind) attrs() uint64 {
 	if !b.Device {
 		at |= unix.MOUNT_ATTR_NODEV
 	}
-	if !b.Write && !b.Device {
+	if !b.Write {
 		at |= unix.MOUNT_ATTR_RDONLY
 	}
 	if b.NoExec || b.Device {
@@ -166,6 +179,8 @@ func (b Bind) Compile(a *step.Asm) {
 type Tmpfs struct {
 	Path string
 	Mode uint32
+	// Owner is the user that its root directory belongs to, 0: the caller.
+	Owner int
 	// Size is tmpfs(5)'s size option. Empty means the kernel's default, half of
 	// the memory.
 	Size string
@@ -183,6 +198,9 @@ func (t Tmpfs) String() string {
 	if t.Size != "" {
 		s += ", size " + t.Size
 	}
+	if t.Owner != 0 {
+		s += fmt.Sprintf(", of user %d", t.Owner)
+	}
 	if t.NoExec {
 		s += ", no exec"
 	}
@@ -193,7 +211,11 @@ func (Tmpfs) Kind() string { return "mount-tmpfs" }
 
 func (t Tmpfs) Hint(err error) string {
 	switch step.Errno(err) {
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+	case unix.ELOOP:
+		if t.Below {
+			return "a symbolic link on the way there is not followed; name what it leads to"
+		}
+	case unix.ENOENT, unix.ENOTDIR:
 		if t.Below {
 			return text.Quote(t.Path) + " lies in a directory of the host, where sbx makes nothing; " +
 				"make the directory there first"
@@ -207,6 +229,9 @@ func (t Tmpfs) Compile(a *step.Asm) {
 	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}
 	if t.Size != "" {
 		opts = append(opts, "size", t.Size)
+	}
+	if t.Owner != 0 {
+		opts = append(opts, "uid", strconv.Itoa(t.Owner))
 	}
 	attrs := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	if t.NoExec {

@@ -74,7 +74,8 @@ func TestGroupSignals(t *testing.T) {
 		}
 		for nr := range uint32(600) {
 			number := x.kill&0x40000000 | nr
-			if c := (bpf.Call{Audit: x.audit, Number: number, Args: [6]uint64{0, 9}}); number != x.kill && errno(t, GroupSignals, x.machine, c) != 0 {
+			if c := (bpf.Call{Audit: x.audit, Number: number, Args: [6]uint64{0, 9}}); number != x.kill &&
+				errno(t, GroupSignals, x.machine, c) != 0 {
 				t.Errorf("%#x: call %d is refused", x.audit, nr)
 			}
 		}
@@ -91,7 +92,8 @@ func TestUnixSockets(t *testing.T) {
 		socket, pair uint32
 	}
 	abis := []abi{
-		{seccomp.AMD64, amd64ABI, 41, 53}, {seccomp.AMD64, amd64ABI, 0x40000000 | 41, 0x40000000 | 53}, {seccomp.AMD64, i386ABI, 359, 360},
+		{seccomp.AMD64, amd64ABI, 41, 53}, {seccomp.AMD64, amd64ABI, 0x40000000 | 41, 0x40000000 | 53},
+		{seccomp.AMD64, i386ABI, 359, 360},
 		{seccomp.ARM64, arm64ABI, 198, 199}, {seccomp.ARM64, armABI, 281, 288},
 	}
 	refused := func(x abi, nr uint32, args ...uint64) bool {

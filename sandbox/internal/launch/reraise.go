@@ -26,7 +26,7 @@ func (e Exit) Reraise() error {
 	err := errors.Join(unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0), unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
 	if err == nil {
 		runtime.LockOSThread()
-		err = signals.Raise(e.Status.Signal())
+		err = signals.Raise(e.Status.Signal(), e.job)
 	}
 	if err != nil {
 		return fmt.Errorf("end by the target's signal: %w", err)

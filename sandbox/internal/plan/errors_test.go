@@ -19,7 +19,7 @@ import (
 	"sbx/sandbox/internal/terminal"
 )
 
-// TestStepHints holds the fix that each failing step suggests.
+// TestStepHints checks the hint of each failing step.
 func TestStepHints(t *testing.T) {
 	for _, c := range []struct {
 		step  step.Step
@@ -80,7 +80,8 @@ func TestStepHints(t *testing.T) {
 		{NewNamespaces{ns.User}, unix.ENOMEM, "out of memory"},
 		{process.NoNewPrivs{Who: "x"}, unix.EINVAL, ""},
 	} {
-		if got := Hint(&StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+		if got := Hint(&StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) ||
+			(got == "") != (c.want == "") {
 			t.Errorf("%s: %v: hint %q, want %q", c.step, c.errno, got, c.want)
 		}
 	}
@@ -95,22 +96,24 @@ func TestStepHints(t *testing.T) {
 		{ns.Mask{Path: "/a"}, "replaced while"},
 		{ns.FileOver{Path: "/a"}, "replaced while"},
 		{ns.Overlay{Path: "/a"}, "replaced while"},
-		{ns.Ranges{}, "does not do what it says"},
-		{process.DropGroups{}, "does not do what it says"},
-		{process.NoNewPrivs{Who: "x"}, "does not do what it says"},
+		{ns.Ranges{}, "does not do what it reports"},
+		{process.DropGroups{}, "does not do what it reports"},
+		{process.NoNewPrivs{Who: "x"}, "does not do what it reports"},
 	} {
 		err := &StepError{Step: c.step, Err: &MismatchError{Got: 5}}
-		if got := Hint(err); !strings.Contains(got, c.want) || !strings.HasSuffix(err.Error(), ": read-back failed: the kernel reports 0x5") {
+		if got := Hint(err); !strings.Contains(got, c.want) ||
+			!strings.HasSuffix(err.Error(), ": read-back failed: the kernel reports 0x5") {
 			t.Errorf("%v: hint %q, want %q", err, got, c.want)
 		}
 	}
-	// What newuidmap says has no errno.
-	if got := Hint(&StepError{Step: ns.Ranges{}, Err: errors.New("newuidmap: no")}); !strings.Contains(got, "/etc/subuid") {
+	// The message of newuidmap has no errno.
+	got := Hint(&StepError{Step: ns.Ranges{}, Err: errors.New("newuidmap: no")})
+	if !strings.Contains(got, "/etc/subuid") {
 		t.Errorf("a failed newuidmap: hint %q", got)
 	}
 }
 
-// TestOtherHints holds those that need no failing step.
+// TestOtherHints checks the hints that need no failing step.
 func TestOtherHints(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -128,8 +131,7 @@ func TestOtherHints(t *testing.T) {
 	}
 }
 
-// TestExec holds the exit status, words and hint of a target that does not
-// start.
+// TestExec checks the exit status, message and hint for a target that does not start.
 func TestExec(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
@@ -149,7 +151,8 @@ func TestExec(t *testing.T) {
 		{dir + "/none", unix.ENOENT, 127, "not found in the sandbox", ""},
 		{file("plain", "x", 0o644), unix.EACCES, 126, "permission denied", "chmod +x"},
 		{dir, unix.EACCES, 126, "permission denied", "is a directory"},
-		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found in the sandbox", "interpreter /no/such/perl"},
+		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found in the sandbox",
+			"interpreter /no/such/perl"},
 		{file("hidden", "x", 0o755), unix.ENOENT, 127, "not found in the sandbox", "--read " + dir},
 		{file("text", "echo", 0o755), unix.ENOEXEC, 126, "exec format error", "#!/bin/sh"},
 		{file("bits", "\x7fELF", 0o755), unix.ENOEXEC, 126, "exec format error", "another kind of machine"},
@@ -157,7 +160,8 @@ func TestExec(t *testing.T) {
 		{file("long", "x", 0o755), unix.E2BIG, 126, "argument list too long", "execve(2)"},
 	} {
 		err := &StepError{Step: process.Exec{Paths: []string{c.path}, Args: []string{"evil\x1b[2J"}}, Err: c.errno}
-		if got := err.Error(); !strings.HasPrefix(got, `run "evil\x1b[2J": `) || !strings.HasSuffix(got, c.words) || strings.ContainsRune(got, 0x1b) {
+		if got := err.Error(); !strings.HasPrefix(got, `run "evil\x1b[2J": `) || !strings.HasSuffix(got, c.words) ||
+			strings.ContainsRune(got, 0x1b) {
 			t.Errorf("%s, %v: %q", c.path, c.errno, got)
 		}
 		if got := err.ExitStatus(); got != c.code {

@@ -78,3 +78,22 @@ func closeExcept(a *step.Asm, from int, keep []int) {
 	}
 	a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Int(^uint32(0)), step.Int(0))
 }
+
+// RestoreFlags restores the status flags of an open file description that the caller
+// shares with the target, after the launcher was killed. It is for files and terminals:
+// while the janitor has a pipe open, its other end would not see an end of file.
+type RestoreFlags struct{ FD, Flags int }
+
+func (r RestoreFlags) String() string {
+	return fmt.Sprintf("restore the status flags of descriptor %d", r.FD)
+}
+
+func (RestoreFlags) Kind() string { return "restore-flags" }
+
+// Holds is the descriptor that the janitor has to hold open for it.
+func (r RestoreFlags) Holds() int { return r.FD }
+
+// Compile is one fcntl(2).
+func (r RestoreFlags) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_FCNTL, step.Fd(r.FD), step.Int(unix.F_SETFL), step.Int(r.Flags))
+}

@@ -132,7 +132,8 @@ func (w *world) extended(d *dice) (bad []string, _ *world) {
 		if real, err := w.machine.real(entry); which == 1 && from == "" && err == nil && policy.Within(is.source, real) {
 			continue // a link: it lies where that leads to
 		}
-		bad = append(bad, fmt.Sprintf("with one more entry at %s (list %d, from %q), %s was %s and is %s", entry, which, from, p, was, is))
+		bad = append(bad, fmt.Sprintf("with one more entry at %s (list %d, from %q), %s was %s and is %s", entry, which,
+			from, p, was, is))
 	}
 	if len(bad) > 0 {
 		bad = append(bad, "before:\n"+w.String())

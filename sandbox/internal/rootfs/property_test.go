@@ -207,7 +207,8 @@ func (w *world) check(links bool) (bad []string) {
 	w.kept(complain)
 	found := func(name string) bool { // masks of patterns are not pinned
 		a, ok := w.mounts.at(name)
-		return ok && a.kind == rootfs.Hidden && slices.ContainsFunc(w.found, func(f string) bool { return path.Base(f) == path.Base(name) })
+		return ok && a.kind == rootfs.Hidden && slices.ContainsFunc(w.found,
+			func(f string) bool { return path.Base(f) == path.Base(name) })
 	}
 	for _, p := range w.mounts.unpinned(found) {
 		complain("what is mounted at %s can be moved", p)

@@ -5,24 +5,28 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 )
 
-// A path that a policy names can have symbolic links in it. Who made such a
-// link decides what it may mean:
+// A path that a policy names can have symbolic links in it. What such a link may mean
+// depends on who could have made it:
 //
-//   - A link over everything that the policy shows belongs to the host. The
-//     directory that it leads to is shown under the name that the policy says.
-//   - A link whose place is sbx's own, as /bin in a root where /usr is shown,
-//     is made again if it leads to what is shown in the very same way.
-//   - A link inside what is shown was made by whoever could write there: a
-//     hostile project above all, or the target of the launch before. What it
-//     leads to is never shown for that. If it is shown anyway, the entry's
-//     restriction holds there.
+//   - A link above everything that the policy shows belongs to the host. The directory
+//     that it leads to is shown under the policy's name for it.
+//   - A link whose parent directory sbx makes itself, such as /bin beside a shown /usr,
+//     is made again inside if the path that it leads to is shown in the same way.
+//   - A link inside a shown directory may be the work of anyone who can write there: a
+//     hostile project, or the target of an earlier launch. The path that it leads to is
+//     never shown because of it. If the policy shows that path anyway, the entry's
+//     restriction applies there.
+//   - The same is true of a link in the caller's project, whether it is shown or not, and
+//     of one in another user's directory: host.LinkError says which are in doubt.
 
-// resolve finds the places of all nodes, and drops those that say nothing new.
+// resolve finds the paths of all nodes, and drops redundant nodes.
 func (t *Tree) resolve() error {
 	t.sort()
 	const most = 40 // as many links as the kernel follows, see path_resolution(7)
@@ -46,7 +50,7 @@ func (t *Tree) resolve() error {
 				return err
 			}
 		}
-		// What has come to lie over others decides about them: once more from there.
+		// The node may now lie over others, so those after it are settled again.
 		t.sort()
 		if moved := slices.IndexFunc(t.nodes, func(x Node) bool { return x.Path == n.Path }); moved >= 0 {
 			i = min(i, moved)
@@ -56,33 +60,76 @@ func (t *Tree) resolve() error {
 	t.nodes = slices.CompactFunc(t.nodes, func(a, b Node) bool { return a.Path == b.Path })
 	t.sort()
 	for _, n := range t.nodes {
-		if n.Kind == Read {
+		if n.Kind == Read && !n.Device {
 			t.guards = append(t.guards, n)
 		}
 	}
 	return nil
 }
 
-// settle is the node with its place as far as what lies over it decides that:
-// with another path where a link moves it, or not to be kept at all.
+// addGuards makes read-only what the policy guards in directories that can be
+// written, under each name that it has inside. Where the policy names the same
+// path, its entry decides.
+func (t *Tree) addGuards() error {
+	for _, name := range t.facts.GuardedLinks {
+		if n, _ := t.deepest(name); n.Kind == Write {
+			t.Notes = append(t.Notes, replaceableNote(name))
+		}
+	}
+	var more []Node
+	for _, g := range t.facts.Guarded {
+		for _, dir := range t.nodes {
+			if dir.Kind != Write || dir.Device || g.Path == dir.Source.Real || !policy.Within(g.Path, dir.Source.Real) {
+				continue
+			}
+			n := Node{Path: dir.insidePath(g.Path), Kind: Read, NoExec: dir.NoExec, Optional: true}
+			if at, _ := t.deepest(n.Path); at.Path != dir.Path {
+				continue
+			}
+			n.Source = host.File{Real: g.Path, Mode: unix.S_IFREG, Major: g.ID.Major, Minor: g.ID.Minor, Ino: g.ID.Ino}
+			if g.Dir {
+				n.Source.Mode = unix.S_IFDIR
+			}
+			if n.Path != g.Path {
+				n.From = g.Path
+			}
+			more = append(more, n)
+		}
+	}
+	if len(more) > 0 {
+		t.nodes = append(t.nodes, more...)
+		t.sort()
+	}
+	return nil
+}
+
+// settle returns the node as the nodes over it decide: with another path where a link
+// moves it. keep is false where it is dropped.
 func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	up := t.over(n.Path)
 	switch {
+	case n.Untrusted != nil && (n.Kind != Read || n.From != "" || !up.Kind.FromHost()):
+		if !n.Optional {
+			return n, false, fmt.Errorf("show %s: %w", text.Quote(n.Path), n.Untrusted)
+		}
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is left out: %v", text.Quote(n.Path), n.Untrusted))
+		return n, false, nil
 	case n.Path == "/":
 		return n, true, nil
 	case up.Kind == Link && up.Source.Mode == 0:
 		return n, false, &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own", text.Quote(n.Path), text.Quote(up.Path)),
-			Fix:    "name the path that the link leads to",
+			What: fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own",
+				text.Quote(n.Path), text.Quote(up.Path)),
+			Fix: "name the path that the link leads to",
 		}
 	case up.Kind == Link:
-		n.Path = up.real(n.Path)
+		n.Path = up.hostPath(n.Path)
 		return n, true, nil
 	case !n.Kind.FromHost() || n.From != "" || n.Device:
 		return n, true, nil
 	case up.Kind.FromHost() && up.From == "":
-		if n.Source.Real != up.real(n.Path) {
+		if n.Source.Real != up.hostPath(n.Path) {
 			return t.linkInside(n, up)
 		}
 	case up.Kind.FromHost():
@@ -105,20 +152,20 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	return n, true, nil
 }
 
-// shownAlike says whether what the node's link leads to is shown under its own
-// name, in the same way as the node would be.
+// shownAlike says whether the path that the node's link leads to is shown under its own
+// name, in the same way as the node.
 func (t *Tree) shownAlike(n Node) bool {
 	to, ok := t.deepest(n.Source.Real)
 	return ok && to.Path != n.Path && to.Kind == n.Kind && n.Kind != Overlay && to.From == "" && to.Source.Link == "" &&
 		to.NoExec == n.NoExec && to.Source.Real == to.Path
 }
 
-// linkInside decides on a node that is a link, or has one on its way, inside
-// what up shows.
+// linkInside decides on a node whose path is, or goes through, a symbolic link inside the
+// directory that up shows.
 func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	name, real := text.Quote(n.Path), text.Quote(n.Source.Real)
 	to, _ := t.deepest(n.Source.Real)
-	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.real(n.Source.Real) == n.Source.Real
+	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.hostPath(n.Source.Real) == n.Source.Real
 	replaceable := up.Kind == Write || up.Kind == Overlay
 	if n.Kind == Read {
 		t.links = append(t.links, n)
@@ -128,19 +175,22 @@ func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 		return n, false, &host.NeedError{
 			Reason: host.BehindLink,
 			What:   fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s", name, real),
-			Fix:    "name what it leads to",
+			Fix:    "name the path that it leads to",
 		}
 	case !follow:
 		t.Notes = append(t.Notes, fmt.Sprintf("%s is a symbolic link out of what is shown: not followed", name))
 	case replaceable:
-		t.Notes = append(t.Notes,
-			fmt.Sprintf("%s is a symbolic link, which the target can replace; only what it leads to is read-only", name))
+		t.Notes = append(t.Notes, replaceableNote(n.Path))
 	}
 	return n, false, nil
 }
 
-// move takes in a node that a link has moved. What has the place by its own
-// name stays there.
+func replaceableNote(name string) string {
+	return text.Quote(name) + " is a symbolic link, which the target can replace; only what it leads to is read-only"
+}
+
+// move adds a node that a link has moved. A node that has the path by its own name has
+// precedence.
 func (t *Tree) move(n Node) error {
 	i := slices.IndexFunc(t.nodes, func(x Node) bool { return x.Path == n.Path })
 	if i < 0 {
@@ -150,8 +200,9 @@ func (t *Tree) move(n Node) error {
 	if there := t.nodes[i]; !n.Optional && (there.Kind != n.Kind || there.NoExec != n.NoExec || there.From != n.From) {
 		return &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("place %s: by a symbolic link two entries mean that path, as %s and as %s", text.Quote(n.Path), n.Kind, there.Kind),
-			Fix:    "name the path itself, once",
+			What: fmt.Sprintf("place %s: through a symbolic link two entries have that path, as %s and as %s",
+				text.Quote(n.Path), n.Kind, there.Kind),
+			Fix: "name the path itself, once",
 		}
 	}
 	return nil
@@ -164,7 +215,7 @@ func (t *Tree) dropRedundant() {
 	for _, n := range all {
 		up := t.over(n.Path)
 		same := up.Kind == n.Kind && (n.Kind == Read || n.Kind == Write) && n.From == "" && up.From == "" && !n.Device &&
-			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.real(n.Path)
+			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.hostPath(n.Path)
 		if !same {
 			t.index[n.Path] = len(t.nodes)
 			t.nodes = append(t.nodes, n)
@@ -185,9 +236,9 @@ func (t *Tree) addAliases() error {
 			if !loose || dir.Device || real == dir.Source.Real || !policy.Within(real, dir.Source.Real) {
 				continue
 			}
-			place := dir.place(real)
+			place := dir.insidePath(real)
 			if at, _ := t.deepest(place); at.Path != dir.Path {
-				continue // something else is there, the entry itself mostly
+				continue // another node is there, mostly the entry's own
 			}
 			n := Node{Path: place, Kind: Read, Source: guard.Source, NoExec: guard.NoExec || dir.NoExec, alias: true}
 			n.Source.Link = ""
@@ -198,7 +249,11 @@ func (t *Tree) addAliases() error {
 			more = append(more, n)
 		}
 	}
-	for _, n := range t.guards {
+	decided, err := t.decided()
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Concat(t.guards, decided) {
 		add(n, false)
 	}
 	for _, n := range t.links {

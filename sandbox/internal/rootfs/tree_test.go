@@ -61,7 +61,9 @@ func TestDeepest(t *testing.T) {
 			"a read entry below a read entry in a writable directory", // its directories were writable
 			policy.Files{Write: []string{"/w"}, Read: []string{"/w/.git", "/w/.git/hooks/pre.txt"}},
 			[]string{"/w", "/w/.git", "/w/.git/hooks/pre.txt"},
-			map[string]string{"/w/x": "writable", "/w/.git": "read-only", "/w/.git/hooks": "read-only", "/w/.git/hooks/other": "read-only"},
+			map[string]string{
+				"/w/x": "writable", "/w/.git": "read-only", "/w/.git/hooks": "read-only", "/w/.git/hooks/other": "read-only",
+			},
 		},
 		{
 			"below an overlay",
@@ -103,7 +105,10 @@ func TestDeepest(t *testing.T) {
 				Paths: map[string]policy.PathOptions{"/workspace": {From: "/w"}},
 			},
 			[]string{"/w", "/w/.git"},
-			map[string]string{"/workspace": "writable", "/workspace/.git": "read-only", "/workspace/.git/hooks": "read-only", "/w/.git": "read-only"},
+			map[string]string{
+				"/workspace": "writable", "/workspace/.git": "read-only", "/workspace/.git/hooks": "read-only",
+				"/w/.git": "read-only",
+			},
 		},
 		{
 			"a guard behind a link of the host's", // which was lost
@@ -213,16 +218,22 @@ func TestPins(t *testing.T) {
 		paths []string
 		want  string
 	}{
-		{"a read entry", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a/b/c"}}, []string{"/w", "/w/a/b/c"}, "/w/a /w/a/b"},
-		{"a read entry in one", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a", "/w/a/b/c"}}, []string{"/w", "/w/a", "/w/a/b/c"}, ""},
+		{"a read entry", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a/b/c"}}, []string{"/w", "/w/a/b/c"},
+			"/w/a /w/a/b"},
+		{"a read entry in one", policy.Files{Write: []string{"/w"}, Read: []string{"/w/a", "/w/a/b/c"}},
+			[]string{"/w", "/w/a", "/w/a/b/c"}, ""},
 		{"a redundant writable entry", policy.Files{Write: []string{"/w", "/w/ci"}, Read: []string{"/w/ci/guard"}},
 			[]string{"/w", "/w/ci", "/w/ci/guard"}, "/w/ci"},
 		{"a tmpfs", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/a/t"}}, []string{"/w", "/w/a/t"}, "/w/a"},
 		{"an overlay", policy.Files{Write: []string{"/w"}, Overlay: []string{"/w/a/o"}}, []string{"/w", "/w/a/o"}, "/w/a"},
-		{"an empty directory", policy.Files{Write: []string{"/w"}, Directories: []string{"/w/a/d"}}, []string{"/w", "/w/a/d"}, "/w/a"},
-		{"a file", policy.Files{Write: []string{"/w"}, Inline: map[string]string{"/w/a/f.txt": "x"}}, []string{"/w", "/w/a/f.txt"}, "/w/a"},
-		{"a hidden path", policy.Files{Write: []string{"/w"}, Hide: []string{"/w/a/s.txt"}}, []string{"/w", "/w/a/s.txt"}, "/w/a"},
-		{"all of the host", policy.Files{Write: []string{"/"}, Read: []string{"/home/u/.git"}}, []string{"/", "/home/u/.git"}, "/home /home/u"},
+		{"an empty directory", policy.Files{Write: []string{"/w"}, Directories: []string{"/w/a/d"}},
+			[]string{"/w", "/w/a/d"}, "/w/a"},
+		{"a file", policy.Files{Write: []string{"/w"}, Inline: map[string]string{"/w/a/f.txt": "x"}},
+			[]string{"/w", "/w/a/f.txt"}, "/w/a"},
+		{"a hidden path", policy.Files{Write: []string{"/w"}, Hide: []string{"/w/a/s.txt"}},
+			[]string{"/w", "/w/a/s.txt"}, "/w/a"},
+		{"all of the host", policy.Files{Write: []string{"/"}, Read: []string{"/home/u/.git"}}, []string{"/", "/home/u/.git"},
+			"/home /home/u"},
 		{"in a tmpfs", policy.Files{Tmpfs: []string{"/t"}, Read: []string{"/t/a/r"}}, []string{"/t/a/r"}, "/t/a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -249,30 +260,25 @@ func TestRefused(t *testing.T) {
 		paths []string
 		want  host.Reason
 	}{
-		{"behind a link of the policy's own", policy.Files{Symlinks: map[string]string{"/a": "usr"}, Tmpfs: []string{"/a/x"}}, nil, host.BehindLink},
-		{"deep behind one", policy.Files{Symlinks: map[string]string{"/a": "a"}, Read: []string{"/a/x/y"}}, []string{"/a/x/y"}, host.BehindLink},
-		{"a writable link in what is shown", policy.Files{Write: []string{"/w", "/w/l"}}, []string{"/w", "/w/l -> /vault"}, host.BehindLink},
-		{"a tmpfs that has no place", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "no /w/t"}, host.NoPlace},
+		{"behind a link of the policy's own", policy.Files{Symlinks: map[string]string{"/a": "usr"}, Tmpfs: []string{"/a/x"}},
+			nil, host.BehindLink},
+		{"deep behind one", policy.Files{Symlinks: map[string]string{"/a": "a"}, Read: []string{"/a/x/y"}},
+			[]string{"/a/x/y"}, host.BehindLink},
+		{"a writable link in what is shown", policy.Files{Write: []string{"/w", "/w/l"}}, []string{"/w", "/w/l -> /vault"},
+			host.BehindLink},
+		{"a tmpfs that has no place", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "no /w/t"},
+			host.NoPlace},
 		{"a tmpfs below what is left out", policy.Files{
-			Read: []string{"?/c"}, Write: []string{"?/c/a"}, Tmpfs: []string{"/c/a/t"}, Paths: map[string]policy.PathOptions{"/c": {From: "/f.txt"}}},
+			Read: []string{"?/c"}, Write: []string{"?/c/a"}, Tmpfs: []string{"/c/a/t"},
+			Paths: map[string]policy.PathOptions{"/c": {From: "/f.txt"}}},
 			[]string{"/f.txt", "/c", "/c/a", "/c/a/t"}, host.NoPlace},
-		{"a tmpfs on a link", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "/w/t -> /vault"}, host.BehindLink},
-		{"a link in what is written, shown elsewhere", policy.Files{
-			Write: []string{"/w", "/data"}, Paths: map[string]policy.PathOptions{"/data": {From: "/w/data"}}},
-			[]string{"/w", "/w/data -> /vault"}, host.BehindLink},
-		{"a link in what is written under another name", policy.Files{
-			Write: []string{"/x"}, Read: []string{"/w/data"}, Paths: map[string]policy.PathOptions{"/x": {From: "/w"}}},
-			[]string{"/w", "/w/data -> /vault"}, host.BehindLink},
-		{"a link in what is written, for an overlay's changes", policy.Files{
-			Write: []string{"/w"}, Overlay: []string{"/o"}, Paths: map[string]policy.PathOptions{"/o": {Upper: "/w/up", Work: "/w/work"}}},
-			[]string{"/w", "/o", "/w/up -> /vault", "/w/work"}, host.BehindLink},
-		{"a link in what is written before, as an upper", policy.Files{
-			Read: []string{"/r"}, Overlay: []string{"/o"}, Paths: map[string]policy.PathOptions{
-				"/o": {Upper: "/up", Work: "/work"}, "/r": {From: "/up/data"}}},
-			[]string{"/o", "/up", "/work", "/up/data -> /vault"}, host.BehindLink},
-		{"a link in what has another name", policy.Files{Read: []string{"/r", "/r/l"}, Paths: map[string]policy.PathOptions{"/r": {From: "/s"}}},
+		{"a tmpfs on a link", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "/w/t -> /vault"},
+			host.BehindLink},
+		{"a link in what has another name", policy.Files{Read: []string{"/r", "/r/l"},
+			Paths: map[string]policy.PathOptions{"/r": {From: "/s"}}},
 			[]string{"/s", "/r", "/r/l -> /r"}, host.BehindLink},
-		{"hide what each process has", policy.Files{Hide: []string{"/proc/self/environ"}}, []string{"/proc/self/environ -> /proc/7/environ"}, host.Impossible},
+		{"hide what each process has", policy.Files{Hide: []string{"/proc/self/environ"}},
+			[]string{"/proc/self/environ -> /proc/7/environ"}, host.Impossible},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &policy.Policy{Name: "p", Files: c.files}
@@ -287,11 +293,53 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestOwner: only root gives directories away, and "?" does without.
+func TestOwner(t *testing.T) {
+	for _, c := range []struct {
+		owner  string
+		uid    int
+		userNS bool
+		want   string
+	}{
+		{"www-data", 0, false, "of user 33"},
+		{"33", 0, false, "of user 33"},
+		{"?www-data", 1000, true, ""},
+		{"?none", 0, false, ""},
+		{"1000", 1000, true, ""},
+		{"www-data", 1000, true, "only root may"},
+		{"www-data", 0, true, "only root may"},
+		{"none", 0, false, "no such user"},
+	} {
+		p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/t"}, Directories: []string{"/t/d"},
+			Paths: map[string]policy.PathOptions{"/t/d": {Owner: c.owner}}}}
+		h := plantest.Debian(p, c.uid)
+		got := ""
+		tree, err := rootfs.New(p, host.Target{Dir: "/"}, h, rootfs.Options{UserNS: c.userNS})
+		if err != nil {
+			got = err.Error()
+		} else {
+			steps, err := tree.Steps()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range steps {
+				if strings.HasPrefix(s.String(), "make directory /t/d") {
+					got = s.String()
+				}
+			}
+		}
+		if !strings.Contains(got, c.want) || c.want == "" && strings.Contains(got, "of user") {
+			t.Errorf("owner %s as user %d: %q, want %q", c.owner, c.uid, got, c.want)
+		}
+	}
+}
+
 // TestNamedElsewhere: an entry that has the path of what a pattern found, and
 // shows something else there, does not name what was found.
 func TestNamedElsewhere(t *testing.T) {
 	p := &policy.Policy{Name: "p", Files: policy.Files{
-		Read: []string{"/w", "/x", "/w/env.txt"}, Paths: map[string]policy.PathOptions{"/w/env.txt": {From: "/o.txt"}, "/x": {From: "/w"}}}}
+		Read: []string{"/w", "/x", "/w/env.txt"}, Paths: map[string]policy.PathOptions{"/w/env.txt": {From: "/o.txt"},
+			"/x": {From: "/w"}}}}
 	h := machine(p, "/w", "/w/env.txt", "/o.txt")
 	h.Found = []host.Found{{Path: "/w/env.txt"}}
 	tree := build(t, p, h)

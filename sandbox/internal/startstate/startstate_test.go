@@ -22,7 +22,8 @@ func TestInherited(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command("/bin/sh", "-c", `trap "" PIPE; ulimit -S -n 77; exec env --block-signal=TERM,USR1 "$0" -test.run=TestInherited -test.v`, os.Args[0])
+	cmd := exec.Command("/bin/sh", "-c",
+		`trap "" PIPE; ulimit -S -n 77; exec env --block-signal=TERM,USR1 "$0" -test.run=TestInherited -test.v`, os.Args[0])
 	cmd.Env = append(os.Environ(), "INHERIT_CHILD=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestInherited") {

@@ -11,6 +11,11 @@ import (
 // sandbox's, and waits for neither: where one side takes no more bytes, the relay
 // reads no more from the other. It is for one goroutine.
 type Relay struct {
+	// OnKey, unless nil, is told of each key typed that the target's terminal
+	// makes a signal of: SIGINT, SIGQUIT, SIGTSTP. Of the last also where it
+	// makes none of it, since an editor then stops itself.
+	OnKey func(unix.Signal)
+
 	caller        *Caller
 	master, slave int
 	in, out       buffer // typed input, and output to show
@@ -127,9 +132,11 @@ func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 	}
 	if keys&unix.POLLIN != 0 {
 		if r.caller.foreground() {
+			had := r.in.to
 			if err := r.in.fill(r.caller.FD); err != nil {
 				return true, nil
 			}
+			r.keys(r.in.b[had:r.in.to])
 		} else {
 			r.caller.raw = false // another process has the terminal now; nothing to restore
 		}
@@ -146,6 +153,29 @@ func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// keys tells of those among what was typed.
+func (r *Relay) keys(typed []byte) {
+	if len(typed) == 0 || r.OnKey == nil {
+		return
+	}
+	modes, err := unix.IoctlGetTermios(r.slave, unix.TCGETS)
+	if err != nil {
+		return // gone: Move is about to see
+	}
+	for _, c := range typed {
+		switch {
+		case c == 0: // no key, where there is none
+		case c == modes.Cc[unix.VSUSP]:
+			r.OnKey(unix.SIGTSTP)
+		case modes.Lflag&unix.ISIG == 0:
+		case c == modes.Cc[unix.VINTR]:
+			r.OnKey(unix.SIGINT)
+		case c == modes.Cc[unix.VQUIT]:
+			r.OnKey(unix.SIGQUIT)
+		}
+	}
 }
 
 // Flush shows what the sandbox has written so far, at most as much as a terminal

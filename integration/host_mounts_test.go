@@ -192,7 +192,7 @@ func TestChroot(t *testing.T) {
 		if err := os.Chown(dir, uid, uid); err != nil {
 			t.Fatal(err)
 		}
-		// A view of the same root that is not the mount namespace's root, in
+		// A mount of the same root that is not the mount namespace's root, in
 		// a namespace of its own, so that nothing of it reaches the host.
 		script := `root=$1 dir=$2 uid=$3; shift 3
 mount --rbind / "$root" && exec chroot --userspec=$uid:$uid "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$dir" "$@"`
