@@ -35,6 +35,13 @@ func (h *Facts) probeAliases(_ *policy.Policy, tree *policy.Tree, _ Target) erro
 			add(f, e.Source())
 		}
 	}
+	for _, g := range h.guardings {
+		for _, x := range g.twice {
+			if h.inWritable(tree, File{Real: x.Path}) {
+				guarded[x.ID] = x.Path
+			}
+		}
+	}
 	for _, s := range h.Sources {
 		add(s.File, s.Name)
 	}

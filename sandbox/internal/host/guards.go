@@ -30,6 +30,8 @@ type guarding struct {
 	// list is what of them is no link, and what links lead to.
 	names map[string]guarded
 	list  []Found
+	// twice are files of list that have further hard links.
+	twice []Found
 	// links lie in what is guarded, repos are .git and the like: to be followed.
 	links, repos []string
 	// loose are repositories that are links, by their whole path.
@@ -220,6 +222,9 @@ func (g *guarding) add(real, rel string, st *unix.Stat_t) bool {
 	found := Found{Path: real, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st)}
 	g.name(real, guarded{id: found.ID})
 	g.list = append(g.list, found)
+	if !found.Dir && st.Nlink > 1 {
+		g.twice = append(g.twice, found)
+	}
 	if found.Dir {
 		if g.held == nil {
 			g.held = make(map[string]bool)
