@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -91,18 +92,33 @@ func sameButMode(a, b string) bool {
 }
 
 // byLandlock is the plan of a policy without mounts: the entries of read and
-// write at the paths that they lead to; what is deeper and written is written.
+// write at the paths that they lead to. A link in what is shown is not followed.
 func (c *treeCase) byLandlock(i int) (lines treeLines) {
 	p := c.policies[i]
 	for list, is := range map[string]string{"read": "read-only", "write": "writable"} {
 		for _, s := range p.lists[list] {
-			optional := strings.HasPrefix(s, "?")
 			s = strings.TrimPrefix(s, "?")
-			real := c.real(s)
-			if _, there := c.nodes[real]; there && (real == s || !optional) {
+			real, over := c.real(s), filepath.Dir(s)
+			for over != "/" && !p.has(over) {
+				over = filepath.Dir(over)
+			}
+			if over != "/" && real != filepath.Join(c.real(over), strings.TrimPrefix(s, over)) {
+				continue
+			}
+			if _, there := c.nodes[real]; there {
 				lines = append(lines, treeLine{Path: real, Is: is})
 			}
 		}
 	}
 	return lines
+}
+
+// has says whether an entry has the path.
+func (p *treePolicy) has(name string) bool {
+	for _, entries := range p.lists {
+		if slices.Contains(entries, name) || slices.Contains(entries, "?"+name) {
+			return true
+		}
+	}
+	return false
 }

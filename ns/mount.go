@@ -48,7 +48,8 @@ func (Dir) Kind() string { return "mkdir" }
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
 	if d.Owner != 0 {
-		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1), step.Int(unix.AT_SYMLINK_NOFOLLOW))
+		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1),
+			step.Int(unix.AT_SYMLINK_NOFOLLOW))
 	}
 }
 
@@ -91,7 +92,9 @@ type Bind struct {
 	Ino          uint64
 	// Write allows writing. Without it the bind and all below it is read-only.
 	Write bool
-	// Device keeps device files usable. Only the sandbox's own /dev has it.
+	// Device keeps device files usable. Only the sandbox's own /dev has it. They can be
+	// read and written on a read-only mount too. What cannot be changed there is their
+	// mode, owner and times.
 	Device bool
 	// NoExec forbids execution. Below says that Dest lies in a directory of the
 	// host, which other processes may be changing.
@@ -127,7 +130,7 @@ func (b Bind) attrs() uint64 {
 	if !b.Device {
 		at |= unix.MOUNT_ATTR_NODEV
 	}
-	if !b.Write && !b.Device {
+	if !b.Write {
 		at |= unix.MOUNT_ATTR_RDONLY
 	}
 	if b.NoExec || b.Device {

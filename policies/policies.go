@@ -183,7 +183,10 @@ func find(name, dir string, leaveOut int) (*Loaded, error) {
 		return &Loaded{Base: base, Source: File, Path: name, Data: data, from: from}, nil
 	}
 	if !policy.ValidName(name) {
-		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
+		return nil, &policy.Error{
+			Msg: strconv.Quote(name) + " is no policy name",
+			Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml",
+		}
 	}
 	for i, place := range places() {
 		if i < leaveOut || place.dir == "" {

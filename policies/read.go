@@ -56,7 +56,11 @@ func readTrusted(name string) (data []byte, from policy.Source, err error) {
 
 func readOpened(name string, fd int, err error) (data []byte, from policy.Source, _ error) {
 	if errors.Is(err, unix.ELOOP) {
-		return nil, from, &policy.Error{File: name, Msg: "the policy is a symbolic link", Fix: "give the path of the file itself"}
+		return nil, from, &policy.Error{
+			File: name,
+			Msg:  "the policy is a symbolic link",
+			Fix:  "give the path of the file itself",
+		}
 	}
 	if err != nil {
 		return nil, from, &os.PathError{Op: "open policy", Path: name, Err: err}

@@ -152,7 +152,8 @@ func (d *Difference) process(a, b *Process) {
 	d.env(a.Env, b.Env)
 	d.truth("user namespaces inside", a.Nest, b.Nest, false)
 	rank := func(s string) int { return slices.Index([]string{"require", "auto", "off"}, s) }
-	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)", b.Landlock, a.Landlock)
+	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)",
+		b.Landlock, a.Landlock)
 	d.settings(a, b)
 }
 
@@ -184,7 +185,8 @@ func (d *Difference) env(a, b []string) {
 				}
 				// What the other sets does not cross there.
 				for _, set := range x.to {
-					if name := envName(set); len(set) > len(name) && crosses([]string{e}, name) && fixed(x.from, name) == "" && crosses(x.to, e) {
+					if name := envName(set); len(set) > len(name) && crosses([]string{e}, name) && fixed(x.from, name) == "" &&
+						crosses(x.to, e) {
 						d.step(x.by, "the caller's environment %s", name)
 					}
 				}
@@ -212,7 +214,8 @@ func runsCode(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"PATH", "ENV", "SHELL", "IFS", "PS4", "PROMPT_COMMAND", "EDITOR", "VISUAL", "PAGER", "HOME"}, name)
+	return slices.Contains([]string{"PATH", "ENV", "SHELL", "IFS", "PS4", "PROMPT_COMMAND", "EDITOR", "VISUAL", "PAGER",
+		"HOME"}, name)
 }
 
 func sign(b bool) int {

@@ -122,7 +122,8 @@ func (d *Difference) placesDiffer(was, is sights, paths []string) {
 		x, y := was.at(p), is.at(p)
 		above := around(p, paths)
 		if x.source != y.source && (x.source != "" && y.source != "" || y.source != "" && y.source != p) {
-			if up, now := was.at(above), is.at(above); above == "" || x.source != path.Join(up.source, strings.TrimPrefix(p, above)) ||
+			if up, now := was.at(above), is.at(above); above == "" ||
+				x.source != path.Join(up.source, strings.TrimPrefix(p, above)) ||
 				y.source != path.Join(now.source, strings.TrimPrefix(p, above)) || up.source == now.source {
 				d.other("what is shown at %s: %s instead of %s", p, shown(y.source, p), shown(x.source, p))
 			}

@@ -130,7 +130,9 @@ func (d *Difference) settings(a, b *Process) {
 	default:
 		d.other("terminal: %s instead of %s", is, was)
 	}
-	for _, x := range []struct{ key, a, b string }{{"AppArmor profile", a.AppArmor, b.AppArmor}, {"SELinux context", a.SELinux, b.SELinux}} {
+	for _, x := range []struct{ key, a, b string }{
+		{"AppArmor profile", a.AppArmor, b.AppArmor}, {"SELinux context", a.SELinux, b.SELinux},
+	} {
 		if x.a != x.b { // which of them allows more only the machine knows
 			d.other("%s: %s instead of %s", x.key, said(x.b), said(x.a))
 		}

@@ -22,14 +22,17 @@ func TestCompareSees(t *testing.T) {
 			b.WriteString("[[seccomp.rule]]\nsyscalls = ['socket']\nwhen = ['arg0 == " + string(rune('1'+i%9)) + " && arg1 == " +
 				string(rune('1'+i/9)) + " && arg2 == " + string(rune('1'+i%7)) + "']\naction = 'allow'\n")
 		}
-		return b.String() + "[[seccomp.rule]]\nsyscalls = ['socket']\nwhen = ['arg0 == 77 && arg1 == 78 && arg2 == " + last + "']\naction = 'allow'\n"
+		return b.String() + "[[seccomp.rule]]\nsyscalls = ['socket']\nwhen = ['arg0 == 77 && arg1 == 78 && arg2 == " + last +
+			"']\naction = 'allow'\n"
 	}
 	for _, c := range []struct{ name, a, b, want string }{
 		{"a mask with fewer bits", rule("arg0 & 0xff == 1"), rule("arg0 & 0x0f == 1"), "some arguments: personality"},
 		{"masks that overlap", rule("arg0 & 0x30 == 0x10"), rule("arg0 & 0x50 == 0x10"), "some arguments: personality"},
 		{"32 bits instead of 64", rule("arg0:64 == 1"), rule("arg0:32 == 1"), "some arguments: personality"},
-		{"one point among many", many("79"), strings.Replace(many("79"), "arg2 == 79", "arg2 <= 79", 1), "some arguments: socket"},
-		{"386", "[seccomp]\narchitectures = ['386']\n", "[seccomp]\narchitectures = ['386']\nallow = ['waitpid']\n", "waitpid"},
+		{"one point among many", many("79"), strings.Replace(many("79"), "arg2 == 79", "arg2 <= 79", 1),
+			"some arguments: socket"},
+		{"386", "[seccomp]\narchitectures = ['386']\n", "[seccomp]\narchitectures = ['386']\nallow = ['waitpid']\n",
+			"waitpid"},
 		{
 			"execution in a part", "[files]\nread = ['/x', '/x/y']\npath.'/x'.exec = false\npath.'/x/y'.exec = false\n",
 			"[files]\nread = ['/x', '/x/y']\npath.'/x'.exec = false\n", "executing files of /x/y",
@@ -38,7 +41,8 @@ func TestCompareSees(t *testing.T) {
 			"execution in a new part", "[files]\nread = ['/x']\npath.'/x'.exec = false\n",
 			"[files]\nread = ['/x', '/x/y']\npath.'/x'.exec = false\n", "executing files of /x/y",
 		},
-		{"another source", "[files]\nwrite = ['/x']\n", "[files]\nread = ['/x']\npath.'/x'.from = '/secret'\n", "what is shown at /x"},
+		{"another source", "[files]\nwrite = ['/x']\n", "[files]\nread = ['/x']\npath.'/x'.from = '/secret'\n",
+			"what is shown at /x"},
 		{
 			"a source instead of a tmpfs", "[files]\ntmpfs = ['/x']\n",
 			"[files]\nread = ['/x']\npath.'/x'.from = '/secret'\n", "/x",
@@ -62,10 +66,13 @@ func TestCompareSees(t *testing.T) {
 		{"the machine's /dev", "[files]\nread = ['/']\n", "[files]\nread = ['/', '/dev']\ndev = false\n", "read /dev"},
 	} {
 		d := compare(t, resolvedText(t, c.a), resolvedText(t, c.b))
-		if list := slices.Concat(d.Wider, d.Other); !slices.ContainsFunc(list, func(l string) bool { return strings.Contains(l, c.want) }) {
+		if list := slices.Concat(d.Wider, d.Other); !slices.ContainsFunc(list, func(l string) bool {
+			return strings.Contains(l, c.want)
+		}) {
 			t.Errorf("%s: %s, wider %q, other %q, want %q", c.name, d.Verdict(), d.Wider, d.Other, c.want)
 		}
-		if back := compare(t, resolvedText(t, c.b), resolvedText(t, c.a)); back.Verdict() == "wider" || back.Verdict() == "equal" {
+		if back := compare(t, resolvedText(t, c.b), resolvedText(t, c.a)); back.Verdict() == "wider" ||
+			back.Verdict() == "equal" {
 			t.Errorf("%s, the other way: %s", c.name, back.Verdict())
 		}
 	}
@@ -143,7 +150,8 @@ func TestCompareSound(t *testing.T) {
 		was, is := newSights(&q.Files), newSights(&p.Files)
 		for _, e := range slices.Concat(was.tree.Entries, is.tree.Entries) {
 			for _, name := range []string{e.Name, e.Name + "/x"} {
-				if v, w := was.at(name), is.at(name); (w.access > v.access || v.noExec && !w.noExec && w.access >= private && v.access >= private) && !said {
+				if v, w := was.at(name), is.at(name); (w.access > v.access || v.noExec && !w.noExec && w.access >= private &&
+					v.access >= private) && !said {
 					t.Fatalf("%s: %+v instead of %+v is not said:\n%+v", name, w, v, d)
 				}
 			}

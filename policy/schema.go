@@ -33,7 +33,8 @@ func Schema() ([]byte, error) {
 	}
 	call := object{"$ref": "#/$defs/call"}
 	rule := closed(object{
-		"syscalls": object{"description": "system calls and @groups the rule is about", "type": "array", "minItems": 1, "uniqueItems": true, "items": call},
+		"syscalls": object{"description": "system calls and @groups the rule is about", "type": "array", "minItems": 1,
+			"uniqueItems": true, "items": call},
 		"when": object{
 			"description": "conditions on arguments, any of which is enough; none: always", "type": "array", "minItems": 1,
 			"items": object{"type": "string", "pattern": "^ *arg[0-5]"},

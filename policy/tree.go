@@ -100,7 +100,8 @@ func (p *Policy) Tree() *Tree {
 		kind Kind
 		list []string
 	}{
-		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs}, {KindDirectory, f.Directories},
+		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs},
+		{KindDirectory, f.Directories},
 	} {
 		for _, s := range l.list {
 			e := Entry{Path: ParsePath(s), Kind: l.kind}

@@ -75,7 +75,8 @@ func (c *policyExportCmd) write(w io.Writer, files []formats.File) error {
 	if c.To == "bpf" || c.To == "bwrap" {
 		if f, ok := w.(*os.File); ok {
 			if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-				return &usageError{"write the program to a terminal: it is not text", "sbx policy export " + c.Policy + " --to " + c.To + " -o FILE"}
+				return &usageError{"write the program to a terminal: it is not text", "sbx policy export " + c.Policy + " --to " +
+					c.To + " -o FILE"}
 			}
 		}
 	}
@@ -97,7 +98,8 @@ func (c *policyExportCmd) places(files []formats.File) (notes []string) {
 	for _, f := range files[1:] {
 		goes := "it belongs on each node as /var/lib/kubelet/seccomp/" + f.Name
 		if c.Output == "" || c.Output == "-" {
-			notes = append(notes, fmt.Sprintf("the profile %s follows on standard output, and -o FILE writes it beside FILE; %s", f.Name, goes))
+			notes = append(notes, fmt.Sprintf("the profile %s follows on standard output, and -o FILE writes it beside FILE; %s",
+				f.Name, goes))
 			continue
 		}
 		notes = append(notes, fmt.Sprintf("the profile is %s; %s", filepath.Join(filepath.Dir(c.Output), f.Name), goes))

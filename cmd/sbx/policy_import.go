@@ -27,7 +27,7 @@ type policyImportCmd struct {
 	Arch     string   `help:"Architecture of the machine it is for (default: this one)."`
 	Kernel   string   `placeholder:"X.Y" help:"Release of its kernel (default: this one's)."`
 	Output   string   `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE."`
-	Lossy    bool     `help:"Exit with 0 even if a policy cannot say all; skip system calls that are allowed and not known."`
+	Lossy    bool     `help:"Exit with 0 even if something is lost; skip unknown system calls that are allowed."`
 }
 
 // Run writes the policy to standard output or a file, and what it leaves out
@@ -84,7 +84,9 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 }
 
 // unit reads a systemd unit.
-func (c *policyImportCmd) unit(name string, data []byte, native seccomp.Arch, notes io.Writer) (*policy.Policy, []string, error) {
+func (c *policyImportCmd) unit(
+	name string, data []byte, native seccomp.Arch, notes io.Writer,
+) (*policy.Policy, []string, error) {
 	p, lost, said, err := systemd.Import(name, data, systemd.Options{
 		Native: native, Instance: c.Instance, Lossy: c.Lossy, Machine: machineSpecifier,
 	})
@@ -96,7 +98,9 @@ func (c *policyImportCmd) unit(name string, data []byte, native seccomp.Arch, no
 
 // profile reads a container runtime's profile. Notes on what has no effect are
 // no losses: other runtimes heed it as little.
-func (c *policyImportCmd) profile(name string, data []byte, native seccomp.Arch, notes io.Writer) (*policy.Policy, []string, error) {
+func (c *policyImportCmd) profile(
+	name string, data []byte, native seccomp.Arch, notes io.Writer,
+) (*policy.Policy, []string, error) {
 	on := oci.Target{Arch: native, Capabilities: []string{}}
 	for _, k := range c.Cap {
 		on.Capabilities = append(on.Capabilities, strings.TrimPrefix(strings.ToLower(k), "cap_"))
@@ -170,7 +174,8 @@ func machineSpecifier(c byte) (string, error) {
 	case 'q':
 		return assigned("/etc/machine-info", "PRETTY_HOSTNAME")
 	}
-	key := map[byte]string{'o': "ID", 'w': "VERSION_ID", 'W': "VARIANT_ID", 'B': "BUILD_ID", 'A': "IMAGE_VERSION", 'M': "IMAGE_ID"}[c]
+	key := map[byte]string{'o': "ID", 'w': "VERSION_ID", 'W': "VARIANT_ID", 'B': "BUILD_ID", 'A': "IMAGE_VERSION",
+		'M': "IMAGE_ID"}[c]
 	return assigned("/etc/os-release", key)
 }
 
@@ -195,7 +200,8 @@ func kernelFlag(s string) (seccomp.Release, error) {
 		return policies.Kernel()
 	}
 	var r seccomp.Release
-	if n, err := fmt.Fscanf(bytes.NewReader([]byte(s)), "%d.%d", &r.Major, &r.Minor); err != nil || n != 2 || r.String() != s {
+	if n, err := fmt.Fscanf(bytes.NewReader([]byte(s)), "%d.%d", &r.Major, &r.Minor); err != nil || n != 2 ||
+		r.String() != s {
 		return r, &usageError{"read the kernel's release " + fmt.Sprintf("%q", s), "as 6.1"}
 	}
 	return r, nil

@@ -24,6 +24,8 @@ type receipt struct {
 	Status int    `json:"status"`           // sbx's exit status
 	Signal string `json:"signal,omitempty"` // what killed the target
 	Error  string `json:"error,omitempty"`  // why it did not run, or was ended
+	// Left is how many processes the target left running, which were ended.
+	Left int `json:"left,omitempty"`
 	// Notes are what happened besides, such as a limit that was hit.
 	Notes []string `json:"notes,omitempty"`
 	// New are guarded paths that came to be while the target ran.
@@ -80,7 +82,10 @@ func checkSame(fd int, kept []int, handed int) error {
 // writeReceipt says to the descriptor how it ended; that it cannot is said on
 // standard error, since the target's status has to stay what it is.
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
-	r := receipt{Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Notes: exit.Notes, New: exit.New, Plan: plan}
+	r := receipt{
+		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
+		Plan: plan,
+	}
 	if failed != nil {
 		var late *sandbox.LateError
 		r.Ran = errors.As(failed, &late)

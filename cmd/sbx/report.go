@@ -73,7 +73,8 @@ func sayNew(list []string) {
 	if len(list) == 0 {
 		return
 	}
-	say("note", fmt.Sprintf("%d new since the start that other programs run or obey; look before you use this directory:", len(list)))
+	const newPaths = "%d new since the start that other programs run or obey; look before you use this directory:"
+	say("note", fmt.Sprintf(newPaths, len(list)))
 	for _, name := range list[:min(len(list), most)] {
 		say("note", "  "+text.Quote(name))
 	}

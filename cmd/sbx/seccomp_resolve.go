@@ -43,7 +43,9 @@ func (c *seccompResolveCmd) notes() []string {
 	if !slices.ContainsFunc(c.Names, func(n string) bool { return strings.HasPrefix(n, "@") }) {
 		return nil
 	}
-	return []string{fmt.Sprintf("groups that systemd has, too, have the members they have in systemd %d", seccomp.GroupsVersion)}
+	return []string{
+		fmt.Sprintf("groups that systemd has, too, have the members they have in systemd %d", seccomp.GroupsVersion),
+	}
 }
 
 func (c *seccompResolveCmd) run(w io.Writer) error {

@@ -11,7 +11,9 @@ import (
 
 // restrictions lists what a policy restricts by other means than the call filter,
 // and how to say it to docker and bwrap, where they have a word for it.
-func restrictions(p *policy.Policy, lose func(key, format string, args ...any), flag func(docker, bwrap string) string) {
+func restrictions(
+	p *policy.Policy, lose func(key, format string, args ...any), flag func(docker, bwrap string) string,
+) {
 	n, r := p.Namespaces, p.Process
 	for _, id := range []struct {
 		key string
@@ -28,7 +30,9 @@ func restrictions(p *policy.Policy, lose func(key, format string, args ...any), 
 	if n.Hostname != "" {
 		lose("namespaces.hostname", "%s%s", n.Hostname, flag("--hostname="+n.Hostname, "--hostname "+n.Hostname))
 	}
-	for _, c := range []struct{ key, offset string }{{"namespaces.monotonic", n.Monotonic}, {"namespaces.boottime", n.Boottime}} {
+	for _, c := range []struct{ key, offset string }{
+		{"namespaces.monotonic", n.Monotonic}, {"namespaces.boottime", n.Boottime},
+	} {
 		if c.offset != "" {
 			lose(c.key, "%s", c.offset)
 		}
@@ -37,7 +41,8 @@ func restrictions(p *policy.Policy, lose func(key, format string, args ...any), 
 		key   string
 		paths []string
 	}{
-		{"files.file", slices.Sorted(maps.Keys(p.Files.Inline))}, {"files.symlink", slices.Sorted(maps.Keys(p.Files.Symlinks))},
+		{"files.file", slices.Sorted(maps.Keys(p.Files.Inline))},
+		{"files.symlink", slices.Sorted(maps.Keys(p.Files.Symlinks))},
 		{"files.path", slices.Sorted(maps.Keys(p.Files.Paths))},
 	} {
 		if len(m.paths) > 0 {

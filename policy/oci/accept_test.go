@@ -11,11 +11,15 @@ import (
 func TestAccepted(t *testing.T) {
 	for _, text := range []string{
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read", "clone3"], "action": "SCMP_ACT_ALLOW"}]}`,
-		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["clone3"], "action": "SCMP_ACT_ALLOW"}, {"names": ["clone3"], "action": "SCMP_ACT_ALLOW"}]}`,
-		`{"comment": "made by hand", "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}`,
+		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["clone3"], "action": "SCMP_ACT_ALLOW"}, {"names": ` +
+			`["clone3"], "action": "SCMP_ACT_ALLOW"}]}`,
+		`{"comment": "made by hand", "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": ` +
+			`"SCMP_ACT_ALLOW"}]}`,
 		`{"listenerPath": "", "listenerMetadata": "", "defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}`,
-		`{"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1, "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO"}]}`,
-		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW", "errnoRet": 0}, {"names": ["bpf"], "action": "SCMP_ACT_KILL", "errnoRet": 5}]}`,
+		`{"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1, "syscalls": [{"names": ["ptrace"], "action": ` +
+			`"SCMP_ACT_ERRNO"}]}`,
+		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW", "errnoRet": ` +
+			`0}, {"names": ["bpf"], "action": "SCMP_ACT_KILL", "errnoRet": 5}]}`,
 		"\xef\xbb\xbf" + `{"defaultAction": "SCMP_ACT_ERRNO"}`,
 	} {
 		if !strings.HasPrefix(text, "{") {
@@ -38,11 +42,14 @@ func TestAccepted(t *testing.T) {
 // TestOverlap: of rules that hold together and differ the strictest counts, in
 // either order, and a note says so.
 func TestOverlap(t *testing.T) {
-	const netlink = `{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_EQ"}]}`
-	const others = `{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 9, "op": "SCMP_CMP_NE"}]},
+	const netlink = `{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [{"index": 0, "value": ` +
+		`40, "op": "SCMP_CMP_EQ"}]}`
+	const others = `{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 9, "op": ` +
+		`"SCMP_CMP_NE"}]},
 		{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 16, "op": "SCMP_CMP_NE"}]}`
 	for _, rules := range []string{netlink + "," + others, others + "," + netlink} {
-		profile, err := Parse("p", []byte(`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [`+rules+`]}`))
+		profile, err := Parse("p",
+			[]byte(`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [`+rules+`]}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +58,8 @@ func TestOverlap(t *testing.T) {
 			t.Fatal(notes, err)
 		}
 		for args, want := range map[[6]uint64]seccomp.Action{
-			{40, 1, 0}: {Kind: seccomp.Errno, Errno: 1}, {2, 1, 0}: {Kind: seccomp.Allow}, {16, 3, 9}: {Kind: seccomp.Errno, Errno: 38},
+			{40, 1, 0}: {Kind: seccomp.Errno, Errno: 1}, {2, 1, 0}: {Kind: seccomp.Allow},
+			{16, 3, 9}: {Kind: seccomp.Errno, Errno: 38},
 			{40, 1, 9}: {Kind: seccomp.Errno, Errno: 1},
 		} {
 			if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 41, args); err != nil || c.Action != want {
@@ -74,14 +82,16 @@ func TestLossy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := profile.Skipped(); len(s) != 2 || !strings.HasPrefix(s[0], "p.json:2:") || !strings.Contains(s[0], "warp_drive") || !strings.Contains(s[1], "hyperspace") {
+	if s := profile.Skipped(); len(s) != 2 || !strings.HasPrefix(s[0], "p.json:2:") ||
+		!strings.Contains(s[0], "warp_drive") || !strings.Contains(s[1], "hyperspace") {
 		t.Errorf("skipped %q", s)
 	}
 	p, _, err := profile.Policy(targets[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 0, [6]uint64{}); err != nil || c.Action.Kind != seccomp.Allow {
+	if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 0, [6]uint64{}); err != nil ||
+		c.Action.Kind != seccomp.Allow {
 		t.Errorf("read: %v %v", c.Action, err)
 	}
 	for _, action := range []string{"SCMP_ACT_ERRNO", "SCMP_ACT_KILL"} {

@@ -40,7 +40,9 @@ type (
 // are listed. So it does not matter how a runtime treats numbers above the
 // last: runc gives them ENOSYS, crun the default.
 func Export(p *seccomp.Policy, native seccomp.Arch) (data []byte, losses []string, err error) {
-	x := &exporter{policy: p, native: native, names: map[seccomp.Action][]string{}, answers: map[seccomp.Arch]*seccomp.Answers{}}
+	x := &exporter{
+		policy: p, native: native, names: map[seccomp.Action][]string{}, answers: map[seccomp.Arch]*seccomp.Answers{},
+	}
 	if x.abis, err = p.ABIs(native); err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +60,8 @@ func Export(p *seccomp.Policy, native seccomp.Arch) (data []byte, losses []strin
 	}
 	x.group()
 	if slices.Contains(x.abis, seccomp.I386) {
-		x.lose("architectures: socketcall and ipc of 386 are taken apart by libseccomp, which allows calls whose arguments it cannot see")
+		x.lose("architectures: socketcall and ipc of 386 are taken apart by libseccomp, which allows calls whose " +
+			"arguments it cannot see")
 	}
 	data, err = json.MarshalIndent(x.out, "", "\t")
 	return append(data, '\n'), x.losses, err
@@ -250,7 +253,8 @@ func (x *exporter) oneAction(name string, clauses []seccomp.Clause) []seccomp.Cl
 		switch {
 		case act == x.unknown || slices.Contains(others, act):
 			continue
-		case len(others) == 0, refuses && act.Kind == seccomp.Allow, act.Stricter(keep) && (!refuses || keep.Kind != seccomp.Allow):
+		case len(others) == 0, refuses && act.Kind == seccomp.Allow,
+			act.Stricter(keep) && (!refuses || keep.Kind != seccomp.Allow):
 			keep = act
 		}
 		others = append(others, act)
@@ -265,7 +269,8 @@ func (x *exporter) oneAction(name string, clauses []seccomp.Clause) []seccomp.Cl
 	clauses = slices.Clone(clauses)
 	for i := range clauses {
 		if act := x.say(name, clauses[i].Action); act != x.unknown && act != keep {
-			x.lose("%s: 386 makes it through another call, for which a profile has one action besides the default: %s, not %s", name, instead, act)
+			x.lose("%s: 386 makes it through another call, for which a profile has one action besides the default: %s, not %s",
+				name, instead, act)
 			clauses[i].Action = instead
 		}
 	}

@@ -30,16 +30,28 @@ func TestExportLoads(t *testing.T) {
 		p    seccomp.Policy
 		want []string // in the losses
 	}{
-		"socketcall": {seccomp.Policy{Allow: []string{"@default"}, Architectures: []string{"386"}, Rules: rules("socket socketpair listen", errno(18))},
+		"socketcall": {seccomp.Policy{
+			Allow:         []string{"@default"},
+			Architectures: []string{"386"},
+			Rules:         rules("socket socketpair listen", errno(18)),
+		},
 			[]string{"socket: 386 makes it through another call", "listen: 386"}},
-		"ipc": {seccomp.Policy{Allow: []string{"@default"}, Architectures: []string{"386"}, Rules: rules("shmget semget", errno(18))}, []string{"shmget: 386"}},
-		"deny list": {seccomp.Policy{Default: allow, Unknown: allow, Architectures: []string{"386"}, Rules: rules("socket", errno(18))[1:]},
+		"ipc": {seccomp.Policy{Allow: []string{"@default"}, Architectures: []string{"386"},
+			Rules: rules("shmget semget", errno(18))}, []string{"shmget: 386"}},
+		"deny list": {seccomp.Policy{
+			Default: allow, Unknown: allow, Architectures: []string{"386"}, Rules: rules("socket", errno(18))[1:],
+		},
 			[]string{"socket: 386"}},
-		"deny list that logs": {seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Log}, Unknown: seccomp.Action{Kind: seccomp.Log},
+		"deny list that logs": {seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Log},
+			Unknown:       seccomp.Action{Kind: seccomp.Log},
 			Architectures: []string{"386"}, Rules: rules("socket", errno(18))}, []string{"socket: 386"}},
-		"errno": {seccomp.Policy{Allow: []string{"@default"}, Rules: []seccomp.Rule{{Syscalls: []string{"sysinfo"}, Action: errno(4095)}}},
+		"errno": {seccomp.Policy{
+			Allow: []string{"@default"},
+			Rules: []seccomp.Rule{{Syscalls: []string{"sysinfo"}, Action: errno(4095)}},
+		},
 			[]string{"sysinfo answer EPERM, not errno:4095"}},
-		"errno by default": {seccomp.Policy{Unknown: errno(4095), Allow: []string{"@default"}}, []string{"unknown calls answer EPERM"}},
+		"errno by default": {seccomp.Policy{Unknown: errno(4095), Allow: []string{"@default"}},
+			[]string{"unknown calls answer EPERM"}},
 	} {
 		p := &c.p
 		data, losses, err := oci.Export(p, seccomp.AMD64)
@@ -86,7 +98,8 @@ func TestExportNumbers(t *testing.T) {
 	} {
 		p := &seccomp.Policy{Rules: []seccomp.Rule{
 			{Syscalls: []string{"prlimit64"}, When: when, Action: allow},
-			{Syscalls: []string{"prlimit64"}, When: []string{"arg2 == 0 && arg1 == 4"}, Action: seccomp.Action{Kind: seccomp.Trap}},
+			{Syscalls: []string{"prlimit64"}, When: []string{"arg2 == 0 && arg1 == 4"},
+				Action: seccomp.Action{Kind: seccomp.Trap}},
 		}}
 		if len(when) > 1 || len(when[0]) > 9 { // else too many masks for the 32-bit arguments
 			p.Rules = p.Rules[:1]

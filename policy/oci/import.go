@@ -207,8 +207,9 @@ func (m *importer) collect() error {
 
 // note says that a rule counts for nothing because of another.
 func (m *importer) note(r *rule, name string, by *rule) {
-	m.notes = append(m.notes, fmt.Sprintf("%s:%d: %s for %s has no effect, as with other runtimes: the rule of line %d answers %s",
-		m.p.file, r.line, r.action, name, by.line, by.action))
+	m.notes = append(m.notes,
+		fmt.Sprintf("%s:%d: %s for %s has no effect, as with other runtimes: the rule of line %d answers %s",
+			m.p.file, r.line, r.action, name, by.line, by.action))
 }
 
 // answer works out what is answered to one call.
@@ -266,7 +267,8 @@ func (m *importer) conditional(s seccomp.Syscall, rules []*rule) error {
 	for i, x := range c.cases {
 		for _, y := range c.cases[:i] {
 			if x.action != y.action && meet(x.all, y.all) {
-				note := fmt.Sprintf("%s:%d: %s: this rule answers %s where that of line %d answers %s: the stricter counts, which runtimes do not promise",
+				note := fmt.Sprintf("%s:%d: %s: this rule answers %s where that of line %d answers %s: "+
+					"the stricter counts, which runtimes do not promise",
 					m.p.file, x.line, s.Name(), x.action, y.line, y.action)
 				if !slices.Contains(m.notes, note) {
 					m.notes = append(m.notes, note)

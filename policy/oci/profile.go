@@ -85,7 +85,8 @@ func (r *reader) profile(p *Profile, top *node) error {
 	var ret returned
 	mapped := false
 	err := r.object(top, "a profile", []string{
-		"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "syscalls", "listenerPath", "listenerMetadata", "comment",
+		"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "syscalls", "listenerPath",
+		"listenerMetadata", "comment",
 	}, func(m member) (err error) {
 		switch m.key {
 		case "defaultAction":
@@ -186,7 +187,8 @@ func (r *reader) action(m member, ret returned) (seccomp.Action, error) {
 			"without one such calls answer ENOSYS: write SCMP_ACT_ERRNO with errnoRet 38")
 	default:
 		return a, near(r.fail(m.node.at, "unknown action %q", name), name, each([]string{
-			"SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG",
+			"SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO",
+			"SCMP_ACT_ALLOW", "SCMP_ACT_LOG",
 		}))
 	}
 	if ret.at == nil {
@@ -194,7 +196,8 @@ func (r *reader) action(m member, ret returned) (seccomp.Action, error) {
 	}
 	if a.Kind != seccomp.Errno {
 		line := r.fail(ret.at.at, "").Line
-		r.notes = append(r.notes, fmt.Sprintf("%s:%d: %s has no effect with %s, which answers no errno", r.file, line, ret.at.key, name))
+		r.notes = append(r.notes, fmt.Sprintf("%s:%d: %s has no effect with %s, which answers no errno", r.file, line,
+			ret.at.key, name))
 		return a, nil
 	}
 	if ret.errno == 0 {

@@ -36,7 +36,10 @@ func (r *reader) rule(n *node) (rule, error) {
 	var action *member
 	var ret returned
 	single := false
-	err := r.object(n, "a rule", []string{"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"}, func(m member) (err error) {
+	err := r.object(n, "a rule", []string{"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes",
+		"excludes"}, func(
+		m member,
+	) (err error) {
 		switch m.key {
 		case "names":
 			var names []string

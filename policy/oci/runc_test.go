@@ -40,7 +40,8 @@ func decode(data []byte) (*moby.Seccomp, error) {
 func newReference(p *moby.Seccomp, t Target) *reference {
 	r := &reference{native: t.Arch, arches: []seccomp.Arch{t.Arch}}
 	add := func(a specs.Arch) {
-		if x, err := seccomp.ParseArch(string(a)); err == nil && x.Compiles() && t.Arch.Runs(x) && !slices.Contains(r.arches, x) {
+		if x, err := seccomp.ParseArch(string(a)); err == nil && x.Compiles() && t.Arch.Runs(x) &&
+			!slices.Contains(r.arches, x) {
 			r.arches = append(r.arches, x)
 		}
 	}
@@ -227,7 +228,9 @@ func canonical(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) [6]uint64 {
 		if i < s.Args() {
 			args[i] &= ^uint64(0) >> (64 - s.Width(i))
 		}
-		if !a.Wide() && slices.Contains([]string{"chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid"}, s.Name()) {
+		narrow := []string{"chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid",
+			"setresuid", "setreuid", "setuid"}
+		if !a.Wide() && slices.Contains(narrow, s.Name()) {
 			args[i] &= 0xffff // ids of old
 		}
 	}

@@ -41,7 +41,9 @@ func Groups() []Group {
 // LookupGroup finds a group by its name with the "@". An error is a
 // *NameError.
 func LookupGroup(name string) (Group, error) {
-	i, ok := slices.BinarySearchFunc(groupTable[:], name, func(g group, name string) int { return cmp.Compare(g.name, name) })
+	i, ok := slices.BinarySearchFunc(groupTable[:], name, func(g group, name string) int {
+		return cmp.Compare(g.name, name)
+	})
 	if !ok {
 		return Group{}, unknown("group", name, func(yield func(string) bool) {
 			for i := range groupTable {

@@ -114,7 +114,8 @@ func (s Syscall) width(arg int) int {
 // "...32" there.
 func (s Syscall) oldIDs() bool {
 	switch s.entry().name {
-	case "chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid":
+	case "chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid",
+		"setreuid", "setuid":
 		return true
 	}
 	return false

@@ -186,7 +186,8 @@ func (m *importer) architectures(value string) error {
 	if value == "" {
 		m.p.Seccomp.Architectures = nil
 	}
-	others := strings.Fields(`ppc ppc64 ppc64-le ppc-le ia64 parisc parisc64 s390 s390x sparc sparc64 mips mips-le mips64 mips64-le
+	others := strings.Fields(`ppc ppc64 ppc64-le ppc-le ia64 parisc parisc64 s390 s390x sparc sparc64 mips mips-le
+		mips64 mips64-le
 		mips64-n32 mips64-le-n32 alpha arm-be arm64-be sh sh64 m68k tilegx cris arc arc-be loongarch64 riscv32 riscv64 nios2`)
 	for _, name := range list {
 		if name == "native" || slices.Contains(others, name) {

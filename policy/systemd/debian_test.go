@@ -77,7 +77,8 @@ func debianUnit(t *testing.T, file string, data []byte, o Options) *reference {
 	}
 	stem := strings.TrimSuffix(filepath.Base(file), ".service")
 	prefix, _, _ := strings.Cut(stem, "@")
-	expand := strings.NewReplacer("%i", o.Instance, "%I", o.Instance, "%n", prefix+"@"+o.Instance+".service", "%N", stem, "%p", prefix,
+	expand := strings.NewReplacer("%i", o.Instance, "%I", o.Instance, "%n", prefix+"@"+o.Instance+".service", "%N", stem,
+		"%p", prefix,
 		"%t", "/run", "%S", "/var/lib", "%C", "/var/cache", "%L", "/var/log", "%E", "/etc", "%%", "%")
 	u := &reference{}
 	for _, s := range settings {
@@ -154,17 +155,22 @@ func (u *reference) compareWithSystemd(t *testing.T, p *policy.Policy, theirs ma
 // younger are the calls that systemd 258 has in groups that 252 has without
 // them.
 func younger() []string {
-	return strings.Fields(`landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr lsm_list_modules mseal seccomp
+	return strings.Fields(`landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr
+		lsm_list_modules mseal seccomp
 		file_getattr file_setattr getxattrat listmount listxattrat open_tree removexattrat setxattrat statmount`)
 }
 
 // compareAnalysis asks systemd-analyze what it makes of the unit: what it says
 // is restricted must be so in the policy. It gives how many answers that was.
-func (u *reference) compareAnalysis(t *testing.T, p *policy.Policy, losses []string, file string, data []byte) (asked int) {
+func (u *reference) compareAnalysis(
+	t *testing.T, p *policy.Policy, losses []string, file string, data []byte,
+) (asked int) {
 	t.Helper()
 	// It wants a service that can be started, and an instance.
 	at := filepath.Join(t.TempDir(), strings.Replace(filepath.Base(file), "@.", "@inst.", 1))
-	if err := os.WriteFile(at, append(data, "\n[Service]\nExecStart=\nExecStart=/bin/true\nType=simple\nRestart=no\n"...), 0o600); err != nil {
+	err := os.WriteFile(at, append(data, "\n[Service]\nExecStart=\nExecStart=/bin/true\nType=simple\nRestart=no\n"...),
+		0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("systemd-analyze", "security", "--offline=yes", "--no-pager", "--json=short", at)
@@ -225,15 +231,23 @@ func (u *reference) compareAnalysis(t *testing.T, p *policy.Policy, losses []str
 		"SystemCallArchitectures": func() bool {
 			return len(p.Seccomp.Architectures) > 0 && u.last("SystemCallArchitectures") == "native"
 		},
-		"ProtectHome":                                func() bool { return writes("/home/u") && !slices.Contains(u.named(), "/home/u") },
-		"ProcSubset":                                 func() bool { return shown(p, "/proc/meminfo").read || !lost("ProcSubset") },
-		"UMask":                                      func() bool { return !lost("UMask") && u.last("UMask") != "" },
-		"RestrictAddressFamilies_AF_PACKET":          func() bool { return allows("socket", 17, 3) },
-		"RestrictAddressFamilies_AF_NETLINK":         func() bool { return allows("socket", 16, 3) },
-		"RestrictAddressFamilies_AF_UNIX":            func() bool { return allows("socket", 1, 1) },
-		"RestrictAddressFamilies_AF_INET_INET6":      func() bool { return allows("socket", 2, 1) || allows("socket", 10, 1) },
-		"RestrictNamespaces_user":                    func() bool { return allows("unshare", 0x10000000) },
-		"RestrictNamespaces_net":                     func() bool { return allows("unshare", 0x40000000) || allows("clone", 0x40000000) },
+		"ProtectHome": func() bool {
+			return writes("/home/u") && !slices.Contains(u.named(), "/home/u")
+		},
+		"ProcSubset": func() bool {
+			return shown(p, "/proc/meminfo").read || !lost("ProcSubset")
+		},
+		"UMask":                              func() bool { return !lost("UMask") && u.last("UMask") != "" },
+		"RestrictAddressFamilies_AF_PACKET":  func() bool { return allows("socket", 17, 3) },
+		"RestrictAddressFamilies_AF_NETLINK": func() bool { return allows("socket", 16, 3) },
+		"RestrictAddressFamilies_AF_UNIX":    func() bool { return allows("socket", 1, 1) },
+		"RestrictAddressFamilies_AF_INET_INET6": func() bool {
+			return allows("socket", 2, 1) || allows("socket", 10, 1)
+		},
+		"RestrictNamespaces_user": func() bool { return allows("unshare", 0x10000000) },
+		"RestrictNamespaces_net": func() bool {
+			return allows("unshare", 0x40000000) || allows("clone", 0x40000000)
+		},
 		"CapabilityBoundingSet_CAP_SYS_ADMIN":        func() bool { return keeps("sys_admin") },
 		"CapabilityBoundingSet_CAP_SYS_PTRACE":       func() bool { return keeps("sys_ptrace") },
 		"CapabilityBoundingSet_CAP_NET_ADMIN":        func() bool { return keeps("net_admin") },
@@ -275,7 +289,8 @@ func (u *reference) written(t *testing.T, p *policy.Policy, bin string, paths []
 		t.Fatal(err)
 	}
 	script := `for p; do if [ -w "$p" ]; then echo "$p"; fi; done`
-	cmd := exec.Command(bin, append([]string{"-C", "/", "--policy", file, "--", "/bin/sh", "-c", script, "sh"}, paths...)...)
+	cmd := exec.Command(bin, append([]string{"-C", "/", "--policy", file, "--", "/bin/sh", "-c", script, "sh"},
+		paths...)...)
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -21,7 +21,8 @@ func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string
 	x.namespaces()
 	if x.p.Namespaces.Mount == "new" {
 		x.files()
-	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide)+len(f.Overlay)+len(f.Directories)+len(f.Inline)+len(f.Symlinks) > 0 {
+	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide)+len(f.Overlay)+len(f.Directories)+
+		len(f.Inline)+len(f.Symlinks) > 0 {
 		x.lose("files: without mounts of its own a unit sees the host's files")
 	}
 	x.environment()
@@ -157,8 +158,10 @@ func (x *exporter) paths(key, setting string, list []string) {
 func specifiers(path string) (string, bool) {
 	path = escape(path)
 	for _, v := range [][2]string{
-		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%h/.config"}, {"${XDG_CACHE_HOME}", "%h/.cache"},
-		{"${XDG_DATA_HOME}", "%h/.local/share"}, {"${XDG_STATE_HOME}", "%h/.local/state"}, {"${XDG_RUNTIME_DIR}", "/run/user/%U"},
+		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%h/.config"},
+		{"${XDG_CACHE_HOME}", "%h/.cache"},
+		{"${XDG_DATA_HOME}", "%h/.local/share"}, {"${XDG_STATE_HOME}", "%h/.local/state"},
+		{"${XDG_RUNTIME_DIR}", "/run/user/%U"},
 	} {
 		path = strings.ReplaceAll(path, v[0], v[1])
 	}
@@ -246,7 +249,8 @@ func (x *exporter) calls() error {
 		byAction[last] = append(byAction[last], name)
 	}
 	if len(conditional) > 0 {
-		x.lose("seccomp.rule: a unit's call filter sees no arguments; as if no condition held are answered %s", some(conditional))
+		x.lose("seccomp.rule: a unit's call filter sees no arguments; as if no condition held are answered %s",
+			some(conditional))
 	}
 	x.callFilter(byAction)
 	for _, f := range []struct {
@@ -286,7 +290,8 @@ func (x *exporter) callFilter(byAction map[seccomp.Action][]string) {
 		case a.Kind == seccomp.Errno && a.Errno == 38 && deflt.Kind == seccomp.Errno:
 			x.lose("seccomp.unknown: refused as all others are, not by ENOSYS as if the kernel were older: %s", some(names))
 		default:
-			x.lose("seccomp: a unit's list has one answer for all it leaves out, so these get %s, not %s: %s", deflt, a, some(names))
+			x.lose("seccomp: a unit's list has one answer for all it leaves out, so these get %s, not %s: %s", deflt,
+				a, some(names))
 		}
 	}
 	if s.Unknown.Kind != seccomp.Unset && s.Unknown != deflt {

@@ -22,8 +22,10 @@ func (x *exporter) restrictions() {
 		{n.Hostname != "", "namespaces.hostname", "units before systemd 258 set no hostname"},
 		{n.Monotonic != "" || n.Boottime != "", "namespaces.time", "units shift no clocks"},
 		{len(x.p.Files.Overlay) > 0, "files.overlay", "units have no overlays on directories: " + some(x.p.Files.Overlay)},
-		{len(x.p.Files.Inline) > 0, "files.file", "units have no files of their own: " + some(slices.Sorted(maps.Keys(x.p.Files.Inline)))},
-		{len(x.p.Files.Symlinks) > 0, "files.symlink", "units have no links of their own: " + some(slices.Sorted(maps.Keys(x.p.Files.Symlinks)))},
+		{len(x.p.Files.Inline) > 0, "files.file", "units have no files of their own: " +
+			some(slices.Sorted(maps.Keys(x.p.Files.Inline)))},
+		{len(x.p.Files.Symlinks) > 0, "files.symlink", "units have no links of their own: " +
+			some(slices.Sorted(maps.Keys(x.p.Files.Symlinks)))},
 		{len(x.p.Files.Sockets) > 0, "files.sockets", "units let every socket that is shown be connected to"},
 		{x.p.Network.Connect != nil, "network.connect", "units restrict addresses, not ports, to connect to"},
 		{policy.IsTrue(r.LandlockLog), "process.landlock_log", "units have no Landlock"},

@@ -196,7 +196,9 @@ func (m *importer) procSubset() {
 // ownDirectories adds StateDirectory= and its like, and the variables that
 // name them.
 func (m *importer) ownDirectories() {
-	for _, key := range []string{"RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory"} {
+	for _, key := range []string{
+		"RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory",
+	} {
 		_, variable := below(key)
 		var names []string
 		for _, p := range m.places[key] {
@@ -216,7 +218,8 @@ func (m *importer) ownDirectories() {
 			if mode == "" {
 				mode = "0755"
 			}
-			m.loseAt(p.by, "a policy makes no directory on the host: make %s before the start, with mode %s%s", p.path, mode, end)
+			m.loseAt(p.by, "a policy makes no directory on the host: make %s before the start, with mode %s%s",
+				p.path, mode, end)
 		}
 		if len(names) > 0 {
 			m.ownEnv = append(m.ownEnv, variable+"="+strings.Join(names, ":"))

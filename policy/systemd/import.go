@@ -199,9 +199,11 @@ func (m *importer) stricter() []string {
 	add(m.on["NoNewPrivileges"] || m.on["DynamicUser"], "no privileges are gained (NoNewPrivileges=)")
 	add(m.user || m.bounding != nil || m.ambient != nil, "no capability is kept (CapabilityBoundingSet=)")
 	add(m.said["RestrictNamespaces"].value == "yes", "no namespaces are made inside (RestrictNamespaces=)")
-	add(m.said["SystemCallArchitectures"].key != "", "programs of other architectures are killed (SystemCallArchitectures=)")
+	add(m.said["SystemCallArchitectures"].key != "",
+		"programs of other architectures are killed (SystemCallArchitectures=)")
 	add(m.on["PrivateDevices"], "/dev has no device of the machine (PrivateDevices=)")
-	add(m.on["ProtectKernelTunables"] && m.on["ProtectControlGroups"], "/proc is read-only, and so is /sys (ProtectKernelTunables=, ProtectControlGroups=)")
+	add(m.on["ProtectKernelTunables"] && m.on["ProtectControlGroups"],
+		"/proc is read-only, and so is /sys (ProtectKernelTunables=, ProtectControlGroups=)")
 	add(m.modes["KeyringMode"] == "inherit", "the kernel's keyrings cannot be used (KeyringMode=)")
 	add(false, "Unix sockets of the host cannot be connected to (files.sockets)")
 	add(false, "no variable of the environment crosses that the unit does not name, PATH neither")

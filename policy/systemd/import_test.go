@@ -112,16 +112,20 @@ func TestFilters(t *testing.T) {
 	for text, want := range map[string]map[string]seccomp.Action{
 		"SystemCallFilter=read":   {"read": allow, "exit_group": allow, "mount": kill},
 		"SystemCallFilter=~mount": {"read": allow, "mount": kill},
-		"SystemCallFilter=~mount:EBUSY umount2:kill ptrace\nSystemCallErrorNumber=EPERM": {"mount": errno(16), "umount2": kill, "ptrace": errno(1), "read": allow},
-		"SystemCallFilter=~@mount\nSystemCallFilter=mount":                               {"mount": allow, "umount2": kill},
-		"SystemCallFilter=read mount\nSystemCallFilter=":                                 {"mount": allow},
-		"SystemCallFilter=read mount\nSystemCallFilter=\nSystemCallFilter=~mount":        {"mount": kill, "ptrace": allow},
-		"ProtectProc=invisible\nProcSubset=all":                                          {"read": allow},
-		"SystemCallFilter=@system-service\nSystemCallFilter=~@clock:EPERM read:kill":     {"settimeofday": errno(1), "read": kill, "write": allow, "mount": kill},
-		"SystemCallFilter=read\nSystemCallFilter=~read:EPERM\nSystemCallFilter=read":     {"read": allow},
-		"SystemCallFilter=~@mount\nSystemCallErrorNumber=EPERM":                          {"open_tree": errno(1), "mount": errno(1), "read": allow},
-		"SystemCallFilter=@system-service open_tree\nSystemCallFilter=~@mount":           {"open_tree": errno(38), "read": allow},
-		"SystemCallErrorNumber=EPERM\nSystemCallErrorNumber=\nSystemCallFilter=~read":    {"read": kill},
+		"SystemCallFilter=~mount:EBUSY umount2:kill ptrace\nSystemCallErrorNumber=EPERM": {"mount": errno(16),
+			"umount2": kill, "ptrace": errno(1), "read": allow},
+		"SystemCallFilter=~@mount\nSystemCallFilter=mount":                        {"mount": allow, "umount2": kill},
+		"SystemCallFilter=read mount\nSystemCallFilter=":                          {"mount": allow},
+		"SystemCallFilter=read mount\nSystemCallFilter=\nSystemCallFilter=~mount": {"mount": kill, "ptrace": allow},
+		"ProtectProc=invisible\nProcSubset=all":                                   {"read": allow},
+		"SystemCallFilter=@system-service\nSystemCallFilter=~@clock:EPERM read:kill": {"settimeofday": errno(1),
+			"read": kill, "write": allow, "mount": kill},
+		"SystemCallFilter=read\nSystemCallFilter=~read:EPERM\nSystemCallFilter=read": {"read": allow},
+		"SystemCallFilter=~@mount\nSystemCallErrorNumber=EPERM": {"open_tree": errno(1),
+			"mount": errno(1), "read": allow},
+		"SystemCallFilter=@system-service open_tree\nSystemCallFilter=~@mount": {"open_tree": errno(38),
+			"read": allow},
+		"SystemCallErrorNumber=EPERM\nSystemCallErrorNumber=\nSystemCallFilter=~read": {"read": kill},
 		"RestrictSUIDSGID=yes":                      {"read": allow, "openat2": errno(38)},
 		"ProtectClock=yes\nProtectKernelModules=on": {"settimeofday": errno(1), "init_module": errno(1), "read": allow},
 	} {
@@ -185,13 +189,18 @@ func TestRefused(t *testing.T) {
 
 // TestLosses: a setting that a policy cannot say is named, not passed over.
 func TestLosses(t *testing.T) {
-	for _, s := range []string{"NoNewPrivileges=no", "DynamicUser=yes", "RestrictNamespaces=net", "SystemCallLog=kill", "IPAddressDeny=any",
-		"MemoryMax=50%", "BindPaths=/a:/b:x", "SELinuxContext=-x", "AppArmorProfile=-x", "LimitNOFILE=1:2", "CPUQuota=1.5%", "TasksMax=10%",
-		"TemporaryFileSystem=/x:nr_inodes=3", "TemporaryFileSystem=/x:size=10%", "TemporaryFileSystem=/", "KeyringMode=shared", "RootImage=/x", "UMask=077", "WorkingDirectory=/x",
-		"WorkingDirectory=~", "LogsDirectory=x", "StateDirectory=x", "StateDirectory=x:y", "RuntimeDirectory=x", "EnvironmentFile=/x", "ProcSubset=pid",
-		"Environment=A=$B", "Environment=\"A=\x01\"", "Environment=A=\\n", "ProtectHomes=yes", "Group=x", "DeviceAllow=/dev/kvm rw", "ReadWritePaths=/dev/kvm",
-		"BindPaths=/dev/kvm", "ReadWritePaths=/proc/sys/net", "SocketBindDeny=ipv4:udp", "RestrictNetworkInterfaces=lo", "PrivateTmp=", "MountAPIVFS=no",
-		"SystemCallFilter=~read:0", "LimitNPROC=0", "LimitCPU=100ms", "MemorySwapMax=0", "LimitMEMLOCK=1", "RuntimeDirectory=x:y:ro"} {
+	for _, s := range []string{
+		"NoNewPrivileges=no", "DynamicUser=yes", "RestrictNamespaces=net", "SystemCallLog=kill", "IPAddressDeny=any",
+		"MemoryMax=50%", "BindPaths=/a:/b:x", "SELinuxContext=-x", "AppArmorProfile=-x", "LimitNOFILE=1:2",
+		"CPUQuota=1.5%", "TasksMax=10%", "TemporaryFileSystem=/x:nr_inodes=3", "TemporaryFileSystem=/x:size=10%",
+		"TemporaryFileSystem=/", "KeyringMode=shared", "RootImage=/x", "UMask=077", "WorkingDirectory=/x",
+		"WorkingDirectory=~", "LogsDirectory=x", "StateDirectory=x", "StateDirectory=x:y", "RuntimeDirectory=x",
+		"EnvironmentFile=/x", "ProcSubset=pid", "Environment=A=$B", "Environment=\"A=\x01\"", "Environment=A=\\n",
+		"ProtectHomes=yes", "Group=x", "DeviceAllow=/dev/kvm rw", "ReadWritePaths=/dev/kvm", "BindPaths=/dev/kvm",
+		"ReadWritePaths=/proc/sys/net", "SocketBindDeny=ipv4:udp", "RestrictNetworkInterfaces=lo", "PrivateTmp=",
+		"MountAPIVFS=no", "SystemCallFilter=~read:0", "LimitNPROC=0", "LimitCPU=100ms", "MemorySwapMax=0",
+		"LimitMEMLOCK=1", "RuntimeDirectory=x:y:ro",
+	} {
 		_, losses, _, err := Import("x.service", []byte("[Service]\n"+s+"\n"), Options{Native: seccomp.AMD64})
 		key, _, _ := strings.Cut(s, "=")
 		if err != nil || len(losses) == 0 || len(losses) > 2 || !strings.HasPrefix(losses[0], "x.service:2: "+key+"=") {
@@ -222,9 +231,12 @@ func TestExport(t *testing.T) {
 	if err != nil || len(losses) < 4 {
 		t.Fatal(losses, err)
 	}
-	for _, line := range []string{"NoNewPrivileges=yes", "CapabilityBoundingSet=", "PrivateNetwork=yes", "BindReadOnlyPaths=/usr", "BindReadOnlyPaths=-/bin",
-		"TemporaryFileSystem=%h", "RestrictNamespaces=yes", "SystemCallErrorNumber=EPERM", "SystemCallArchitectures=native", "PassEnvironment=LANG",
-		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"} {
+	for _, line := range []string{
+		"NoNewPrivileges=yes", "CapabilityBoundingSet=", "PrivateNetwork=yes", "BindReadOnlyPaths=/usr",
+		"BindReadOnlyPaths=-/bin", "TemporaryFileSystem=%h", "RestrictNamespaces=yes", "SystemCallErrorNumber=EPERM",
+		"SystemCallArchitectures=native", "PassEnvironment=LANG",
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+	} {
 		if !slices.Contains(strings.Split(string(text), "\n"), line) {
 			t.Errorf("no line %s", line)
 		}

@@ -210,7 +210,8 @@ func seconds(unit string) (float64, bool) {
 		n     float64
 	}{
 		{"us usec µs", 1e-6}, {"ms msec", 1e-3}, {"s sec second seconds", 1}, {"m min minute minutes", 60},
-		{"h hr hour hours", 3600}, {"d day days", 86400}, {"w week weeks", 7 * 86400}, {"M month months", 2629800}, {"y year years", 31557600},
+		{"h hr hour hours", 3600}, {"d day days", 86400}, {"w week weeks", 7 * 86400}, {"M month months", 2629800},
+		{"y year years", 31557600},
 	} {
 		for name := range strings.FieldsSeq(u.names) {
 			if name == unit {

@@ -35,8 +35,9 @@ func (m *importer) network() {
 		if by.key == "" {
 			by = m.said["RestrictNetworkInterfaces"]
 		}
-		m.loseAt(by, "a policy has no word for addresses and interfaces: in their place there is no network but a loopback of its own "+
-			"(namespaces.net)")
+		m.loseAt(by,
+			"a policy has no word for addresses and interfaces: in their place there is no network but a loopback of its own "+
+				"(namespaces.net)")
 	}
 	if len(m.bindDenied) == 0 {
 		return

@@ -55,7 +55,8 @@ func probes() (out []string) {
 }
 
 func names() []string {
-	return strings.Fields(`/a /a/b /a/b/c /d /usr /usr/lib /etc /var /var/lib /var/lib/x /tmp /tmp/y /home /home/u /root /run /run/z /sys /sys/fs/cgroup /boot /srv /dev/shm`)
+	return strings.Fields(`/a /a/b /a/b/c /d /usr /usr/lib /etc /var /var/lib /var/lib/x /tmp /tmp/y /home /home/u
+		/root /run /run/z /sys /sys/fs/cgroup /boot /srv /dev/shm`)
 }
 
 // reference is a unit's settings, in order, with what they mean.
@@ -81,10 +82,13 @@ func randomUnit(r *rand.Rand) *reference {
 		case 1:
 			add("ProtectHome", pick("yes", "no", "read-only", "tmpfs"))
 		case 2:
-			add(pick("PrivateTmp", "ProtectKernelTunables", "ProtectControlGroups", "ProtectKernelModules", "PrivateDevices", "DynamicUser",
-				"ProtectClock", "ProtectKernelLogs", "ProtectHostname", "RestrictSUIDSGID", "LockPersonality"), pick("yes", "yes", "no"))
+			add(pick("PrivateTmp", "ProtectKernelTunables", "ProtectControlGroups", "ProtectKernelModules", "PrivateDevices",
+				"DynamicUser",
+				"ProtectClock", "ProtectKernelLogs", "ProtectHostname", "RestrictSUIDSGID", "LockPersonality"),
+				pick("yes", "yes", "no"))
 		case 3, 4, 5, 6:
-			key := pick("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "ReadWritePaths", "ReadOnlyPaths")
+			key := pick("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "ReadWritePaths",
+				"ReadOnlyPaths")
 			if r.IntN(8) == 0 {
 				add(key, "")
 				break
@@ -101,17 +105,20 @@ func randomUnit(r *rand.Rand) *reference {
 		case 7:
 			add("TemporaryFileSystem", pick("/a", "/a/b:ro", "/var", "/tmp", "/home:ro", "/srv:noexec", ""))
 		case 8:
-			add(pick("BindPaths", "BindReadOnlyPaths"), pick("/d:/a", "/srv:/a/b", "/d", "/srv:/tmp", "/etc:/var/lib/x", "/a/b", ""))
+			add(pick("BindPaths", "BindReadOnlyPaths"), pick("/d:/a", "/srv:/a/b", "/d", "/srv:/tmp",
+				"/etc:/var/lib/x", "/a/b", ""))
 		case 9:
 			add(pick("StateDirectory", "RuntimeDirectory"), pick("x", "z", ""))
 		case 10:
-			add("SystemCallFilter", pick("@system-service", "~@clock", "~@mount:EPERM", "read write", "~read:EACCES write", "", "@mount", "~@privileged"))
+			add("SystemCallFilter", pick("@system-service", "~@clock", "~@mount:EPERM", "read write", "~read:EACCES write", "",
+				"@mount", "~@privileged"))
 		case 11:
 			switch r.IntN(4) {
 			case 0:
 				add("RestrictAddressFamilies", pick("AF_UNIX", "AF_UNIX AF_INET", "~AF_INET", "none", "", "~AF_UNIX"))
 			case 1:
-				add("CapabilityBoundingSet", pick("CAP_MKNOD CAP_KILL CAP_SYS_TIME", "~CAP_SYS_MODULE", "", "~", "~CAP_KILL", "CAP_SYS_RAWIO"))
+				add("CapabilityBoundingSet", pick("CAP_MKNOD CAP_KILL CAP_SYS_TIME", "~CAP_SYS_MODULE", "", "~", "~CAP_KILL",
+					"CAP_SYS_RAWIO"))
 			case 2:
 				add(pick("TasksMax", "LimitNPROC"), pick("5", "10", "infinity", "7"))
 			case 3:

@@ -51,7 +51,8 @@ func (u *reference) compareCalls(t *testing.T, p *policy.Policy) {
 	least := 0
 	for _, key := range []string{"TasksMax", "LimitNPROC"} {
 		n := 0
-		if _, err := fmt.Sscan(u.last(key), &n); err == nil && !strings.HasSuffix(u.last(key), "%") && (least == 0 || n < least) {
+		if _, err := fmt.Sscan(u.last(key), &n); err == nil && !strings.HasSuffix(u.last(key), "%") &&
+			(least == 0 || n < least) {
 			least = n
 		}
 	}
@@ -103,8 +104,9 @@ func (u *reference) refusedCalls() func(string) bool {
 	}
 	switches := map[string]bool{}
 	for key, calls := range map[string]string{
-		"PrivateDevices": "@raw-io", "ProtectClock": "@clock", "ProtectKernelModules": "@module", "ProtectKernelLogs": "syslog",
-		"ProtectHostname": "sethostname setdomainname",
+		"PrivateDevices": "@raw-io", "ProtectClock": "@clock", "ProtectKernelModules": "@module",
+		"ProtectKernelLogs": "syslog",
+		"ProtectHostname":   "sethostname setdomainname",
 	} {
 		if u.isOn(key) {
 			for c := range set(calls) {
@@ -192,7 +194,8 @@ func (u *reference) bounding() map[string]bool {
 		}), func(has bool) bool { return !has })
 	}
 	for key, dropped := range map[string]string{
-		"PrivateDevices": "mknod sys_rawio", "ProtectClock": "sys_time wake_alarm", "ProtectKernelModules": "sys_module", "ProtectKernelLogs": "syslog",
+		"PrivateDevices": "mknod sys_rawio", "ProtectClock": "sys_time wake_alarm", "ProtectKernelModules": "sys_module",
+		"ProtectKernelLogs": "syslog",
 	} {
 		if u.isOn(key) {
 			for _, c := range strings.Fields(dropped) {

@@ -18,7 +18,8 @@ func (u *reference) compareFiles(t *testing.T, p *policy.Policy, losses []string
 		said := func(l string) bool { return strings.Contains(l, "is private, but can be written") }
 		want.write = want.write || slices.ContainsFunc(losses, said)
 	}
-	if got.write && !want.write || got.read && !want.read || got.exec && !want.exec || got.read && got.source != want.source {
+	if got.write && !want.write || got.read && !want.read || got.exec && !want.exec ||
+		got.read && got.source != want.source {
 		t.Fatalf("%s: %+v, and the unit has %+v\n%s\n%s", at, got, want, u.text(), p.Print())
 	}
 	return got
@@ -74,7 +75,10 @@ func (u *reference) mounts() (out []mount) {
 			out = append(out, mount{at: p, kind: kind})
 		}
 	}
-	for key, kind := range map[string]string{"ReadWritePaths": "rw", "ReadOnlyPaths": "ro", "InaccessiblePaths": "hide", "ExecPaths": "exec", "NoExecPaths": "noexec"} {
+	for key, kind := range map[string]string{
+		"ReadWritePaths": "rw", "ReadOnlyPaths": "ro", "InaccessiblePaths": "hide", "ExecPaths": "exec",
+		"NoExecPaths": "noexec",
+	} {
 		for _, s := range u.list(key) {
 			add(kind, s.value)
 		}

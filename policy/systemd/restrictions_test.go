@@ -61,8 +61,10 @@ tmp = "?1M"
 	}
 	for _, line := range []string{
 		"BindReadOnlyPaths=-/else:/in", "NoExecPaths=/w", "TemporaryFileSystem=/tmp:size=64M,mode=1777",
-		"TemporaryFileSystem=/t:size=1M", "TemporaryFileSystem=/d:ro", "SocketBindAllow=tcp:80", "SocketBindDeny=any", "AmbientCapabilities=CAP_NET_RAW",
-		"AppArmorProfile=aa", "SELinuxContext=se", "TasksMax=5", "CPUQuota=150%", "LimitCPU=60", "LimitFSIZE=1K", "LimitNOFILE=64", "LimitCORE=0",
+		"TemporaryFileSystem=/t:size=1M", "TemporaryFileSystem=/d:ro", "SocketBindAllow=tcp:80", "SocketBindDeny=any",
+		"AmbientCapabilities=CAP_NET_RAW",
+		"AppArmorProfile=aa", "SELinuxContext=se", "TasksMax=5", "CPUQuota=150%", "LimitCPU=60", "LimitFSIZE=1K",
+		"LimitNOFILE=64", "LimitCORE=0",
 	} {
 		if !slices.Contains(strings.Split(string(text), "\n"), line) {
 			t.Errorf("no line %s in\n%s", line, text)
@@ -72,7 +74,8 @@ tmp = "?1M"
 		t.Errorf("another thing is shown at /fd:\n%s", text)
 	}
 	for _, key := range []string{
-		"namespaces.hostname", "files.overlay", "files.sockets", "files.file", "files.symlink", "files.path", "network.bind", "network.connect", "limits.io",
+		"namespaces.hostname", "files.overlay", "files.sockets", "files.file", "files.symlink", "files.path", "network.bind",
+		"network.connect", "limits.io",
 	} {
 		if !slices.ContainsFunc(losses, func(l string) bool { return strings.HasPrefix(l, key+": ") }) {
 			t.Errorf("nothing about %s in %q", key, losses)

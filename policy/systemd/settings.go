@@ -18,13 +18,15 @@ func isLifecycle(key string) bool {
 	}
 	return slices.Contains(strings.Fields(`Type ExitType RemainAfterExit GuessMainPID PIDFile BusName
 		ExecStart ExecStartPre ExecStartPost ExecCondition ExecReload ExecStop ExecStopPre ExecStopPost
-		Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartKillSignal RestartPreventExitStatus RestartForceExitStatus
+		Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartKillSignal RestartPreventExitStatus
+		RestartForceExitStatus
 		SuccessExitStatus SuccessAction FailureAction RebootArgument SuccessActionExitStatus FailureActionExitStatus
 		TimeoutSec TimeoutStartSec TimeoutStopSec TimeoutAbortSec TimeoutIdleSec TimeoutCleanSec
 		TimeoutStartFailureMode TimeoutStopFailureMode RuntimeRandomizedExtraSec
 		StartLimitInterval StartLimitIntervalSec StartLimitBurst StartLimitAction SysVStartPriority
 		WatchdogSec WatchdogSignal NotifyAccess Sockets FileDescriptorStoreMax FileDescriptorStorePreserve FileDescriptorName
-		USBFunctionDescriptors USBFunctionStrings OOMPolicy OOMScoreAdjust ReloadSignal PermissionsStartOnly RootDirectoryStartOnly
+		USBFunctionDescriptors USBFunctionStrings OOMPolicy OOMScoreAdjust ReloadSignal PermissionsStartOnly
+		RootDirectoryStartOnly
 		NonBlocking KillMode KillSignal SendSIGHUP SendSIGKILL FinalKillSignal IgnoreSIGPIPE
 		StandardInput StandardOutput StandardError StandardInputText StandardInputData
 		LogLevelMax LogExtraFields LogRateLimitIntervalSec LogRateLimitBurst LogFilterPatterns LogNamespace
@@ -32,12 +34,14 @@ func isLifecycle(key string) bool {
 		TTYPath TTYReset TTYVHangup TTYVTDisallocate TTYRows TTYColumns
 		Nice IOSchedulingClass IOSchedulingPriority CPUSchedulingPolicy CPUSchedulingPriority CPUSchedulingResetOnFork
 		TimerSlackNSec CoredumpFilter Slice Delegate DelegateSubgroup DisableControllers
-		CPUWeight StartupCPUWeight CPUShares StartupCPUShares IOWeight StartupIOWeight IODeviceWeight BlockIOWeight StartupBlockIOWeight
+		CPUWeight StartupCPUWeight CPUShares StartupCPUShares IOWeight StartupIOWeight IODeviceWeight BlockIOWeight
+		StartupBlockIOWeight
 		MemoryMin MemoryLow DefaultMemoryMin DefaultMemoryLow StartupMemoryLow
 		ManagedOOMSwap ManagedOOMMemoryPressure ManagedOOMMemoryPressureLimit ManagedOOMPreference
 		Accept Backlog Service MaxConnections MaxConnectionsPerSource SocketUser SocketGroup SocketMode DirectoryMode Writable
 		BindIPv6Only ReusePort KeepAlive KeepAliveTimeSec KeepAliveIntervalSec KeepAliveProbes NoDelay Priority DeferAcceptSec
-		ReceiveBuffer SendBuffer IPTOS IPTTL Mark PipeSize MessageQueueMaxMessages MessageQueueMessageSize FreeBind Transparent
+		ReceiveBuffer SendBuffer IPTOS IPTTL Mark PipeSize MessageQueueMaxMessages MessageQueueMessageSize FreeBind
+		Transparent
 		Broadcast PassCredentials PassSecurity PassPacketInfo Timestamping TCPCongestion RemoveOnStop Symlinks FlushPending
 		TriggerLimitIntervalSec TriggerLimitBurst PollLimitIntervalSec PollLimitBurst
 		What Where Options SloppyOptions LazyUnmount ReadWriteOnly ForceUnmount`), key)
@@ -83,7 +87,8 @@ func (m *importer) take(s setting) error {
 		return nil
 	case "WorkingDirectory":
 		if s.value != "" {
-			m.lose("a policy has no word for it: start sbx with --dir %s", strings.TrimPrefix(strings.Replace(s.value, "~", "HOME", 1), "-"))
+			m.lose("a policy has no word for it: start sbx with --dir %s",
+				strings.TrimPrefix(strings.Replace(s.value, "~", "HOME", 1), "-"))
 		}
 		return nil
 	case "UMask":
@@ -162,7 +167,8 @@ func (m *importer) mode(s setting) (known bool, err error) {
 	allowed := map[string]string{
 		"ProtectSystem": "yes no full strict", "ProtectHome": "yes no read-only tmpfs",
 		"ProtectProc": "noaccess invisible ptraceable default", "ProcSubset": "all pid",
-		"KeyringMode": "inherit private shared", "DevicePolicy": "auto closed strict", "RuntimeDirectoryPreserve": "yes no restart",
+		"KeyringMode": "inherit private shared", "DevicePolicy": "auto closed strict",
+		"RuntimeDirectoryPreserve": "yes no restart",
 	}[s.key]
 	if allowed == "" {
 		return false, nil
@@ -193,16 +199,20 @@ func (m *importer) mode(s setting) (known bool, err error) {
 // pathSetting takes the settings that list paths, and the modes of directories.
 func (m *importer) pathSetting(s setting) (known bool, err error) {
 	switch s.key {
-	case "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "BindPaths", "BindReadOnlyPaths",
-		"TemporaryFileSystem", "StateDirectory", "CacheDirectory", "LogsDirectory", "RuntimeDirectory", "ConfigurationDirectory":
+	case "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "BindPaths",
+		"BindReadOnlyPaths",
+		"TemporaryFileSystem", "StateDirectory", "CacheDirectory", "LogsDirectory", "RuntimeDirectory",
+		"ConfigurationDirectory":
 		return true, m.paths(s)
-	case "StateDirectoryMode", "CacheDirectoryMode", "LogsDirectoryMode", "RuntimeDirectoryMode", "ConfigurationDirectoryMode":
+	case "StateDirectoryMode", "CacheDirectoryMode", "LogsDirectoryMode", "RuntimeDirectoryMode",
+		"ConfigurationDirectoryMode":
 		m.modes[s.key] = s.value
 		return true, nil
 	case "DeviceAllow":
 		// Those that every sandbox has, and what only empties the list.
 		device, _, _ := strings.Cut(s.value, " ")
-		if device != "" && !slices.Contains(strings.Fields("/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty char-pts"), device) {
+		harmless := strings.Fields("/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty char-pts")
+		if device != "" && !slices.Contains(harmless, device) {
 			m.lose("a sandbox has a few harmless devices, and not this one")
 		}
 		return true, nil

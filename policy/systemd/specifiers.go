@@ -120,11 +120,13 @@ func (m *importer) specifier(c byte) (string, error) {
 // specifier gives those about the unit's name.
 func (n unitName) specifier(c byte) (string, error) {
 	instance := c == 'i' || c == 'I'
-	if n.template && n.instance == "" && strings.IndexByte("iInNf", c) >= 0 || instance && n.suffix == "" && n.instance == "" {
+	if n.template && n.instance == "" && strings.IndexByte("iInNf", c) >= 0 ||
+		instance && n.suffix == "" && n.instance == "" {
 		return "", &hinted{fmt.Sprintf("what \"%%%c\" stands for depends on the instance", c), "name one: --instance NAME"}
 	}
 	if n.suffix == "" && !instance {
-		return "", errors.New("what \"%" + string(rune(c)) + "\" stands for depends on the unit's name, and the file has no unit's name")
+		return "", errors.New("what \"%" + string(rune(c)) +
+			"\" stands for depends on the unit's name, and the file has no unit's name")
 	}
 	stem := n.prefix
 	if n.template {

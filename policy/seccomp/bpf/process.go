@@ -64,7 +64,8 @@ func needs(err error) string {
 }
 
 func getFilter(pid int, i uintptr, p seccomp.Program) (uintptr, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SECCOMP_GET_FILTER, uintptr(pid), i, uintptr(unsafe.Pointer(unsafe.SliceData(p))), 0, 0)
+	n, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SECCOMP_GET_FILTER, uintptr(pid), i,
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), 0, 0)
 	return n, errno
 }
 

@@ -144,11 +144,11 @@ func (m Make) Compile(a *step.Asm) {
 // moveLauncher writes the launcher's pid to a file, if the launcher is still the
 // janitor's parent: the pid of a dead process may soon be that of another one.
 func (m Make) moveLauncher(a *step.Asm, file string) {
-	parent, said := a.Temp(), a.Space(8)
+	parent, pid := a.Temp(), a.Space(8)
 	a.Sys(unix.SYS_GETPPID).To(parent)
-	a.Store(said, parent.Arg())
+	a.Store(pid, parent.Arg())
 	const writing = 3 // calls
-	a.SkipUnless(writing, said, binary.NativeEndian.AppendUint32(nil, uint32(m.Launcher)))
+	a.SkipUnless(writing, pid, binary.NativeEndian.AppendUint32(nil, uint32(m.Launcher)))
 	write(a, step.Fd(m.Parent.FD), file, strconv.Itoa(m.Launcher))
 }
 

@@ -85,7 +85,7 @@ type aliasSearch struct {
 }
 
 // walk looks through a directory. What it cannot look at could have such a name:
-// it is covered, or nothing runs.
+// it is masked, or nothing runs.
 func (s *aliasSearch) walk(dir string) error {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *aliasSearch) walk(dir string) error {
 			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(root, queue[0], &how)
 		if err == unix.EACCES {
-			// The target may own it and make it readable: it is covered.
+			// The target may own it and make it readable, so it is masked.
 			if f := s.h.look(path.Join(dir, queue[0])); f.Dir() {
 				s.h.Found = append(s.h.Found, Found{Path: f.Real, Dir: true, ID: f.ID(), Unread: true})
 				continue

@@ -25,6 +25,8 @@ const (
 	// WrongNamespace is what needs another namespace than the policy has: mostly one of the
 	// sandbox's own, or the host's.
 	WrongNamespace Reason = "wrong-namespace"
+	// NotOwned is a namespace that is somebody else's.
+	NotOwned Reason = "not-owned"
 	// NoCapability is a right that the caller or the target does not have.
 	NoCapability Reason = "no-capability"
 	// NoLandlock is a kernel whose Landlock is missing or too old.
@@ -55,7 +57,7 @@ const (
 	WrongFile Reason = "wrong-file"
 	// BehindLink is a path whose meaning a symbolic link changes.
 	BehindLink Reason = "behind-link"
-	// Untrusted is a path that goes through a symbolic link of somebody else's, or
+	// Untrusted is a path that goes through a symbolic link of another user's, or
 	// of a program's in a sandbox.
 	Untrusted Reason = "untrusted"
 	// LeadsOut is a descriptor by which the target could leave the sandbox.

@@ -53,7 +53,9 @@ type Facts struct {
 	Owners map[string]int
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
-	Limits     Limits
+	// UserNS is the caller's own user namespace, if there are Namespaces.
+	UserNS ns.ID
+	Limits Limits
 	// Own are sbx's own directories, Sources the files that the policy was read
 	// from, and Receipt is where --report goes, if that has a name.
 	Own     []OwnDir

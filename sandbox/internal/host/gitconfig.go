@@ -49,7 +49,8 @@ func (p *configText) skipLine() {
 // word takes the name of a section or a key.
 func (p *configText) word() string {
 	i := 0
-	for i < len(p.rest) && (letter(p.rest[i]) || p.rest[i] >= '0' && p.rest[i] <= '9' || p.rest[i] == '-' || p.rest[i] == '.' || p.rest[i] == '_') {
+	for i < len(p.rest) && (letter(p.rest[i]) || p.rest[i] >= '0' && p.rest[i] <= '9' || p.rest[i] == '-' ||
+		p.rest[i] == '.' || p.rest[i] == '_') {
 		i++
 	}
 	w := p.rest[:i]

@@ -128,7 +128,8 @@ func (f *follower) linksBelow(fd int, rel string) error {
 	if f.dirs++; f.dirs > linkedDirs {
 		return fmt.Errorf("more than %d directories are linked to", linkedDirs)
 	}
-	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH}
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH}
 	fd, err := unix.Openat2(fd, ".", &how)
 	if err != nil {
 		return nil // not readable: nothing in it can be run or obeyed
@@ -180,8 +181,9 @@ func (f *follower) text(name string) (string, error) {
 	if f.size += st.Size; st.Size > configSize || f.size > configTotal {
 		return "", &NeedError{
 			Reason: Invalid,
-			What:   fmt.Sprintf("read %s: settings of more than %d bytes, or %d with others", text.Quote(name), configSize, configTotal),
-			Fix:    "move that repository out of the project, or hide it with --hide",
+			What: fmt.Sprintf("read %s: settings of more than %d bytes, or %d with others", text.Quote(name), configSize,
+				configTotal),
+			Fix: "move that repository out of the project, or hide it with --hide",
 		}
 	}
 	// Not by its name, which may mean another file by now.

@@ -50,7 +50,8 @@ func put(t *testing.T, dir string, files ...string) {
 func searchGuards(t *testing.T, dir, home string) (*Facts, []string) {
 	t.Helper()
 	p := &policy.Policy{Files: policy.Files{
-		Write: []string{dir}, Guard: []string{".*", "**/.git", "AGENTS.md", ".config/"}, Unguard: []string{".venv", ".*.sw?", ".config"},
+		Write: []string{dir}, Guard: []string{".*", "**/.git", "AGENTS.md", ".config/"}, Unguard: []string{".venv",
+			".*.sw?", ".config"},
 	}}
 	h := &Facts{home: home}
 	if err := h.findHidden(p, dir, true); err != nil {
@@ -67,39 +68,60 @@ func searchGuards(t *testing.T, dir, home string) (*Facts, []string) {
 // TestGuards: names by shape, repositories, and all that they point to inside
 // the project; nothing else, and nothing elsewhere.
 func TestGuards(t *testing.T) {
-	elsewhere := project(t, "hooks/", "settings = [core]\nhooksPath = fromhome", "main/.git/config = [filter \"w\"]\nclean = worktree-tools/w.sh")
+	elsewhere := project(t, "hooks/", "settings = [core]\nhooksPath = fromhome",
+		"main/.git/config = [filter \"w\"]\nclean = worktree-tools/w.sh")
 	for _, c := range []struct {
 		name  string
 		files []string
 		want  string
 	}{
-		{"shape", []string{".editorconfig", ".zed/settings.json", ".venv/x", ".a.swp", "AGENTS.md", "sub/.x", "sub/AGENTS.md", "Makefile"},
+		{"shape", []string{".editorconfig", ".zed/settings.json", ".venv/x", ".a.swp", "AGENTS.md", "sub/.x",
+			"sub/AGENTS.md", "Makefile"},
 			".editorconfig .zed AGENTS.md"},
 		{"a file and a directory of one name", []string{".config"}, ""},
 		{"the directory", []string{".config/mise.toml"}, ".config"},
-		{"repositories", []string{".git/", "a/b/.git/", "sub/.git = gitdir: ../.git/modules/sub", ".git/modules/sub/"}, ".git a/b/.git sub/.git"},
-		{"one without a work tree", []string{"x/HEAD", "x/objects/", "x/refs/", "x/hooks/post-update", "y/HEAD", "y/objects/"}, "x"},
-		{"core.hooksPath", []string{".git/config = [core]\n\thooksPath = ci/hooks", "ci/hooks/pre-commit", "ci/x"}, ".git ci/hooks"},
-		{"in other words", []string{".git/config = [CORE]HooksPath=\"ci/\\\nhooks\" ; x", "ci/hooks/pre-commit"}, ".git ci/hooks"},
+		{"repositories", []string{".git/", "a/b/.git/", "sub/.git = gitdir: ../.git/modules/sub", ".git/modules/sub/"},
+			".git a/b/.git sub/.git"},
+		{"one without a work tree", []string{"x/HEAD", "x/objects/", "x/refs/", "x/hooks/post-update", "y/HEAD",
+			"y/objects/"}, "x"},
+		{"core.hooksPath", []string{".git/config = [core]\n\thooksPath = ci/hooks", "ci/hooks/pre-commit", "ci/x"},
+			".git ci/hooks"},
+		{"in other words", []string{".git/config = [CORE]HooksPath=\"ci/\\\nhooks\" ; x", "ci/hooks/pre-commit"},
+			".git ci/hooks"},
 		{"in config.worktree", []string{".git/config.worktree = [core] hookspath = hk", "hk/x"}, ".git hk"},
-		{"hooks that are links", []string{".git/hooks/pre-push -> ../../tools/push", "tools/push -> real", "tools/real"}, ".git tools/real"},
-		{"a directory of hooks that is a link, with links", []string{".git/hooks -> ../hk", "hk/a", "hk/sub/b -> ../../tools/b", "tools/b"}, ".git hk tools/b"},
-		{"settings that are a link", []string{".git/config -> ../cfg", "cfg = [core]\nfsmonitor = ./watch", "watch"}, ".git cfg watch"},
-		{"included files", []string{".git/config = [include]\npath = ../inc/a\n[includeIf \"gitdir:~/x\"]\npath = ../inc/b", "inc/a = [include] path = c",
-			"inc/b = [core] hooksPath = hk", "inc/c = [alias] x = !tools/run --now", "hk/h", "tools/run"}, ".git hk inc/a inc/b inc/c tools/run"},
-		{"that include themselves", []string{".git/config = [include] path = config\n[include] path = ../a", "a = [include] path = a"}, ".git a"},
-		{"commands", []string{".git/config = [filter \"f\"]\n clean = python3 'tools/clean.py' %f\n[diff \"d\"] textconv=tools/text\n[merge \"m\"]\n\tdriver = sh -c \"tools/merge %A\"\n" +
-			"[core]\nsshCommand = FOO=1 tools/ssh;true\n[credential] helper = !tools/cred", "tools/clean.py", "tools/text", "tools/merge", "tools/ssh", "tools/cred", "tools/other"},
+		{"hooks that are links", []string{".git/hooks/pre-push -> ../../tools/push", "tools/push -> real", "tools/real"},
+			".git tools/real"},
+		{"a directory of hooks that is a link, with links", []string{".git/hooks -> ../hk", "hk/a",
+			"hk/sub/b -> ../../tools/b", "tools/b"}, ".git hk tools/b"},
+		{"settings that are a link", []string{".git/config -> ../cfg", "cfg = [core]\nfsmonitor = ./watch", "watch"},
+			".git cfg watch"},
+		{"included files", []string{".git/config = [include]\npath = ../inc/a\n" +
+			"[includeIf \"gitdir:~/x\"]\npath = ../inc/b", "inc/a = [include] path = c",
+			"inc/b = [core] hooksPath = hk", "inc/c = [alias] x = !tools/run --now", "hk/h", "tools/run"},
+			".git hk inc/a inc/b inc/c tools/run"},
+		{"that include themselves", []string{".git/config = [include] path = config\n[include] path = ../a",
+			"a = [include] path = a"}, ".git a"},
+		{"commands", []string{".git/config = [filter \"f\"]\n clean = python3 'tools/clean.py' %f\n" +
+			"[diff \"d\"] textconv=tools/text\n[merge \"m\"]\n\tdriver = sh -c \"tools/merge %A\"\n" +
+			"[core]\nsshCommand = FOO=1 tools/ssh;true\n[credential] helper = !tools/cred", "tools/clean.py", "tools/text",
+			"tools/merge", "tools/ssh", "tools/cred", "tools/other"},
 			".git tools/clean.py tools/cred tools/merge tools/ssh tools/text"},
-		{"what is no command", []string{".git/config = [branch \"main\"]\ndescription = src\n[remote \"origin\"]\nurl = ./src\n[core]\nworktree = ../src\n[user] name = src", "src"}, ".git"},
+		{"what is no command", []string{".git/config = [branch \"main\"]\n" +
+			"description = src\n[remote \"origin\"]\nurl = ./src\n" +
+			"[core]\nworktree = ../src\n[user] name = src", "src"}, ".git"},
 		{"directories are no commands", []string{".git/config = [x]\ny = src", "src/a"}, ".git"},
-		{"a repository elsewhere in the project", []string{".git = gitdir: store/x", "store/x/config = [core] hooksPath = hk", "hk/h"}, ".git hk store/x"},
-		{"a further work tree", []string{".git = gitdir: " + elsewhere + "/main/.git/worktrees/w", "worktree-tools/w.sh"}, ".git"},
+		{"a repository elsewhere in the project", []string{".git = gitdir: store/x",
+			"store/x/config = [core] hooksPath = hk", "hk/h"}, ".git hk store/x"},
+		{"a further work tree", []string{".git = gitdir: " + elsewhere + "/main/.git/worktrees/w",
+			"worktree-tools/w.sh"}, ".git"},
 		{"the caller's own settings", []string{".git/", "fromhome/pre-commit"}, ".git fromhome"},
-		{"out of the project", []string{".git/config = [core]\nhooksPath = " + elsewhere + "/hooks", ".git/hooks/x -> " + elsewhere + "/hooks", ".zed -> " + elsewhere}, ".git"},
-		{"links by guarded names", []string{"AGENTS.md -> docs/agents.md", "docs/agents.md", ".vscode -> editor", "editor/tasks.json -> ../t.json", "t.json"},
+		{"out of the project", []string{".git/config = [core]\nhooksPath = " + elsewhere + "/hooks", ".git/hooks/x -> " +
+			elsewhere + "/hooks", ".zed -> " + elsewhere}, ".git"},
+		{"links by guarded names", []string{"AGENTS.md -> docs/agents.md", "docs/agents.md", ".vscode -> editor",
+			"editor/tasks.json -> ../t.json", "t.json"},
 			"docs/agents.md editor t.json"},
-		{"mercurial", []string{".hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py"}, ".hg tools/hook.py"},
+		{"mercurial", []string{".hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py"},
+			".hg tools/hook.py"},
 		{"no settings at all", []string{".git/config = [core\nx [[[ = \"\\", ".git/hooks = no directory"}, ".git"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -134,13 +156,17 @@ func TestLookAgain(t *testing.T) {
 		want        string
 	}{
 		{"nothing", []string{".git/", ".x", "a/b/c"}, nil, "", ""},
-		{"ordinary work", []string{".git/", "a/b"}, []string{"a/c", "d/e/f", ".venv/bin/python", "d/.hidden", ".a.swp"}, "", ""},
-		{"names", []string{"a"}, []string{".idea/x", "AGENTS.md", ".config/x", "sub/AGENTS.md"}, "", ".config .idea AGENTS.md"},
-		{"repositories", []string{"a/b/"}, []string{"a/b/.git/config", "new/deep/.git = gitdir: x", "r/HEAD", "r/objects/", "r/refs/"}, "", "a/b/.git new/deep/.git r"},
+		{"ordinary work", []string{".git/", "a/b"}, []string{"a/c", "d/e/f", ".venv/bin/python", "d/.hidden", ".a.swp"},
+			"", ""},
+		{"names", []string{"a"}, []string{".idea/x", "AGENTS.md", ".config/x", "sub/AGENTS.md"}, "",
+			".config .idea AGENTS.md"},
+		{"repositories", []string{"a/b/"}, []string{"a/b/.git/config", "new/deep/.git = gitdir: x", "r/HEAD",
+			"r/objects/", "r/refs/"}, "", "a/b/.git new/deep/.git r"},
 		{"one that an old directory becomes", []string{"r/HEAD", "r/objects/"}, []string{"r/refs/"}, "", "r"},
 		{"a link that is another now", []string{".x -> a", "a"}, []string{".x -> b"}, ".x", ".x"},
 		{"a link that is a file now", []string{".x -> a", "a"}, []string{".x"}, ".x", ".x"},
-		{"what settings point to", []string{".git/config = [core]\nhooksPath = hk\n[include] path = ../inc"}, []string{"hk/pre-commit", "inc"}, "", "hk inc"},
+		{"what settings point to", []string{".git/config = [core]\nhooksPath = hk\n[include] path = ../inc"},
+			[]string{"hk/pre-commit", "inc"}, "", "hk inc"},
 		{"what a link points to", []string{".x -> later"}, []string{"later"}, "", "later"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -165,7 +191,8 @@ func TestLookAgain(t *testing.T) {
 
 // FuzzGitConfig: whatever the text, the reader ends, and makes nothing up.
 func FuzzGitConfig(f *testing.F) {
-	for _, s := range []string{"[core]\n\thooksPath = a", "[a \"b\\\"c\"]d=\"e;f\" # g", "[include]path=x\\\ny", "[", "=", "a", "\ufeff[x]y", "[x.y]z = \\"} {
+	for _, s := range []string{"[core]\n\thooksPath = a", "[a \"b\\\"c\"]d=\"e;f\" # g", "[include]path=x\\\ny", "[",
+		"=", "a", "\ufeff[x]y", "[x.y]z = \\"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -178,7 +205,8 @@ func FuzzGitConfig(f *testing.F) {
 }
 
 func TestGitConfig(t *testing.T) {
-	got := fmt.Sprint(parseGitConfig("\ufeff# c\n[Core]\n bare = false\r\n Editor = \"vi # \" x ; y\n[a \"B c\"] k\n[d.E]\nK=1\\\n 2\\t\\\"\n!\n[f]g==h"))
+	got := fmt.Sprint(parseGitConfig("\ufeff# c\n[Core]\n bare = false\r\n Editor = \"vi # \" x ; y\n" +
+		"[a \"B c\"] k\n[d.E]\nK=1\\\n 2\\t\\\"\n!\n[f]g==h"))
 	want := `[{core  bare false} {core  editor vi #  x} {a B c k } {d e k 1 2	"} {f  g =h}]`
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)

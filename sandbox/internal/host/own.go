@@ -13,12 +13,12 @@ import (
 
 // OwnDir is a directory that sbx itself reads its policies or filters from.
 type OwnDir struct {
-	// Name is how sbx comes to it. File is what is there; if nothing is, its
-	// Real is where the directory would be.
+	// Name is the path by which sbx finds it. File is what is there; if nothing is,
+	// its Real is where the directory would be.
 	Name string
 	File File
-	// Checked says that what is read there is compared before it is used, so that
-	// nobody needs to fear for a directory that is not there yet.
+	// Checked says that what is read there is checked before it is used, so that a
+	// missing directory is no risk.
 	Checked bool
 }
 
@@ -74,7 +74,7 @@ func (h *Facts) addOwn(name string, checked bool) {
 	}
 	switch e, ok := f.Err.(*LinkError); {
 	case ok && !e.Inside:
-		f = e.File // somebody else's link: policies by it are refused when they are read
+		f = e.File // another user's link: policies by it are refused when they are read
 	case f.Err == unix.EACCES:
 		f = File{Real: name} // another user's, in which sbx does not look either
 	}

@@ -36,7 +36,8 @@ func TestOwn(t *testing.T) {
 		},
 		{
 			"a link in the project", "XDG_CONFIG_HOME=$D/pr/cfg", "$D/account", "$D/pr",
-			"$D/pr/cfg/sbx=!$D/elsewhere/sbx $D/account/.config/sbx=-$D/account/.config/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx",
+			"$D/pr/cfg/sbx=!$D/elsewhere/sbx $D/account/.config/sbx=-$D/account/.config/sbx " +
+				"$D/account/.cache/sbx=-$D/account/.cache/sbx",
 		},
 		{"nothing is written", "HOME=$D/home", "$D/account", "", ""},
 	} {
@@ -75,7 +76,7 @@ func TestOwn(t *testing.T) {
 }
 
 // TestAliases: a file that must not be written is found under its other names
-// where the target may write; where nobody can look, nothing stays open.
+// where the target may write; a directory that cannot be searched is hidden.
 func TestAliases(t *testing.T) {
 	find := func(dir string, files policy.Files) (*Facts, error) {
 		h := probed(t, files, Target{})
@@ -121,7 +122,9 @@ func TestAliases(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range SearchLimit {
-		if err := os.Link(dir+"/w/plain", filepath.Join(many, "f"+strings.Repeat("x", i%100)+string(rune('a'+i/100%26))+string(rune('a'+i/2600)))); err != nil {
+		err := os.Link(dir+"/w/plain", filepath.Join(many, "f"+strings.Repeat("x", i%100)+string(rune('a'+i/100%26))+
+			string(rune('a'+i/2600))))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

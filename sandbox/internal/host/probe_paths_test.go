@@ -22,7 +22,8 @@ func TestLooked(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &policy.Policy{Files: policy.Files{
-		Read: []string{filepath.Join(dir, "read"), "?" + link}, Write: []string{filepath.Join(dir, "write")}, Tmpfs: []string{place},
+		Read: []string{filepath.Join(dir, "read"), "?" + link}, Write: []string{filepath.Join(dir, "write")},
+		Tmpfs: []string{place},
 	}}
 	h := &Facts{Files: map[string]File{}}
 	defer h.Close()

@@ -152,7 +152,7 @@ func (s *search) walk(dir string) error {
 		fd, err := unix.Openat2(root, rel, &how)
 		switch err {
 		case unix.EACCES:
-			if err = s.cover(root, dir, rel); err == nil {
+			if err = s.maskUnread(root, dir, rel); err == nil {
 				continue
 			}
 		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
@@ -165,7 +165,7 @@ func (s *search) walk(dir string) error {
 			below, err = s.directory(fd, dir, rel, buf)
 			unix.Close(fd)
 			if err == unix.EACCES {
-				err = s.cover(root, dir, rel)
+				err = s.maskUnread(root, dir, rel)
 			}
 		}
 		switch {
@@ -181,9 +181,9 @@ func (s *search) walk(dir string) error {
 	return nil
 }
 
-// cover hides a directory that cannot be searched, if it belongs to the caller: the
+// maskUnread hides a directory that cannot be searched, if it belongs to the caller: the
 // target could make it readable. One of another user's it cannot read either.
-func (s *search) cover(root int, dir, rel string) error {
+func (s *search) maskUnread(root int, dir, rel string) error {
 	var st unix.Stat_t
 	switch err := unix.Fstatat(root, rel, &st, unix.AT_SYMLINK_NOFOLLOW); {
 	case err == unix.EACCES:

@@ -69,7 +69,11 @@ func TestFindHidden(t *testing.T) {
 		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, Found{Path: filepath.Join(dir, name), Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(&st)})
+		want = append(want, Found{
+			Path: filepath.Join(dir, name),
+			Dir:  st.Mode&unix.S_IFMT == unix.S_IFDIR,
+			ID:   identity(&st),
+		})
 	}
 	slices.SortFunc(h.Found, func(a, b Found) int {
 		if a.Path < b.Path {

@@ -21,8 +21,8 @@ type Target struct {
 	CallerProject string
 	// AccountHome is the caller's home by the password file; empty: Probe reads it.
 	AccountHome string
-	// Places are what the caller was asked for besides: they are judged with all
-	// other paths.
+	// Places are further paths that the caller named. They are judged like all other
+	// paths.
 	Places []Place
 	// Receipt is the descriptor that a receipt is written to, if there is one.
 	Receipt *int

@@ -28,8 +28,8 @@ type zone struct {
 	why  string
 }
 
-// LinkError is a symbolic link that is not followed, because of who can have
-// made it.
+// LinkError is a symbolic link that is not followed, because of the users or
+// programs that could have made it.
 type LinkError struct {
 	// Link is the path of the link, and To what it says.
 	Link, To string
@@ -37,7 +37,7 @@ type LinkError struct {
 	Why string
 	// Inside says that it lies where a program in a sandbox can have made it.
 	Inside bool
-	// File is what the path led to, for those who follow it only to restrict
+	// File is what the path led to, for a caller that follows it only to restrict
 	// something there.
 	File File
 }
@@ -122,9 +122,9 @@ func (h *Facts) judge(f File, links []link) File {
 	return f
 }
 
-// distrust is why somebody else than root and the caller, or a target of the
-// launches before (inside), can have chosen where the link leads; "" if nobody
-// can.
+// distrust is why another user than root and the caller, or with inside the target of
+// an earlier launch, could have chosen where the link leads. It is "" if that is
+// impossible.
 func (h *Facts) distrust(l *link) (why string, inside bool) {
 	h.addRepositories(l.dir.real)
 	for _, z := range h.zones {

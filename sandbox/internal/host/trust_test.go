@@ -60,11 +60,14 @@ func probed(t *testing.T, files policy.Files, target Target) *Facts {
 // TestWalk: the walker comes to the same file as the kernel, and names each link
 // on the way.
 func TestWalk(t *testing.T) {
-	dir := tree(t, "a/b/file", "to-a -> a", "abs -> $D/a/b", "two -> to-a/b", "up -> a/b/../../a", "tricky -> abs/../b/file",
+	dir := tree(t, "a/b/file", "to-a -> a", "abs -> $D/a/b", "two -> to-a/b", "up -> a/b/../../a",
+		"tricky -> abs/../b/file",
 		"a/self -> .", "loop -> loop", "ring -> gnir", "gnir -> ring", "gone -> a/none", "long/long/l -> ../../to-a")
 	for _, c := range []struct{ path, links string }{
-		{"a/b/file", ""}, {"to-a", "to-a"}, {"to-a/b/file", "to-a"}, {"abs/file", "abs"}, {"two/file", "two to-a"}, {"up/b", "up"},
-		{"tricky", "tricky abs"}, {"a/self/self/b/file", "a/self a/self"}, {"loop", ""}, {"ring", ""}, {"gone", ""}, {"to-a/none", ""},
+		{"a/b/file", ""}, {"to-a", "to-a"}, {"to-a/b/file", "to-a"}, {"abs/file", "abs"}, {"two/file", "two to-a"},
+		{"up/b", "up"},
+		{"tricky", "tricky abs"}, {"a/self/self/b/file", "a/self a/self"}, {"loop", ""}, {"ring", ""}, {"gone", ""},
+		{"to-a/none", ""},
 		{"a/b/file/x", ""}, {"long/long/l/b/file", "long/long/l to-a"}, {"a/b/../b/file", ""}, {"to-a/../a", "to-a"},
 	} {
 		t.Run(c.path, func(t *testing.T) {
@@ -104,8 +107,17 @@ func TestWalk(t *testing.T) {
 	if _, err := w.open("relative"); err != unix.EINVAL {
 		t.Errorf("a relative path: %v", err)
 	}
-	// What a process has open has the name that it has.
-	fd, err := unix.Open(dir+"/a/b", unix.O_PATH|unix.O_CLOEXEC, 0)
+	// What the caller has opened has the name that it has; sbx's own descriptors, which
+	// are close-on-exec, have none.
+	own, err := unix.Open(dir+"/a/b", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(own)
+	if _, err := w.open("/proc/self/fd/" + strconv.Itoa(own)); err != unix.ENOENT {
+		t.Errorf("sbx's own descriptor: %v", err)
+	}
+	fd, err := unix.Open(dir+"/a/b", unix.O_PATH, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,23 +155,36 @@ func TestDistrust(t *testing.T) {
 			want: "where the program may write", inside: true,
 		},
 		{
-			name: "a second link on the way", files: policy.Files{Write: []string{"w"}, Read: []string{"to-w/l"}}, path: "to-w/l",
+			name: "a second link on the way", files: policy.Files{Write: []string{"w"}, Read: []string{"to-w/l"}},
+			path: "to-w/l",
 			want: "where the program may write", inside: true,
 		},
 		{
 			name: "in the upper directory of an overlay", path: "w/l", want: "changes are kept", inside: true,
-			files: policy.Files{Overlay: []string{"d"}, Read: []string{"w/l"}, Paths: map[string]policy.PathOptions{"d": {Upper: "w", Work: "work"}}},
+			files: policy.Files{
+				Overlay: []string{"d"},
+				Read:    []string{"w/l"},
+				Paths:   map[string]policy.PathOptions{"d": {Upper: "w", Work: "work"}},
+			},
 		},
 		{
 			name: "a source", path: "w/l", want: "where the program may write", inside: true,
-			files: policy.Files{Write: []string{"w"}, Read: []string{"/x"}, Paths: map[string]policy.PathOptions{"/x": {From: "w/l"}}},
+			files: policy.Files{
+				Write: []string{"w"},
+				Read:  []string{"/x"},
+				Paths: map[string]policy.PathOptions{"/x": {From: "w/l"}},
+			},
 		},
-		{name: "a path to hide", files: policy.Files{Write: []string{"w"}, Hide: []string{"w/l"}}, path: "w/l", want: "may write", inside: true},
-		{name: "a socket", files: policy.Files{Write: []string{"w"}, Sockets: []string{"w/l"}}, path: "w/l", want: "may write", inside: true},
-		{name: "in the project", files: policy.Files{Read: []string{"w/l"}}, target: Target{Project: "w"}, path: "w/l", want: "in the project", inside: true},
+		{name: "a path to hide", files: policy.Files{Write: []string{"w"}, Hide: []string{"w/l"}}, path: "w/l",
+			want: "may write", inside: true},
+		{name: "a socket", files: policy.Files{Write: []string{"w"}, Sockets: []string{"w/l"}}, path: "w/l",
+			want: "may write", inside: true},
+		{name: "in the project", files: policy.Files{Read: []string{"w/l"}}, target: Target{Project: "w"}, path: "w/l",
+			want: "in the project", inside: true},
 		{
-			name: "in the project that the caller stands in", files: policy.Files{Read: []string{"w/l"}}, target: Target{CallerProject: "w"},
-			path: "w/l", want: "in the project", inside: true,
+			name: "in the project that the caller stands in", files: policy.Files{Read: []string{"w/l"}},
+			target: Target{CallerProject: "w"},
+			path:   "w/l", want: "in the project", inside: true,
 		},
 		{
 			name: "at the top of the repository that the project lies in", files: policy.Files{Read: []string{"w/l"}},
@@ -171,7 +196,8 @@ func TestDistrust(t *testing.T) {
 			target: Target{Project: "w/d/sub"}, path: "w/l",
 		},
 		{
-			name: "all of the host can be written", files: policy.Files{Write: []string{"/"}, Read: []string{"w/l"}}, path: "w/l",
+			name: "all of the host can be written", files: policy.Files{Write: []string{"/"}, Read: []string{"w/l"}},
+			path: "w/l",
 		},
 		{
 			name: "another user's", files: policy.Files{Read: []string{"l"}}, path: "l",
@@ -204,7 +230,8 @@ func TestDistrust(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := tree(t, "vault/file", "l -> vault", "w/l -> ../vault", "w/d/l -> ../../vault", "to-w -> w", "d/l -> ../vault", "d/file", "work/")
+			dir := tree(t, "vault/file", "l -> vault", "w/l -> ../vault", "w/d/l -> ../../vault", "to-w -> w", "d/l -> ../vault",
+				"d/file", "work/")
 			if c.spoil != nil {
 				if err := c.spoil(dir); errors.Is(err, unix.EPERM) {
 					return // only root can give files away; it runs these, too
@@ -286,7 +313,7 @@ func TestGroupOfOne(t *testing.T) {
 	}
 }
 
-// TestWalkRaced: while somebody renames, the links that are told are those that
+// TestWalkRaced: while files are being renamed, the links that are returned are those that
 // led to the file.
 func TestWalkRaced(t *testing.T) {
 	dir := tree(t, "one/f", "two/f", "l -> one", "m -> two")

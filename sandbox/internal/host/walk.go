@@ -109,7 +109,7 @@ func (w *walker) open(name string) (o opened, err error) {
 			o.links = append(o.links, l)
 		}
 	}
-	return o, unix.ESTALE // somebody renames all the time
+	return o, unix.ESTALE // the path is being renamed all the time
 }
 
 // beyond is the path that is left when the link was followed. It is not clean: a
@@ -126,6 +126,9 @@ func (w *walker) beyond(l *link, rest string) (string, error) {
 			return "", err
 		}
 		defer unix.Close(fd)
+		if ownDescriptor(l.name) {
+			return "", unix.ENOENT
+		}
 		if to, err = readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
 			return "", err
 		}
@@ -138,6 +141,19 @@ func (w *walker) beyond(l *link, rest string) (string, error) {
 		to += "/" + rest
 	}
 	return to, nil
+}
+
+// ownDescriptor says whether the path in /proc is a descriptor that sbx has opened itself:
+// all of those are close-on-exec, and none that the caller handed over is. They mean
+// nothing to the caller.
+func ownDescriptor(name string) bool {
+	n, err := strconv.Atoi(path.Base(name))
+	if err != nil || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(unix.Getpid())+"/") ||
+		path.Base(path.Dir(name)) != "fd" {
+		return false
+	}
+	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC != 0
 }
 
 // linkAt describes the link that fd is open to, and that was at the path. It is

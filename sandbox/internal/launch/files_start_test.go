@@ -30,7 +30,9 @@ func TestFileFaults(t *testing.T) {
 		f.Inline = map[string]string{"/own/f": "x", "/scratch/a/b/f": "y", "/etc/issue": "z"}
 		f.Symlinks = map[string]string{"/own/l": "f"}
 		f.Hide = append(f.Hide, home+"/lower/sub", "/scratch/none")
-		f.Paths = map[string]policy.PathOptions{"/shown": {From: home + "/src", Exec: &no}, home + "/kept": {Upper: home + "/upper", Work: home + "/work"}}
+		f.Paths = map[string]policy.PathOptions{
+			"/shown": {From: home + "/src", Exec: &no}, home + "/kept": {Upper: home + "/upper", Work: home + "/work"},
+		}
 	}, "/bin/touch", "ran")
 	seen := map[string]bool{}
 	sweep(t, plan, func(s step.Step) bool {

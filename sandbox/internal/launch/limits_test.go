@@ -84,7 +84,8 @@ func TestCgroup(t *testing.T) {
 	if len(list) != 1 {
 		t.Fatalf("cgroups %v, want one", list)
 	}
-	if b, err := os.ReadFile("/proc/" + strconv.Itoa(ps.pid) + "/cgroup"); err != nil || !strings.HasSuffix(string(b), "/"+filepath.Base(list[0])+"/box\n") {
+	if b, err := os.ReadFile("/proc/" + strconv.Itoa(ps.pid) + "/cgroup"); err != nil ||
+		!strings.HasSuffix(string(b), "/"+filepath.Base(list[0])+"/box\n") {
 		t.Errorf("the init's cgroup is %q, %v", b, err)
 	}
 	for name, want := range map[string]string{"cgroup.procs": "", "cgroup.max.descendants": "1\n"} {
@@ -99,7 +100,8 @@ func TestCgroup(t *testing.T) {
 		procs, err := os.ReadFile(list[0] + "/box/cgroup.procs")
 		comm, _ := filepath.Glob("/proc/[0-9]*/comm")
 		for _, name := range comm {
-			if b, err := os.ReadFile(name); err == nil && string(b) == "sleep\n" && strings.Contains(string(procs), filepath.Base(filepath.Dir(name))+"\n") {
+			if b, err := os.ReadFile(name); err == nil && string(b) == "sleep\n" &&
+				strings.Contains(string(procs), filepath.Base(filepath.Dir(name))+"\n") {
 				return true
 			}
 		}
@@ -128,9 +130,12 @@ func TestCgroupFaults(t *testing.T) {
 		want  string // of the error; empty: it runs
 	}{
 		{cgroup.Limit{Name: "depth to 3", File: "cgroup.max.depth", Text: "3"}, ""},
-		{cgroup.Limit{Name: "depth to 03", File: "cgroup.max.depth", Text: "03"}, `limit depth to 03: cgroup.max.depth = 03: found "3" there`},
-		{cgroup.Limit{Name: "depth to many", File: "cgroup.max.depth", Text: "many"}, "limit depth to many: cgroup.max.depth = many: invalid argument"},
-		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1"}, "limit nothing: cgroup.nothing = 1: no such file or directory"},
+		{cgroup.Limit{Name: "depth to 03", File: "cgroup.max.depth", Text: "03"},
+			`limit depth to 03: cgroup.max.depth = 03: found "3" there`},
+		{cgroup.Limit{Name: "depth to many", File: "cgroup.max.depth", Text: "many"},
+			"limit depth to many: cgroup.max.depth = many: invalid argument"},
+		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1"},
+			"limit nothing: cgroup.nothing = 1: no such file or directory"},
 		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1", Optional: true}, ""},
 	} {
 		plan := planFor(t, "default", "/bin/touch", "ran")

@@ -295,7 +295,10 @@ func ownMemory(who string) step.Step {
 		}
 	}
 	for _, v := range os.Environ() {
-		f.Regions = append(f.Regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
+		f.Regions = append(f.Regions, process.Region{
+			Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))),
+			Len:  uintptr(len(v)),
+		})
 	}
 	return f
 }

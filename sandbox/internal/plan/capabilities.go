@@ -18,7 +18,7 @@ func keptCaps(p *policy.Policy, h *host.Facts, s nsPlan) (caps.Set, error) {
 	switch {
 	case !s.has(ns.User):
 		have = h.Caps.Keepable
-	case s.askedUser(p):
+	case s.explicitUser(p):
 		have = 1<<uint(h.Caps.Last+1) - 1
 	}
 	exec := s.uid == 0 || policy.IsTrue(p.Process.Ambient) // otherwise the exec drops them all
@@ -49,8 +49,8 @@ func keptCaps(p *policy.Policy, h *host.Facts, s nsPlan) (caps.Set, error) {
 	return keep, nil
 }
 
-// askedUser says whether the policy explicitly gives the target a user namespace of its own.
-func (s nsPlan) askedUser(p *policy.Policy) bool {
+// explicitUser says whether the policy explicitly gives the target a user namespace of its own.
+func (s nsPlan) explicitUser(p *policy.Policy) bool {
 	return s.has(ns.User) && p.Namespaces.User != "" && p.Namespaces.User != "auto"
 }
 

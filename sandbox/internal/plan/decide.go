@@ -55,7 +55,8 @@ type decisions struct {
 func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*decisions, error) {
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
-		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "", stdio: h.Stdio,
+		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		stdio: h.Stdio,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
@@ -81,7 +82,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
-	asked, err := decode(programs, p.Name)
+	decoded, err := decode(programs, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +115,15 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	for _, s := range t.Shown {
 		name := policy.ParsePath(s).Name
 		if f := h.Files[name]; f.Via != "" {
-			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via), text.Quote(f.Real)))
+			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via),
+				text.Quote(f.Real)))
 		}
 	}
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
 			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
 	}
-	d.decideFilters(p, t, h, programs, asked)
+	d.decideFilters(p, t, h, programs, decoded)
 	return d, nil
 }
 
@@ -209,10 +211,10 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 
 // decideFilters decides which seccomp filters are loaded.
 func (d *decisions) decideFilters(
-	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, asked filters,
+	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
 ) {
 	flags := filterFlags(p)
-	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
+	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, decoded, flags)...)
 	for i, f := range programs {
 		name := p.Name
 		if len(programs) > 1 {
@@ -220,7 +222,7 @@ func (d *decisions) decideFilters(
 		}
 		d.filters = append(d.filters, process.Seccomp{Name: name, Program: string(f), Flags: flags})
 	}
-	d.verifySeccomp = asked.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
+	d.verifySeccomp = decoded.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
 }
 
 func filterFlags(p *policy.Policy) int {

@@ -95,7 +95,7 @@ func deeper(t *testing.T, plan *Plan) {
 		}
 		for _, before := range places {
 			if before != at && policy.Within(before, at) {
-				t.Errorf("%s covers %s", at, before)
+				t.Errorf("%s hides %s", at, before)
 			}
 		}
 		places = append(places, at)
@@ -172,10 +172,12 @@ func TestFileRefusals(t *testing.T) {
 			func(m map[string]host.File) { f := m["/upper"]; f.NoWrite = unix.EACCES; m["/upper"] = f }, unix.EACCES},
 		{"two things at one place", policy.Files{Tmpfs: []string{"/x"}, Inline: map[string]string{"/x": "y"}}, nil,
 			host.Occupied},
-		{"a file over our own directory", policy.Files{Read: []string{"/src"}, Inline: map[string]string{"/dev": "y"}}, nil,
+		{"a file over the sandbox's own directory",
+			policy.Files{Read: []string{"/src"}, Inline: map[string]string{"/dev": "y"}}, nil,
 			host.Occupied},
 		{"a file in the place of a device", policy.Files{Symlinks: map[string]string{"/dev/null": "y"}}, nil, host.Occupied},
-		{"in our own file", policy.Files{Inline: map[string]string{"/x": "y", "/x/y": "z"}}, nil, host.WrongFile},
+		{"in a file of the policy's own", policy.Files{Inline: map[string]string{"/x": "y", "/x/y": "z"}}, nil,
+			host.WrongFile},
 		{"in a directory of the sandbox's own over one of the host's",
 			policy.Files{Read: []string{"/etc"}, Directories: []string{"/etc/x.d", "/etc/x.d/y"}},
 			func(m map[string]host.File) { m["/etc/x.d"] = host.File{Real: "/etc/x.d", Mode: unix.S_IFDIR, Ino: 3} },
@@ -192,11 +194,12 @@ func TestFileRefusals(t *testing.T) {
 		{"from elsewhere", policy.Files{Read: []string{"/x"}, Hide: []string{"/x/none"},
 			Paths: map[string]policy.PathOptions{"/x": {From: "/src"}}}, missing("/x/none"), host.Absent},
 		{"if it is there", policy.Files{Read: []string{"/src"}, Hide: []string{"?/src/none"}}, missing("/src/none"), nil},
-		{"in what nobody shows", policy.Files{Read: []string{"/src"}, Hide: []string{"/else/none"}},
+		{"in a directory that is not shown", policy.Files{Read: []string{"/src"}, Hide: []string{"/else/none"}},
 			missing("/else/none"), nil},
 		{"in an overlay", policy.Files{Overlay: []string{"/src"}, Hide: []string{"/src/none"}}, missing("/src/none"),
 			host.Absent},
-		{"our own link", policy.Files{Symlinks: map[string]string{"/x": "/y"}, Hide: []string{"/x"}}, missing("/x"),
+		{"a link of the policy's own", policy.Files{Symlinks: map[string]string{"/x": "/y"}, Hide: []string{"/x"}},
+			missing("/x"),
 			host.BehindLink},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func TestLimits(t *testing.T) {
 		{"in the machine's pages", 1000, policy.Limits{Memory: "100000"}, func(_ *policy.Policy, h *host.Facts) {
 			h.Limits.PageSize = 65536
 		}, user, []string{"memory.max = 65536\n"}, nil},
-		{"nobody has more than the launcher", 1000, policy.Limits{Processes: "1000"}, nil, user,
+		{"no more than the launcher has", 1000, policy.Limits{Processes: "1000"}, nil, user,
 			[]string{"pids.max = 400\n"}, nil},
 		{"fewer", 1000, policy.Limits{Processes: "10"}, nil, user,
 			[]string{"pids.max = 11\n", "!RLIMIT", "!user namespace to"}, nil},
@@ -89,10 +89,10 @@ func TestLimits(t *testing.T) {
 		{"the caller has less", 1000, policy.Limits{FileSize: "1M"}, func(_ *policy.Policy, h *host.Facts) {
 			h.Limits.Hard[unix.RLIMIT_FSIZE] = 4096
 		}, nil, []string{"limit file size to 1M, lowered to the caller's own limit of 4096\n"}, nil},
-		{"who can raise it", 0, policy.Limits{FileSize: "1M"}, func(p *policy.Policy, _ *host.Facts) {
+		{"the target can raise it", 0, policy.Limits{FileSize: "1M"}, func(p *policy.Policy, _ *host.Facts) {
 			p.Process.Capabilities = []string{"sys_resource"}
 		}, nil, nil, host.NoLimit},
-		{"who may", 0, policy.Limits{FileSize: "?1M"}, func(p *policy.Policy, _ *host.Facts) {
+		{"the target can raise it, optional", 0, policy.Limits{FileSize: "?1M"}, func(p *policy.Policy, _ *host.Facts) {
 			p.Process.Capabilities = []string{"sys_resource"}
 		}, nil, []string{"note: limits.file_size is not enforced", "limit file size to 1M\n"}, nil},
 		{"cgroups to write", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) {

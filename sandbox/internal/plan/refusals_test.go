@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 			p.Files.Write = []string{"/w"}
 			h.Files["/w"] = dir(1000, 0o777)
 		}, nil},
-		{"capability of nobody", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
+		{"capability that the caller lacks", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
 			p.Process.Capabilities = []string{"net_bind_service"}
 		}, host.NoCapability},
 		{"optional capability", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
@@ -131,6 +131,16 @@ func TestRefusals(t *testing.T) {
 		{"host mount namespace, missing path", 1000, bareFiles(func(p *policy.Policy, _ *host.Facts) {
 			p.Files.Read = []string{"/none"}
 		}), unix.ENOENT},
+		{"host mount namespace, read-only by a link", 1000, bareFiles(func(p *policy.Policy, h *host.Facts) {
+			p.Files.Write, p.Files.Read = []string{"/l"}, []string{"/w/guard"}
+			h.Files["/w/guard"] = host.File{Real: "/w/guard", Mode: unix.S_IFDIR}
+			h.Files["/l"] = host.File{Real: "/w", Link: "w", Mode: unix.S_IFDIR}
+		}), host.WrongNamespace},
+		{"host mount namespace, link out of what is shown", 1000, bareFiles(func(p *policy.Policy, h *host.Facts) {
+			p.Files.Read = []string{"/r", "/r/l"}
+			h.Files["/r"] = host.File{Real: "/r", Mode: unix.S_IFDIR}
+			h.Files["/r/l"] = host.File{Real: "/vault", Link: "/vault", Mode: unix.S_IFDIR}
+		}), host.BehindLink},
 		{"host mount namespace, directory not shown", 1000, func(p *policy.Policy, h *host.Facts, t *host.Target) {
 			bareFiles(func(*policy.Policy, *host.Facts) {})(p, h, t)
 			t.Dir = "/srv"

@@ -14,9 +14,11 @@ import (
 
 // socketFilter is the fallback filter against Unix sockets, where that is the restriction
 // and the policy's own filters allow such sockets.
-func (d *decisions) socketFilter(p *policy.Policy, t host.Target, h *host.Facts, asked filters, flags int) []step.Step {
+func (d *decisions) socketFilter(
+	p *policy.Policy, t host.Target, h *host.Facts, decoded filters, flags int,
+) []step.Step {
 	restriction := h.SocketRestriction(p, t)
-	if restriction < host.SocketsByFilter || !asked.unixSockets() {
+	if restriction < host.SocketsByFilter || !decoded.unixSockets() {
 		return nil
 	}
 	if restriction == host.SocketsByMask {

@@ -37,7 +37,8 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		case path.Dir(name) == "/dev" && slices.Contains(host.Devices[:], base):
 			f.Mode = unix.S_IFCHR
 			f.Rdev = host.DeviceNumber(slices.Index(host.Devices[:], base))
-		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), strings.HasPrefix(name, "/var/log/"), base == "passwd", base == "group":
+		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), strings.HasPrefix(name, "/var/log/"),
+			base == "passwd", base == "group":
 			f.Mode = unix.S_IFREG
 		case name == "/lib32" || name == "/libx32" || strings.Contains(name, "/etc/pki"):
 			return

@@ -79,9 +79,9 @@ func closeExcept(a *step.Asm, from int, keep []int) {
 	a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Int(^uint32(0)), step.Int(0))
 }
 
-// RestoreFlags gives an open file description that the caller shares with the
-// target its status flags back, when a launcher that was killed cannot. It is
-// for files and terminals: who holds a pipe keeps the other end from its end.
+// RestoreFlags restores the status flags of an open file description that the caller
+// shares with the target, after the launcher was killed. It is for files and terminals:
+// while the janitor has a pipe open, its other end would not see an end of file.
 type RestoreFlags struct{ FD, Flags int }
 
 func (r RestoreFlags) String() string {

@@ -154,12 +154,14 @@ func (t *Tree) setOwner(n *Node, owner string) error {
 		n.Owner = uid
 	case user.Optional || known && uid == t.facts.UID:
 	case !known:
-		return host.Refuse(host.Absent, "give %s to %s: no such user in /etc/passwd", text.Quote(n.Path), text.Quote(user.Name))
+		return host.Refuse(host.Absent, "give %s to %s: no such user in /etc/passwd", text.Quote(n.Path),
+			text.Quote(user.Name))
 	default:
 		return &host.NeedError{
 			Reason: host.Impossible,
-			What:   fmt.Sprintf("give %s to %s: only root may, without a user namespace of the sandbox's own", text.Quote(n.Path), text.Quote(user.Name)),
-			Fix:    `start sbx as root, or say owner = "?` + user.Name + `" to do without`,
+			What: fmt.Sprintf("give %s to %s: only root may, without a user namespace of the sandbox's own",
+				text.Quote(n.Path), text.Quote(user.Name)),
+			Fix: `start sbx as root, or say owner = "?` + user.Name + `" to do without`,
 		}
 	}
 	return nil

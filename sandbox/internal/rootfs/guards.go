@@ -88,7 +88,7 @@ func (t *Tree) checkOwn(d host.OwnDir) error {
 	return nil
 }
 
-// receiptMasks cover the receipt's file, if it has names inside: it is written
+// receiptMasks mask the receipt's file, if it has names inside: it is written
 // when all has ended, and nothing may be in it before, nor another file in its
 // place.
 func (t *Tree) receiptMasks() (list []mask, err error) {

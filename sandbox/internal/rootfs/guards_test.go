@@ -13,7 +13,7 @@ import (
 	"sbx/sandbox/internal/rootfs"
 )
 
-// planted is the machine with a link at a path of which nobody knows who made it.
+// planted is the machine with a link at a path, which any program could have made.
 func planted(p *policy.Policy, name, real string, paths ...string) *host.Facts {
 	h := machine(p, paths...)
 	f := h.Files[real]
@@ -46,21 +46,26 @@ func TestPlantedLinks(t *testing.T) {
 		{"optional to write", policy.Files{Write: []string{"?/p/l"}}, "/p/l -> /vault", nil, "left out", "/p/l"},
 		{"overlay", policy.Files{Overlay: []string{"/p/l"}}, "/p/l -> /vault", nil, "refused", ""},
 		{"a source", policy.Files{Read: []string{"/x"}, Paths: from("/x", "/p/l")}, "/p/l -> /vault", nil, "refused", ""},
-		{"an optional source", policy.Files{Read: []string{"?/x"}, Paths: from("/x", "/p/l")}, "/p/l -> /vault", nil, "left out", "/x"},
-		{"a source over what is shown", policy.Files{Read: []string{"/", "/srv"}, Paths: from("/srv", "/p/l")}, "/p/l -> /vault",
+		{"an optional source", policy.Files{Read: []string{"?/x"}, Paths: from("/x", "/p/l")}, "/p/l -> /vault", nil,
+			"left out", "/x"},
+		{"a source over what is shown", policy.Files{Read: []string{"/", "/srv"}, Paths: from("/srv", "/p/l")},
+			"/p/l -> /vault",
 			[]string{"/", "/srv"}, "refused", ""},
-		{"below a tmpfs", policy.Files{Write: []string{"/p"}, Tmpfs: []string{"/p/t"}, Read: []string{"/p/t/l"}}, "/p/t/l -> /vault",
+		{"below a tmpfs", policy.Files{Write: []string{"/p"}, Tmpfs: []string{"/p/t"}, Read: []string{"/p/t/l"}},
+			"/p/t/l -> /vault",
 			[]string{"/p"}, "refused", ""},
 		{"a guard, to what is shown", policy.Files{Write: []string{"/p"}, Read: []string{"?/p/.git"}}, "/p/.git -> /p/real",
 			[]string{"/p", "/p/real"}, "read-only", "/p/real/hooks"},
 		{"a guard, to what is not", policy.Files{Write: []string{"/p"}, Read: []string{"?/p/.git"}}, "/p/.git -> /vault",
 			[]string{"/p"}, "writable", "/p/.git"},
-		{"hide", policy.Files{Write: []string{"/p"}, Hide: []string{"/p/l"}}, "/p/l -> /p/real", []string{"/p", "/p/real"}, "refused", ""},
+		{"hide", policy.Files{Write: []string{"/p"}, Hide: []string{"/p/l"}}, "/p/l -> /p/real", []string{"/p", "/p/real"},
+			"refused", ""},
 		{"hide if it is there", policy.Files{Write: []string{"/p"}, Hide: []string{"?/p/l"}}, "/p/l -> /p/real",
 			[]string{"/p", "/p/real"}, "hidden", "/p/real/x"},
 		{"a socket", policy.Files{Sockets: []string{"/p/l"}}, "/p/l -> /vault", nil, "refused", ""},
 		{"an optional socket", policy.Files{Sockets: []string{"?/p/l"}}, "/p/l -> /vault", nil, "left out", "/p/l"},
-		{"kept changes", policy.Files{Overlay: []string{"/o"}, Paths: map[string]policy.PathOptions{"/o": {Upper: "/p/l", Work: "/w"}}},
+		{"kept changes", policy.Files{Overlay: []string{"/o"},
+			Paths: map[string]policy.PathOptions{"/o": {Upper: "/p/l", Work: "/w"}}},
 			"/p/l -> /vault", []string{"/o", "/w"}, "refused", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,7 +93,8 @@ func TestPlantedLinks(t *testing.T) {
 	}
 	p := &policy.Policy{Name: "p"}
 	h := planted(p, "/p/l", "/vault")
-	if _, err := rootfs.New(p, host.Target{Dir: "/", Env: []string{"NOTIFY_SOCKET=/p/l"}}, h, rootfs.Options{}); !errors.Is(err, host.Untrusted) {
+	_, err := rootfs.New(p, host.Target{Dir: "/", Env: []string{"NOTIFY_SOCKET=/p/l"}}, h, rootfs.Options{})
+	if !errors.Is(err, host.Untrusted) {
 		t.Errorf("the notify socket: %v", err)
 	}
 }
@@ -118,35 +124,45 @@ func TestDecided(t *testing.T) {
 		pinned string
 	}{
 		{"a policy", policy.Files{Write: []string{"/w"}}, []string{"/w"}, source(toml), "/w/p/own.toml=read-only", "/w/p"},
-		{"under a second name", policy.Files{Write: []string{"/x"}, Paths: map[string]policy.PathOptions{"/x": {From: "/w"}}}, []string{"/w"},
+		{"under a second name", policy.Files{Write: []string{"/x"}, Paths: map[string]policy.PathOptions{"/x": {From: "/w"}}},
+			[]string{"/w"},
 			source(toml), "/x/p/own.toml=read-only", "/x/p"},
 		{"a policy elsewhere", policy.Files{Write: []string{"/w/q"}}, []string{"/w/q"}, source(toml), "/w/q/x=writable", ""},
-		{"a policy to be written", policy.Files{Write: []string{"/w", "/w/p/own.toml.txt"}}, []string{"/w", "/w/p/own.toml.txt"},
+		{"a policy to be written", policy.Files{Write: []string{"/w", "/w/p/own.toml.txt"}},
+			[]string{"/w", "/w/p/own.toml.txt"},
 			func(h *host.Facts) { source(h.Files["/w/p/own.toml.txt"])(h) }, "", ""},
 		{"a policy in kept changes",
 			policy.Files{Overlay: []string{"/o"}, Paths: map[string]policy.PathOptions{"/o": {Upper: "/w/p", Work: "/w/work"}}},
 			[]string{"/o", "/w/p", "/w/work"}, source(toml), "", ""},
-		{"a policy behind a link", policy.Files{}, nil, source(host.File{Err: &host.LinkError{Link: "/w/l", File: toml}}), "", ""},
+		{"a policy behind a link", policy.Files{}, nil, source(host.File{Err: &host.LinkError{Link: "/w/l", File: toml}}), "",
+			""},
 		{"a second name", policy.Files{Write: []string{"/w"}}, []string{"/w"},
 			func(h *host.Facts) {
 				h.Aliases = []host.Alias{{File: file("/w/d/second", unix.S_IFREG, 9001), Of: toml.Real}}
 			},
 			"/w/d/second=read-only", "/w/d"},
-		{"sbx's own", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(own, false), "/w/c/sbx/policies=read-only", "/w/c"},
+		{"sbx's own", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(own, false),
+			"/w/c/sbx/policies=read-only", "/w/c"},
 		{"sbx's own, not there", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(absent, false), "", ""},
-		{"the cache, not there", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(absent, true), "/w/c/sbx=writable", ""},
-		{"all of the host", policy.Files{Write: []string{"/"}}, []string{"/"}, dir(own, false), "/w/c/sbx=read-only", "/w /w/c"},
-		{"in sbx's own", policy.Files{Write: []string{"/w/c/sbx/policies"}}, []string{"/w/c/sbx/policies"}, dir(own, false), "", ""},
+		{"the cache, not there", policy.Files{Write: []string{"/w"}}, []string{"/w"}, dir(absent, true),
+			"/w/c/sbx=writable", ""},
+		{"all of the host", policy.Files{Write: []string{"/"}}, []string{"/"}, dir(own, false),
+			"/w/c/sbx=read-only", "/w /w/c"},
+		{"in sbx's own", policy.Files{Write: []string{"/w/c/sbx/policies"}}, []string{"/w/c/sbx/policies"},
+			dir(own, false), "", ""},
 		{"sbx's own under another name", policy.Files{Write: []string{"/m"}}, []string{"/m"},
 			func(h *host.Facts) { f := h.Files["/m"]; f.Real = "/w/c/sbx"; dir(f, false)(h) }, "", ""},
 		{"sbx's own, to be written", policy.Files{Write: []string{"/w", "/w/c"}}, []string{"/w", "/w/c"}, dir(own, false),
 			"/w/c/sbx/x=read-only", "/w/c"},
 		{"sbx's own behind a link", policy.Files{Write: []string{"/w"}}, []string{"/w"},
 			dir(host.File{Err: &host.LinkError{Link: "/w/c", Inside: true, File: own}}, false), "", ""},
-		{"a receipt", policy.Files{Write: []string{"/w"}}, []string{"/w"}, receipt(file("/w/p/r", unix.S_IFREG, 9003)), "/w/p/r=hidden", "/w/p"},
-		{"a receipt in what is only read", policy.Files{Read: []string{"/w"}}, []string{"/w"}, receipt(file("/w/p/r", unix.S_IFREG, 9003)),
+		{"a receipt", policy.Files{Write: []string{"/w"}}, []string{"/w"}, receipt(file("/w/p/r", unix.S_IFREG, 9003)),
+			"/w/p/r=hidden", "/w/p"},
+		{"a receipt in what is only read", policy.Files{Read: []string{"/w"}}, []string{"/w"},
+			receipt(file("/w/p/r", unix.S_IFREG, 9003)),
 			"/w/p/r=read-only", ""},
-		{"a FIFO in what is only read", policy.Files{Read: []string{"/w"}}, []string{"/w"}, receipt(file("/w/p/r", unix.S_IFIFO, 9003)),
+		{"a FIFO in what is only read", policy.Files{Read: []string{"/w"}}, []string{"/w"},
+			receipt(file("/w/p/r", unix.S_IFIFO, 9003)),
 			"/w/p/r=hidden", ""},
 		{"a receipt to be written", policy.Files{Write: []string{"/w/r.txt"}}, []string{"/w/r.txt"},
 			func(h *host.Facts) { h.Receipt = h.Files["/w/r.txt"] }, "", ""},
@@ -200,8 +216,11 @@ func TestDecidedByLandlock(t *testing.T) {
 			h.Sources = []host.Source{{Name: "x", File: host.File{Err: &host.LinkError{File: inside}}}}
 		}, false},
 		{"sbx's own", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: inside}} }, false},
-		{"sbx's own, not there", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/w/c"}}} }, false},
-		{"the cache, not there", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/w/c"}, Checked: true}} }, true},
+		{"sbx's own, not there", func(h *host.Facts) { h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/w/c"}}} },
+			false},
+		{"the cache, not there", func(h *host.Facts) {
+			h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/w/c"}, Checked: true}}
+		}, true},
 		{"sbx's own over it", func(h *host.Facts) {
 			h.Own = []host.OwnDir{{Name: "x", File: host.File{Real: "/", Mode: unix.S_IFDIR}}}
 		}, false},

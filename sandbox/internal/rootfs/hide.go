@@ -75,15 +75,15 @@ func (t *Tree) hide() error {
 }
 
 // isWork says whether the path lies in an overlay's work directory, which has one
-// that nobody may read, and which the kernel makes anew with each mount.
+// without read permission, which the kernel makes anew with each mount.
 func (t *Tree) isWork(real string) bool {
 	return slices.ContainsFunc(t.nodes, func(n Node) bool {
 		return n.Layers != nil && policy.Within(real, n.Layers[1].Real)
 	})
 }
 
-// noteUnread says which directories are hidden because nobody could look for
-// secrets in them.
+// noteUnread says which directories are hidden because they cannot be searched
+// for secrets.
 func (t *Tree) noteUnread(dirs []string) {
 	switch len(dirs) {
 	case 0:
@@ -219,7 +219,7 @@ func (t *Tree) machineDirs() (list []mask) {
 	return list
 }
 
-// masksOf covers what was found on the host under each name that it has inside,
+// masksOf masks what was found on the host under each name that it has inside,
 // and each part of it that an entry shows elsewhere. What a pattern found is
 // shown where the policy names the part itself.
 func (t *Tree) masksOf(x host.Found, pinned bool) (list []mask) {

@@ -29,6 +29,9 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 		return nil, err
 	}
 	if !joined {
+		if err := refuseLinked(tree, h); err != nil {
+			return nil, err
+		}
 		if err := refuseWritable(h, tree); err != nil {
 			return nil, err
 		}
@@ -97,12 +100,14 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	return rules, nil
 }
 
-// openable is the file of an entry, or the zero File where it is optional and missing. A
-// link in a directory that the target may write to is not followed, because the target of
-// an earlier launch could have made it.
+// openable is the file of an entry; the zero File where it may be missing and is.
+// A link in what is shown is not followed, as in a root of the sandbox's own: it
+// was made by whoever could write there. One that leads to what is shown anyway
+// says nothing new.
 func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (host.File, error) {
 	src := h.Files[e.Name]
 	over := tree.Over(e.Name)
+	inside := over.Kind == policy.KindRead && e.Kind == policy.KindRead && tree.At(src.Real).Kind.FromHost()
 	switch {
 	case errors.Is(src.Err, host.Untrusted) && e.Optional:
 		return host.File{}, nil
@@ -112,13 +117,14 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 		return src, nil
 	case src.Mode == 0:
 		return src, &host.MissingError{Path: e.Name}
-	case over.Kind == policy.KindWrite && src.Real != path.Join(h.Files[over.Name].Real, e.Name[len(over.Name):]):
+	case over.Kind.FromHost() && src.Real != path.Join(h.Files[over.Name].Real, strings.TrimPrefix(e.Name,
+		over.Name)) && !inside:
 		if e.Optional {
 			return host.File{}, nil
 		}
 		return src, &host.NeedError{
 			Reason: host.BehindLink,
-			What: fmt.Sprintf("show %s: it is a symbolic link in a directory that can be written, to %s",
+			What: fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s",
 				text.Quote(e.Name), text.Quote(src.Real)),
 			Fix: "name the path that it leads to",
 		}
@@ -138,6 +144,27 @@ func refuseNested(tree *policy.Tree) error {
 				What: fmt.Sprintf("keep %s read-only inside %s, which is writable: %s",
 					text.Quote(e.Name), text.Quote(over.Name), notNew),
 				Fix: "say mount = \"new\" in the policy's [namespaces], or make only directories beside it writable",
+			}
+		}
+	}
+	return nil
+}
+
+// refuseLinked refuses the same where links lead there: a file that is to be
+// read-only by one name and lies in what can be written by another.
+func refuseLinked(tree *policy.Tree, h *host.Facts) error {
+	for _, e := range tree.Entries {
+		for _, w := range tree.Entries {
+			a, b := h.Files[e.Name], h.Files[w.Name]
+			if e.Kind != policy.KindRead || w.Kind != policy.KindWrite || a.Mode == 0 || b.Mode == 0 ||
+				!policy.Within(a.Real, b.Real) {
+				continue
+			}
+			return &host.NeedError{
+				Reason: host.WrongNamespace,
+				What: fmt.Sprintf("keep %s read-only: it lies in %s, which can be written as %s, and "+notNew,
+					text.Quote(e.Name), text.Quote(b.Real), text.Quote(w.Name)),
+				Fix: "say mount = \"new\" in the policy's [namespaces], or take one of the two out of it",
 			}
 		}
 	}

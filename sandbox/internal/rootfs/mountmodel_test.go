@@ -16,8 +16,8 @@ import (
 // A file system of the mount model. The host's is a paper; those of the
 // sandbox's own begin empty. Paths in it are absolute.
 type fileSystem struct {
-	kind  string // host, tmpfs, overlay, proc, text, cover or pts
-	files paper  // of proc, text, cover and pts nothing is known but that they are there
+	kind  string // host, tmpfs, overlay, proc, text, mask or pts
+	files paper  // of proc, text, mask and pts only their existence is known
 	// top is the real path of the host's directory that an overlay shows.
 	top string
 }
@@ -201,7 +201,8 @@ func (n *namespace) do(s step.Step) error {
 	case ns.Tmpfs:
 		return n.attach(&mount{fs: newTmpfs(), root: "/", ro: s.ReadOnly, noexec: s.NoExec}, s.Path)
 	case ns.Overlay:
-		return n.attach(&mount{fs: &fileSystem{kind: "overlay", files: n.host.files, top: s.Lower.Path}, root: "/", noexec: s.NoExec}, s.Path)
+		return n.attach(&mount{fs: &fileSystem{kind: "overlay", files: n.host.files, top: s.Lower.Path}, root: "/",
+			noexec: s.NoExec}, s.Path)
 	case ns.FileOver:
 		if s.ID != (ns.ID{}) {
 			if err := n.same(s.Path, s.ID); err != nil {
@@ -236,7 +237,7 @@ func (n *namespace) do(s step.Step) error {
 		}
 		kind := "text"
 		if s.Dir {
-			kind = "cover"
+			kind = "mask"
 		}
 		return n.attach(&mount{fs: &fileSystem{kind: kind}, root: "/", ro: true, noexec: true, masked: true}, s.Path)
 	default:
@@ -302,7 +303,7 @@ func (n *namespace) unpinned(skip func(name string) bool) (list []string) {
 		for _, k := range m.kids {
 			at := path.Join(name, strings.TrimPrefix(k.place, m.root))
 			if s, rest, link := n.walk(at); rest != "" || link || !s.m.within(k) {
-				continue // covered by another mount: nobody comes there
+				continue // another mount hides it
 			}
 			if !m.ro && k.place != m.root && path.Dir(k.place) != m.root && m.fs.kind != "proc" && !skip(at) {
 				list = append(list, at)

@@ -66,7 +66,7 @@ func (w *world) claims() (list []claim) {
 	}
 	list = slices.DeleteFunc(list, func(c claim) bool { return c.source == "missing" })
 	// Upper ones first: a claim whose place is missing on the host is dropped.
-	slices.SortStableFunc(list, func(a, b claim) int { return strings.Count(a.name, "/") - strings.Count(b.name, "/") })
+	slices.SortStableFunc(list, func(a, b claim) int { return len(a.name) - len(b.name) })
 	kept := list[:0:0]
 	for _, c := range list {
 		over, ok := deepestClaim(kept, path.Dir(c.name))
@@ -121,10 +121,18 @@ func (w *world) naive(name string) (a answer, sure bool) {
 	}
 	if c.kind == rootfs.Write {
 		// A read-only entry holds for its file, whatever its name.
+		var best claim
 		for _, g := range w.all() {
-			if g.kind == rootfs.Read && g.source != c.source && policy.Within(g.source, c.source) && policy.Within(a.source, g.source) {
-				a.kind, a.noexec = rootfs.Read, a.noexec || g.noexec
+			if g.kind != rootfs.Read || g.source == c.source || !policy.Within(g.source, c.source) ||
+				!policy.Within(a.source, g.source) {
+				continue
 			}
+			if len(g.source) > len(best.source) || g.source == best.source && g.noexec {
+				best = g
+			}
+		}
+		if best.source != "" {
+			a.kind, a.noexec = rootfs.Read, a.noexec || best.noexec
 		}
 	}
 	return a, true
@@ -152,7 +160,8 @@ func (w *world) hides(list []claim, name string, a answer) bool {
 		switch {
 		case ok && c.name == x.Name, slices.ContainsFunc(list, func(c claim) bool { return policy.Within(c.name, x.Name) }):
 			return true
-		case ok && !c.kind.FromHost() && c.kind != rootfs.File && !x.Optional && w.said(path.Dir(x.Name)).kind != rootfs.Directory:
+		case ok && !c.kind.FromHost() && c.kind != rootfs.File && !x.Optional &&
+			w.said(path.Dir(x.Name)).kind != rootfs.Directory:
 			return true // a tmpfs, where the target could make it
 		}
 	}
@@ -188,7 +197,8 @@ func shownAt(list []claim, name, file string, except func(claim) bool) bool {
 	return slices.ContainsFunc(list, func(c claim) bool {
 		place := path.Join(c.name, strings.TrimPrefix(file, c.source))
 		at, _ := deepestClaim(list, place)
-		return c.kind.FromHost() && !(place == c.name && except(c)) && policy.Within(file, c.source) && at == c && policy.Within(name, place)
+		return c.kind.FromHost() && !(place == c.name && except(c)) && policy.Within(file, c.source) && at == c &&
+			policy.Within(name, place)
 	})
 }
 
@@ -196,7 +206,10 @@ func shownAt(list []claim, name, file string, except func(claim) bool) bool {
 // the entry that shows it at the path does not name what is matched, or a part.
 func (w *world) isFound(list []claim, name, source string) bool {
 	c, _ := deepestClaim(list, name)
-	return slices.ContainsFunc(w.found, func(f string) bool { return policy.Within(source, f) && !policy.Within(w.text(c), f) })
+	return slices.ContainsFunc(w.found, func(f string) bool {
+		return policy.Within(source, f) &&
+			!policy.Within(w.text(c), f)
+	})
 }
 
 // held: whatever the links, what is hidden is not shown, and a file of the host
@@ -221,7 +234,8 @@ func (w *world) held(name string, got answer, complain func(string, ...any)) {
 	var best claim
 	for _, c := range w.all() {
 		if (c.kind == rootfs.Read || c.kind == rootfs.Write) && policy.Within(got.source, c.source) &&
-			(best.source == "" || len(c.source) > len(best.source) || len(c.source) == len(best.source) && c.kind == rootfs.Write) {
+			(best.source == "" || len(c.source) > len(best.source) || len(c.source) == len(best.source) &&
+				c.kind == rootfs.Write) {
 			best = c
 		}
 	}
@@ -239,7 +253,8 @@ func (w *world) all() (list []claim) {
 	defer func() { w.meant = list }()
 	f := &w.policy.Files
 	tree := w.policy.Tree()
-	for kind, entries := range map[rootfs.Kind][]string{rootfs.Write: f.Write, rootfs.Read: f.Read, rootfs.Overlay: f.Overlay} {
+	for kind, entries := range map[rootfs.Kind][]string{rootfs.Write: f.Write, rootfs.Read: f.Read,
+		rootfs.Overlay: f.Overlay} {
 		for _, s := range entries {
 			c := claim{name: strings.TrimPrefix(s, "?"), kind: kind, optional: s[0] == '?'}
 			o := f.Paths[c.name]
@@ -275,7 +290,8 @@ func (w *world) kept(complain func(string, ...any)) {
 }
 
 func sameKind(e policy.Kind, k rootfs.Kind) bool {
-	return e == policy.KindWrite && k == rootfs.Write || e == policy.KindRead && k == rootfs.Read || e == policy.KindOverlay && k == rootfs.Overlay
+	return e == policy.KindWrite && k == rootfs.Write || e == policy.KindRead && k == rootfs.Read ||
+		e == policy.KindOverlay && k == rootfs.Overlay
 }
 
 // rules: each rule of Landlock's that allows writing lies on what can be
@@ -303,7 +319,8 @@ func (w *world) rules(complain func(string, ...any)) {
 		}
 	}
 	for _, p := range w.paths() {
-		if got, ok := w.mounts.at(p); ok && writes(got.kind) && !slices.ContainsFunc(allowed, func(r string) bool { return policy.Within(p, r) }) {
+		if got, ok := w.mounts.at(p); ok && writes(got.kind) && !slices.ContainsFunc(allowed,
+			func(r string) bool { return policy.Within(p, r) }) {
 			complain("%s is %s, and no rule of Landlock's lets it be written", p, got)
 		}
 	}

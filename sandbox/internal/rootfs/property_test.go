@@ -207,7 +207,8 @@ func (w *world) check(links bool) (bad []string) {
 	w.kept(complain)
 	found := func(name string) bool { // masks of patterns are not pinned
 		a, ok := w.mounts.at(name)
-		return ok && a.kind == rootfs.Hidden && slices.ContainsFunc(w.found, func(f string) bool { return path.Base(f) == path.Base(name) })
+		return ok && a.kind == rootfs.Hidden && slices.ContainsFunc(w.found,
+			func(f string) bool { return path.Base(f) == path.Base(name) })
 	}
 	for _, p := range w.mounts.unpinned(found) {
 		complain("what is mounted at %s can be moved", p)
@@ -286,76 +287,3 @@ func tryWorld(d *dice, links bool) (accepted bool, bad []string, _ *world) {
 	}
 	return true, bad, w
 }
-
-// shuffled: the order of the lists is nothing.
-func (w *world) shuffled(d *dice) []string {
-	other := w.with(func(f *policy.Files) {
-		for _, list := range [...]*[]string{&f.Read, &f.Write, &f.Overlay, &f.Tmpfs, &f.Directories, &f.Hide} {
-			*list = slices.Clone(*list)
-			for i := range *list {
-				j := d.n(len(*list))
-				(*list)[i], (*list)[j] = (*list)[j], (*list)[i]
-			}
-		}
-	})
-	if err := other.build(); err != nil {
-		return []string{"in another order: " + err.Error()}
-	}
-	if w.String() != w.with(func(f *policy.Files) {}).like(other) {
-		return []string{"in another order:\n" + other.String()}
-	}
-	return nil
-}
-
-// like is the world with the tree of another.
-func (w *world) like(other *world) string {
-	w.tree = other.tree
-	return w.String()
-}
-
-// extended adds an entry to the policy. One of read or hide makes nothing
-// writable; one of write does so at its own place alone. Nothing hidden is
-// shown: held sees to that.
-func (w *world) extended(d *dice) (bad []string, _ *world) {
-	there := w.machine.there()
-	entry, from, which := d.path(there), "", d.n(3)
-	if which < 2 && d.n(4) == 0 {
-		from = d.path(there)
-	}
-	same, taken := w.policy.Tree().Get(entry)
-	if taken && which == 1 && same.Kind == policy.KindRead {
-		return nil, w // of a path to be read and written the writing counts, under all names
-	}
-	other := w.with(func(f *policy.Files) {
-		list := [...]*[]string{&f.Read, &f.Write, &f.Hide}[which]
-		mark := [...]string{"", "?"}[d.n(2)]
-		*list = append(slices.Clone(*list), mark+entry)
-		if from != "" && !taken {
-			f.Paths[entry] = policy.PathOptions{From: from}
-		}
-	})
-	if err := other.build(); err != nil {
-		if other.tree != nil {
-			return []string{"its own steps fail: " + err.Error()}, other
-		}
-		return nil, w
-	}
-	bad = other.check(true)
-	for _, p := range other.paths() {
-		was, ok := w.mounts.at(p)
-		is, still := other.mounts.at(p)
-		if !ok || !still || !writes(is.kind) || writes(was.kind) || which == 1 && policy.Within(p, entry) {
-			continue
-		}
-		if real, err := w.machine.real(entry); which == 1 && from == "" && err == nil && policy.Within(is.source, real) {
-			continue // a link: it lies where that leads to
-		}
-		bad = append(bad, fmt.Sprintf("with one more entry at %s (list %d, from %q), %s was %s and is %s", entry, which, from, p, was, is))
-	}
-	if len(bad) > 0 {
-		bad = append(bad, "before:\n"+w.String())
-	}
-	return bad, other
-}
-
-func writes(k rootfs.Kind) bool { return k == rootfs.Write || k == rootfs.Overlay || k == rootfs.Tmpfs }

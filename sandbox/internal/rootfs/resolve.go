@@ -60,7 +60,7 @@ func (t *Tree) resolve() error {
 	t.nodes = slices.CompactFunc(t.nodes, func(a, b Node) bool { return a.Path == b.Path })
 	t.sort()
 	for _, n := range t.nodes {
-		if n.Kind == Read {
+		if n.Kind == Read && !n.Device {
 			t.guards = append(t.guards, n)
 		}
 	}

@@ -123,7 +123,8 @@ func (l *layout) place(n Node) {
 	}
 	switch n.Kind {
 	case Tmpfs:
-		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec, Below: below})
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec,
+			Below: below})
 	case Overlay:
 		l.add(l.overlay(n, below))
 	default:

@@ -90,7 +90,7 @@ func (t *Tree) addDev() error {
 			return host.Refuse(host.WrongFile, "show %s: it is not the character device of that name", name)
 		}
 		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == name })
-		t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src, Device: true})
+		t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src, Device: true})
 	}
 	// Shared memory is writable, so a policy under which nothing is writable does not
 	// have it. No program is executed from there.
@@ -117,7 +117,8 @@ func (t *Tree) addNotifySocket() error {
 	if t.entries.Over(name).Kind.FromHost() {
 		name = src.Real // links in the shown directory are shown as they are
 	}
-	t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src})
+	// A socket can be connected to on a read-only mount as well.
+	t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src})
 	return nil
 }
 
@@ -149,16 +150,18 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 	switch {
 	case n.Path == "/" || n.Device || n.alias:
 	case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
-		return n, false, host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
+		return n, false, host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox",
+			text.Quote(n.Path), text.Quote(up.Path))
 	case !up.Kind.FromHost():
 	case n.Kind == Link:
 		return n, false, &host.NeedError{
 			Reason: host.NoPlace,
-			What:   fmt.Sprintf("make symlink %s: it lies in a directory of the host, where sbx makes nothing", text.Quote(n.Path)),
-			Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
+			What: fmt.Sprintf("make symlink %s: it lies in a directory of the host, where sbx makes nothing",
+				text.Quote(n.Path)),
+			Fix: "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
 		}
 	case n.Kind <= Tmpfs || n.From != "" || up.From != "":
-		f, err := t.spot(n, up)
+		f, err := t.mountPoint(n, up)
 		if err != nil || f.Mode == 0 {
 			return n, false, err
 		}
@@ -172,10 +175,11 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 	return n, true, nil
 }
 
-// spot is what the host has at the place of the node, which lies in what up
-// shows of it: the node must be the like of it, and it no link, which was
-// somebody else's idea. The zero File means that the node may be left out.
-func (t *Tree) spot(n, up Node) (host.File, error) {
+// mountPoint is the host's file that the node will be mounted over, in the directory
+// that up shows. It must be of the same type as the node, and no symbolic link, which
+// the target of an earlier launch could have made. The zero File means that the node is
+// dropped.
+func (t *Tree) mountPoint(n, up Node) (host.File, error) {
 	what, source := text.Quote(n.Path), up.hostPath(n.Path)
 	f := t.facts.Files[source]
 	if e, ok := f.Err.(*host.LinkError); ok {

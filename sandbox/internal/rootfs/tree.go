@@ -102,7 +102,7 @@ type Tree struct {
 	// guards are the read-only entries, links those of them that are symbolic
 	// links, followed or not: all hold for the file that they lead to.
 	guards, links []Node
-	// masks are the paths that are covered, in the same order.
+	// masks are the masked paths, in the same order.
 	masks  []mask
 	masked map[string]bool
 	// absent are hidden paths that do not exist and that the target could make.

@@ -260,17 +260,25 @@ func TestRefused(t *testing.T) {
 		paths []string
 		want  host.Reason
 	}{
-		{"behind a link of the policy's own", policy.Files{Symlinks: map[string]string{"/a": "usr"}, Tmpfs: []string{"/a/x"}}, nil, host.BehindLink},
-		{"deep behind one", policy.Files{Symlinks: map[string]string{"/a": "a"}, Read: []string{"/a/x/y"}}, []string{"/a/x/y"}, host.BehindLink},
-		{"a writable link in what is shown", policy.Files{Write: []string{"/w", "/w/l"}}, []string{"/w", "/w/l -> /vault"}, host.BehindLink},
-		{"a tmpfs that has no place", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "no /w/t"}, host.NoPlace},
+		{"behind a link of the policy's own", policy.Files{Symlinks: map[string]string{"/a": "usr"}, Tmpfs: []string{"/a/x"}},
+			nil, host.BehindLink},
+		{"deep behind one", policy.Files{Symlinks: map[string]string{"/a": "a"}, Read: []string{"/a/x/y"}},
+			[]string{"/a/x/y"}, host.BehindLink},
+		{"a writable link in what is shown", policy.Files{Write: []string{"/w", "/w/l"}}, []string{"/w", "/w/l -> /vault"},
+			host.BehindLink},
+		{"a tmpfs that has no place", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "no /w/t"},
+			host.NoPlace},
 		{"a tmpfs below what is left out", policy.Files{
-			Read: []string{"?/c"}, Write: []string{"?/c/a"}, Tmpfs: []string{"/c/a/t"}, Paths: map[string]policy.PathOptions{"/c": {From: "/f.txt"}}},
+			Read: []string{"?/c"}, Write: []string{"?/c/a"}, Tmpfs: []string{"/c/a/t"},
+			Paths: map[string]policy.PathOptions{"/c": {From: "/f.txt"}}},
 			[]string{"/f.txt", "/c", "/c/a", "/c/a/t"}, host.NoPlace},
-		{"a tmpfs on a link", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "/w/t -> /vault"}, host.BehindLink},
-		{"a link in what has another name", policy.Files{Read: []string{"/r", "/r/l"}, Paths: map[string]policy.PathOptions{"/r": {From: "/s"}}},
+		{"a tmpfs on a link", policy.Files{Write: []string{"/w"}, Tmpfs: []string{"/w/t"}}, []string{"/w", "/w/t -> /vault"},
+			host.BehindLink},
+		{"a link in what has another name", policy.Files{Read: []string{"/r", "/r/l"},
+			Paths: map[string]policy.PathOptions{"/r": {From: "/s"}}},
 			[]string{"/s", "/r", "/r/l -> /r"}, host.BehindLink},
-		{"hide what each process has", policy.Files{Hide: []string{"/proc/self/environ"}}, []string{"/proc/self/environ -> /proc/7/environ"}, host.Impossible},
+		{"hide what each process has", policy.Files{Hide: []string{"/proc/self/environ"}},
+			[]string{"/proc/self/environ -> /proc/7/environ"}, host.Impossible},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &policy.Policy{Name: "p", Files: c.files}
@@ -330,7 +338,8 @@ func TestOwner(t *testing.T) {
 // shows something else there, does not name what was found.
 func TestNamedElsewhere(t *testing.T) {
 	p := &policy.Policy{Name: "p", Files: policy.Files{
-		Read: []string{"/w", "/x", "/w/env.txt"}, Paths: map[string]policy.PathOptions{"/w/env.txt": {From: "/o.txt"}, "/x": {From: "/w"}}}}
+		Read: []string{"/w", "/x", "/w/env.txt"}, Paths: map[string]policy.PathOptions{"/w/env.txt": {From: "/o.txt"},
+			"/x": {From: "/w"}}}}
 	h := machine(p, "/w", "/w/env.txt", "/o.txt")
 	h.Found = []host.Found{{Path: "/w/env.txt"}}
 	tree := build(t, p, h)

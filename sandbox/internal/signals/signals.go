@@ -86,7 +86,9 @@ func Read(fd int) (Info, bool) {
 func Stop() error {
 	var old, def sigaction
 	set := func(to, was *sigaction) error {
-		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGTSTP), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(was)), 8, 0, 0); e != 0 {
+		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGTSTP), uintptr(unsafe.Pointer(to)),
+			uintptr(unsafe.Pointer(was)), 8, 0, 0)
+		if e != 0 {
 			return fmt.Errorf("stop at the terminal: %w", e)
 		}
 		return nil
@@ -110,7 +112,8 @@ func Raise(s unix.Signal, job bool) error {
 			return fmt.Errorf("restore the default action of signal %d: %w", s, e)
 		}
 		set := uint64(1) << uint(s-1)
-		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_UNBLOCK, uintptr(unsafe.Pointer(&set)), 0, 8, 0, 0); e != 0 {
+		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_UNBLOCK, uintptr(unsafe.Pointer(&set)), 0, 8, 0, 0)
+		if e != 0 {
 			return fmt.Errorf("unblock signal %d: %w", s, e)
 		}
 	}

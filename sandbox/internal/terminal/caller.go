@@ -118,8 +118,8 @@ func (c *Caller) foreground() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// OwnsJob says that it is our controlling terminal and our process group has it
-// in the foreground: its keys are for us and the rest of the caller's job.
+// OwnsJob says that it is the controlling terminal and that this process's group is in
+// the foreground: its keys are for this process and the rest of the caller's job.
 func (c *Caller) OwnsJob() bool { return c.controls && c.foreground() }
 
 // rawOf is t in raw mode, which passes every key and byte on to the sandbox's

@@ -96,7 +96,7 @@ func TestRelayHoldsBack(t *testing.T) {
 	}
 	select {
 	case err := <-wrote:
-		t.Fatalf("a megabyte went into a terminal that nobody reads: %v", err)
+		t.Fatalf("a megabyte went into a terminal that is not read: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	got := make(chan []byte)

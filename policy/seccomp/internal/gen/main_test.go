@@ -16,7 +16,8 @@ func TestGroupsVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("with the members they have in v%d", seccomp.GroupsVersion); !bytes.Contains(data, []byte(want)) {
+	want := fmt.Sprintf("with the members they have in v%d", seccomp.GroupsVersion)
+	if !bytes.Contains(data, []byte(want)) {
 		t.Errorf("groups.txt does not say %q", want)
 	}
 }
