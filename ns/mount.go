@@ -99,6 +99,10 @@ type Bind struct {
 	// NoExec forbids execution. Below says that Dest lies in a directory of the
 	// host, which other processes may be changing.
 	NoExec, Below bool
+	// Over says that Dest is Source itself, seen through the directory that it lies in.
+	// The child refuses to mount over any other file: that one would keep the name
+	// under which Source can then be reached without this mount.
+	Over bool
 }
 
 func (b Bind) String() string {
@@ -172,7 +176,14 @@ func (b Bind) Compile(a *step.Asm) {
 		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
 	same(a, tree, b.Major, b.Minor, b.Ino)
 	setattr(a, tree.Arg(), "", b.attrs(), 0)
-	attach(a, tree, b.Dest, b.Below)
+	if !b.Over {
+		attach(a, tree, b.Dest, b.Below)
+		return
+	}
+	to := a.Temp()
+	resolve(a, to, b.Dest)
+	same(a, to, b.Major, b.Minor, b.Ino)
+	onto(a, tree, to)
 }
 
 // Tmpfs mounts an empty writable directory that is gone when the sandbox ends.

@@ -130,6 +130,7 @@ func (l *layout) place(n Node) {
 	default:
 		b := bind(n)
 		b.Below = below
+		b.Over = below && up.Kind != Overlay && up.insidePath(n.Source.Real) == n.Path
 		l.add(b)
 	}
 }
