@@ -42,6 +42,8 @@ func commands() []command {
 		{"sock", "ADDR PATH ABSTRACT: what can be reached", sock},
 		{"ports", "PORT OTHER BIND BINDOTHER: which ports can be had, by which protocol", ports},
 		{"unix", "STREAM DGRAM ABSTRACT [FILE]: Unix sockets that can be reached", unixSockets},
+		{"handed", "FD ADDR PATH ABSTRACT: what a socket of the host's leads to", handed},
+		{"serve", "FD: answer one message on a socket of the host's", serve},
 		{"ipc", "System V, message queues, keyrings", ipc},
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},

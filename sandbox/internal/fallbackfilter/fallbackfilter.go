@@ -29,12 +29,32 @@ const (
 	// What stops and continues a job goes through, as it does from the terminal
 	// itself: an editor's Ctrl-Z is a kill(0, SIGTSTP).
 	GroupSignals
+	// FastOpen, Connect, Listen and Addresses are for sockets that are handed over
+	// and belong to another network than the target's: that of the host. A filter
+	// sees numbers of descriptors, and any number can be made to mean any socket,
+	// so they hold for the target's own sockets as well.
+	//
+	// FastOpen refuses connections that sending makes, which Landlock does not
+	// look at: MSG_FASTOPEN.
+	FastOpen
+	// Connect refuses connect(2) and bind(2), for what Landlock does not know:
+	// every protocol but TCP, and TCP before ABI 4 (Linux 6.7).
+	Connect
+	// Listen refuses listen(2), which takes a port of the kernel's choice for a
+	// socket that has none. Landlock does not look at it.
+	Listen
+	// Addresses refuses to send to an address. sendmsg(2) and sendmmsg(2) have it
+	// in memory, where a filter cannot look, and are refused altogether.
+	Addresses
 	filters
 )
 
 // String is what the plan calls it.
 func (f Filter) String() string {
-	return [...]string{"no Unix sockets but pairs", "no signals to the terminal's job"}[f]
+	return [...]string{
+		"no Unix sockets but pairs", "no signals to the terminal's job",
+		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
+	}[f]
 }
 
 // Policy is what the filter means: everything is allowed but this. It is no
@@ -44,17 +64,42 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		Default: seccomp.Action{Kind: seccomp.Allow}, Unknown: seccomp.Action{Kind: seccomp.Allow},
 		Allow: []string{"@nest", "@terminal-input"}, // lifts the built-in rules, which are the other filter's
 	}
-	refuse := func(errno uint16, call, when string) {
-		p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{call}, When: []string{when}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: errno}})
+	refuse := func(errno uint16, call string, when ...string) {
+		action := seccomp.Action{Kind: seccomp.Errno, Errno: errno}
+		p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{call}, When: when, Action: action})
 	}
+	const (
+		perm         = 1  // EPERM
+		access       = 13 // EACCES, as Landlock says it
+		notSupported = 95 // EOPNOTSUPP
+		noFamily     = 97 // EAFNOSUPPORT, of a kernel without Unix sockets
+	)
+	// No filter sees what io_uring does, so it goes with what it could do instead.
 	switch f {
 	case UnixSockets:
-		const noFamily = 97 // EAFNOSUPPORT, of a kernel without Unix sockets
 		refuse(noFamily, "socket", "arg0 == AF_UNIX")
 		refuse(noFamily, "socketpair", "arg0 == AF_UNIX && arg1 & SOCK_TYPE_MASK not in {SOCK_STREAM, SOCK_SEQPACKET}")
+		refuse(perm, "io_uring_setup")
 	case GroupSignals:
 		// None, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH.
-		refuse(1, "kill", "arg0 == 0 && arg1 not in {0, 18, 20..22, 28}") // EPERM
+		refuse(perm, "kill", "arg0 == 0 && arg1 not in {0, 18, 20..22, 28}")
+	case FastOpen:
+		refuse(notSupported, "sendto", "arg3 & MSG_FASTOPEN != 0")
+		refuse(notSupported, "sendmsg", "arg2 & MSG_FASTOPEN != 0")
+		refuse(notSupported, "sendmmsg", "arg3 & MSG_FASTOPEN != 0")
+		refuse(perm, "io_uring_setup")
+	case Connect:
+		refuse(access, "connect")
+		refuse(access, "bind")
+		refuse(perm, "io_uring_setup")
+	case Listen:
+		refuse(access, "listen")
+		refuse(perm, "io_uring_setup")
+	case Addresses:
+		refuse(access, "sendto", "arg4 != 0")
+		refuse(access, "sendmsg")
+		refuse(access, "sendmmsg")
+		refuse(perm, "io_uring_setup")
 	}
 	// All that the machine runs: the other filter kills what is not listed.
 	for _, other := range seccomp.Arches() {

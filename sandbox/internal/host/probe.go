@@ -21,7 +21,8 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeProcesses, h.probePaths, h.probeProcMasks, h.probeLimits, h.findAll,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probeProcesses, h.probePaths,
+		h.probeProcMasks, h.probeLimits, h.findAll,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err

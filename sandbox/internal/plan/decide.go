@@ -37,6 +37,7 @@ type decisions struct {
 	landlock []step.Step
 	// filters are the policy's, fallback those for what Landlock lacks here.
 	filters, fallback []step.Step
+	handed            handedPlan
 	terminal          terminalPlan
 	exec              process.Exec
 	dir               string
@@ -107,6 +108,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
+	if err := d.decideHanded(p, t, h); err != nil {
+		return nil, err
+	}
 	if err := d.decideLandlock(p, t, h, rules); err != nil {
 		return nil, err
 	}
@@ -153,8 +157,8 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 
 // decideTarget settles what is executed, and what it is given.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
-	env, listen := environment(p, t)
-	if d.exec, err = execStep(t, env); err != nil {
+	listen := t.ListenFDs(p.Process.Env)
+	if d.exec, err = execStep(t, environment(p, t, listen)); err != nil {
 		return err
 	}
 	for fd, f := range h.Stdio {
@@ -197,6 +201,9 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 func (d *decisions) decideFilters(p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, asked filters) {
 	flags := filterFlags(p)
 	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
+	for _, f := range d.handed.filters() {
+		d.fallback = append(d.fallback, fallback(f, flags))
+	}
 	for i, f := range programs {
 		name := p.Name
 		if len(programs) > 1 {

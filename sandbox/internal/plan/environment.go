@@ -12,13 +12,6 @@ import (
 // that the init, pid 1, forks.
 const targetPID = "2"
 
-// Handed is how many descriptors, from 3 on, systemd hands over to the process
-// with that pid; see sd_listen_fds(3).
-func Handed(env []string, pid int) int {
-	_, n := environment(&policy.Policy{}, host.Target{Env: env, PID: pid})
-	return n
-}
-
 // managerVariables are those by which a service manager speaks to a process:
 // sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3). They cross whatever the
 // policy lists, if they are meant for this process. That says the variable pid,
@@ -35,12 +28,12 @@ var managerVariables = [...]struct {
 	{"NOTIFY_SOCKET", "", false},
 }
 
-// environment is what of the caller's environment crosses, and how many
-// descriptors systemd's LISTEN_FDS hands over. A pid in it is rewritten to the
-// one that the target sees.
-func environment(p *policy.Policy, t host.Target) (env []string, listen int) {
+// environment is what of the caller's environment crosses, with the policy's
+// own, where listen descriptors of LISTEN_FDS do. A pid in it is rewritten to
+// the one that the target sees.
+func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
 	for _, v := range t.Env {
-		name, value, ok := strings.Cut(v, "=")
+		name, _, ok := strings.Cut(v, "=")
 		if !ok || name == "" || isSet(p.Process.Env, name) {
 			continue
 		}
@@ -50,12 +43,10 @@ func environment(p *policy.Policy, t host.Target) (env []string, listen int) {
 			continue
 		case name == "LISTEN_PID" || name == "WATCHDOG_PID":
 			v = name + "=" + targetPID
+		case name == "LISTEN_FDS" && listen == 0:
+			continue
 		case name == "LISTEN_FDS":
-			n, err := strconv.Atoi(value)
-			if err != nil || n <= 0 {
-				continue
-			}
-			listen = n
+			v = name + "=" + strconv.Itoa(listen)
 		case !managers && !crosses(p.Process.Env, name):
 			continue
 		}
@@ -66,7 +57,7 @@ func environment(p *policy.Policy, t host.Target) (env []string, listen int) {
 			env = append(env, rule)
 		}
 	}
-	return env, listen
+	return env
 }
 
 // fromManager says whether the variable is a service manager's, and whether it

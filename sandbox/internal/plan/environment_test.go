@@ -30,7 +30,9 @@ func TestEnvironment(t *testing.T) {
 		{"watchdog for whom it concerns", []string{"WATCHDOG_USEC=5"}, []string{"WATCHDOG_USEC=5", "SET=1", "OVER=mine"}, 0},
 		{"notify", []string{"NOTIFY_SOCKET=/run/n"}, []string{"NOTIFY_SOCKET=/run/n", "SET=1", "OVER=mine"}, 0},
 	} {
-		got, listen := environment(&policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: c.env, PID: 77})
+		p, target := &policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: c.env, PID: 77}
+		listen := target.ListenFDs(rules)
+		got := environment(p, target, listen)
 		if !slices.Equal(got, c.want) || listen != c.listen {
 			t.Errorf("%s: %q and %d sockets, want %q and %d", c.name, got, listen, c.want, c.listen)
 		}

@@ -56,7 +56,10 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	// Abstract sockets go with a new network; with the host's they are closed
 	// here, unless all files are there to be written anyway.
 	scope := d.ns.new&ns.Net == 0 && !d.allWritable && !strings.HasPrefix(t.NotifySocket(), "@")
-	steps := []step.Step{landlock.Ruleset{ABI: h.LSM.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil}}
+	steps := []step.Step{landlock.Ruleset{
+		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
+		Bind: p.Network.Bind != nil || d.handed.tcp, Connect: p.Network.Connect != nil || d.handed.tcp,
+	}}
 	steps = append(steps, rules...)
 	for fd, f := range h.Stdio {
 		if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
