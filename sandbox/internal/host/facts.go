@@ -49,7 +49,9 @@ type Facts struct {
 	SubIDs SubIDs
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
-	Limits     Limits
+	// UserNS is the caller's own user namespace, if there are Namespaces.
+	UserNS ns.ID
+	Limits Limits
 
 	fds []int // keep what Files describes from being replaced and reused
 }
