@@ -3,7 +3,11 @@
 // policy's own, since they depend on the kernel and not on the policy.
 package fallbackfilter
 
-import "sbx/policy/seccomp"
+import (
+	"bytes"
+
+	"sbx/policy/seccomp"
+)
 
 //go:generate go run ./gen
 
@@ -29,6 +33,18 @@ const (
 	// What stops and continues a job goes through, as it does from the terminal
 	// itself: an editor's Ctrl-Z is a kill(0, SIGTSTP).
 	GroupSignals
+	// FileSignals keeps signals from being sent by a descriptor, where Landlock
+	// does not keep them in the sandbox: O_ASYNC on a terminal has the kernel send
+	// one to the terminal's job, and F_SETSIG says which, SIGKILL for example.
+	//
+	// FIOASYNC and F_SETOWN are answered as if they had succeeded: nginx starts no
+	// process without them, and nothing in it waits for the signal.
+	FileSignals
+	// NestFileSignals is the same for a target that makes sandboxes: sbx itself
+	// has a socket send it SIGIO, which needs F_SETOWN and O_ASYNC. No other
+	// signal is sent, and no process of the host is its owner but the terminal's
+	// job.
+	NestFileSignals
 	// FastOpen, Connect, Listen and Addresses are for sockets that are handed over
 	// and belong to another network than the target's: that of the host. A filter
 	// sees numbers of descriptors, and any number can be made to mean any socket,
@@ -52,7 +68,8 @@ const (
 // String is what the plan calls it.
 func (f Filter) String() string {
 	return [...]string{
-		"no Unix sockets but pairs", "no signals to the terminal's job",
+		"no Unix sockets but pairs", "no signals to the terminal's job", "no signals by descriptors",
+		"no signals by descriptors but SIGIO",
 		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
 	}[f]
 }
@@ -83,6 +100,16 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 	case GroupSignals:
 		// None, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH.
 		refuse(perm, "kill", "arg0 == 0 && arg1 not in {0, 18, 20..22, 28}")
+	case FileSignals, NestFileSignals:
+		for _, call := range [...]string{"fcntl", "fcntl64"} {
+			refuse(perm, call, "arg1 in {F_SETSIG, F_SETOWN_EX}")
+			if f == FileSignals {
+				refuse(perm, call, "arg1 == F_SETFL && arg2 & O_ASYNC != 0")
+				refuse(pretend, call, "arg1 == F_SETOWN")
+			}
+		}
+		refuse(perm, "ioctl", "arg1 in {0x8901, SIOCSPGRP}") // FIOSETOWN
+		refuse(pretend, "ioctl", "arg1 == 0x5452")           // FIOASYNC
 	case FastOpen:
 		refuse(notSupported, "sendto", "arg3 & MSG_FASTOPEN != 0")
 		refuse(notSupported, "sendmsg", "arg2 & MSG_FASTOPEN != 0")
@@ -105,6 +132,22 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 	for _, other := range seccomp.Arches() {
 		if other != a && other.Compiles() && a.Runs(other) {
 			p.Architectures = append(p.Architectures, other.String())
+		}
+	}
+	return p
+}
+
+// pretend is the errno in a Policy that stands for none: the call is not made,
+// and succeeds. Policies have no such answer. Finish puts it in.
+const pretend = 4095
+
+// Finish makes a compiled Policy the program that is loaded.
+func Finish(p seccomp.Program) seccomp.Program {
+	const size = 8
+	from := seccomp.Program{0x06, 0, 0, 0, pretend & 0xff, pretend >> 8, 5, 0} // return SECCOMP_RET_ERRNO, little-endian
+	for i := 0; i+size <= len(p); i += size {
+		if in := p[i : i+size]; bytes.Equal(in, from) {
+			in[4], in[5] = 0, 0
 		}
 	}
 	return p

@@ -16,7 +16,7 @@ func TestCurrent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(f.Program(a)) != string(want[0]) {
+			if string(f.Program(a)) != string(Finish(want[0])) {
 				t.Errorf("%s: %s is stale: run go generate ./sandbox/internal/fallbackfilter", a, f)
 			}
 		}

@@ -201,6 +201,7 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 func (d *decisions) decideFilters(p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, asked filters) {
 	flags := filterFlags(p)
 	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
+	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
 	for _, f := range d.handed.filters() {
 		d.fallback = append(d.fallback, fallback(f, flags))
 	}

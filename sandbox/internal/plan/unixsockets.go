@@ -33,11 +33,27 @@ func (d *decisions) socketFilter(p *policy.Policy, t host.Target, h *host.Facts,
 // not: the job there is the target's process group as well as the launcher's.
 // With the host's pid namespace it is one of many that can be named.
 func (d *decisions) groupFilter(h *host.Facts, flags int) []step.Step {
-	scoped := len(d.landlock) > 0 && h.LSM.Landlock >= landlock.ABIScopes
-	if !d.terminal.sharesJob || scoped || d.sharesPIDNS {
+	if !d.terminal.sharesJob || d.scoped(h) || d.sharesPIDNS {
 		return nil
 	}
 	return []step.Step{fallback(fallbackfilter.GroupSignals, flags)}
+}
+
+// fileFilter keeps signals from being sent by descriptors, where Landlock does
+// not: by the terminal's, to the terminal's job.
+func (d *decisions) fileFilter(p *policy.Policy, h *host.Facts, flags int) []step.Step {
+	switch {
+	case d.scoped(h):
+		return nil
+	case policy.IsTrue(p.Process.Nest):
+		return []step.Step{fallback(fallbackfilter.NestFileSignals, flags)}
+	}
+	return []step.Step{fallback(fallbackfilter.FileSignals, flags)}
+}
+
+// scoped says whether Landlock keeps the target's signals in the sandbox.
+func (d *decisions) scoped(h *host.Facts) bool {
+	return len(d.landlock) > 0 && h.LSM.Landlock >= landlock.ABIScopes
 }
 
 // fallback loads a filter of sbx's own in the place of what Landlock lacks.
