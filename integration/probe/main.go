@@ -47,6 +47,7 @@ func commands() []command {
 		{"ipc", "System V, message queues, keyrings", ipc},
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},
+		{"others", "PID: what of a process of the host can be limited or slowed down", others},
 		{"tty", "what the terminal lets one do", tty},
 		{"tty-wait", "report window changes and signals at a terminal", ttyWait},
 		{"sig", "STATUS: report signals, exit with STATUS upon TERM", sig},

@@ -45,6 +45,11 @@ const (
 	// signal is sent, and no process of the host is its owner but the terminal's
 	// job.
 	NestFileSignals
+	// OwnProcess keeps limits, priorities and the memory's places from being set for
+	// any process but the one that asks, by the number 0. It is for pid namespaces
+	// that are not the sandbox's own: all processes of the target's user have a
+	// number there, sbx's among them, and Landlock does not look at these calls.
+	OwnProcess
 	// FastOpen, Connect, Listen and Addresses are for sockets that are handed over
 	// and belong to another network than the target's: that of the host. A filter
 	// sees numbers of descriptors, and any number can be made to mean any socket,
@@ -69,7 +74,7 @@ const (
 func (f Filter) String() string {
 	return [...]string{
 		"no Unix sockets but pairs", "no signals to the terminal's job", "no signals by descriptors",
-		"no signals by descriptors but SIGIO",
+		"no signals by descriptors but SIGIO", "no limits and priorities for others",
 		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
 	}[f]
 }
@@ -110,6 +115,15 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		}
 		refuse(perm, "ioctl", "arg1 in {0x8901, SIOCSPGRP}") // FIOSETOWN
 		refuse(pretend, "ioctl", "arg1 == 0x5452")           // FIOASYNC
+	case OwnProcess:
+		refuse(perm, "prlimit64", "arg0 != 0 && arg2 != 0") // without new limits it asks only
+		for _, call := range [...]string{
+			"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "migrate_pages", "move_pages",
+		} {
+			refuse(perm, call, "arg0 != 0")
+		}
+		refuse(perm, "setpriority", "arg0 != 0", "arg1 != 0") // PRIO_PROCESS
+		refuse(perm, "ioprio_set", "arg0 != 1", "arg1 != 0")  // IOPRIO_WHO_PROCESS
 	case FastOpen:
 		refuse(notSupported, "sendto", "arg3 & MSG_FASTOPEN != 0")
 		refuse(notSupported, "sendmsg", "arg2 & MSG_FASTOPEN != 0")

@@ -13,6 +13,7 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
+	"sbx/sandbox/internal/fallbackfilter"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -202,6 +203,9 @@ func (d *decisions) decideFilters(p *policy.Policy, t host.Target, h *host.Facts
 	flags := filterFlags(p)
 	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
 	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
+	if d.sharesPIDNS {
+		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
+	}
 	for _, f := range d.handed.filters() {
 		d.fallback = append(d.fallback, fallback(f, flags))
 	}

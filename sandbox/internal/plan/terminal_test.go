@@ -127,3 +127,27 @@ func TestFileFilter(t *testing.T) {
 		}
 	}
 }
+
+// TestOthersFilter: the filter for other processes is loaded where the pid
+// namespace is not new, and nowhere else.
+func TestOthersFilter(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}}}
+		h := plantest.Debian(p, 0)
+		target := host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}
+		if shared {
+			shareProc(func(*policy.Policy, *host.Facts) {})(p, h, &target)
+		}
+		plan, err := Build(p, plantest.AllowAll, target, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded := slices.ContainsFunc(plan.Target, func(s step.Step) bool {
+			f, ok := s.(process.Seccomp)
+			return ok && f.Name == fallbackfilter.OwnProcess.String() && f.Program != ""
+		})
+		if loaded != shared {
+			t.Errorf("shared %v: loaded %v", shared, loaded)
+		}
+	}
+}
