@@ -11,10 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/policy"
 )
-
-const openFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 
 // errUnsearchable: the way to a policy goes through a directory that the
 // caller may not search.
@@ -25,7 +24,7 @@ var errUnsearchable = errors.New("permission denied on the way there")
 // is checked on the descriptor that is then read. How the path leads there is
 // the caller's own affair.
 func readFile(name string) ([]byte, error) {
-	fd, err := unix.Open(name, openFlags, 0)
+	fd, err := sys.OpenRegular(unix.AT_FDCWD, name, unix.O_NOFOLLOW)
 	return readOpened(name, fd, err)
 }
 
@@ -45,7 +44,7 @@ func readTrusted(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer w.close()
-	fd, err := unix.Openat(w.fd, path.Base(name), openFlags, 0)
+	fd, err := sys.OpenRegular(w.fd, path.Base(name), unix.O_NOFOLLOW)
 	data, err := readOpened(name, fd, err)
 	if w.distrust != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, w.distrust
@@ -57,6 +56,9 @@ func readOpened(name string, fd int, err error) ([]byte, error) {
 	if errors.Is(err, unix.ELOOP) {
 		return nil, &policy.Error{File: name, Msg: "the policy is a symbolic link", Fix: "give the path of the file itself"}
 	}
+	if errors.Is(err, sys.ErrKind) {
+		return nil, &policy.Error{File: name, Msg: "the policy is not a regular file"}
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open policy", Path: name, Err: err}
 	}
@@ -65,9 +67,6 @@ func readOpened(name string, fd int, err error) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &os.PathError{Op: "stat policy", Path: name, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &policy.Error{File: name, Msg: "the policy is not a regular file"}
 	}
 	if msg := distrust(&st); msg != "" {
 		return nil, &policy.Error{File: name, Msg: "the policy " + msg, Fix: fixFor(&st, name)}

@@ -37,7 +37,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 	if name == "-" {
 		name = "standard input"
 	} else {
-		f, err := os.Open(name)
+		f, err := openInput(name)
 		if err != nil {
 			return err
 		}

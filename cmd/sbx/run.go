@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -181,11 +181,11 @@ func (l *launch) where() (cwd, home string, err error) {
 // passwdHome is the user's home by /etc/passwd, or "/": systemd sets no HOME
 // for its services.
 func passwdHome(uid int) string {
-	data, err := os.ReadFile("/etc/passwd")
+	data, err := sys.ReadRegular("/etc/passwd")
 	if err != nil {
 		return "/"
 	}
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(data) {
 		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == strconv.Itoa(uid) && filepath.IsAbs(f[5]) {
 			return f[5]
 		}

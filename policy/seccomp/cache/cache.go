@@ -15,6 +15,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
 )
 
 // maxEntry bounds an entry's size, maxEntries their number.
@@ -54,7 +56,7 @@ func (d *Dir) Get(key [32]byte) []byte {
 	if !d.open(false) {
 		return nil
 	}
-	fd, err := unix.Openat(d.fd(), hex.EncodeToString(key[:]), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := sys.OpenRegular(d.fd(), hex.EncodeToString(key[:]), unix.O_NOFOLLOW)
 	if err != nil {
 		return nil
 	}

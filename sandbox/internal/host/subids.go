@@ -2,13 +2,13 @@ package host
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 	"sbx/ns"
 )
@@ -40,12 +40,12 @@ func (h *Facts) probeSubIDs() (s SubIDs) {
 			return SubIDs{Err: Refuse(NoIDs, "map ranges of ids: %s is not a file that only root can write", name)}
 		}
 	}
-	passwd, err := os.ReadFile("/etc/passwd")
+	passwd, err := sys.ReadRegular("/etc/passwd")
 	if err != nil {
-		return SubIDs{Err: fmt.Errorf("map ranges of ids: %w", err)}
+		return SubIDs{Err: fmt.Errorf("map ranges of ids: read /etc/passwd: %w", err)}
 	}
 	login := ""
-	for line := range strings.Lines(string(passwd)) {
+	for line := range strings.Lines(passwd) {
 		if f := strings.Split(line, ":"); len(f) > 3 && f[2] == strconv.Itoa(h.UID) {
 			login = f[0]
 			break
@@ -56,11 +56,11 @@ func (h *Facts) probeSubIDs() (s SubIDs) {
 		own  int
 		to   *[]ns.Extent
 	}{{"/etc/subuid", h.UID, &s.UIDs}, {"/etc/subgid", h.GID, &s.GIDs}} {
-		text, err := os.ReadFile(f.name)
+		text, err := sys.ReadRegular(f.name)
 		if err != nil {
-			return SubIDs{Err: fmt.Errorf("map ranges of ids: %w", err)}
+			return SubIDs{Err: fmt.Errorf("map ranges of ids: read %s: %w", f.name, err)}
 		}
-		if *f.to, err = parseSub(f.name, string(text), login, h.UID, f.own); err != nil {
+		if *f.to, err = parseSub(f.name, text, login, h.UID, f.own); err != nil {
 			return SubIDs{Err: err}
 		}
 	}
