@@ -56,7 +56,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err != nil {
 		return nil, exit, err
 	}
-	project := projectDir(cwd, home)
+	project, why := l.projectDir(cwd, home)
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
@@ -67,7 +67,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 		return nil, exit, err
 	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD, PID: os.Getpid()}
-	t.Dir = l.start(p, cwd, home)
+	t.Dir = l.start(p, cwd, home, why)
 	for _, s := range slices.Concat(l.Read, l.Write) {
 		t.Shown = append(t.Shown, shownPath(s, cwd, home))
 	}
@@ -94,32 +94,6 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
 	return plan, exit, nil
-}
-
-// projectDir is the directory as a project, or "" where nobody means it as one
-// for standing in it.
-func projectDir(cwd, home string) string {
-	project := policy.ProjectDir(cwd, home)
-	// Settings are none, nor is what has sbx's own policies and filters in it,
-	// wherever they are.
-	if project == "" || policy.Settings(cwd, home) {
-		return ""
-	}
-	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
-		if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
-			return ""
-		}
-	}
-	// HOME may be another's, or none, after sudo or in a service: the home by
-	// the password file is no project either.
-	own := passwdHome(os.Geteuid())
-	if real, err := filepath.EvalSymlinks(own); err == nil {
-		own = real
-	}
-	if own != "/" && policy.ProjectDir(cwd, own) == "" {
-		return ""
-	}
-	return project
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open
@@ -234,8 +208,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 }
 
 // start is the directory to start in: the caller's own where the policy
-// shows it, else the private home, else the root.
-func (l *launch) start(p *policy.Policy, cwd, home string) string {
+// shows it, else the private home, else the root. why is why the caller's own is
+// no project, if somebody could mean it as one.
+func (l *launch) start(p *policy.Policy, cwd, home, why string) string {
 	if l.Dir != "" || p.Files.Shows(cwd) {
 		return cwd
 	}
@@ -248,7 +223,10 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 		if dir == home {
 			where = "a private home"
 		}
-		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name), text.Quote(cwd), where)
+		if why != "" {
+			why = " (" + why + "; -C . shows it)"
+		}
+		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s%s: starting in %s\n", text.Quote(p.Name), text.Quote(cwd), why, where)
 	}
 	return dir
 }

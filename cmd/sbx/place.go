@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policy"
+)
+
+// projectDir is the directory as a project, or "" where it cannot be one. With
+// why somebody could mean it as one, but not by standing in it: -C says so.
+func (l *launch) projectDir(cwd, home string) (project, why string) {
+	project = policy.ProjectDir(cwd, home)
+	// Settings are none, nor is what has sbx's own policies and filters in it,
+	// wherever they are.
+	if project == "" || policy.Settings(cwd, home) {
+		return "", ""
+	}
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
+		if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
+			return "", ""
+		}
+	}
+	// HOME may be another's, or none, after sudo or in a service: the home by
+	// the password file is no project either.
+	own := passwdHome(os.Geteuid())
+	if real, err := filepath.EvalSymlinks(own); err == nil {
+		own = real
+	}
+	if own != "/" && (policy.ProjectDir(cwd, own) == "" || policy.Settings(cwd, own)) {
+		return "", ""
+	}
+	if l.Dir != "" {
+		return project, ""
+	}
+	why = policy.NoProject(cwd, home)
+	if why == "" && own != "/" {
+		why = policy.NoProject(cwd, own)
+	}
+	if why == "" {
+		why = obeyed(cwd, home, os.Getenv("PATH"))
+	}
+	if why != "" {
+		return "", why
+	}
+	return project, ""
+}
+
+// obeyed says why programs run what lies in the directory, or obey it, by what is
+// really there: it is in a directory of search, which is PATH, or in a bare
+// repository of git's.
+func obeyed(dir, home, search string) string {
+	var at [64]unix.Stat_t // of dir and those above it, up to the home
+	n := 0
+	for up := dir; !policy.Within(home, up) && n < len(at); up = path.Dir(up) {
+		if gitDir(up) {
+			return "it is in a bare repository of git's, whose settings and hooks are in there"
+		}
+		if unix.Stat(up, &at[n]) == nil {
+			n++
+		}
+	}
+	for entry := range strings.SplitSeq(search, ":") {
+		var st unix.Stat_t
+		if !path.IsAbs(entry) || unix.Stat(entry, &st) != nil {
+			continue
+		}
+		for _, up := range at[:n] {
+			if up.Dev == st.Dev && up.Ino == st.Ino {
+				return "it is in a directory of PATH, where programs are run from"
+			}
+		}
+	}
+	return ""
+}
+
+// gitDir says whether git takes the directory for a repository's own, whatever
+// its name is.
+func gitDir(dir string) bool {
+	for _, name := range [...]string{"HEAD", "objects", "refs"} {
+		if unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) != nil {
+			return false
+		}
+	}
+	return true
+}
