@@ -509,11 +509,12 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"?/var/lib/nginx", "?/var/log/nginx"},
 			Hide: []string{
-				"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.p12", "?**/*.pfx", "?**/*.tfstate*",
-				"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-				"?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.p12", "*.pfx", "*.tfstate*",
-				".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf",
-				".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*", "id_ed25519*", "id_rsa*",
+				"?${CWD}/.git/config", "?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.p12", "?**/*.pfx",
+				"?**/*.tfstate*", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
+				"?**/.pypirc", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.env", "*.jks", "*.kdbx",
+				"*.p12", "*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg",
+				".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*",
+				"id_ed25519*", "id_rsa*",
 			},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Sockets: []string{}, Proc: yes, Dev: yes,
@@ -564,12 +565,12 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesHide() []string {
 	return []string{
-		"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
-		"?**/*.tfstate*", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
-		"?**/.pypirc", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.key",
-		"*.p12", "*.pem", "*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials",
-		".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh",
-		"id_ecdsa*", "id_ed25519*", "id_rsa*",
+		"?${CWD}/.git/config", "?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem",
+		"?**/*.pfx", "?**/*.tfstate*", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc",
+		"?**/.pgpass", "?**/.pypirc", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.env", "*.jks",
+		"*.kdbx", "*.key", "*.p12", "*.pem", "*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*",
+		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
+		".pypirc", ".ssh", "id_ecdsa*", "id_ed25519*", "id_rsa*",
 	}
 }
 
@@ -632,12 +633,12 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 
 func resolvedBuildFilesHide() []string {
 	return []string{
-		"?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx", "?**/*.tfstate*",
-		"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-		"?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.key", "*.p12", "*.pem",
-		"*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg",
-		".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*",
-		"id_ed25519*", "id_rsa*",
+		"?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
+		"?**/*.tfstate*", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
+		"?**/.pypirc", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.env", "*.jks", "*.kdbx",
+		"*.key", "*.p12", "*.pem", "*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*",
+		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
+		".pypirc", ".ssh", "id_ecdsa*", "id_ed25519*", "id_rsa*",
 	}
 }
 

@@ -26,6 +26,7 @@ var looked = regexp.MustCompile(`\bO_(PATH|DIRECTORY|EXCL|TMPFILE)\b|\(("|unix\.
 // means, with how.
 var looksItself = map[string]string{
 	"internal/sys: Open":                    "it is the function to call",
+	"policy/seccomp/cache: open":            "the flags are O_DIRECTORY, in a variable",
 	"internal/sys: ReadFileAt":              "a name is its caller's, and checked there",
 	"sandbox/internal/host: look":           "the flags are O_PATH, in a variable",
 	"sandbox/internal/host: walk":           "the flags are O_DIRECTORY, in a variable",

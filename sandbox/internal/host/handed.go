@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 type Handed struct {
 	FD int
 	// Mode is its file type as in st_mode. Path says that it is open by O_PATH
-	// only, Listen that it is one of LISTEN_FDS.
+	// only, Listen that it is one of LISTEN_FDS and not kept on purpose as well.
 	Mode         uint32
 	Path, Listen bool
 	// Socket is what a socket is, the zero value for anything else.
@@ -59,7 +60,7 @@ func (h *Facts) probeHanded(p *policy.Policy, _ *policy.Tree, t Target) error {
 	}
 	listen := min(t.ListenFDs(p.Process.Env), MaxListenFDs)
 	for fd := 3; fd < 3+listen; fd++ {
-		h.lookAtHanded(fd, true)
+		h.lookAtHanded(fd, !slices.Contains(t.KeepFDs, fd))
 	}
 	for _, fd := range t.KeepFDs {
 		if fd >= 3+listen {

@@ -66,10 +66,10 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 		switch {
 		case strings.HasPrefix(pat.Name, "/"):
 		case strings.HasPrefix(pat.Name, "**/"):
-			s.deep = append(s.deep, newPattern(strings.TrimPrefix(pat.Name, "**/")))
+			s.deep = append(s.deep, newPattern(lower(strings.TrimPrefix(pat.Name, "**/"))))
 			s.optional = s.optional && pat.Optional
 		default:
-			s.top = append(s.top, newPattern(pat.Name))
+			s.top = append(s.top, newPattern(lower(pat.Name)))
 		}
 	}
 	linked := h.linked(p)
@@ -214,7 +214,7 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		}
 		e.kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
-	hit := rel == "." && matches(s.top, e.name) || matches(s.deep, e.name) || e.kind == unix.DT_REG && s.names[e.ino].Ino == e.ino
+	hit := rel == "." && named(s.top, e.name) || named(s.deep, e.name) || e.kind == unix.DT_REG && s.names[e.ino].Ino == e.ino
 	var st unix.Stat_t
 	switch {
 	case hit && e.kind == unix.DT_LNK:

@@ -115,6 +115,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err := d.decideLandlock(p, t, h, rules); err != nil {
 		return nil, err
 	}
+	if err := d.refusePeeling(asked); err != nil {
+		return nil, err
+	}
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
 	}
@@ -162,12 +165,12 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	if d.exec, err = execStep(t, environment(p, t, listen)); err != nil {
 		return err
 	}
-	for fd, f := range h.Stdio {
-		if f.Mode == unix.S_IFDIR || f.Path {
+	for _, f := range h.Handed {
+		if (f.FD <= 2 || f.Listen) && (f.Mode == unix.S_IFDIR || f.Path) {
 			return &host.NeedError{
 				Reason: host.LeadsOut,
-				What:   fmt.Sprintf("hand over descriptor %d: it is a directory of the host, or a path to one, and leads out of the sandbox", fd),
-				Fix:    "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
+				What:   fmt.Sprintf("hand over descriptor %d: it is a directory of the host, or a path to one, and leads out of the sandbox", f.FD),
+				Fix:    "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose",
 			}
 		}
 	}

@@ -31,12 +31,18 @@ var managerVariables = [...]struct {
 // environment is what of the caller's environment crosses, with the policy's
 // own, where listen descriptors of LISTEN_FDS do. A pid in it is rewritten to
 // the one that the target sees.
+//
+// Each variable stands there once, or programs would not agree on what it says:
+// shells take the last one, getenv(3) the first. Of the caller's it is the first
+// one, of the policy's rules the last, for flags come after the policy.
 func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
+	seen := make(map[string]bool, len(t.Env))
 	for _, v := range t.Env {
 		name, _, ok := strings.Cut(v, "=")
-		if !ok || name == "" || isSet(p.Process.Env, name) {
+		if !ok || name == "" || seen[name] || isSet(p.Process.Env, name) {
 			continue
 		}
+		seen[name] = true
 		meant, managers := fromManager(t, name)
 		switch {
 		case managers && !meant:
@@ -52,8 +58,8 @@ func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
 		}
 		env = append(env, v)
 	}
-	for _, rule := range p.Process.Env {
-		if strings.Contains(rule, "=") {
+	for i, rule := range p.Process.Env {
+		if name, _, ok := strings.Cut(rule, "="); ok && name != "" && !isSet(p.Process.Env[i+1:], name) {
 			env = append(env, rule)
 		}
 	}
