@@ -139,8 +139,11 @@ func (s *search) walk(dir string) error {
 			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(root, rel, &how)
 		switch err {
-		case unix.EACCES:
-			continue // not readable here, not readable inside
+		case unix.EACCES: // not readable here, not readable inside
+			if s.sockets {
+				s.unreadable(root, dir, rel)
+			}
+			continue
 		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
 			err = errMoved
 		}
@@ -162,6 +165,22 @@ func (s *search) walk(dir string) error {
 		queue = append(queue, below...)
 	}
 	return nil
+}
+
+// unreadable notes a directory in which sockets cannot be looked for, if they could
+// be called by their names: to be covered as a whole. Its owner could make it
+// readable.
+func (s *search) unreadable(root int, dir, rel string) {
+	fd, err := unix.Openat2(root, rel, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return // the way there is closed, inside as well
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil && (int(st.Uid) == unix.Geteuid() || unix.Faccessat(fd, ".", unix.X_OK, 0) == nil) {
+		s.live = append(s.live, Found{path.Join(dir, rel), true, identity(&st)})
+	}
 }
 
 // directory looks through one directory and returns those below it.
@@ -232,7 +251,7 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		}
 		s.live = append(s.live, Found{path.Join(dir, rel, e.name), false, identity(&st)})
 	case e.kind == unix.DT_DIR:
-		return s.recursive() && !s.cut && !(s.sockets && installed(path.Join(dir, rel, e.name))), nil
+		return s.recursive() && !s.cut && !(s.sockets && software(path.Join(dir, rel, e.name))), nil
 	}
 	return false, nil
 }

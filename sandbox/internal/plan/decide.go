@@ -149,11 +149,12 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
-	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.has(ns.Net):
+	case strings.HasPrefix(t.NotifySocket(), "@"):
+		// No rule of Landlock and no filter opens one abstract name alone.
 		return &host.NeedError{
-			Reason: host.WrongNamespace,
-			What:   "reach the notify socket " + text.Quote(t.NotifySocket()) + ": an abstract socket belongs to the host's network",
-			Fix:    "use --net host, or take NOTIFY_SOCKET out of the environment",
+			Reason: host.LeadsOut,
+			What:   "reach the notify socket " + text.Quote(t.NotifySocket()) + ": it is abstract, and with it every abstract socket of the host would be open",
+			Fix:    "have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil

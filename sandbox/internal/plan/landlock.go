@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"sbx/internal/text"
 
@@ -55,7 +54,7 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	}
 	// Abstract sockets go with a new network; with the host's they are closed
 	// here, unless all files are there to be written anyway.
-	scope := d.ns.new&ns.Net == 0 && !d.allWritable && !strings.HasPrefix(t.NotifySocket(), "@")
+	scope := d.ns.new&ns.Net == 0 && !d.allWritable
 	steps := []step.Step{landlock.Ruleset{
 		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
 		Bind: p.Network.Bind != nil || d.handed.tcp, Connect: p.Network.Connect != nil || d.handed.tcp,

@@ -123,7 +123,10 @@ func TestRefusals(t *testing.T) {
 			p.Process.Env, t.Env = []string{"PATH"}, []string{"PATH=.:bin"}
 		}, host.Invalid},
 		{"standard descriptor", 1000, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.KeepFDs = []int{2} }, host.Invalid},
-		{"abstract notify socket", 1000, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Env = []string{"NOTIFY_SOCKET=@x"} }, host.WrongNamespace},
+		{"abstract notify socket", 1000, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Env = []string{"NOTIFY_SOCKET=@x"} }, host.LeadsOut},
+		{"abstract notify socket, the host's network", 1000, func(p *policy.Policy, _ *host.Facts, t *host.Target) {
+			p.Namespaces.Net, t.Env = "host", []string{"NOTIFY_SOCKET=@x"}
+		}, host.LeadsOut},
 		{"endless sockets", 1000, func(_ *policy.Policy, _ *host.Facts, t *host.Target) {
 			t.PID, t.Env = 7, []string{"LISTEN_PID=7", "LISTEN_FDS=999999999"}
 		}, host.Invalid},

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
@@ -20,7 +22,7 @@ func (d *decisions) socketFilter(p *policy.Policy, t host.Target, h *host.Facts,
 		return nil
 	}
 	if restriction == host.SocketsByMask {
-		if len(h.ShownDirs(p.Tree())) > 0 {
+		if slices.ContainsFunc(h.ShownDirs(p.Tree()), func(dir string) bool { return !host.Installed(dir) }) {
 			d.note("Unix sockets that come to be under shown paths from now on can be connected to: " +
 				"this kernel's Landlock knows none, and the policy or the service manager needs some")
 		}
