@@ -97,3 +97,45 @@ func TestPeelable(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckedErrors: what sbx policy check calls an error, a launch refuses in the
+// same words, and runs nothing.
+func TestCheckedErrors(t *testing.T) {
+	for _, text := range []string{
+		"[files]\ntmpfs = [\"/a/x\"]\nsymlink.\"/a\" = \"usr\"",
+		"[files]\nread = [\"?/a/x/y\"]\nsymlink.\"/a\" = \"usr\"",
+		"[files]\nfile.\"/a/x\" = \"text\"\nsymlink.\"/a\" = \"usr\"",
+		"[files]\nsymlink.\"/a\" = \"usr\"\nsymlink.\"/a/b\" = \"usr\"",
+		"[files]\ndirectories = [\"~/l/x\"]\nsymlink.\"~/l\" = \"m\"",
+		"[files]\nread = [\"/x\"]\ntmpfs = [\"/x\"]",
+		"[files]\noverlay = [\"/x\"]\nfile.\"/x\" = \"\"",
+		"[files]\npath.\"/nowhere\" = { exec = false }",
+		"[files]\noverlay = [\"/x\"]\npath.\"/x\" = { upper = \"/u\" }",
+		"[namespaces]\nhostname = \"x\"\nuts = \"host\"",
+		"[namespaces]\nuser = \"host\"\nuid = 0",
+		"[namespaces]\nmonotonic = \"1h\"",
+		"[network]\nconnect = [443]",
+		"[namespaces]\nnet = \"host\"\n[network]\nbind = []\n[process]\nlandlock = \"off\"",
+		"[namespaces]\nnet = \"host\"\n[network]\nbind = []\n[process]\nnest = true",
+		"[process]\ncapabilities = [\"root\"]",
+		"[seccomp]\nallow = [\"no_such_call\"]",
+		"[limits]\nmemory = \"much\"",
+	} {
+		policy := ownPolicyFile(t, "extends = [\"base\"]\n"+text)
+		check := sbx(t, "policy", "check", policy)
+		var said []string
+		for line := range strings.Lines(check.stdout) {
+			if msg, ok := strings.CutSuffix(strings.TrimSpace(line), " (error)"); ok {
+				said = append(said, msg)
+			}
+		}
+		if check.status != 1 || len(said) == 0 {
+			t.Errorf("%q: the check finds no error: %v", text, check)
+			continue
+		}
+		r := sbx(t, "--policy", policy, "--", "sh", "-c", "echo ran")
+		if r.status != 125 || r.stdout != "" || !strings.Contains(r.stderr, said[0]) {
+			t.Errorf("%q: the check says %q, and the launch: %v", text, said, r)
+		}
+	}
+}

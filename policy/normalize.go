@@ -54,6 +54,7 @@ func normalize(p *Policy) error {
 	var errs errorList
 	errs.add(p.agrees())
 	errs.add(resolveConflicts(p))
+	errs.add(checkLinks(p))
 	errs.add(checkOptions(p))
 	return errs.err()
 }

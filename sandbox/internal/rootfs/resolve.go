@@ -60,13 +60,17 @@ func (t *Tree) resolve() error {
 // with another path where a link moves it, or not to be kept at all.
 func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	up := t.over(n.Path)
+	behind := t.entries.BehindLink(n.Path)
+	if behind == "" && up.Kind == Link && up.Source.Mode == 0 {
+		behind = up.Path
+	}
 	switch {
 	case n.Path == "/":
 		return n, true, nil
-	case up.Kind == Link && up.Source.Mode == 0:
+	case behind != "":
 		return n, false, &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own", text.Quote(n.Path), text.Quote(up.Path)),
+			What:   fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own", text.Quote(n.Path), text.Quote(behind)),
 			Fix:    "name the path that the link leads to",
 		}
 	case up.Kind == Link:
