@@ -19,7 +19,8 @@ func TestListenDirectories(t *testing.T) {
 		t.Errorf("a directory: %v", r)
 	}
 	run(t, call{args: []string{"/bin/sh", "-c", open + "--keep-fd 3 -- true", binary("sbx")}, dir: t.TempDir()}).want(t, 0)
-	run(t, call{args: []string{"/bin/sh", "-c", `exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`, binary("sbx")},
+	run(t, call{args: []string{"/bin/sh", "-c", `exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`,
+		binary("sbx")},
 		dir: t.TempDir()}).want(t, 0)
 }
 
@@ -28,14 +29,16 @@ func TestListenDirectories(t *testing.T) {
 func TestLinkLoops(t *testing.T) {
 	dir := t.TempDir()
 	for name, to := range map[string]string{
-		".github": ".github", ".git": ".hg", ".hg": ".git", ".env": ".env", "key.pem": "other.pem", "other.pem": "key.pem", "loop": "loop",
+		".github": ".github", ".git": ".hg", ".hg": ".git", ".env": ".env", "key.pem": "other.pem", "other.pem": "key.pem",
+		"loop": "loop",
 	} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, policy := range []string{"default", "project", "build", "fetch"} {
-		run(t, call{args: []string{binary("sbx"), "--policy", policy, "--read", "?loop", "--hide", "?./loop/x", "--", "ls", "-A"},
+		run(t, call{args: []string{binary("sbx"), "--policy", policy, "--read", "?loop", "--hide", "?./loop/x", "--", "ls",
+			"-A"},
 			dir: dir}).want(t, 0, ".github", ".git", "loop")
 	}
 	// What is required is missing.
@@ -49,7 +52,8 @@ func TestLinkLoops(t *testing.T) {
 // hidden like the one of the plain name.
 func TestSecretsByOtherNames(t *testing.T) {
 	dir := t.TempDir()
-	hidden := []string{".ENV", "prod.env", "sub/Prod.Env", "SERVER.PEM", "sub/key.pem.bak", "key.PEM~", "sub/ID_RSA", ".netrc.save", "x.key.1"}
+	hidden := []string{".ENV", "prod.env", "sub/Prod.Env", "SERVER.PEM", "sub/key.pem.bak", "key.PEM~", "sub/ID_RSA",
+		".netrc.save", "x.key.1"}
 	shown := []string{"environment.txt", "pem.txt", "sub/notes.bak"}
 	for _, name := range append(append([]string{}, hidden...), shown...) {
 		at := filepath.Join(dir, name)
@@ -85,9 +89,11 @@ func TestPeelable(t *testing.T) {
 		namespaces = "[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0\n"
 	}
 	for _, landlock := range []string{"off", "auto"} {
-		policy := ownPolicyFile(t, fmt.Sprintf("extends = [\"default\"]\n%s[process]\nlandlock = %q\ncapabilities = [\"sys_admin\"]\n"+
-			"[seccomp]\nallow = [\"@mount\"]", namespaces, landlock))
-		r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "sh", "-c", "umount .env; umount -l .env; cat .env"}, dir: dir})
+		policy := ownPolicyFile(t,
+			fmt.Sprintf("extends = [\"default\"]\n%s[process]\nlandlock = %q\ncapabilities = [\"sys_admin\"]\n"+
+				"[seccomp]\nallow = [\"@mount\"]", namespaces, landlock))
+		r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "sh", "-c",
+			"umount .env; umount -l .env; cat .env"}, dir: dir})
 		if strings.Contains(r.stdout, canaryString) {
 			t.Errorf("landlock %s: %v", landlock, r)
 		}

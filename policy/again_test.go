@@ -18,7 +18,8 @@ func (a author) rules(w *strings.Builder, inherited []string) {
 		a.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
 		a.Shuffle(len(when), func(i, j int) { when[i], when[j] = when[j], when[i] })
 		fmt.Fprintf(w, "[[seccomp.rule]]\nsyscalls = %s\n", quoteList(calls[:1+a.IntN(3)]))
-		fmt.Fprintf(w, "when = %s\naction = %q\n", quoteList(when[:1+a.IntN(2)]), a.one("errno:EPERM", "errno:EACCES", "trap"))
+		fmt.Fprintf(w, "when = %s\naction = %q\n", quoteList(when[:1+a.IntN(2)]), a.one("errno:EPERM", "errno:EACCES",
+			"trap"))
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 // policy, and once more when its variables have values.
 func TestBehindLink(t *testing.T) {
 	for _, text := range []string{
-		"read = ['/l/x']\nsymlink.'/l' = 'm'", "tmpfs = ['/l/x/y']\nsymlink.'/l' = 'm'", "write = ['?/l/x']\nsymlink.'/l' = 'm'",
-		"file.'/l/x' = ''\nsymlink.'/l' = 'm'", "symlink.'/l/x' = 'n'\nsymlink.'/l' = 'm'", "overlay = ['~/l/x']\nsymlink.'~/l' = 'm'",
+		"read = ['/l/x']\nsymlink.'/l' = 'm'", "tmpfs = ['/l/x/y']\nsymlink.'/l' = 'm'",
+		"write = ['?/l/x']\nsymlink.'/l' = 'm'",
+		"file.'/l/x' = ''\nsymlink.'/l' = 'm'", "symlink.'/l/x' = 'n'\nsymlink.'/l' = 'm'",
+		"overlay = ['~/l/x']\nsymlink.'~/l' = 'm'",
 		"read = ['/l/x/y', '/l/x']\nsymlink.'/l' = 'm'",
 	} {
 		p, err := Parse("p", []byte(head+"[files]\n"+text+tail))
@@ -21,7 +23,8 @@ func TestBehindLink(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for _, text := range []string{"read = ['/lx', '/m/x']\nsymlink.'/l' = 'm'", "read = ['/']\nsymlink.'/l' = 'm'", "hide = ['/l/x']\nsymlink.'/l' = 'm'"} {
+	for _, text := range []string{"read = ['/lx', '/m/x']\nsymlink.'/l' = 'm'", "read = ['/']\nsymlink.'/l' = 'm'",
+		"hide = ['/l/x']\nsymlink.'/l' = 'm'"} {
 		resolvedText(t, "[files]\n"+text)
 	}
 	p := resolvedText(t, "[files]\nread = ['.']\nsymlink.'~/l' = 'm'")

@@ -3,46 +3,30 @@ package main
 import (
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
+	"sbx/sandbox"
 )
 
-// projectDir is the directory as a project, or "" where it cannot be one. With
-// why somebody could mean it as one, but not by standing in it: -C says so.
-func (l *launch) projectDir(cwd, home string) (project, why string) {
-	project = policy.ProjectDir(cwd, home)
-	// Settings are none, nor is what has sbx's own policies and filters in it,
-	// wherever they are.
-	if project == "" || policy.Settings(cwd, home) {
-		return "", ""
-	}
-	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
-		if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
-			return "", ""
-		}
-	}
-	// HOME may be another's, or none, after sudo or in a service: the home by
-	// the password file is no project either.
-	own := passwdHome(os.Geteuid())
-	if real, err := filepath.EvalSymlinks(own); err == nil {
-		own = real
-	}
-	if own != "/" && (policy.ProjectDir(cwd, own) == "" || policy.Settings(cwd, own)) {
-		return "", ""
-	}
-	if l.Dir != "" {
+// projectDir is the directory to start in as a project, or "" where it cannot be
+// one. With why somebody could mean it as one, but not by standing in it: -C says so.
+func (l *launch) projectDir(w *where) (project, why string) {
+	project = w.project(w.cwd)
+	if project == "" || l.Dir != "" {
 		return project, ""
 	}
-	why = policy.NoProject(cwd, home)
-	if why == "" && own != "/" {
-		why = policy.NoProject(cwd, own)
+	why = policy.NoProject(w.cwd, w.home)
+	if own := w.account; why == "" && own != w.home && own != "/" {
+		if place, err := sandbox.Follow("", own); err == nil {
+			own = place.Path()
+		}
+		why = policy.NoProject(w.cwd, own)
 	}
 	if why == "" {
-		why = obeyed(cwd, home, os.Getenv("PATH"))
+		why = obeyed(w.cwd, w.home, os.Getenv("PATH"))
 	}
 	if why != "" {
 		return "", why

@@ -11,7 +11,8 @@ import (
 func TestObeyed(t *testing.T) {
 	home := t.TempDir()
 	at := func(name string) string { return filepath.Join(home, name) }
-	for _, d := range []string{"tools/sub", "toolsx", "p/src", "bare.git/objects", "bare.git/refs", "bare.git/hooks", "half/objects", "half/refs"} {
+	for _, d := range []string{"tools/sub", "toolsx", "p/src", "bare.git/objects", "bare.git/refs", "bare.git/hooks",
+		"half/objects", "half/refs"} {
 		if err := os.MkdirAll(at(d), 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -17,3 +17,12 @@ func openInput(name string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }
+
+// readInput reads a regular file whole.
+func readInput(name string) (string, error) {
+	data, err := sys.ReadRegular(name)
+	if err != nil {
+		return "", &os.PathError{Op: "read", Path: name, Err: err}
+	}
+	return data, nil
+}

@@ -56,7 +56,8 @@ func writeInto(name string, data []byte) error {
 	fd, err := sys.Open(unix.AT_FDCWD, name, unix.O_WRONLY, unix.S_IFIFO, unix.S_IFCHR, unix.S_IFBLK)
 	var st unix.Stat_t
 	if errors.Is(err, sys.ErrKind) && unix.Stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
-		return &usageError{fmt.Sprintf("write %s: it is a symbolic link to a file", text.Quote(name)), "name the file that it leads to"}
+		return &usageError{fmt.Sprintf("write %s: it is a symbolic link to a file", text.Quote(name)),
+			"name the file that it leads to"}
 	}
 	if err != nil {
 		return &os.PathError{Op: "write", Path: name, Err: err}

@@ -26,10 +26,7 @@ var looked = regexp.MustCompile(`\bO_(PATH|DIRECTORY|EXCL|TMPFILE)\b|\(("|unix\.
 // means, with how.
 var looksItself = map[string]string{
 	"internal/sys: Open":                    "it is the function to call",
-	"policy/seccomp/cache: open":            "the flags are O_DIRECTORY, in a variable",
 	"internal/sys: ReadFileAt":              "a name is its caller's, and checked there",
-	"sandbox/internal/host: look":           "the flags are O_PATH, in a variable",
-	"sandbox/internal/host: walk":           "the flags are O_DIRECTORY, in a variable",
 	"sandbox/internal/cgroup: Open":         "the flags are O_PATH, in a constant",
 	"sandbox/internal/cgroup: read":         "below a descriptor of cgroupfs, which has regular files only",
 	"sandbox/internal/launch: killChildren": "a name below /proc, in a variable",
@@ -71,21 +68,50 @@ func opensIn(t *testing.T, f *ast.File) (list []opening) {
 		if !ok {
 			continue
 		}
+		structs := map[string]string{} // what a variable is made as: the flags of openat2
 		ast.Inspect(fn, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			var b bytes.Buffer
-			if err := printer.Fprint(&b, token.NewFileSet(), call); err != nil {
-				t.Fatal(err)
-			}
-			text := strings.Join(strings.Fields(b.String()), " ")
-			if name, _, _ := strings.Cut(text, "("); slices.Contains(opens, name) {
-				list = append(list, opening{fn.Name.Name, text})
+			switch n := n.(type) {
+			case *ast.AssignStmt:
+				name, ok := n.Lhs[0].(*ast.Ident)
+				if literal, is := n.Rhs[0].(*ast.CompositeLit); ok && is {
+					structs["&"+name.Name] = source(t, literal)
+				}
+			case *ast.CallExpr:
+				text := source(t, n)
+				if name, _, _ := strings.Cut(text, "("); slices.Contains(opens, name) {
+					list = append(list, opening{fn.Name.Name, text + structs[source(t, n.Args[len(n.Args)-1])]})
+				}
 			}
 			return true
 		})
 	}
 	return list
+}
+
+// source is the text of a node, in one line.
+func source(t *testing.T, n ast.Node) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := printer.Fprint(&b, token.NewFileSet(), n); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+// TestOpensSeen shows that the check above sees what it is to see.
+func TestOpensSeen(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"os.Open(s)":                                 false,
+		"os.ReadFile(\"/proc/self/maps\")":           true,
+		"os.ReadFile(\"/etc/passwd\")":               false,
+		"unix.Open(s, unix.O_RDONLY|unix.O_PATH, 0)": true,
+		"unix.Open(s, unix.O_RDONLY, 0)":             false,
+		"how := unix.OpenHow{Flags: unix.O_DIRECTORY}; unix.Openat2(3, s, &how)": true,
+		"how := unix.OpenHow{Flags: unix.O_RDONLY}; unix.Openat2(3, s, &how)":    false,
+	} {
+		list := opensIn(t, parseText(t, "package x\nfunc f(s string) { "+text+" }\n"))
+		if len(list) != 1 || looked.MatchString(list[0].call) != ok {
+			t.Errorf("%s: %v", text, list)
+		}
+	}
 }

@@ -24,7 +24,8 @@ func TestOpen(t *testing.T) {
 	}
 	defer unix.Close(socket)
 	for _, err := range []error{
-		unix.Mkfifo(at("fifo"), 0o600), os.Mkdir(at("dir"), 0o700), os.Symlink("file", at("link")), os.Symlink("fifo", at("tofifo")),
+		unix.Mkfifo(at("fifo"), 0o600), os.Mkdir(at("dir"), 0o700), os.Symlink("file", at("link")), os.Symlink("fifo",
+			at("tofifo")),
 		unix.Bind(socket, &unix.SockaddrUnix{Name: at("socket")}),
 	} {
 		if err != nil {
@@ -37,7 +38,8 @@ func TestOpen(t *testing.T) {
 		want  error
 	}{
 		{"file", 0, nil}, {"file", unix.O_NOFOLLOW, nil}, {"link", 0, nil}, {"link", unix.O_NOFOLLOW, unix.ELOOP},
-		{"fifo", 0, ErrKind}, {"fifo", unix.O_NOFOLLOW, ErrKind}, {"tofifo", 0, ErrKind}, {"tofifo", unix.O_NOFOLLOW, unix.ELOOP},
+		{"fifo", 0, ErrKind}, {"fifo", unix.O_NOFOLLOW, ErrKind}, {"tofifo", 0, ErrKind}, {"tofifo", unix.O_NOFOLLOW,
+			unix.ELOOP},
 		{"dir", 0, ErrKind}, {"socket", 0, ErrKind}, {"none", 0, unix.ENOENT}, {"file/x", 0, unix.ENOTDIR},
 		{"/dev/null", 0, ErrKind},
 	} {

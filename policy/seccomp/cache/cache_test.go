@@ -197,7 +197,8 @@ func TestPruneOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := key("x")
-	others := []string{"letter.txt", strings.ToUpper(hex.EncodeToString(k[:])), hex.EncodeToString(k[:31]), hex.EncodeToString(k[:]) + "0"}
+	others := []string{"letter.txt", strings.ToUpper(hex.EncodeToString(k[:])), hex.EncodeToString(k[:31]),
+		hex.EncodeToString(k[:]) + "0"}
 	for i := range maxEntries + 100 {
 		others = append(others, fmt.Sprintf("file%d", i))
 	}

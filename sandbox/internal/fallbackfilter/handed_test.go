@@ -39,7 +39,8 @@ func TestHandedFilters(t *testing.T) {
 		args [6]uint64
 	}
 	plain := map[call]ask{
-		bind: {bind, [6]uint64{3, 0x1000, 16}}, connect: {connect, [6]uint64{3, 0x1000, 16}}, listen: {listen, [6]uint64{3, 5}},
+		bind: {bind, [6]uint64{3, 0x1000, 16}}, connect: {connect, [6]uint64{3, 0x1000, 16}}, listen: {listen, [6]uint64{3,
+			5}},
 		sendto: {sendto, [6]uint64{3, 0x1000, 5, other}}, sendmsg: {sendmsg, [6]uint64{3, 0x1000, other}},
 		sendmmsg: {sendmmsg, [6]uint64{3, 0x1000, 1, other}},
 	}

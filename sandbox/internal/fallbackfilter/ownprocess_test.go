@@ -17,7 +17,8 @@ func TestOwnProcess(t *testing.T) {
 		nrs
 	}{
 		{seccomp.AMD64, amd64ABI, nrs{302, 203, 314, 142, 144, 256, 279, 141, 251}},
-		{seccomp.AMD64, amd64ABI, nrs{x32 | 302, x32 | 203, x32 | 314, x32 | 142, x32 | 144, x32 | 256, x32 | 533, x32 | 141, x32 | 251}},
+		{seccomp.AMD64, amd64ABI, nrs{x32 | 302, x32 | 203, x32 | 314, x32 | 142, x32 | 144, x32 | 256, x32 | 533,
+			x32 | 141, x32 | 251}},
 		{seccomp.AMD64, i386ABI, nrs{340, 241, 351, 154, 156, 294, 317, 97, 289}},
 		{seccomp.ARM64, arm64ABI, nrs{261, 122, 274, 118, 119, 238, 239, 140, 30}},
 		{seccomp.ARM64, armABI, nrs{369, 241, 380, 154, 156, 400, 344, 97, 314}},

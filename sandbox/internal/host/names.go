@@ -47,7 +47,8 @@ func copied(name string) string {
 		return ""
 	}
 	switch end := name[dot+1:]; end {
-	case "bak", "backup", "old", "orig", "save", "saved", "copy", "tmp", "swp", "swo", "dpkg-old", "dpkg-dist", "rpmsave", "rpmnew":
+	case "bak", "backup", "old", "orig", "save", "saved", "copy", "tmp", "swp", "swo", "dpkg-old", "dpkg-dist",
+		"rpmsave", "rpmnew":
 		return name[:dot]
 	default:
 		if digits := strings.TrimPrefix(end, "~"); digits != "" && strings.Trim(digits, "0123456789") == "" {

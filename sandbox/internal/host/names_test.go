@@ -9,10 +9,13 @@ func TestNamed(t *testing.T) {
 		list = append(list, newPattern(p))
 	}
 	for name, want := range map[string]bool{
-		".env": true, ".ENV": true, ".Env.Local": true, "prod.env": true, "PROD.ENV": true, "x.PEM": true, "key.pem.bak": true, "KEY.pem.BAK": true,
-		"key.pem~": true, "key.pem.~1~": true, "key.pem.2": true, "key.pem.old.bak": true, ".key.pem.swp": true, ".netrc.save": true, ".NETRC~": true,
+		".env": true, ".ENV": true, ".Env.Local": true, "prod.env": true, "PROD.ENV": true, "x.PEM": true,
+		"key.pem.bak": true, "KEY.pem.BAK": true,
+		"key.pem~": true, "key.pem.~1~": true, "key.pem.2": true, "key.pem.old.bak": true, ".key.pem.swp": true,
+		".netrc.save": true, ".NETRC~": true,
 		"key.pem.dpkg-old": true, "id_rsa.pub": true, "prod.env.orig": true, "\xff.pem": true, "\xff.PEM": true,
-		"": false, ".": false, "pem": false, "a.pem.txt": false, "a.pem.2x": false, "pem.bak": false, "~": false, ".bak": false, "x.~~": false,
+		"": false, ".": false, "pem": false, "a.pem.txt": false, "a.pem.2x": false, "pem.bak": false, "~": false,
+		".bak": false, "x.~~": false,
 		"environment": false, "x.environment": false, "netrc": false, "a.1": false, "12": false, ".1": false, "x.~": false,
 	} {
 		if got := named(list, name); got != want {

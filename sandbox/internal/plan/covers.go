@@ -42,8 +42,10 @@ func (d *decisions) refusePeeling(asked filters) error {
 		if asked.allow(c.nr, c.args[:]...) {
 			return &host.NeedError{
 				Reason: host.Conflict,
-				What:   "keep sys_admin and allow " + c.name + " without a Landlock domain: the target could take the policy's mounts off",
-				Fix:    "say landlock = \"auto\" in the policy's [process] and take nest out, or deny @mount, open_tree and open_tree_attr in its [seccomp]",
+				What: "keep sys_admin and allow " + c.name +
+					" without a Landlock domain: the target could take the policy's mounts off",
+				Fix: "say landlock = \"auto\" in the policy's [process] and take nest out, " +
+					"or deny @mount, open_tree and open_tree_attr in its [seccomp]",
 			}
 		}
 	}

@@ -15,7 +15,8 @@ import (
 // not made: CAP_SYS_ADMIN with the calls for it, where no Landlock forbids them.
 func TestPeeling(t *testing.T) {
 	filter := func(deny ...string) []seccomp.Program {
-		p := &seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Allow}, Unknown: seccomp.Action{Kind: seccomp.Allow}, Deny: deny}
+		p := &seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Allow}, Unknown: seccomp.Action{Kind: seccomp.Allow},
+			Deny: deny}
 		programs, err := compiler.Compile(p, seccomp.Native(), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -8,14 +8,14 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// targetPID is the target's pid in its own pid namespace: the first process
-// that the init, pid 1, forks.
+// targetPID is the target's pid in its own pid namespace: it is the first process that
+// the init, pid 1, forks.
 const targetPID = "2"
 
-// managerVariables are those by which a service manager speaks to a process:
-// sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3). They cross whatever the
-// policy lists, if they are meant for this process. That says the variable pid,
-// if it has one; without it, optional ones are meant for everybody.
+// managerVariables are the variables of a service manager: sd_listen_fds(3),
+// sd_watchdog_enabled(3), sd_notify(3). The target gets them whatever the policy lists, if
+// they are meant for this process. The variable pid tells that. Without it, optional ones
+// are meant for every process.
 var managerVariables = [...]struct {
 	name, pid string
 	optional  bool
@@ -66,8 +66,8 @@ func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
 	return env
 }
 
-// fromManager says whether the variable is a service manager's, and whether it
-// is meant for this process.
+// fromManager says whether the variable is a service manager's, and whether it is meant for
+// this process.
 func fromManager(t host.Target, name string) (meant, managers bool) {
 	for _, m := range managerVariables {
 		if m.name != name {

@@ -64,7 +64,8 @@ func (d *decisions) decideHanded(p *policy.Policy, t host.Target, h *host.Facts)
 			return &host.NeedError{
 				Reason: host.LeadsOut,
 				What: fmt.Sprintf("hand over descriptor %d: it is a socket of the host's network, of family %d, type %d and "+
-					"protocol %d, and nothing would hold it to what the policy says of the network", f.FD, s.Family, s.Type, s.Protocol),
+					"protocol %d, and nothing would hold it to what the policy says of the network", f.FD, s.Family, s.Type,
+					s.Protocol),
 				Fix: "close it for sbx, or use a policy that gives the target the host's network and names no ports",
 			}
 		case isTCP(s) && domain >= landlock.ABIPorts:

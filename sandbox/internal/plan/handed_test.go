@@ -19,14 +19,17 @@ import (
 // filters, by which rights of Landlock, and what is refused instead.
 func TestHanded(t *testing.T) {
 	socket := func(family, kind, protocol int) host.Handed {
-		return host.Handed{FD: 3, Mode: unix.S_IFSOCK, Listen: true, Socket: host.Socket{Family: family, Type: kind, Protocol: protocol}}
+		return host.Handed{FD: 3, Mode: unix.S_IFSOCK, Listen: true, Socket: host.Socket{Family: family, Type: kind,
+			Protocol: protocol}}
 	}
 	listening := func(f host.Handed) host.Handed { f.Socket.Listening = true; return f }
 	connected := func(f host.Handed) host.Handed { f.Socket.Connected = true; return f }
 	const mptcp, smc = 262, 43
 	var (
-		tcp, tcp6       = socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP), socket(unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_TCP)
-		udp, udp6       = socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDP), socket(unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP)
+		tcp, tcp6 = socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP), socket(unix.AF_INET6, unix.SOCK_STREAM,
+			unix.IPPROTO_TCP)
+		udp, udp6 = socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDP), socket(unix.AF_INET6, unix.SOCK_DGRAM,
+			unix.IPPROTO_UDP)
 		unixStream      = socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 		unixDgram       = socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
 		multipath       = socket(unix.AF_INET, unix.SOCK_STREAM, mptcp)
@@ -37,8 +40,9 @@ func TestHanded(t *testing.T) {
 		byPath          = host.Handed{FD: 3, Mode: unix.S_IFSOCK, Path: true}
 	)
 	const (
-		open, connect, listen, address = "no connection by sending", "no connect and no bind", "no listen", "no sending to an address"
-		ports, abstract                = "ports", "abstract"
+		open, connect, listen, address = "no connection by sending", "no connect and no bind", "no listen",
+			"no sending to an address"
+		ports, abstract = "ports", "abstract"
 	)
 	off := func(p *policy.Policy) { p.Process.Landlock = "off" }
 	network := func(p *policy.Policy) { p.Namespaces.Net = "host" }
@@ -63,20 +67,25 @@ func TestHanded(t *testing.T) {
 		{"a listener before ABI 4", []host.Handed{listening(tcp)}, 3, nil, []string{open, connect}, false},
 		{"a connection without Landlock", []host.Handed{connected(tcp)}, 0, nil, []string{open, connect, listen}, false},
 		{"a listener, Landlock off", []host.Handed{listening(tcp)}, 7, off, []string{open, connect}, false},
-		{"a listener and nest", []host.Handed{listening(tcp)}, 7, func(p *policy.Policy) { p.Process.Nest = plantest.Ptr(true) }, []string{open, connect}, false},
+		{"a listener and nest", []host.Handed{listening(tcp)}, 7,
+			func(p *policy.Policy) { p.Process.Nest = plantest.Ptr(true) }, []string{open, connect}, false},
 		{"a listener, MPTCP", []host.Handed{listening(multipath)}, 7, nil, []string{open, connect}, false},
-		{"a listener, SMC", []host.Handed{listening(socket(smc, unix.SOCK_STREAM, 0))}, 7, nil, []string{open, connect}, false},
-		{"a virtual machine's", []host.Handed{connected(socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0))}, 7, nil, []string{open, connect, listen}, false},
+		{"a listener, SMC", []host.Handed{listening(socket(smc, unix.SOCK_STREAM, 0))}, 7, nil, []string{open, connect},
+			false},
+		{"a virtual machine's", []host.Handed{connected(socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0))}, 7, nil,
+			[]string{open, connect, listen}, false},
 		{"datagrams", []host.Handed{udp}, 7, nil, []string{connect, address}, false},
 		{"datagrams, IPv6, connected", []host.Handed{connected(udp6)}, 7, nil, []string{connect, address}, false},
 		{"datagrams, Landlock off", []host.Handed{udp}, 7, off, []string{connect, address}, false},
-		{"a listener and datagrams", []host.Handed{listening(tcp), udp}, 7, nil, []string{ports, open, connect, address}, false},
+		{"a listener and datagrams", []host.Handed{listening(tcp), udp}, 7, nil, []string{ports, open, connect, address},
+			false},
 		{"SCTP", []host.Handed{sctp}, 7, nil, []string{connect, address}, false},
 		{"raw", []host.Handed{raw}, 7, nil, nil, true},
 		{"packets", []host.Handed{packet}, 7, nil, nil, true},
 		{"netlink", []host.Handed{netlink}, 7, nil, nil, true},
 		{"of a kind that the kernel does not tell", []host.Handed{nobody}, 7, nil, nil, true},
-		{"the host's network", []host.Handed{listening(tcp), udp, raw, netlink, connected(unixStream)}, 7, network, nil, false},
+		{"the host's network", []host.Handed{listening(tcp), udp, raw, netlink, connected(unixStream)}, 7, network, nil,
+			false},
 		{"ports and a listener", []host.Handed{listening(tcp)}, 7, named, nil, false},
 		{"ports and datagrams", []host.Handed{udp}, 7, named, nil, true},
 		{"ports and MPTCP", []host.Handed{listening(multipath)}, 7, named, nil, true},
@@ -127,7 +136,8 @@ func TestHanded(t *testing.T) {
 						got = append(got, abstract)
 					}
 				case process.Seccomp:
-					if strings.HasPrefix(s.Name, "no ") && !strings.HasPrefix(s.Name, "no Unix") && !strings.HasPrefix(s.Name, "no signals") {
+					if strings.HasPrefix(s.Name, "no ") && !strings.HasPrefix(s.Name, "no Unix") && !strings.HasPrefix(s.Name,
+						"no signals") {
 						got = append(got, s.Name)
 					}
 				}
@@ -136,7 +146,8 @@ func TestHanded(t *testing.T) {
 				t.Errorf("closed are %q, want %q", got, c.want)
 			}
 			said := slices.IndexFunc(plan.Notes, func(s string) bool { return strings.HasPrefix(s, "descriptor") })
-			if closed := slices.DeleteFunc(slices.Clone(c.want), func(s string) bool { return s == abstract }); (said >= 0) != (len(closed) > 0) {
+			if closed := slices.DeleteFunc(slices.Clone(c.want),
+				func(s string) bool { return s == abstract }); (said >= 0) != (len(closed) > 0) {
 				t.Errorf("closed are %q, and the notes say %q", closed, plan.Notes)
 			}
 		})
