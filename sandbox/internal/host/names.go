@@ -2,15 +2,13 @@ package host
 
 import "strings"
 
-// named says whether a pattern, in lower case, means the name, in whatever case it
-// is written, or that of what it is a copy of: key.pem for KEY.PEM.bak.
+// named says whether a pattern means the name, or that of what it is a copy of:
+// key.pem for KEY.PEM.bak. A pattern in small letters means a name in whatever case
+// it is written, one with capital letters those alone.
 func named(patterns []pattern, name string) bool {
-	if len(patterns) == 0 {
-		return false
-	}
-	name = lower(name)
-	for name != "" {
-		if matches(patterns, name) {
+	for len(patterns) > 0 && name != "" {
+		small := lower(name)
+		if matches(patterns, small) || small != name && matches(patterns, name) {
 			return true
 		}
 		name = copied(name)
@@ -46,7 +44,7 @@ func copied(name string) string {
 	if dot <= 0 {
 		return ""
 	}
-	switch end := name[dot+1:]; end {
+	switch end := lower(name[dot+1:]); end {
 	case "bak", "backup", "old", "orig", "save", "saved", "copy", "tmp", "swp", "swo", "dpkg-old", "dpkg-dist",
 		"rpmsave", "rpmnew":
 		return name[:dot]

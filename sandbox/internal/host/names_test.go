@@ -22,6 +22,12 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%q: %v", name, got)
 		}
 	}
+	exact := []pattern{newPattern("PRIV*")}
+	for name, want := range map[string]bool{"PRIV": true, "PRIVATE.bak": true, "priv": false, "Priv": false} {
+		if got := named(exact, name); got != want {
+			t.Errorf("PRIV*: %q: %v", name, got)
+		}
+	}
 	if named(nil, ".env") {
 		t.Error("no pattern means something")
 	}

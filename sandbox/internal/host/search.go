@@ -71,10 +71,10 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 		switch {
 		case strings.HasPrefix(pat.Name, "/"):
 		case strings.HasPrefix(pat.Name, "**/"):
-			s.deep = append(s.deep, newPattern(lower(strings.TrimPrefix(pat.Name, "**/"))))
+			s.deep = append(s.deep, newPattern(strings.TrimPrefix(pat.Name, "**/")))
 			s.optional = s.optional && pat.Optional
 		default:
-			s.top = append(s.top, newPattern(lower(pat.Name)))
+			s.top = append(s.top, newPattern(pat.Name))
 		}
 	}
 	linked, began := h.linked(p), time.Now()
@@ -138,6 +138,9 @@ func (s *search) walk(dir string) error {
 	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOTDIR {
 		return nil // it is a single file, shown by name
+	}
+	if err == unix.EACCES && s.sockets {
+		return s.maskUnread(unix.AT_FDCWD, "/", dir)
 	}
 	if err != nil {
 		return fmt.Errorf("look for secrets to hide in %s: %w", text.Quote(dir), err)

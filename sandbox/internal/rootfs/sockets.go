@@ -102,5 +102,7 @@ func (t *Tree) unnamedSockets() (list []host.Found) {
 // which could not be covered as a whole then.
 func (t *Tree) leadsBelow(real string) bool {
 	return slices.ContainsFunc(t.sockets, func(n string) bool { return policy.Within(n, real) }) ||
-		slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Kind.FromHost() && policy.Within(n.Source.Real, real) })
+		slices.ContainsFunc(t.nodes, func(n Node) bool {
+			return n.Kind.FromHost() && n.Source.Real != real && policy.Within(n.Source.Real, real)
+		})
 }
