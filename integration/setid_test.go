@@ -1,11 +1,15 @@
 package integration
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSetID: nothing set-id and no device file is left in what can be written,
@@ -64,4 +68,62 @@ func TestReach(t *testing.T) {
 			"ioprio_set own group: EPERM", "ioprio_set self: ok",
 			"prlimit init: EPERM", "prlimit own pid: ok", "prlimit child: ok")
 	}
+}
+
+// TestReachHostPID: in a pid namespace that is not the sandbox's own, nothing of
+// the caller's other processes can be limited or slowed down, with Landlock or
+// without.
+func TestReachHostPID(t *testing.T) {
+	for _, extra := range []string{"", "[process]\nlandlock = \"off\"\n"} {
+		policy := "[namespaces]\npid = \"host\"\n" + extra
+		if extra == "" && refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
+			continue
+		}
+		bystander := exec.Command("sleep", "1000")
+		if err := bystander.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pid := bystander.Process.Pid
+		before := standing(t, pid)
+		r := boxed(t, policy, binary("probe"), "others", fmt.Sprint(pid))
+		after := standing(t, pid)
+		if err := bystander.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = bystander.Wait() // killed
+		r.want(t, 0, "own limit: ok", "own priority: ok", "own affinity: ok")
+		for what, said := range r.answers() {
+			if said == "ok" && !strings.HasPrefix(what, "own ") || said == "ENOSYS" {
+				t.Errorf("%q: %s: %s", extra, what, said)
+			}
+		}
+		if r.answers()["setpriority own user"] != "EPERM" {
+			t.Errorf("%q: all of the user's: %v", extra, r)
+		}
+		if before != after {
+			t.Errorf("%q: the bystander was\n%s\nand is\n%s", extra, before, after)
+		}
+	}
+}
+
+// standing is what can be set of a process: limits, priorities, processors.
+func standing(t *testing.T, pid int) string {
+	t.Helper()
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cpus unix.CPUSet
+	if err := unix.SchedGetaffinity(pid, &cpus); err != nil {
+		t.Fatal(err)
+	}
+	attr, err := unix.SchedGetAttr(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, 1, uintptr(pid), 0)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	return fmt.Sprintf("%sprocessors %v, policy %d, nice %d, io %d", limits, cpus, attr.Policy, attr.Nice, io)
 }

@@ -140,8 +140,8 @@ func TestSocketActivationNginx(t *testing.T) {
 	}
 }
 
-// TestNotify: what the target tells its manager arrives, at a socket with a
-// path and at an abstract one.
+// TestNotify: what the target tells its manager arrives, at a socket with a path.
+// With an abstract one all others of the host's would be open.
 func TestNotify(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{filepath.Join(dir, "notify"), fmt.Sprintf("@sbx-test-%d", os.Getpid())} {
@@ -152,6 +152,19 @@ func TestNotify(t *testing.T) {
 		env := append(userEnv(), "NOTIFY_SOCKET="+name)
 		r := run(t, call{args: []string{binary("sbx"), "--policy", "web", "--read", binary("probe"), "--", binary("probe"),
 			"notify", "READY=1\nSTATUS=serving", "MAINPID=%p"}, dir: t.TempDir(), env: env})
+		if strings.HasPrefix(name, "@") {
+			for _, policy := range []string{"web", "default", "open"} {
+				r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "true"}, dir: t.TempDir(), env: env})
+				if r.status != 125 || !strings.Contains(r.stderr, "every abstract socket of the host would be open") ||
+					!strings.Contains(r.stderr, "sbx: hint: ") {
+					t.Errorf("%s, policy %s: %v", name, policy, r)
+				}
+			}
+			if err := conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
 		r.want(t, 0, "notified")
 		var got []string
 		buf := make([]byte, 4096)

@@ -268,3 +268,43 @@ func TestTerminalGroup(t *testing.T) {
 		term.ends(0)
 	}
 }
+
+// TestTerminalAsync: no signal leaves the sandbox by a terminal that is told to
+// send one when something is typed, with Landlock or without, in the caller's job
+// or in a session of the sandbox's own.
+func TestTerminalAsync(t *testing.T) {
+	attack := `
+import fcntl, os, sys, time
+fds = [0]
+def tries(f):
+    try:
+        return f()
+    except OSError:
+        pass
+tries(lambda: fds.append(os.open("/dev/tty", os.O_RDWR)))
+for fd in fds:
+    tries(lambda: fcntl.fcntl(fd, fcntl.F_SETSIG, 9))
+    tries(lambda: fcntl.ioctl(fd, 0x5452, b"\\1\\0\\0\\0")) # FIOASYNC
+    tries(lambda: fcntl.fcntl(fd, fcntl.F_SETFL, os.O_RDWR | os.O_ASYNC))
+print("armed")
+sys.stdout.flush()
+sys.stdin.readline()
+time.sleep(0.2)
+print("well inside")
+`
+	off := "extends = [\"default\"]\n[process]\nlandlock = \"off\"\n"
+	for name, c := range map[string]struct{ policy, inside string }{
+		"Landlock":             {"default", "outside "}, // the target itself may be hit
+		"none":                 {ownPolicyFile(t, off), "outside 0"},
+		"a session of its own": {ownPolicyFile(t, off+"terminal = \"new-session\""), "outside 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			term := atTerminal(t, "/bin/sh", "-c", `"$0" --policy "$1" -- python3 -c "$2"; echo outside $?`, binary("sbx"),
+				c.policy, attack)
+			term.shows("armed", 1)
+			term.types("\n")
+			term.shows(c.inside, 1)
+			term.ends(0)
+		})
+	}
+}

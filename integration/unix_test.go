@@ -106,3 +106,67 @@ func TestUnixSockets(t *testing.T) {
 		t.Errorf("the plan does not say which restriction holds: %v", r)
 	}
 }
+
+// TestUnixSocketsOutOfSight: where a policy names some sockets, none of the others
+// in what it shows can be called: not in a directory that cannot be read, nor below
+// one of installed software.
+func TestUnixSocketsOutOfSight(t *testing.T) {
+	top := t.TempDir()
+	places := []string{top, filepath.Join(top, "dark"), filepath.Join(top, "dark/deep"), filepath.Join(top, "own")}
+	if asRoot() {
+		opt, err := os.MkdirTemp("/opt", "sbx-it-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(opt)
+		etc, err := os.MkdirTemp("/etc", "sbx-it-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(etc)
+		places = append(places, opt, etc)
+	}
+	var c counter
+	read := ""
+	for _, dir := range places {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		c.streams(t, "unix", filepath.Join(dir, "s.sock"))
+		if !strings.HasPrefix(dir, top+"/") {
+			read += fmt.Sprintf("%q, ", dir)
+		}
+	}
+	c.streams(t, "unix", filepath.Join(top, "named.sock"))
+	dark := filepath.Join(top, "dark")
+	if err := os.Chmod(dark, 0o311); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dark, 0o755) //nolint:errcheck // so that it can be removed
+	before := c.count()
+	connect := `
+import socket, sys
+for name in sys.argv[1:]:
+    try:
+        socket.socket(socket.AF_UNIX).connect(name)
+        print(name + ": ok")
+    except OSError as e:
+        print(name + ": refused")
+`
+	args := []string{"python3", "-c", connect, filepath.Join(top, "named.sock")}
+	for _, dir := range places {
+		args = append(args, filepath.Join(dir, "s.sock"))
+	}
+	policy := ownPolicyFile(t, fmt.Sprintf("extends = [\"base\"]\n[files]\nread = [%s]\nsockets = [%q]", read,
+		filepath.Join(top, "named.sock")))
+	r := sbx(t, append([]string{"--policy", policy, "--"}, args...)...)
+	r.want(t, 0, filepath.Join(top, "named.sock")+": ok")
+	for what, said := range r.answers() {
+		if said == "ok" && !strings.HasSuffix(what, "named.sock") {
+			t.Errorf("%s: ok\n%v", what, r)
+		}
+	}
+	if now := c.count(); now != before+1 {
+		t.Errorf("%d came, want 1\n%v", now-before, r)
+	}
+}

@@ -12,10 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/policy"
 )
-
-const openFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 
 // errUnsearchable: the way to a policy goes through a directory that the
 // caller may not search.
@@ -26,7 +25,7 @@ var errUnsearchable = errors.New("permission denied on the way there")
 // is checked on the descriptor that is then read. How the path leads there is
 // the caller's own affair.
 func readFile(name string) ([]byte, policy.Source, error) {
-	fd, err := unix.Open(name, openFlags, 0)
+	fd, err := sys.OpenRegular(unix.AT_FDCWD, name, unix.O_NOFOLLOW)
 	return readOpened(name, fd, err)
 }
 
@@ -46,7 +45,7 @@ func readTrusted(name string) (data []byte, from policy.Source, err error) {
 		return nil, from, err
 	}
 	defer w.close()
-	fd, err := unix.Openat(w.fd, path.Base(name), openFlags, 0)
+	fd, err := sys.OpenRegular(w.fd, path.Base(name), unix.O_NOFOLLOW)
 	data, from, err = readOpened(name, fd, err)
 	if w.distrust != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, from, w.distrust
@@ -62,6 +61,9 @@ func readOpened(name string, fd int, err error) (data []byte, from policy.Source
 			Fix:  "give the path of the file itself",
 		}
 	}
+	if errors.Is(err, sys.ErrKind) {
+		return nil, from, &policy.Error{File: name, Msg: "the policy is not a regular file"}
+	}
 	if err != nil {
 		return nil, from, &os.PathError{Op: "open policy", Path: name, Err: err}
 	}
@@ -70,9 +72,6 @@ func readOpened(name string, fd int, err error) (data []byte, from policy.Source
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, from, &os.PathError{Op: "stat policy", Path: name, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, from, &policy.Error{File: name, Msg: "the policy is not a regular file"}
 	}
 	if msg := distrust(&st); msg != "" {
 		return nil, from, &policy.Error{File: name, Msg: "the policy " + msg, Fix: fixFor(&st, name)}

@@ -509,14 +509,14 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"?/var/log/nginx/access.log", "?/var/log/nginx/error.log"},
 			Hide: []string{
-				"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.keystore", "?**/*.p12", "?**/*.pfx",
-				"?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*", "?**/.git-credentials",
-				"?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg", "?**/.vault-token",
-				"?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig",
-				"*.jks", "*.kdbx", "*.keystore", "*.p12", "*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws",
-				".azure", ".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube",
-				".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json",
-				"id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
+				"?${CWD}/.git/config", "?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.keystore", "?**/*.p12",
+				"?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*",
+				"?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg",
+				"?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
+				"?**/id_rsa*", "?**/kubeconfig", "*.env", "*.jks", "*.kdbx", "*.keystore", "*.p12", "*.pfx", "*.ppk",
+				"*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*", ".git-credentials",
+				".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg",
+				".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
 			},
 			Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
@@ -582,15 +582,15 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesHide() []string {
 	return []string{
-		"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12",
-		"?**/*.pem", "?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg",
-		"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-		"?**/.s3cfg", "?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
-		"?**/id_rsa*", "?**/kubeconfig", "*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem", "*.pfx",
-		"*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*",
-		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
-		".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*",
-		"id_rsa*", "kubeconfig",
+		"?${CWD}/.git/config", "?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore",
+		"?**/*.p12", "?**/*.pem", "?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars",
+		"?**/.dockercfg", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
+		"?**/.pypirc", "?**/.s3cfg", "?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*",
+		"?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig", "*.env", "*.jks", "*.kdbx", "*.key",
+		"*.keystore", "*.p12", "*.pem", "*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure",
+		".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf",
+		".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*",
+		"id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
 	}
 }
 
@@ -653,14 +653,15 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 
 func resolvedBuildFilesHide() []string {
 	return []string{
-		"?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
-		"?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*", "?**/.git-credentials",
-		"?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg", "?**/.vault-token",
-		"?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig",
-		"*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem", "*.pfx", "*.ppk", "*.tfstate*",
-		"*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg",
-		".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh",
-		".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
+		"?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12", "?**/*.pem",
+		"?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*",
+		"?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg",
+		"?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
+		"?**/id_rsa*", "?**/kubeconfig", "*.env", "*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem",
+		"*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*",
+		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
+		".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*",
+		"id_rsa*", "kubeconfig",
 	}
 }
 

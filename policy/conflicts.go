@@ -69,6 +69,23 @@ func resolveConflicts(p *Policy) error {
 	return errs.err()
 }
 
+// checkLinks refuses what lies behind a link of the policy's own. The launch asks
+// the same of what links of the host move; see Tree.BehindLink.
+func checkLinks(p *Policy) error {
+	if len(p.Files.Symlinks) == 0 {
+		return nil
+	}
+	tree := p.Tree()
+	var errs errorList
+	for _, e := range tree.Entries {
+		if link := tree.BehindLink(e.Name); link != "" {
+			errs.add(p.placed("files.symlink", link, faultf("files.symlink.%s is a link, and files.%s names %s behind it",
+				quote(link), e.Kind, e.Name).or("name the path that the link leads to")))
+		}
+	}
+	return errs.err()
+}
+
 // kindOf is the list of [files] that names the path, without marks, or "".
 func (f *Files) kindOf(path string) string {
 	for _, l := range [...]struct {

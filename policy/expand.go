@@ -166,7 +166,10 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 		}
 	}
 	q.Process.Env = env
-	if err := resolveConflicts(&q); err != nil {
+	var errs errorList
+	errs.add(resolveConflicts(&q))
+	errs.add(checkLinks(&q))
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	return &q, nil

@@ -29,7 +29,6 @@ func (l *linter) settings() {
 		}
 	}
 	l.optionFindings()
-	l.ownFindings()
 }
 
 // optionFindings finds options that open or waste.
@@ -53,20 +52,6 @@ func (l *linter) optionFindings() {
 			if shown {
 				l.add("overlay-shown", "files.path."+x.key, path,
 					"the %s of %q is writable inside too: what overlayfs makes of changes to it is undefined", x.key, path)
-			}
-		}
-	}
-}
-
-// ownFindings finds links of the sandbox's own that shown paths are behind.
-func (l *linter) ownFindings() {
-	f := &l.whole.Files
-	links := field{texts: func(p *Policy) *map[string]string { return &p.Files.Symlinks }}
-	for _, link := range links.paths(l.whole) {
-		for _, e := range slices.Concat(f.Read, f.Write, f.Tmpfs, f.Overlay, f.Directories) {
-			if p := withoutMark(e); p != link && Within(p, link) {
-				l.add("behind-link", "files.symlink", link, "%q is a link, and %q is to be below it", link, e)
-				break
 			}
 		}
 	}

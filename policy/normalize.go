@@ -43,7 +43,9 @@ func normalize(p *Policy) error {
 			p.noteRule(*r, o)
 		}
 	}
-	// The rules stay in order: of two errnos the later rule's is answered.
+	// The rules stay in order: of two errnos the later rule's is answered. So of
+	// those that turn out to be the same, the last one stays.
+	p.Seccomp.Rules = lastOfEach(p.Seccomp.Rules)
 	for _, s := range p.Limits.all() {
 		if *s == none {
 			*s = ""
@@ -52,8 +54,27 @@ func normalize(p *Policy) error {
 	var errs errorList
 	errs.add(p.agrees())
 	errs.add(resolveConflicts(p))
+	errs.add(checkLinks(p))
 	errs.add(checkOptions(p))
 	return errs.err()
+}
+
+// lastOfEach leaves out rules that a later one repeats.
+func lastOfEach(rules []seccomp.Rule) []seccomp.Rule {
+	last := make(map[string]int, len(rules))
+	for i, r := range rules {
+		last[ruleText(r)] = i
+	}
+	if len(last) == len(rules) {
+		return rules
+	}
+	var kept []seccomp.Rule
+	for i, r := range rules {
+		if last[ruleText(r)] == i {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 // all are the limits, in no order that matters.

@@ -182,6 +182,22 @@ func (t *Tree) Over(name string) Entry {
 	return t.At(path.Dir(name))
 }
 
+// BehindLink is the path of the link of the policy's own that name lies behind, or
+// "". What lies there is at another place, which the policy does not name.
+func (t *Tree) BehindLink(name string) string {
+	for name != "/" && name != "." {
+		e := t.Over(name)
+		if e.Kind == KindSymlink {
+			return e.Name
+		}
+		name = e.Name
+		if name == "" {
+			break
+		}
+	}
+	return ""
+}
+
 // Covers says whether hide names the path or a directory over it.
 func (t *Tree) Covers(name string) bool {
 	return slices.ContainsFunc(t.Hidden, func(h Path) bool { return Within(name, h.Name) })

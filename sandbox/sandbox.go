@@ -140,7 +140,7 @@ func Forwarded() []unix.Signal { return launch.Forwarded[:] }
 
 // Handed is how many descriptors, from 3 on, systemd hands over to the process
 // with that pid; see sd_listen_fds(3).
-func Handed(env []string, pid int) int { return plan.Handed(env, pid) }
+func Handed(env []string, pid int) int { return host.Target{Env: env, PID: pid}.ListenFDs(nil) }
 
 // Hint is how to fix any error, of this package or another: what its method
 // Hint says, else what its errno means everywhere; "" where that is not known.

@@ -39,7 +39,7 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 	if name == "-" {
 		name = "standard input"
 	} else {
-		f, err := os.Open(name)
+		f, err := openInput(name)
 		if err != nil {
 			return err
 		}
@@ -154,8 +154,8 @@ func withoutPlace(err error) string {
 // machine.
 func machineSpecifier(c byte) (string, error) {
 	line := func(path string) (string, error) {
-		data, err := os.ReadFile(path)
-		return strings.TrimSpace(string(data)), err
+		data, err := readInput(path)
+		return strings.TrimSpace(data), err
 	}
 	switch c {
 	case 'H', 'l':
@@ -182,11 +182,11 @@ func machineSpecifier(c byte) (string, error) {
 // assigned is the value of a variable in a file such as /etc/os-release, empty
 // where there is none.
 func assigned(path, key string) (string, error) {
-	data, err := os.ReadFile(path)
+	data, err := readInput(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	for l := range strings.Lines(string(data)) {
+	for l := range strings.Lines(data) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(l), key+"="); ok {
 			return strings.Trim(value, "\"'"), err
 		}

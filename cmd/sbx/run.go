@@ -60,7 +60,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 		return nil, exit, err
 	}
 	cwd, home := w.cwd, w.home
-	project := w.project(cwd)
+	project, why := l.projectDir(&w)
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
 		DataHome:  os.Getenv("XDG_DATA_HOME"),
@@ -77,7 +77,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
-	t.Dir = l.start(p, cwd, home)
+	t.Dir = l.start(p, cwd, home, why)
 	for _, s := range slices.Concat(l.Read, l.Write) {
 		t.Shown = append(t.Shown, shownPath(s, cwd, home))
 	}
@@ -171,8 +171,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 }
 
 // start is the directory to start in: the caller's own where the policy
-// shows it, else the private home, else the root.
-func (l *launch) start(p *policy.Policy, cwd, home string) string {
+// shows it, else the private home, else the root. why is why the caller's own is
+// no project, if somebody could mean it as one.
+func (l *launch) start(p *policy.Policy, cwd, home, why string) string {
 	if l.Dir != "" || p.Files.Shows(cwd) {
 		return cwd
 	}
@@ -185,8 +186,11 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 		if dir == home {
 			where = "a private home"
 		}
-		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name),
-			text.Quote(cwd), where)
+		if why != "" {
+			why = " (" + why + "; -C . shows it)"
+		}
+		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s%s: starting in %s\n", text.Quote(p.Name),
+			text.Quote(cwd), why, where)
 	}
 	return dir
 }

@@ -28,7 +28,7 @@ func (c *seccompDisasmCmd) run(in io.Reader, w io.Writer) error {
 		}
 	}
 	if c.File != "-" {
-		f, err := os.Open(c.File)
+		f, err := openInput(c.File)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 )
 
@@ -52,20 +53,17 @@ func writeFile(name string, data []byte) error {
 
 // writeInto writes to a device, a pipe, or a link to one, such as /dev/stdout.
 func writeInto(name string, data []byte) error {
-	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := sys.Open(unix.AT_FDCWD, name, unix.O_WRONLY, unix.S_IFIFO, unix.S_IFCHR, unix.S_IFBLK)
+	var st unix.Stat_t
+	if errors.Is(err, sys.ErrKind) && unix.Stat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		return &usageError{fmt.Sprintf("write %s: it is a symbolic link to a file", text.Quote(name)),
+			"name the file that it leads to"}
+	}
 	if err != nil {
 		return &os.PathError{Op: "write", Path: name, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close() //nolint:errcheck // a device keeps nothing back until it is closed
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return &os.PathError{Op: "write", Path: name, Err: err}
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		return &usageError{fmt.Sprintf("write %s: it is a symbolic link to a file", text.Quote(name)),
-			"name the file that it leads to"}
-	}
 	_, err = f.Write(data)
 	return err
 }

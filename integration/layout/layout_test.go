@@ -29,7 +29,7 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/text", "policies", "policy", "policy/formats", "policy/oci", "policy/seccomp", "policy/seccomp/bpf",
+		"internal/sys", "internal/text", "policies", "policy", "policy/formats", "policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
 
@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 	"ns":                        {"internal/step", "internal/text"},
 	"sandbox/internal/cgroup":   {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
-	"sandbox/internal/process":  {"internal/step", "internal/text"},
+	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
@@ -76,7 +76,7 @@ var allowed = map[string][]string{
 	"internal/text":                   {},
 
 	// Policies are data; the formats of others lie above the language.
-	"policies":               {"policy", "policy/oci", "policy/seccomp"},
+	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},
 	"policies/filters":       {},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
@@ -84,7 +84,7 @@ var allowed = map[string][]string{
 	"policy":                 {"policy/capability", "policy/seccomp"},
 	"policy/capability":      {},
 	"policy/seccomp/bpf":     {"policy/seccomp"},
-	"policy/seccomp/cache":   {},
+	"policy/seccomp/cache":   {"internal/sys"},
 	"policy/seccomp/compile": {"policy/seccomp"},
 	"policy/seccomp":         {},
 

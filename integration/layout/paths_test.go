@@ -22,6 +22,7 @@ var pathCalls = map[string]int{
 	"os.Readlink": 0, "os.Create": 0, "os.WriteFile": 0, "os.DirFS": 0, "os.Mkdir": 0, "os.MkdirAll": 0,
 	"path/filepath.EvalSymlinks": 0, "path/filepath.Walk": 0, "path/filepath.WalkDir": 0, "path/filepath.Glob": 0,
 	"sbx/internal/sys.ReadFile": 0, "sbx/internal/sys.ReadFileAt": 1,
+	"sbx/internal/sys.Open": 1, "sbx/internal/sys.OpenRegular": 1, "sbx/internal/sys.ReadRegular": 0,
 }
 
 // paths are the files of the source, or whole packages, in which such calls have a
@@ -52,8 +53,8 @@ var paths = map[string]string{
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",
 	"cmd/sbx/writefile.go":                 "output of subcommands, to where the user says",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
-	"cmd/sbx/policy_import.go":             "a subcommand, which starts nothing",
-	"cmd/sbx/seccomp_disasm.go":            "a subcommand, which starts nothing",
+	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
+	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
 }
 
 // TestPathsOfTheHost: every path that a policy, a flag or the environment names

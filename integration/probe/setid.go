@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -138,5 +139,40 @@ func reach([]string) error {
 		return err
 	}
 	_ = child.Wait() // it was killed
+	return nil
+}
+
+// others tries to limit and to slow down the process PID, and all of its user.
+func others(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("want PID")
+	}
+	pid, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	try := func(what string, nr uintptr, a, b, c uintptr) {
+		_, _, errno := unix.Syscall(nr, a, b, c)
+		say(what, errnoOrNil(errno))
+	}
+	who := uintptr(pid)
+	const process, user, idle = 1, 3, 3 << 13 // IOPRIO_WHO_PROCESS, _USER, IOPRIO_CLASS_IDLE
+	say("prlimit", unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 5, Max: 5}, nil))
+	try("setpriority", unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, who, 19)
+	try("setpriority user", unix.SYS_SETPRIORITY, unix.PRIO_USER, uintptr(os.Getuid()), 19)
+	try("setpriority own user", unix.SYS_SETPRIORITY, unix.PRIO_USER, 0, 19)
+	try("ioprio_set", unix.SYS_IOPRIO_SET, process, who, idle)
+	try("ioprio_set user", unix.SYS_IOPRIO_SET, user, uintptr(os.Getuid()), idle)
+	one := unix.CPUSet{}
+	one.Set(0)
+	say("sched_setaffinity", unix.SchedSetaffinity(pid, &one))
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH}
+	say("sched_setattr", unix.SchedSetAttr(pid, &attr, 0))
+	param := int32(0)
+	try("sched_setscheduler", unix.SYS_SCHED_SETSCHEDULER, who, unix.SCHED_BATCH, uintptr(unsafe.Pointer(&param)))
+	try("sched_setparam", unix.SYS_SCHED_SETPARAM, who, uintptr(unsafe.Pointer(&param)), 0)
+	say("own limit", unix.Prlimit(0, unix.RLIMIT_CORE, &unix.Rlimit{}, nil))
+	try("own priority", unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, 1)
+	say("own affinity", unix.SchedSetaffinity(0, &one))
 	return nil
 }

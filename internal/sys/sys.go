@@ -5,7 +5,8 @@ package sys
 import "golang.org/x/sys/unix"
 
 // ReadFile reads a whole file. It is for the kernel's small files, such as those in /proc:
-// unlike os.ReadFile it does not start the runtime's poller. Errors are bare errnos.
+// unlike os.ReadFile it does not start the runtime's poller. Errors are bare errnos. For
+// other files there is ReadRegular.
 func ReadFile(name string) (string, error) {
 	return ReadFileAt(unix.AT_FDCWD, name, 0)
 }
@@ -18,6 +19,10 @@ func ReadFileAt(dir int, name string, flags int) (string, error) {
 		return "", err
 	}
 	defer unix.Close(fd)
+	return readAll(fd)
+}
+
+func readAll(fd int) (string, error) {
 	var all []byte
 	var b [4096]byte
 	for {

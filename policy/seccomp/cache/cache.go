@@ -12,9 +12,13 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
 )
 
 // maxEntry bounds an entry's size, maxEntries their number.
@@ -25,37 +29,47 @@ const (
 
 // Dir is a cache in one directory. The zero value keeps nothing.
 type Dir struct {
-	path string
-	file *os.File
+	// base is a directory that the caller vouches for, wherever links on the way
+	// lead; below it the directory is walked to without any: somebody else may
+	// have put them there.
+	base, below string
+	file        *os.File
 	// tried is set once opening was.
 	tried bool
 }
 
 // User is the cache of the calling user: sbx/filters below $XDG_CACHE_HOME or
-// ~/.cache. It is made when first written to.
+// ~/.cache. It is made when first written to. Where a symbolic link stands on the
+// way, below the home or outside of it, there is no cache.
 func User() *Dir {
-	base := os.Getenv("XDG_CACHE_HOME")
-	if !path.IsAbs(base) {
-		home := os.Getenv("HOME")
-		if !path.IsAbs(home) {
-			return &Dir{}
-		}
-		base = path.Join(home, ".cache")
+	home, cache := os.Getenv("HOME"), os.Getenv("XDG_CACHE_HOME")
+	if !path.IsAbs(home) {
+		home = ""
 	}
-	return At(path.Join(base, "sbx/filters"))
+	switch {
+	case path.IsAbs(cache):
+		if below, ok := strings.CutPrefix(path.Clean(cache), path.Clean(home)+"/"); ok && home != "" {
+			return &Dir{base: home, below: path.Join(below, "sbx/filters")}
+		}
+		return At(path.Join(cache, "sbx/filters"))
+	case home != "":
+		return &Dir{base: home, below: ".cache/sbx/filters"}
+	}
+	return &Dir{}
 }
 
-// At is the cache in a directory, which is made when first written to, with
-// its parents.
-func At(dir string) *Dir { return &Dir{path: dir} }
+// At is the cache in a directory, given by its absolute path, which is made when
+// first written to, with its parents. No link may stand on the way.
+func At(dir string) *Dir {
+	return &Dir{base: "/", below: strings.TrimPrefix(path.Clean(dir), "/")}
+}
 
 // Get returns what was kept under the key, or nil.
 func (d *Dir) Get(key [32]byte) []byte {
 	if !d.open(false) {
 		return nil
 	}
-	fd, err := unix.Openat(d.fd(), hex.EncodeToString(key[:]), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|
-		unix.O_CLOEXEC, 0)
+	fd, err := sys.OpenRegular(d.fd(), hex.EncodeToString(key[:]), unix.O_NOFOLLOW)
 	if err != nil {
 		return nil
 	}
@@ -104,17 +118,30 @@ func (d *Dir) Put(key [32]byte, data []byte) {
 // open opens the directory, if it is the caller's and nobody else can look
 // into it: checked on the descriptor that is used from then on.
 func (d *Dir) open(create bool) bool {
-	if d.file != nil || d.path == "" {
+	if d.file != nil || d.below == "" {
 		return d.file != nil
 	}
 	if d.tried && !create {
 		return false
 	}
 	d.tried = true
-	if create && os.MkdirAll(d.path, 0o700) != nil {
+	base, err := unix.Open(d.base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return false
 	}
-	fd, err := unix.Open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	defer unix.Close(base)
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := unix.Openat2(base, d.below, &how)
+	if err == unix.ENOENT && create {
+		parts := strings.Split(d.below, "/")
+		for i := range parts { // what is there already stays as it is
+			_ = mkdirBelow(base, path.Join(parts[:i]...), parts[i])
+		}
+		fd, err = unix.Openat2(base, d.below, &how)
+	}
 	if err != nil {
 		return false
 	}
@@ -122,8 +149,21 @@ func (d *Dir) open(create bool) bool {
 		_ = unix.Close(fd)
 		return false
 	}
-	d.file = os.NewFile(uintptr(fd), d.path)
+	d.file = os.NewFile(uintptr(fd), path.Join(d.base, d.below))
 	return true
+}
+
+// mkdirBelow makes a directory in one below base, to which no link leads.
+func mkdirBelow(base int, in, name string) error {
+	at, err := unix.Openat2(base, path.Join(".", in), &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	return unix.Mkdirat(at, name, 0o700)
 }
 
 func (d *Dir) fd() int { return int(d.file.Fd()) }
@@ -139,17 +179,28 @@ func private(fd int, kind uint32) bool {
 }
 
 // prune empties a cache that has grown large. Entries are cheap to make again.
+// Only what has a name as Put gives it is an entry.
 func (d *Dir) prune() {
 	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
 		return
 	}
 	names, err := d.file.Readdirnames(-1)
-	if err != nil || len(names) < maxEntries {
+	if err != nil {
+		return
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !isKey(name) })
+	if len(names) < maxEntries {
 		return
 	}
 	for _, name := range names {
 		_ = unix.Unlinkat(d.fd(), name, 0)
 	}
+}
+
+// isKey says whether the name is a key's: 64 digits, lower-case hexadecimal.
+func isKey(name string) bool {
+	key, err := hex.DecodeString(name)
+	return err == nil && len(key) == sha256.Size && hex.EncodeToString(key) == name
 }
 
 // Close releases the directory.

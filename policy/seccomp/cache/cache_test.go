@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -100,18 +102,56 @@ func TestNowhere(t *testing.T) {
 }
 
 func TestUser(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", "/x")
-	if got := User().path; got != "/x/sbx/filters" {
-		t.Error(got)
+	for _, c := range []struct{ xdg, home, base, below string }{
+		{"/x", "/h", "/", "x/sbx/filters"},
+		{"/x/", "", "/", "x/sbx/filters"},
+		{"/h/c/", "/h/", "/h/", "c/sbx/filters"},
+		{"/hx/c", "/h", "/", "hx/c/sbx/filters"},
+		{"relative", "/h", "/h", ".cache/sbx/filters"},
+		{"", "/h", "/h", ".cache/sbx/filters"},
+		{"", "relative", "", ""},
+		{"", "", "", ""},
+	} {
+		t.Setenv("XDG_CACHE_HOME", c.xdg)
+		t.Setenv("HOME", c.home)
+		if d := User(); d.base != c.base || d.below != c.below {
+			t.Errorf("%+v: %q in %q", c, d.below, d.base)
+		}
 	}
-	t.Setenv("XDG_CACHE_HOME", "relative")
-	t.Setenv("HOME", "/h")
-	if got := User().path; got != "/h/.cache/sbx/filters" {
-		t.Error(got)
+}
+
+// TestLinks: no link below the home is followed, whoever made it; where the home
+// itself is one, that is the system's affair.
+func TestLinks(t *testing.T) {
+	real, elsewhere := t.TempDir(), t.TempDir()
+	home := filepath.Join(t.TempDir(), "home")
+	if err := os.Symlink(real, home); err != nil {
+		t.Fatal(err)
 	}
-	t.Setenv("HOME", "")
-	if got := User().path; got != "" {
-		t.Error(got)
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("HOME", home)
+	User().Put(key("x"), []byte("filter"))
+	if User().Get(key("x")) == nil {
+		t.Error("a home by a link keeps nothing")
+	}
+	if err := os.RemoveAll(filepath.Join(real, ".cache")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".cache", ".cache/sbx", ".cache/sbx/filters"} {
+		at := filepath.Join(real, name)
+		if err := os.Symlink(elsewhere, at); err != nil {
+			t.Fatal(err)
+		}
+		User().Put(key("x"), []byte("filter"))
+		if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
+			t.Errorf("%s is a link: %v, %v", name, entries, err)
+		}
+		if err := os.Remove(at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -146,6 +186,36 @@ func TestPrune(t *testing.T) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) > maxEntries {
+		t.Errorf("%d entries, %v", len(entries), err)
+	}
+}
+
+// TestPruneOwn: only entries go, whatever else lies there.
+func TestPruneOwn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "c")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k := key("x")
+	others := []string{"letter.txt", strings.ToUpper(hex.EncodeToString(k[:])), hex.EncodeToString(k[:31]),
+		hex.EncodeToString(k[:]) + "0"}
+	for i := range maxEntries + 100 {
+		others = append(others, fmt.Sprintf("file%d", i))
+	}
+	for _, name := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range maxEntries + 10 {
+		At(dir).Put(key(string(rune(i))), []byte("filter"))
+	}
+	for _, name := range others {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > len(others)+maxEntries {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }

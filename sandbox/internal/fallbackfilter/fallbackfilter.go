@@ -4,7 +4,11 @@
 // and separately, since they depend on the kernel and not on the policy.
 package fallbackfilter
 
-import "sbx/policy/seccomp"
+import (
+	"bytes"
+
+	"sbx/policy/seccomp"
+)
 
 //go:generate go run ./gen
 
@@ -30,12 +34,50 @@ const (
 	// Signals that stop and continue a job are allowed, as the terminal itself sends
 	// them too: an editor's Ctrl-Z is a kill(0, SIGTSTP).
 	GroupSignals
+	// FileSignals keeps signals from being sent by a descriptor, where Landlock
+	// does not keep them in the sandbox: O_ASYNC on a terminal has the kernel send
+	// one to the terminal's job, and F_SETSIG says which, SIGKILL for example.
+	//
+	// FIOASYNC and F_SETOWN are answered as if they had succeeded: nginx starts no
+	// process without them, and nothing in it waits for the signal.
+	FileSignals
+	// NestFileSignals is the same for a target that makes sandboxes: sbx itself
+	// has a socket send it SIGIO, which needs F_SETOWN and O_ASYNC. No other
+	// signal is sent, and no process of the host is its owner but the terminal's
+	// job.
+	NestFileSignals
+	// OwnProcess keeps limits, priorities and the memory's places from being set for
+	// any process but the one that asks, by the number 0. It is for pid namespaces
+	// that are not the sandbox's own: all processes of the target's user have a
+	// number there, sbx's among them, and Landlock does not look at these calls.
+	OwnProcess
+	// FastOpen, Connect, Listen and Addresses are for sockets that are handed over
+	// and belong to another network than the target's: that of the host. A filter
+	// sees numbers of descriptors, and any number can be made to mean any socket,
+	// so they hold for the target's own sockets as well.
+	//
+	// FastOpen refuses connections that sending makes, which Landlock does not
+	// look at: MSG_FASTOPEN.
+	FastOpen
+	// Connect refuses connect(2) and bind(2), for what Landlock does not know:
+	// every protocol but TCP, and TCP before ABI 4 (Linux 6.7).
+	Connect
+	// Listen refuses listen(2), which takes a port of the kernel's choice for a
+	// socket that has none. Landlock does not look at it.
+	Listen
+	// Addresses refuses to send to an address. sendmsg(2) and sendmmsg(2) have it
+	// in memory, where a filter cannot look, and are refused altogether.
+	Addresses
 	filters
 )
 
 // String is the filter's name in the plan.
 func (f Filter) String() string {
-	return [...]string{"no Unix sockets but pairs", "no signals to the terminal's job"}[f]
+	return [...]string{
+		"no Unix sockets but pairs", "no signals to the terminal's job", "no signals by descriptors",
+		"no signals by descriptors but SIGIO", "no limits and priorities for others",
+		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
+	}[f]
 }
 
 // Policy is the filter's source: a policy that allows every other call.
@@ -45,26 +87,82 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		// These lift the built-in rules, which the policy's own filter has.
 		Allow: []string{"@nest", "@terminal-input"},
 	}
-	refuse := func(errno uint16, call, when string) {
-		p.Rules = append(p.Rules, seccomp.Rule{
-			Syscalls: []string{call},
-			When:     []string{when},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: errno},
-		})
+	refuse := func(errno uint16, call string, when ...string) {
+		action := seccomp.Action{Kind: seccomp.Errno, Errno: errno}
+		p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{call}, When: when, Action: action})
 	}
+	const (
+		perm         = 1  // EPERM
+		access       = 13 // EACCES, as Landlock says it
+		notSupported = 95 // EOPNOTSUPP
+		noFamily     = 97 // EAFNOSUPPORT, of a kernel without Unix sockets
+	)
+	// No filter sees what io_uring does, so it goes with what it could do instead.
 	switch f {
 	case UnixSockets:
-		const noFamily = 97 // EAFNOSUPPORT, as from a kernel without Unix sockets
 		refuse(noFamily, "socket", "arg0 == AF_UNIX")
 		refuse(noFamily, "socketpair", "arg0 == AF_UNIX && arg1 & SOCK_TYPE_MASK not in {SOCK_STREAM, SOCK_SEQPACKET}")
+		refuse(perm, "io_uring_setup")
 	case GroupSignals:
-		// The allowed ones are 0, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH.
-		refuse(1, "kill", "arg0 == 0 && arg1 not in {0, 18, 20..22, 28}") // EPERM
+		// None, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH.
+		refuse(perm, "kill", "arg0 == 0 && arg1 not in {0, 18, 20..22, 28}")
+	case FileSignals, NestFileSignals:
+		for _, call := range [...]string{"fcntl", "fcntl64"} {
+			refuse(perm, call, "arg1 in {F_SETSIG, F_SETOWN_EX}")
+			if f == FileSignals {
+				refuse(perm, call, "arg1 == F_SETFL && arg2 & O_ASYNC != 0")
+				refuse(pretend, call, "arg1 == F_SETOWN")
+			}
+		}
+		refuse(perm, "ioctl", "arg1 in {0x8901, SIOCSPGRP}") // FIOSETOWN
+		refuse(pretend, "ioctl", "arg1 == 0x5452")           // FIOASYNC
+	case OwnProcess:
+		refuse(perm, "prlimit64", "arg0 != 0 && arg2 != 0") // without new limits it asks only
+		for _, call := range [...]string{
+			"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "migrate_pages", "move_pages",
+		} {
+			refuse(perm, call, "arg0 != 0")
+		}
+		refuse(perm, "setpriority", "arg0 != 0", "arg1 != 0") // PRIO_PROCESS
+		refuse(perm, "ioprio_set", "arg0 != 1", "arg1 != 0")  // IOPRIO_WHO_PROCESS
+	case FastOpen:
+		refuse(notSupported, "sendto", "arg3 & MSG_FASTOPEN != 0")
+		refuse(notSupported, "sendmsg", "arg2 & MSG_FASTOPEN != 0")
+		refuse(notSupported, "sendmmsg", "arg3 & MSG_FASTOPEN != 0")
+		refuse(perm, "io_uring_setup")
+	case Connect:
+		refuse(access, "connect")
+		refuse(access, "bind")
+		refuse(perm, "io_uring_setup")
+	case Listen:
+		refuse(access, "listen")
+		refuse(perm, "io_uring_setup")
+	case Addresses:
+		refuse(access, "sendto", "arg4 != 0")
+		refuse(access, "sendmsg")
+		refuse(access, "sendmmsg")
+		refuse(perm, "io_uring_setup")
 	}
 	// All architectures that the machine runs: the policy's filter denies the others.
 	for _, other := range seccomp.Arches() {
 		if other != a && other.Compiles() && a.Runs(other) {
 			p.Architectures = append(p.Architectures, other.String())
+		}
+	}
+	return p
+}
+
+// pretend is the errno in a Policy that stands for none: the call is not made,
+// and succeeds. Policies have no such answer. Finish puts it in.
+const pretend = 4095
+
+// Finish makes a compiled Policy the program that is loaded.
+func Finish(p seccomp.Program) seccomp.Program {
+	const size = 8
+	from := seccomp.Program{0x06, 0, 0, 0, pretend & 0xff, pretend >> 8, 5, 0} // return SECCOMP_RET_ERRNO, little-endian
+	for i := 0; i+size <= len(p); i += size {
+		if in := p[i : i+size]; bytes.Equal(in, from) {
+			in[4], in[5] = 0, 0
 		}
 	}
 	return p

@@ -29,6 +29,8 @@ type Facts struct {
 	CoreMax uint64
 	// Stdio describes what descriptors 0, 1 and 2 are.
 	Stdio [3]Stdio
+	// Handed are the descriptors that the target gets, standard streams too.
+	Handed []Handed
 	// Files describes each path of the host that the policy needs, by its name.
 	Files map[string]File
 	// Found are the files that match the policy's patterns in the projects. Sockets

@@ -147,7 +147,7 @@ func (h *Facts) probeReceipt(_ *policy.Policy, _ *policy.Tree, t Target) error {
 // AccountHome is the user's home by /etc/passwd, or "/": systemd sets no HOME for
 // its services.
 func AccountHome(uid int) string {
-	data, err := sys.ReadFile("/etc/passwd")
+	data, err := sys.ReadRegular("/etc/passwd")
 	if err != nil {
 		return "/"
 	}

@@ -139,6 +139,9 @@ func (s *search) walk(dir string) error {
 	if err == unix.ENOTDIR {
 		return nil // it is a single file, shown by name
 	}
+	if err == unix.EACCES && s.sockets {
+		return s.maskUnread(unix.AT_FDCWD, "/", dir)
+	}
 	if err != nil {
 		return fmt.Errorf("look for secrets to hide in %s: %w", text.Quote(dir), err)
 	}
@@ -190,6 +193,11 @@ func (s *search) maskUnread(root int, dir, rel string) error {
 		return nil // so is the directory above it, and that is hidden
 	case err != nil:
 		return errMoved
+	case s.sockets:
+		// Those in it could be called by their names.
+		if int(st.Uid) == unix.Geteuid() || unix.Faccessat(root, rel, unix.X_OK, 0) == nil {
+			s.live = append(s.live, Found{Path: path.Join(dir, rel), Dir: true, ID: identity(&st)})
+		}
 	case int(st.Uid) == unix.Geteuid() && s.names == nil:
 		s.found = append(s.found, Found{Path: path.Join(dir, rel), Dir: true, ID: identity(&st), Unread: true})
 	}
@@ -258,7 +266,7 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		}
 		e.kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
-	hit := rel == "." && matches(s.top, e.name) || matches(s.deep, e.name) ||
+	hit := rel == "." && named(s.top, e.name) || named(s.deep, e.name) ||
 		e.kind == unix.DT_REG && s.names[e.ino].Ino == e.ino
 	if s.guarding.on {
 		if err := s.guarding.visit(fd, dir, rel, e, hit); err != nil {
@@ -282,7 +290,7 @@ func (s *search) visit(fd int, dir, rel string, e entry) (descend bool, err erro
 		}
 		s.live = append(s.live, Found{Path: path.Join(dir, rel, e.name), ID: identity(&st)})
 	case e.kind == unix.DT_DIR:
-		return s.recursive() && !s.cut && !(s.sockets && installed(path.Join(dir, rel, e.name))), nil
+		return s.recursive() && !s.cut && !(s.sockets && software(path.Join(dir, rel, e.name))), nil
 	}
 	return false, nil
 }

@@ -38,23 +38,36 @@ func (h *Facts) SocketRestriction(p *policy.Policy, t Target) SocketRestriction 
 }
 
 // ShownDirs are the directories that the policy shows, except those of installed
-// software.
+// software as a whole.
 func (h *Facts) ShownDirs(tree *policy.Tree) []string {
 	var list []string
 	for _, e := range tree.Entries {
 		if !e.Kind.FromHost() {
 			continue
 		}
-		if f := h.Files[e.Source()]; f.Dir() && !installed(f.Real) && !slices.Contains(list, f.Real) {
+		if f := h.Files[e.Source()]; f.Dir() && !software(f.Real) && !slices.Contains(list, f.Real) {
 			list = append(list, f.Real)
 		}
 	}
 	return list
 }
 
-// installed says whether the directory holds installed software. There are no sockets,
-// and the search would take too long.
-func installed(dir string) bool {
+// software says whether the directory is one that installed software, or the
+// kernel, has to itself: a package manager's, in which nobody keeps sockets and
+// the search would never end. What a policy lists below it is looked through.
+func software(dir string) bool {
+	switch dir {
+	case "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/share",
+		"/usr/include",
+		"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix/store", "/gnu/store", "/sys", "/proc", "/dev":
+		return true
+	}
+	return false
+}
+
+// Installed says whether the directory is of what is installed on the machine, or
+// its settings, in which nobody but the administrator makes sockets later on.
+func Installed(dir string) bool {
 	for _, d := range [...]string{
 		"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 		"/etc", "/boot", "/opt", "/nix", "/gnu", "/sys", "/proc", "/dev",

@@ -2,13 +2,13 @@ package host
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 	"sbx/ns"
 )
@@ -44,12 +44,12 @@ func (h *Facts) probeSubIDs() (s SubIDs) {
 			return SubIDs{Err: Refuse(NoIDs, "map ranges of ids: %s is not a file that only root can write", name)}
 		}
 	}
-	passwd, err := os.ReadFile("/etc/passwd")
+	passwd, err := sys.ReadRegular("/etc/passwd")
 	if err != nil {
-		return SubIDs{Err: fmt.Errorf("map ranges of ids: %w", err)}
+		return SubIDs{Err: fmt.Errorf("map ranges of ids: read /etc/passwd: %w", err)}
 	}
 	login := ""
-	for line := range strings.Lines(string(passwd)) {
+	for line := range strings.Lines(passwd) {
 		if f := strings.Split(line, ":"); len(f) > 3 && f[2] == strconv.Itoa(h.UID) {
 			login = f[0]
 			break
@@ -60,11 +60,11 @@ func (h *Facts) probeSubIDs() (s SubIDs) {
 		own  int
 		to   *[]ns.Extent
 	}{{"/etc/subuid", h.UID, &s.UIDs}, {"/etc/subgid", h.GID, &s.GIDs}} {
-		text, err := os.ReadFile(f.name)
+		text, err := sys.ReadRegular(f.name)
 		if err != nil {
-			return SubIDs{Err: fmt.Errorf("map ranges of ids: %w", err)}
+			return SubIDs{Err: fmt.Errorf("map ranges of ids: read %s: %w", f.name, err)}
 		}
-		if *f.to, err = parseSub(f.name, string(text), login, h.UID, f.own); err != nil {
+		if *f.to, err = parseSub(f.name, text, login, h.UID, f.own); err != nil {
 			return SubIDs{Err: err}
 		}
 	}
@@ -132,12 +132,12 @@ func strictID(s string) (uint32, bool) {
 // users are the machine's users by name, as /etc/passwd has them. The name
 // service is not asked: it would run what others have configured.
 func users() (map[string]int, error) {
-	passwd, err := os.ReadFile("/etc/passwd")
+	passwd, err := sys.ReadRegular("/etc/passwd")
 	if err != nil {
 		return nil, err
 	}
 	list := make(map[string]int)
-	for line := range strings.Lines(string(passwd)) {
+	for line := range strings.Lines(passwd) {
 		if f := strings.Split(line, ":"); len(f) > 3 {
 			if n, err := strconv.Atoi(f[2]); err == nil && n >= 0 && uint64(n) <= 1<<32-2 {
 				list[f[0]] = n

@@ -39,7 +39,8 @@ func (t Target) NotifySocket() string {
 	return s
 }
 
-// Lookup finds a variable in an environment.
+// Lookup finds a variable in an environment: where it stands more than once, the
+// first one, as getenv(3) does.
 func Lookup(env []string, name string) (value string, ok bool) {
 	for _, v := range env {
 		if len(v) > len(name) && v[len(name)] == '=' && v[:len(name)] == name {

@@ -13,6 +13,7 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
+	"sbx/sandbox/internal/fallbackfilter"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -37,6 +38,7 @@ type decisions struct {
 	landlock []step.Step
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
 	filters, fallback []step.Step
+	handed            handedPlan
 	terminal          terminalPlan
 	exec              process.Exec
 	dir               string
@@ -109,7 +111,13 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
+	if err := d.decideHanded(p, t, h); err != nil {
+		return nil, err
+	}
 	if err := d.decideLandlock(p, t, h, rules); err != nil {
+		return nil, err
+	}
+	if err := d.refusePeeling(decoded); err != nil {
 		return nil, err
 	}
 	for _, s := range t.Shown {
@@ -156,12 +164,13 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "load the filter with wait_killable: that needs a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
-	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.has(ns.Net):
+	case strings.HasPrefix(t.NotifySocket(), "@"):
+		// No rule of Landlock and no filter opens one abstract name alone.
 		return &host.NeedError{
-			Reason: host.WrongNamespace,
+			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
-				": an abstract socket belongs to the host's network",
-			Fix: "use --net host, or take NOTIFY_SOCKET out of the environment",
+				": it is abstract, and with it every abstract socket of the host would be open",
+			Fix: "have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil
@@ -169,17 +178,17 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 
 // decideTarget decides what is executed, and with which environment and descriptors.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
-	env, listen := environment(p, t)
-	if d.exec, err = execStep(t, env); err != nil {
+	listen := t.ListenFDs(p.Process.Env)
+	if d.exec, err = execStep(t, environment(p, t, listen)); err != nil {
 		return err
 	}
-	for fd, f := range h.Stdio {
-		if f.Mode == unix.S_IFDIR || f.Path {
+	for _, f := range h.Handed {
+		if (f.FD <= 2 || f.Listen) && (f.Mode == unix.S_IFDIR || f.Path) {
 			return &host.NeedError{
 				Reason: host.LeadsOut,
 				What: fmt.Sprintf("hand over descriptor %d: it is open to a directory of the host, "+
-					"or by O_PATH, and leads out of the sandbox", fd),
-				Fix: "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
+					"or by O_PATH, and leads out of the sandbox", f.FD),
+				Fix: "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose",
 			}
 		}
 	}
@@ -215,6 +224,13 @@ func (d *decisions) decideFilters(
 ) {
 	flags := filterFlags(p)
 	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, decoded, flags)...)
+	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
+	if d.sharesPIDNS {
+		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
+	}
+	for _, f := range d.handed.filters() {
+		d.fallback = append(d.fallback, fallback(f, flags))
+	}
 	for i, f := range programs {
 		name := p.Name
 		if len(programs) > 1 {

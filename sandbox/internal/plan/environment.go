@@ -12,13 +12,6 @@ import (
 // the init, pid 1, forks.
 const targetPID = "2"
 
-// Handed is how many descriptors, from 3 on, systemd hands over to the process with that
-// pid; see sd_listen_fds(3).
-func Handed(env []string, pid int) int {
-	_, n := environment(&policy.Policy{}, host.Target{Env: env, PID: pid})
-	return n
-}
-
 // managerVariables are the variables of a service manager: sd_listen_fds(3),
 // sd_watchdog_enabled(3), sd_notify(3). The target gets them whatever the policy lists, if
 // they are meant for this process. The variable pid tells that. Without it, optional ones
@@ -35,38 +28,42 @@ var managerVariables = [...]struct {
 	{"NOTIFY_SOCKET", "", false},
 }
 
-// environment is the part of the caller's environment that the target gets, and the number
-// of descriptors that systemd's LISTEN_FDS hands over. A pid in it becomes the one that the
-// target has inside.
-func environment(p *policy.Policy, t host.Target) (env []string, listen int) {
+// environment is what of the caller's environment crosses, with the policy's
+// own, where listen descriptors of LISTEN_FDS do. A pid in it is rewritten to
+// the one that the target sees.
+//
+// Each variable stands there once, or programs would not agree on what it says:
+// shells take the last one, getenv(3) the first. Of the caller's it is the first
+// one, of the policy's rules the last, for flags come after the policy.
+func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
+	seen := make(map[string]bool, len(t.Env))
 	for _, v := range t.Env {
-		name, value, ok := strings.Cut(v, "=")
-		if !ok || name == "" || isSet(p.Process.Env, name) {
+		name, _, ok := strings.Cut(v, "=")
+		if !ok || name == "" || seen[name] || isSet(p.Process.Env, name) {
 			continue
 		}
+		seen[name] = true
 		meant, managers := fromManager(t, name)
 		switch {
 		case managers && !meant:
 			continue
 		case name == "LISTEN_PID" || name == "WATCHDOG_PID":
 			v = name + "=" + targetPID
+		case name == "LISTEN_FDS" && listen == 0:
+			continue
 		case name == "LISTEN_FDS":
-			n, err := strconv.Atoi(value)
-			if err != nil || n <= 0 {
-				continue
-			}
-			listen = n
+			v = name + "=" + strconv.Itoa(listen)
 		case !managers && !crosses(p.Process.Env, name):
 			continue
 		}
 		env = append(env, v)
 	}
-	for _, rule := range p.Process.Env {
-		if strings.Contains(rule, "=") {
+	for i, rule := range p.Process.Env {
+		if name, _, ok := strings.Cut(rule, "="); ok && name != "" && !isSet(p.Process.Env[i+1:], name) {
 			env = append(env, rule)
 		}
 	}
-	return env, listen
+	return env
 }
 
 // fromManager says whether the variable is a service manager's, and whether it is meant for

@@ -21,6 +21,9 @@ func TestEnvironment(t *testing.T) {
 		{"allow-list", []string{"PATH=/b", "LC_ALL=C", "LC=no", "SECRET=x", "PATHX=no", "XYZ=", "=odd", "none"},
 			[]string{"PATH=/b", "LC_ALL=C", "XYZ=", "SET=1", "OVER=mine"}, 0},
 		{"a set value wins", []string{"OVER=theirs"}, []string{"SET=1", "OVER=mine"}, 0},
+		{"twice", []string{"PATH=/first", "XYZ=", "PATH=/second", "XYZ=1", "LISTEN_PID=77", "LISTEN_FDS=2",
+			"LISTEN_PID=78", "LISTEN_FDS=9"},
+			[]string{"PATH=/first", "XYZ=", "LISTEN_PID=2", "LISTEN_FDS=2", "SET=1", "OVER=mine"}, 2},
 		{"sockets for us", []string{"LISTEN_PID=77", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"},
 			[]string{"LISTEN_PID=2", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b", "SET=1", "OVER=mine"}, 2},
 		{"sockets for another", []string{"LISTEN_PID=78", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"},
@@ -33,9 +36,22 @@ func TestEnvironment(t *testing.T) {
 		{"watchdog for whom it concerns", []string{"WATCHDOG_USEC=5"}, []string{"WATCHDOG_USEC=5", "SET=1", "OVER=mine"}, 0},
 		{"notify", []string{"NOTIFY_SOCKET=/run/n"}, []string{"NOTIFY_SOCKET=/run/n", "SET=1", "OVER=mine"}, 0},
 	} {
-		got, listen := environment(&policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: c.env, PID: 77})
+		p, target := &policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: c.env, PID: 77}
+		listen := target.ListenFDs(rules)
+		got := environment(p, target, listen)
 		if !slices.Equal(got, c.want) || listen != c.listen {
 			t.Errorf("%s: %q and %d sockets, want %q and %d", c.name, got, listen, c.want, c.listen)
 		}
+	}
+}
+
+// TestEnvironmentOnce: no variable stands there twice, whatever the caller and the
+// rules say how often; of rules the last one counts.
+func TestEnvironmentOnce(t *testing.T) {
+	rules := []string{"A=1", "B", "A", "A=2", "C*", "C1=x", "=odd", "A=3", "D=", "D=4"}
+	env := []string{"A=0", "B=1", "B=2", "C1=no", "C2=y", "C2=z", "D=5"}
+	got := environment(&policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: env}, 0)
+	if want := []string{"B=1", "C2=y", "C1=x", "A=3", "D=4"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -47,9 +47,9 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 
 // descriptors are those that the target gets: systemd's, then the caller's own list.
 func descriptors(t host.Target, listen int) ([]int, error) {
-	const most = 1 << 16
-	if listen > most {
-		return nil, host.Refuse(host.Invalid, "hand over the sockets of LISTEN_FDS: %d are more than %d", listen, most)
+	if listen > host.MaxListenFDs {
+		return nil, host.Refuse(host.Invalid, "hand over the sockets of LISTEN_FDS: %d are more than %d", listen,
+			host.MaxListenFDs)
 	}
 	fds := slices.Clone(t.KeepFDs)
 	for n := 3; n < 3+listen; n++ {

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -71,9 +70,10 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	}
 	// A new network namespace has its own abstract sockets. With the host's, Landlock
 	// denies them, unless the target may write to all files anyway.
-	scope := d.ns.new&ns.Net == 0 && !d.allWritable && !strings.HasPrefix(t.NotifySocket(), "@")
+	scope := d.ns.new&ns.Net == 0 && !d.allWritable
 	steps := []step.Step{landlock.Ruleset{
-		ABI: h.LSM.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil,
+		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
+		Bind: p.Network.Bind != nil || d.handed.tcp, Connect: p.Network.Connect != nil || d.handed.tcp,
 	}}
 	steps = append(steps, rules...)
 	for fd, f := range h.Stdio {

@@ -174,7 +174,10 @@ func TestRefusals(t *testing.T) {
 		}, host.Invalid},
 		{"abstract notify socket", 1000, func(_ *policy.Policy, _ *host.Facts, t *host.Target) {
 			t.Env = []string{"NOTIFY_SOCKET=@x"}
-		}, host.WrongNamespace},
+		}, host.LeadsOut},
+		{"abstract notify socket, the host's network", 1000, func(p *policy.Policy, _ *host.Facts, t *host.Target) {
+			p.Namespaces.Net, t.Env = "host", []string{"NOTIFY_SOCKET=@x"}
+		}, host.LeadsOut},
 		{"endless sockets", 1000, func(_ *policy.Policy, _ *host.Facts, t *host.Target) {
 			t.PID, t.Env = 7, []string{"LISTEN_PID=7", "LISTEN_FDS=999999999"}
 		}, host.Invalid},

@@ -7,10 +7,12 @@ import (
 
 	"sbx/internal/step"
 	"sbx/policies"
+	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/fallbackfilter"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/plantest"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/terminal"
 )
@@ -91,6 +93,65 @@ func TestGroupFilter(t *testing.T) {
 		got := d.groupFilter(&host.Facts{LSM: host.LSM{Landlock: c.abi}}, 0)
 		if len(got) > 0 != c.filter || len(got) > 0 && !slices.Equal(got, []step.Step{want}) {
 			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestFileFilter: no signal is sent by a descriptor, by Landlock or by a filter.
+func TestFileFilter(t *testing.T) {
+	all, nest := fallbackfilter.FileSignals.String(), fallbackfilter.NestFileSignals.String()
+	for _, c := range []struct {
+		abi  int
+		edit func(*policy.Policy)
+		want string
+	}{
+		{landlock.ABIScopes, func(*policy.Policy) {}, ""},
+		{landlock.ABIScopes - 1, func(*policy.Policy) {}, all},
+		{0, func(*policy.Policy) {}, all},
+		{landlock.ABIScopes, func(p *policy.Policy) { p.Process.Landlock = "off" }, all},
+		{landlock.ABIScopes, func(p *policy.Policy) { p.Process.Nest = plantest.Ptr(true) }, nest},
+		{0, func(p *policy.Policy) { p.Process.Nest = plantest.Ptr(true) }, nest},
+	} {
+		p := plantest.Shipped(t, "default")
+		c.edit(p)
+		h := plantest.Debian(p, 1000)
+		h.LSM.Landlock = c.abi
+		plan, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, s := range plan.Target {
+			if s, ok := s.(process.Seccomp); ok && (s.Name == all || s.Name == nest) {
+				got += s.Name
+			}
+		}
+		if got != c.want {
+			t.Errorf("ABI %d: %q, want %q", c.abi, got, c.want)
+		}
+	}
+}
+
+// TestOthersFilter: the filter for other processes is loaded where the pid
+// namespace is not new, and nowhere else.
+func TestOthersFilter(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}}}
+		h := plantest.Debian(p, 0)
+		target := host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}
+		if shared {
+			shareProc(func(*policy.Policy, *host.Facts) {})(p, h, &target)
+		}
+		plan, err := Build(p, plantest.AllowAll, target, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded := slices.ContainsFunc(plan.Target, func(s step.Step) bool {
+			f, ok := s.(process.Seccomp)
+			return ok && f.Name == fallbackfilter.OwnProcess.String() && f.Program != ""
+		})
+		if loaded != shared {
+			t.Errorf("shared %v: loaded %v", shared, loaded)
 		}
 	}
 }

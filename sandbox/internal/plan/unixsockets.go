@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
@@ -22,7 +24,7 @@ func (d *decisions) socketFilter(
 		return nil
 	}
 	if restriction == host.SocketsByMask {
-		if len(h.ShownDirs(p.Tree())) > 0 {
+		if slices.ContainsFunc(h.ShownDirs(p.Tree()), func(dir string) bool { return !host.Installed(dir) }) {
 			d.note("the target can connect to Unix sockets that are made in shown directories after the start: " +
 				"this kernel's Landlock does not know sockets, and the policy or the service manager needs some")
 		}
@@ -35,11 +37,27 @@ func (d *decisions) socketFilter(
 // Landlock does not: the target and the launcher are in one process group. In the host's
 // pid namespace there are other groups that the target could name, so it does not help.
 func (d *decisions) groupFilter(h *host.Facts, flags int) []step.Step {
-	scoped := len(d.landlock) > 0 && h.LSM.Landlock >= landlock.ABIScopes
-	if !d.terminal.sharesJob || scoped || d.sharesPIDNS {
+	if !d.terminal.sharesJob || d.scoped(h) || d.sharesPIDNS {
 		return nil
 	}
 	return []step.Step{fallback(fallbackfilter.GroupSignals, flags)}
+}
+
+// fileFilter keeps signals from being sent by descriptors, where Landlock does
+// not: by the terminal's, to the terminal's job.
+func (d *decisions) fileFilter(p *policy.Policy, h *host.Facts, flags int) []step.Step {
+	switch {
+	case d.scoped(h):
+		return nil
+	case policy.IsTrue(p.Process.Nest):
+		return []step.Step{fallback(fallbackfilter.NestFileSignals, flags)}
+	}
+	return []step.Step{fallback(fallbackfilter.FileSignals, flags)}
+}
+
+// scoped says whether Landlock keeps the target's signals in the sandbox.
+func (d *decisions) scoped(h *host.Facts) bool {
+	return len(d.landlock) > 0 && h.LSM.Landlock >= landlock.ABIScopes
 }
 
 // fallback is the step that loads a fallback filter.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/sys"
 	"sbx/internal/text"
 )
 
@@ -49,6 +50,8 @@ func (e Exec) Hint(err error) string {
 			return "arguments and environment together are larger than the kernel takes; see execve(2)"
 		case st.IsDir():
 			return text.Quote(p) + " is a directory"
+		case !st.Mode().IsRegular():
+			return text.Quote(p) + " is no regular file, and only those can be run"
 		case st.Mode()&0o111 == 0:
 			return "make it executable: chmod +x " + text.Quote(p)
 		case errno == unix.ENOENT:
@@ -75,14 +78,18 @@ func interpreter(path string) string {
 	return ""
 }
 
-// firstBytes is the beginning of a file, or "" where it cannot be read.
+// firstBytes is the beginning of a regular file; of anything else, and of one
+// that cannot be read, nothing.
 func firstBytes(path string, n int) string {
-	f, err := os.Open(path)
+	fd, err := sys.OpenRegular(unix.AT_FDCWD, path, 0)
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	head := make([]byte, n)
-	n, _ = f.Read(head)
+	n, err = unix.Read(fd, head)
+	if err != nil {
+		return ""
+	}
 	return string(head[:n])
 }

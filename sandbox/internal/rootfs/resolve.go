@@ -107,6 +107,10 @@ func (t *Tree) addGuards() error {
 // moves it. keep is false where it is dropped.
 func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 	up := t.over(n.Path)
+	behind := t.entries.BehindLink(n.Path)
+	if behind == "" && up.Kind == Link && up.Source.Mode == 0 {
+		behind = up.Path
+	}
 	switch {
 	case n.Untrusted != nil && (n.Kind != Read || n.From != "" || !up.Kind.FromHost()):
 		if !n.Optional {
@@ -116,11 +120,11 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 		return n, false, nil
 	case n.Path == "/":
 		return n, true, nil
-	case up.Kind == Link && up.Source.Mode == 0:
+	case behind != "":
 		return n, false, &host.NeedError{
 			Reason: host.BehindLink,
 			What: fmt.Sprintf("place %s: it lies behind %s, a symbolic link of the policy's own",
-				text.Quote(n.Path), text.Quote(up.Path)),
+				text.Quote(n.Path), text.Quote(behind)),
 			Fix: "name the path that the link leads to",
 		}
 	case up.Kind == Link:

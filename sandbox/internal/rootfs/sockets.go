@@ -86,9 +86,23 @@ func (t *Tree) unnamedSockets() (list []host.Found) {
 		}
 	}
 	for _, x := range t.facts.Sockets {
-		if !t.isNamedSocket(x.Path) {
+		switch {
+		case t.isNamedSocket(x.Path):
+		case x.Dir && t.leadsBelow(x.Path):
+			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be read: the sockets in it can be connected to by their names",
+				text.Quote(x.Path)))
+		default:
 			list = append(list, x)
 		}
 	}
 	return list
+}
+
+// leadsBelow says whether the policy names something that lies in the directory,
+// which could not be covered as a whole then.
+func (t *Tree) leadsBelow(real string) bool {
+	return slices.ContainsFunc(t.sockets, func(n string) bool { return policy.Within(n, real) }) ||
+		slices.ContainsFunc(t.nodes, func(n Node) bool {
+			return n.Kind.FromHost() && n.Source.Real != real && policy.Within(n.Source.Real, real)
+		})
 }

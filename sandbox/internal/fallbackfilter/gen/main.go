@@ -27,9 +27,10 @@ func main() {
 				log.Fatalf("%s: %s: %d programs, %v", a, f, len(programs), err)
 			}
 			b.WriteString("\t\t\"\"")
-			for i := 0; i < len(programs[0]); i += 8 {
+			program := fallbackfilter.Finish(programs[0])
+			for i := 0; i < len(program); i += 8 {
 				b.WriteString(" +\n\t\t\t\"")
-				for _, c := range programs[0][i : i+8] {
+				for _, c := range program[i : i+8] {
 					fmt.Fprintf(&b, "\\x%02x", c)
 				}
 				b.WriteString("\"")

@@ -1,0 +1,147 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestListenDirectories: the descriptors of LISTEN_FDS are sockets and the like. A
+// directory of the host leads out of the sandbox, and crosses only by --keep-fd.
+func TestListenDirectories(t *testing.T) {
+	const open = `exec 3</; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" `
+	inside := `-- ls /proc/self/fd/3/root`
+	r := run(t, call{args: []string{"/bin/sh", "-c", open + inside, binary("sbx")}, dir: t.TempDir()})
+	if r.status != 125 || !strings.Contains(r.stderr, "hand over descriptor 3: it is open to a directory of the host") ||
+		!strings.Contains(r.stderr, "sbx: hint: ") {
+		t.Errorf("a directory: %v", r)
+	}
+	run(t, call{args: []string{"/bin/sh", "-c", open + "--keep-fd 3 -- true", binary("sbx")}, dir: t.TempDir()}).want(t, 0)
+	run(t, call{args: []string{"/bin/sh", "-c", `exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`,
+		binary("sbx")},
+		dir: t.TempDir()}).want(t, 0)
+}
+
+// TestLinkLoops: links that lead to one another, in the place of what is guarded,
+// hidden or shown if it is there, lead nowhere, and no later start fails for them.
+func TestLinkLoops(t *testing.T) {
+	dir := t.TempDir()
+	for name, to := range map[string]string{
+		".github": ".github", ".git": ".hg", ".hg": ".git", ".env": ".env", "key.pem": "other.pem", "other.pem": "key.pem",
+		"loop": "loop",
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, policy := range []string{"default", "project", "build", "fetch"} {
+		run(t, call{args: []string{binary("sbx"), "--policy", policy, "--read", "?loop", "--hide", "?./loop/x", "--", "ls",
+			"-A"},
+			dir: dir}).want(t, 0, ".github", ".git", "loop")
+	}
+	// What is required is missing.
+	r := run(t, call{args: []string{binary("sbx"), "--read", "loop", "--", "true"}, dir: dir})
+	if r.status != 125 || !strings.Contains(r.stderr, "no such file") {
+		t.Errorf("a loop that is to be shown: %v", r)
+	}
+}
+
+// TestSecretsByOtherNames: a secret in capitals, of a longer name, or a copy is
+// hidden like the one of the plain name.
+func TestSecretsByOtherNames(t *testing.T) {
+	dir := t.TempDir()
+	hidden := []string{".ENV", "prod.env", "sub/Prod.Env", "SERVER.PEM", "sub/key.pem.bak", "key.PEM~", "sub/ID_RSA",
+		".netrc.save", "x.key.1"}
+	shown := []string{"environment.txt", "pem.txt", "sub/notes.bak"}
+	for _, name := range append(append([]string{}, hidden...), shown...) {
+		at := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(canaryString+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, policy := range []string{"default", "project"} {
+		for _, name := range hidden {
+			r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "cat", name}, dir: dir})
+			if r.status == 0 || strings.Contains(r.stdout, canaryString) {
+				t.Errorf("%s under %s: %v", name, policy, r)
+			}
+		}
+		for _, name := range shown {
+			run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "cat", name}, dir: dir}).want(t, 0, canaryString)
+		}
+	}
+}
+
+// TestPeelable: no target is started that could take off what hides the policy's
+// files.
+func TestPeelable(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(canaryString+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	namespaces := ""
+	if !asRoot() {
+		namespaces = "[namespaces]\nuser = \"new\"\nuid = 0\ngid = 0\n"
+	}
+	for _, landlock := range []string{"off", "auto"} {
+		policy := ownPolicyFile(t,
+			fmt.Sprintf("extends = [\"default\"]\n%s[process]\nlandlock = %q\ncapabilities = [\"sys_admin\"]\n"+
+				"[seccomp]\nallow = [\"@mount\"]", namespaces, landlock))
+		r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "sh", "-c",
+			"umount .env; umount -l .env; cat .env"}, dir: dir})
+		if strings.Contains(r.stdout, canaryString) {
+			t.Errorf("landlock %s: %v", landlock, r)
+		}
+		if refused := r.status == 125 && strings.Contains(r.stderr, "could take the policy's mounts off"); refused !=
+			(landlock == "off" || landlockABI(t) == 0) {
+			t.Errorf("landlock %s: %v", landlock, r)
+		}
+	}
+}
+
+// TestCheckedErrors: what sbx policy check calls an error, a launch refuses in the
+// same words, and runs nothing.
+func TestCheckedErrors(t *testing.T) {
+	for _, text := range []string{
+		"[files]\ntmpfs = [\"/a/x\"]\nsymlink.\"/a\" = \"usr\"",
+		"[files]\nread = [\"?/a/x/y\"]\nsymlink.\"/a\" = \"usr\"",
+		"[files]\nfile.\"/a/x\" = \"text\"\nsymlink.\"/a\" = \"usr\"",
+		"[files]\nsymlink.\"/a\" = \"usr\"\nsymlink.\"/a/b\" = \"usr\"",
+		"[files]\ndirectories = [\"~/l/x\"]\nsymlink.\"~/l\" = \"m\"",
+		"[files]\nread = [\"/x\"]\ntmpfs = [\"/x\"]",
+		"[files]\noverlay = [\"/x\"]\nfile.\"/x\" = \"\"",
+		"[files]\npath.\"/nowhere\" = { exec = false }",
+		"[files]\noverlay = [\"/x\"]\npath.\"/x\" = { upper = \"/u\" }",
+		"[namespaces]\nhostname = \"x\"\nuts = \"host\"",
+		"[namespaces]\nuser = \"host\"\nuid = 0",
+		"[namespaces]\nmonotonic = \"1h\"",
+		"[network]\nconnect = [443]",
+		"[namespaces]\nnet = \"host\"\n[network]\nbind = []\n[process]\nlandlock = \"off\"",
+		"[namespaces]\nnet = \"host\"\n[network]\nbind = []\n[process]\nnest = true",
+		"[process]\ncapabilities = [\"root\"]",
+		"[seccomp]\nallow = [\"no_such_call\"]",
+		"[limits]\nmemory = \"much\"",
+	} {
+		policy := ownPolicyFile(t, "extends = [\"base\"]\n"+text)
+		check := sbx(t, "policy", "check", policy)
+		var said []string
+		for line := range strings.Lines(check.stdout) {
+			if msg, ok := strings.CutSuffix(strings.TrimSpace(line), " (error)"); ok {
+				said = append(said, msg)
+			}
+		}
+		if check.status != 1 || len(said) == 0 {
+			t.Errorf("%q: the check finds no error: %v", text, check)
+			continue
+		}
+		r := sbx(t, "--policy", policy, "--", "sh", "-c", "echo ran")
+		if r.status != 125 || r.stdout != "" || !strings.Contains(r.stderr, said[0]) {
+			t.Errorf("%q: the check says %q, and the launch: %v", text, said, r)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package host
+
+import (
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policy"
+)
+
+// Handed is a descriptor of the caller's that the target gets: 0 to 2, those of
+// LISTEN_FDS, and those that the caller keeps on purpose.
+type Handed struct {
+	FD int
+	// Mode is its file type as in st_mode. Path says that it is open by O_PATH
+	// only, Listen that it is one of LISTEN_FDS and not kept on purpose as well.
+	Mode         uint32
+	Path, Listen bool
+	// Socket is what a socket is, the zero value for anything else.
+	Socket Socket
+}
+
+// Socket is what a socket is: its AF_* family, SOCK_* type and IPPROTO_*
+// protocol. It belongs to the network namespace that it was made in for as long
+// as it lives, wherever it is used.
+type Socket struct {
+	Family, Type, Protocol int
+	// Listening says that it accepts connections, Connected that it has a peer.
+	Listening, Connected bool
+}
+
+// MaxListenFDs bounds LISTEN_FDS.
+const MaxListenFDs = 1 << 16
+
+// ListenFDs is how many descriptors, from 3 on, a service manager hands over to
+// this process; see sd_listen_fds(3). A rule of the policy's process.env that
+// sets LISTEN_FDS takes them away.
+func (t Target) ListenFDs(rules []string) int {
+	if _, set := Lookup(rules, "LISTEN_FDS"); set {
+		return 0
+	}
+	if pid, ok := Lookup(t.Env, "LISTEN_PID"); !ok || pid != strconv.Itoa(t.PID) {
+		return 0
+	}
+	fds, _ := Lookup(t.Env, "LISTEN_FDS")
+	n, err := strconv.Atoi(fds)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// probeHanded describes the descriptors that the target gets.
+func (h *Facts) probeHanded(p *policy.Policy, _ *policy.Tree, t Target) error {
+	for fd := range h.Stdio {
+		if h.Stdio[fd].Mode != 0 { // else it is closed
+			h.lookAtHanded(fd, false)
+		}
+	}
+	listen := min(t.ListenFDs(p.Process.Env), MaxListenFDs)
+	for fd := 3; fd < 3+listen; fd++ {
+		h.lookAtHanded(fd, !slices.Contains(t.KeepFDs, fd))
+	}
+	for _, fd := range t.KeepFDs {
+		if fd >= 3+listen {
+			h.lookAtHanded(fd, false)
+		}
+	}
+	return nil
+}
+
+// lookAtHanded describes one. What is closed crosses as that.
+func (h *Facts) lookAtHanded(fd int, listen bool) {
+	var st unix.Stat_t
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || unix.Fstat(fd, &st) != nil {
+		return
+	}
+	d := Handed{FD: fd, Mode: st.Mode & unix.S_IFMT, Path: flags&unix.O_PATH != 0, Listen: listen}
+	if d.Mode == unix.S_IFSOCK && !d.Path {
+		d.Socket = lookAtSocket(fd)
+	}
+	h.Handed = append(h.Handed, d)
+}
+
+// lookAtSocket asks the kernel what a socket is. What it does not say stays
+// zero, which is no family that anybody knows a protection for.
+func lookAtSocket(fd int) (s Socket) {
+	for _, x := range [...]struct {
+		option int
+		to     *int
+	}{{unix.SO_DOMAIN, &s.Family}, {unix.SO_TYPE, &s.Type}, {unix.SO_PROTOCOL, &s.Protocol}} {
+		if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, x.option); err == nil {
+			*x.to = n
+		}
+	}
+	accepts, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	s.Listening = err == nil && accepts != 0
+	// An address of an unknown family is an address.
+	_, err = unix.Getpeername(fd)
+	s.Connected = err == nil || err == unix.EAFNOSUPPORT
+	return s
+}
