@@ -56,7 +56,7 @@ type decisions struct {
 // decide refuses what cannot be as the policy says, and makes all choices.
 func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*decisions, error) {
 	d := &decisions{
-		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
+		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
 		stdio: h.Stdio,
 	}
@@ -122,7 +122,13 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	for _, s := range t.Shown {
 		name := policy.ParsePath(s).Name
-		if f := h.Files[name]; f.Via != "" {
+		f := h.Files[name]
+		if f.Missing() && d.tree != nil {
+			if e, _ := p.Tree().Get(name); e.Kind == policy.KindWrite {
+				d.note(text.Quote(name) + " is not there, so it is left out: what is written there is lost, or an error")
+			}
+		}
+		if f.Via != "" {
 			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via),
 				text.Quote(f.Real)))
 		}
@@ -205,7 +211,8 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	if d.ns.new&ns.Mount == 0 {
 		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
 		d.notes = append(d.notes, d.limits.notes...)
-		return rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
+		rules, d.dir, err = rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
+		return rules, err
 	}
 	if d.tree, err = rootfs.New(p, t, h, rootfs.Options{UserNS: d.ns.has(ns.User), Keep: keep}); err != nil {
 		return nil, err
@@ -213,7 +220,7 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	if d.mounts, err = d.tree.Steps(); err != nil {
 		return nil, err
 	}
-	d.allWritable = d.tree.AllWritable()
+	d.allWritable, d.dir = d.tree.AllWritable(), d.tree.Dir
 	d.notes = slices.Concat(d.tree.Notes, d.limits.notes)
 	return d.tree.Rules(), nil
 }

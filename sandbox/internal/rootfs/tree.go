@@ -90,6 +90,8 @@ type Options struct {
 type Tree struct {
 	// Notes say which entries of the policy were dropped, and why.
 	Notes []string
+	// Dir is the directory to start in.
+	Dir string
 
 	policy  *policy.Policy
 	entries *policy.Tree
@@ -118,7 +120,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.chooseDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
