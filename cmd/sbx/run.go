@@ -72,9 +72,13 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, exit, err
 	}
+	certificates, notes := sandbox.Certificates(p, os.Environ(), w.caller)
+	for _, name := range certificates {
+		p.Files.Read = append(p.Files.Read, "?"+name)
+	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Places: w.places, Receipt: l.Report}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -89,6 +93,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if plan, err = sandbox.Build(p, filters, t, host); err != nil {
 		return nil, exit, err
 	}
+	plan.Notes = append(plan.Notes, notes...)
 	if !p.Files.Shows(cwd) {
 		sayElsewhere(plan, &w, why, target[1:])
 	}

@@ -9,6 +9,8 @@ type Target struct {
 	// Env is the caller's whole environment. The policy says which variables the target
 	// gets.
 	Env []string
+	// Passed are the rules of Process.Env that a flag gives.
+	Passed []string
 	// Dir is the directory to start in. Elsewhere is where to start if it is not
 	// there inside; empty: that is an error.
 	Dir, Elsewhere string

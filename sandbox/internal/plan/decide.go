@@ -43,6 +43,7 @@ type decisions struct {
 	exec              process.Exec
 	dir               string
 	fds               []int
+	keptBack          []string // variables, see noteIndexes
 	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
@@ -133,6 +134,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 				text.Quote(f.Real)))
 		}
 	}
+	d.noteIndexes(p, h)
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
 			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
@@ -185,7 +187,9 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 // decideTarget decides what is executed, and with which environment and descriptors.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
-	if d.exec, err = execStep(t, environment(p, t, listen)); err != nil {
+	env, kept := environment(p, t, listen)
+	d.keptBack = kept
+	if d.exec, err = execStep(t, env); err != nil {
 		return err
 	}
 	for _, f := range h.Handed {
