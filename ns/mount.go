@@ -81,7 +81,9 @@ type Bind struct {
 	Ino          uint64
 	// Write allows writing; otherwise the bind and all below is read-only.
 	Write bool
-	// Device keeps device files usable. Only our own /dev has it.
+	// Device keeps device files usable. Only our own /dev has it. They can be
+	// read and written on a read-only mount too; what cannot be changed there is
+	// their mode, owner and times.
 	Device bool
 	// NoExec forbids execution and Below says that Dest lies in a directory
 	// of the outside, where others may be at work.
@@ -116,7 +118,7 @@ func (b Bind) attrs() uint64 {
 	if !b.Device {
 		at |= unix.MOUNT_ATTR_NODEV
 	}
-	if !b.Write && !b.Device {
+	if !b.Write {
 		at |= unix.MOUNT_ATTR_RDONLY
 	}
 	if b.NoExec || b.Device {

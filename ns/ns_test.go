@@ -23,7 +23,7 @@ func TestBindFlags(t *testing.T) {
 		{Bind{Source: "/a", Dest: "/a", Write: true}, suid | dev, "bind /a writable"},
 		{Bind{Source: "/a", Dest: "/a", NoExec: true}, suid | dev | ro | exec, "bind /a read-only, no exec"},
 		{Bind{Source: "/a", Dest: "/a", Write: true, NoExec: true}, suid | dev | exec, "bind /a writable, no exec"},
-		{Bind{Source: "/dev/null", Dest: "/dev/null", Device: true, Write: true}, suid | exec, "bind /dev/null as a device"},
+		{Bind{Source: "/dev/null", Dest: "/dev/null", Device: true}, suid | ro | exec, "bind /dev/null as a device"},
 		{Bind{Source: "/a\x1b", Dest: "/a\x1b"}, suid | dev | ro, `bind "/a\x1b" read-only`},
 	} {
 		if got := c.bind.attrs(); got != c.want {

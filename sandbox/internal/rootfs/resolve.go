@@ -173,7 +173,7 @@ func (t *Tree) dropRedundant() {
 func (t *Tree) addAliases() error {
 	var more []Node
 	for _, guard := range t.nodes {
-		if guard.Kind != Read || guard.Source.Real == "/" {
+		if guard.Kind != Read || guard.Device || guard.Source.Real == "/" {
 			continue
 		}
 		for _, dir := range t.nodes {

@@ -88,7 +88,7 @@ func (t *Tree) addDev() error {
 			return host.Refuse(host.WrongFile, "show %s: it is not the character device of that name", name)
 		}
 		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == name })
-		t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src, Device: true})
+		t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src, Device: true})
 	}
 	// Shared memory can be written, so it is not for a policy by which nothing
 	// can. Nobody has programs there to run.
@@ -112,7 +112,8 @@ func (t *Tree) addNotifySocket() error {
 	if t.entries.Over(name).Kind.FromHost() {
 		name = src.Real // the links on the way are shown as they are
 	}
-	t.nodes = append(t.nodes, Node{Path: name, Kind: Write, Source: src})
+	// A socket can be connected to on a read-only mount as well.
+	t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src})
 	return nil
 }
 
