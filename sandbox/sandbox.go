@@ -94,7 +94,7 @@ const (
 )
 
 // Probe reads the machine as far as the policy and the target need it. The
-// policy is resolved and expanded. Close the facts when the plan has started.
+// policy is resolved and expanded. Close the facts when the sandbox has ended.
 func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t) }
 
 // Build makes the plan from the facts. It reads nothing of the machine. filters

@@ -45,6 +45,9 @@ const (
 	// OpSkip makes no call, and is the janitor's alone: of the calls that follow,
 	// Arg[3] are left out unless Arg[2] bytes at Arg[0] are those at Arg[1].
 	OpSkip
+	// OpRestore makes several calls, and is the janitor's alone: the file that the
+	// record at Arg[0] describes gets back what of its metadata has changed.
+	OpRestore
 )
 
 // Call is one entry of the table: fixed size, no Go pointer, so that a forked
@@ -118,6 +121,8 @@ type Asm struct {
 	// Notify and Launcher are the two ends, init's and the launcher's, of
 	// the socket between them, known only when a plan is started.
 	Notify, Launcher int
+	// Janitor is the launcher's end of the socket to the janitor, if there is one.
+	Janitor int
 	// Token is drawn at random when a plan is started, for names that nobody
 	// can know before.
 	Token string

@@ -28,8 +28,10 @@ type Facts struct {
 	OpenFiles     [2]uint64
 	// CoreMax is the hard limit on core dumps, RLIMIT_CORE.
 	CoreMax uint64
-	// Stdio describes what descriptors 0, 1 and 2 are.
+	// Stdio describes what descriptors 0, 1 and 2 are, and Kept those above 2 that
+	// cross besides.
 	Stdio [3]Stdio
+	Kept  []Stdio
 	// Files describes each path of the host that the policy needs, by its name.
 	Files map[string]File
 	// Found is what the policy's patterns match in the projects, Sockets are
@@ -49,7 +51,8 @@ type Facts struct {
 	Namespaces map[string]Namespace
 	Limits     Limits
 
-	fds []int // keep what Files describes from being replaced and reused
+	fds     []int // keep what Files describes from being replaced and reused
+	streams []int // are those of Metadata
 }
 
 // Caps are the caller's capabilities.
@@ -79,16 +82,6 @@ type Terminal struct {
 	// Caller is the terminal to relay, if the policy gives the target one of
 	// its own and the caller is at one.
 	Caller *terminal.Caller
-}
-
-// Stdio is one of the standard streams: its file type as in st_mode, and how
-// it is open.
-type Stdio struct {
-	Mode        uint32
-	Read, Write bool
-	// Path says that it is open by O_PATH only, Named that it is a FIFO with a
-	// name and not a pipe.
-	Path, Named bool
 }
 
 // Found is a path of the host that a search came to.
@@ -136,10 +129,20 @@ func (f File) Missing() bool { return f.Mode == 0 && f.Err == nil }
 // ID is the file's identity.
 func (f File) ID() ns.ID { return ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino} }
 
-// Close lets go of the files that Probe holds open; after the start.
-func (h *Facts) Close() {
+// CloseFiles lets go of what Probe holds open of the policy's files; after the
+// start.
+func (h *Facts) CloseFiles() {
 	for _, fd := range h.fds {
 		unix.Close(fd)
 	}
 	h.fds = nil
+}
+
+// Close lets go of all that Probe holds open; when the sandbox has ended.
+func (h *Facts) Close() {
+	h.CloseFiles()
+	for _, fd := range h.streams {
+		unix.Close(fd)
+	}
+	h.streams = nil
 }

@@ -27,8 +27,9 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	if err != nil {
 		return exit, err
 	}
+	defer facts.Close()
 	ps, err := Start(p)
-	facts.Close()
+	facts.CloseFiles()
 	if err != nil {
 		return exit, err
 	}

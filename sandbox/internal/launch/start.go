@@ -31,6 +31,7 @@ type Process struct {
 	status  *child.Status
 	janitor *janitor // nil if there is nothing to undo on the host
 	cgroup  int      // the sandbox's, or -1
+	streams []stream // files of the caller's whose offsets are given back
 
 	told bool // the target was sent a signal that asks it to end
 
@@ -99,13 +100,16 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		}
 		ps.release()
 	}()
+	if err = ps.holdStreams(); err != nil {
+		return nil, err
+	}
 	if len(p.Cleanup) > 0 {
 		// Before anything is there that could be left behind.
 		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
 			return nil, err
 		}
 	}
-	asm, initAt := p.Compile(pair[0], pair[1], ownMemory)
+	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -151,14 +155,18 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
+	failed := ps.carryOffsets()
 	if err == nil {
-		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
+		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
 	}
 	if e := ps.janitor.finish(); e != nil {
 		if err != nil {
 			return Exit{}, errors.Join(err, e)
 		}
 		exit.Notes = append(exit.Notes, e.Error())
+	}
+	if err == nil {
+		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	return exit, err
 }
@@ -249,6 +257,7 @@ func (ps *Process) kill() error {
 }
 
 func (ps *Process) release() {
+	ps.releaseStreams()
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1

@@ -41,6 +41,7 @@ func order(d *decisions) *Plan {
 	if plan.PTY != nil {
 		add(&plan.Cleanup, plan.PTY.Restore())
 	}
+	add(&plan.Cleanup, d.streams.restore...) // at once; a cgroup may be in use for a while
 	if l := d.limits; l.Cgroup != nil {
 		if !joins {
 			plan.New &^= ns.Cgroup // made later; see cgroup.Namespace
@@ -84,6 +85,9 @@ func order(d *decisions) *Plan {
 	// Before anything can be left behind by a launcher that is killed; but a
 	// change of user takes the death signal away.
 	add(setup, process.DieWithLauncher{Left: joins || plan.Ranges != nil})
+	if len(d.streams.restore) > 0 {
+		add(setup, process.AnnounceInit{}) // before there is a target
+	}
 	// Before there is anybody inside who could look (runc's CVE-2016-9962).
 	add(setup, process.Undumpable{})
 	switch {
@@ -125,6 +129,10 @@ func order(d *decisions) *Plan {
 		for _, path := range d.tree.ReadOnly() {
 			add(setup, ns.Seal{Path: path}) // after the last mount point is made
 		}
+		// By mounts of the host's files, which are put over these in the old root:
+		// so after all binds, which would clone them, and before the pivot, after
+		// which no path leads there. The target's own /dev is complete by now.
+		add(setup, d.streams.reopen...)
 		// After all mounts, which need the sources of the host; before any
 		// capability goes, as it needs CAP_SYS_ADMIN.
 		add(setup, ns.Pivot{})

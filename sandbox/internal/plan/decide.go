@@ -38,6 +38,7 @@ type decisions struct {
 	// filters are the policy's, fallback those for what Landlock lacks here.
 	filters, fallback []step.Step
 	terminal          terminalPlan
+	streams           streamPlan
 	exec              process.Exec
 	dir               string
 	fds               []int
@@ -102,6 +103,12 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		return nil, err
 	}
 	if len(d.labels) > 0 {
+		d.ids.openProc()
+	}
+	if d.streams, err = decideStreams(p, h, d, asked); err != nil {
+		return nil, err
+	}
+	if d.streams.proc {
 		d.ids.openProc()
 	}
 	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
