@@ -29,6 +29,9 @@ type Reopen struct {
 	// Inside says that Path is a device of the sandbox's own /dev, which is
 	// mounted read-only already.
 	Inside bool
+	// Named says that it is a plain file whose name is to stay: programs look at
+	// where /proc/self/fd/0 leads, and open that.
+	Named bool
 	// Flags are the access mode and the status flags to open it with.
 	Flags int
 	// Number is a descriptor that the launcher has and the child needs no more.
@@ -70,29 +73,21 @@ func (r Reopen) Hint(err error) string {
 	return ""
 }
 
-// Compile needs step.SlotProc, but for a device inside. The clone is put over
-// the file where it was, in the old root: with that it goes, and no other call
-// waits for all processors to have forgotten it.
+// Compile needs step.SlotProc, but for a device inside and what is named.
 func (r Reopen) Compile(a *step.Asm) {
 	const flags = unix.O_NOCTTY | unix.O_CLOEXEC
 	file := a.Temp()
-	if r.Inside {
+	switch {
+	case r.Inside:
 		a.Sys(unix.SYS_OPENAT, step.SlotRoot.Arg(), a.Str(rel(r.Path)), step.Int(r.Flags|flags|unix.O_NOFOLLOW)).To(file)
-	} else {
-		to, tree := a.Temp(), a.Temp()
-		a.Openat2(step.Fd(unix.AT_FDCWD), r.Path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
-			unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS).To(to)
-		a.Sys(unix.SYS_OPEN_TREE, to.Arg(), a.Str(""),
-			step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)).To(tree)
-		setattr(a, tree.Arg(), "", unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, 0)
-		a.Sys(unix.SYS_DUP3, tree.Arg(), step.Fd(r.Number), step.Int(unix.O_CLOEXEC))
-		onto(a, tree, to)
+	case r.Named:
+		r.openNamed(a, file, r.Flags|flags|unix.O_NONBLOCK)
+	default:
 		// Nobody waits for the other end of a FIFO, which is there or was.
-		a.Sys(unix.SYS_OPENAT, step.SlotProc.Arg(), a.Str("self/fd/"+strconv.Itoa(r.Number)),
-			step.Int(r.Flags|flags|unix.O_NONBLOCK)).To(file)
-		if r.Flags&unix.O_NONBLOCK == 0 {
-			a.Sys(unix.SYS_FCNTL, file.Arg(), step.Int(unix.F_SETFL), step.Int(r.Flags))
-		}
+		r.openAlone(a, file, r.Flags|flags|unix.O_NONBLOCK)
+	}
+	if !r.Inside && r.Flags&unix.O_NONBLOCK == 0 {
+		a.Sys(unix.SYS_FCNTL, file.Arg(), step.Int(unix.F_SETFL), step.Int(r.Flags))
 	}
 	if r.Seek {
 		a.Sys(unix.SYS_LSEEK, file.Arg(), step.Int(uint64(r.From)), step.Int(unix.SEEK_SET)).Expect(int(r.From))
@@ -105,4 +100,36 @@ func (r Reopen) Compile(a *step.Asm) {
 		a.SendFD(a.Notify, []byte{step.MsgStream, byte(r.Index)}, file.Arg())
 	}
 	a.Sys(unix.SYS_CLOSE, file.Arg())
+}
+
+const (
+	reopenAttrs   = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC
+	reopenClone   = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+	reopenResolve = unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
+)
+
+// openNamed opens a plain file for reading in a clone of all mounts, for a name
+// is made of those above the file. Nobody gets from a file to what is beside it.
+// The clone goes with the last descriptor of it, which waits for all processors
+// to have forgotten it: it is left to the target, while the init waits for the
+// same after Detach.
+func (r Reopen) openNamed(a *step.Asm, file step.Slot, flags int) {
+	tree := a.Temp()
+	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str("/"), step.Int(reopenClone|unix.AT_RECURSIVE)).To(tree)
+	setattr(a, tree.Arg(), "", reopenAttrs, 0)
+	a.Openat2(tree.Arg(), rel(r.Path), flags|unix.O_NOFOLLOW, reopenResolve).To(file)
+}
+
+// openAlone opens the file in a clone of it alone, which is put over the file
+// where it was, in the old root: with that it goes, and nobody waits for it.
+func (r Reopen) openAlone(a *step.Asm, file step.Slot, flags int) {
+	to, tree := a.Temp(), a.Temp()
+	a.Openat2(step.Fd(unix.AT_FDCWD), r.Path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, reopenResolve).To(to)
+	// Before it is opened: to open a device, or the end of a FIFO, does something.
+	same(a, to, r.ID.Major, r.ID.Minor, r.ID.Ino)
+	a.Sys(unix.SYS_OPEN_TREE, to.Arg(), a.Str(""), step.Int(reopenClone|unix.AT_EMPTY_PATH)).To(tree)
+	setattr(a, tree.Arg(), "", reopenAttrs, 0)
+	a.Sys(unix.SYS_DUP3, tree.Arg(), step.Fd(r.Number), step.Int(unix.O_CLOEXEC))
+	onto(a, tree, to)
+	a.Sys(unix.SYS_OPENAT, step.SlotProc.Arg(), a.Str("self/fd/"+strconv.Itoa(r.Number)), step.Int(flags)).To(file)
 }

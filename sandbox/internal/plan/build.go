@@ -148,6 +148,9 @@ func order(d *decisions) *Plan {
 
 	// ---- The init, while the target waits for it.
 	in := &plan.Init
+	// First: who closes the last descriptor of a clone of mounts waits for all
+	// processors (ns.Reopen). The target does, while the init waits for the same.
+	add(in, process.CloseAll{Children: plan.SharesPIDNS})
 	if d.tree != nil {
 		// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
 		add(in, ns.Detach{Covers: d.tree.HostRoot()})
@@ -159,7 +162,7 @@ func order(d *decisions) *Plan {
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
 	// What the launcher was told is nobody's business inside: /proc/1/environ
 	// of bwrap --clearenv still shows it all.
-	add(in, process.Forget{Who: "init"}, process.CloseAll{Children: plan.SharesPIDNS})
+	add(in, process.Forget{Who: "init"})
 	if plan.SharesPIDNS {
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})

@@ -43,7 +43,7 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 		switch {
 		case ok:
 			at[x.Same] = len(s.reopen)
-			s.proc = s.proc || !r.Inside
+			s.proc = s.proc || !r.Inside && !r.Named
 			if x.Seeks {
 				if seeks >= step.MaxStreams {
 					return s, tooMany(x.FD)
@@ -77,7 +77,7 @@ func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Re
 	if x.Rdev == tty && x.Mode == unix.S_IFCHR && d.terminal.ownSession {
 		return ns.Reopen{}, false
 	}
-	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.Flags, Number: f.FD}
+	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.Flags, Number: f.FD, Named: x.Mode == unix.S_IFREG}
 	if d.tree.IsDevice(f.Real, x.ID) {
 		r.Inside = true
 		return r, true
