@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 SETUPS := setup-build setup-demo setup-quick setup-test
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels lint fmt arm64 bench fuzz soak clean
+  test-kernel test-kernels test-formats lint fmt arm64 bench fuzz soak clean
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -90,6 +90,9 @@ test-kernels: setup-test build ## all of that on Debian's kernels (KERNELS="6.1 
 test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
+
+test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
+	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh
 
 lint: setup-test $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck, go.mod, long lines (see .ci/lint)
 	@.ci/lint

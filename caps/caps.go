@@ -1,5 +1,5 @@
-// Package caps is about capabilities(7): sets of them, their names, and the
-// steps that leave a process exactly one set.
+// Package caps is about capabilities(7): sets of them, their names, and the steps that
+// reduce a process's sets to exactly the planned ones.
 package caps
 
 import (
@@ -16,20 +16,20 @@ import (
 // Set is a set of capabilities, bit n standing for capability number n.
 type Set uint64
 
-// Kill lets init signal a target that has changed its user.
+// Kill lets the init send signals to a target that has changed its user.
 const Kill = Set(1) << unix.CAP_KILL
 
 // Setfcap lets user 0 map itself into a user namespace below its own.
 const Setfcap = Set(1) << unix.CAP_SETFCAP
 
-// Admin is what making namespaces, other than a user namespace, takes.
+// Admin is needed to make namespaces other than a user namespace.
 const Admin = Set(1) << unix.CAP_SYS_ADMIN
 
-// SysResource is what raising a limit on resources takes.
+// SysResource is needed to raise a resource limit.
 const SysResource = Set(1) << unix.CAP_SYS_RESOURCE
 
-// Parse is the set of the capability with that name, with or without "cap_",
-// in any case. An unknown name is an UnknownError.
+// Parse returns the set of the capability with that name, with or without "cap_", in
+// upper or lower case. An unknown name is an UnknownError.
 func Parse(name string) (Set, error) {
 	want := strings.TrimPrefix(strings.ToLower(name), "cap_")
 	for n, name := range names {
@@ -53,14 +53,14 @@ func (s Set) Names() []string {
 		case s&(1<<uint(n)) == 0:
 		case n < len(names):
 			list = append(list, names[n])
-		default: // younger than our table
+		default: // newer than the table
 			list = append(list, strconv.Itoa(n))
 		}
 	}
 	return list
 }
 
-// String is the names with commas between, or "none".
+// String is the names with commas between them, or "none".
 func (s Set) String() string {
 	if s == 0 {
 		return "none"
@@ -68,9 +68,9 @@ func (s Set) String() string {
 	return strings.Join(s.Names(), ",")
 }
 
-// Last is the number of the running kernel's last capability. It asks the
-// kernel itself rather than /proc, because a number that is too low would
-// leave a capability in the bounding set.
+// Last is the number of the running kernel's last capability. It asks the kernel itself
+// rather than read /proc, because a number that is too low would leave a capability in the
+// bounding set.
 func Last() (int, error) {
 	for n := unix.CAP_LAST_CAP; n < 64; n++ {
 		if _, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_READ, uintptr(n+1), 0); e == unix.EINVAL {
@@ -96,8 +96,8 @@ func Own() (effective, permitted Set, err error) {
 	return Set(data[0].Effective) | Set(data[1].Effective)<<32, Set(data[0].Permitted) | Set(data[1].Permitted)<<32, nil
 }
 
-// Bounded is what of s the calling thread's bounding set holds: the rest is
-// lost at an exec, even by root. It asks once for each capability in s.
+// Bounded is the part of s that the calling thread's bounding set contains. An exec loses
+// the others, even as root. It makes one call for each capability in s.
 func Bounded(s Set) Set {
 	for n := 0; n < 64; n++ {
 		if s&(1<<uint(n)) == 0 {

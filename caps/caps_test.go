@@ -55,7 +55,7 @@ func TestLast(t *testing.T) {
 }
 
 func TestSecurebits(t *testing.T) {
-	// capabilities(7): every lock set, KEEP_CAPS never.
+	// capabilities(7): every flag is locked, and KEEP_CAPS is never set.
 	for _, s := range []Securebits{{}, {RootKeeps: true}} {
 		b := s.Bits()
 		if b&0xaa != 0xaa || b&0x10 != 0 {

@@ -6,7 +6,7 @@ import (
 	"sbx/caps"
 )
 
-// A set is named as capabilities(7) does, in lower case and without the prefix.
+// Names are those of capabilities(7), in lower case and without the prefix.
 func ExampleParse() {
 	bind, err := caps.Parse("net_bind_service")
 	if err != nil {

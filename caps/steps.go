@@ -9,7 +9,8 @@ import (
 	"sbx/internal/step"
 )
 
-// Bounding empties the bounding set but for Keep. Linux 2.6.25, prctl(2).
+// Bounding drops every capability from the bounding set except Keep. Linux 2.6.25,
+// prctl(2).
 type Bounding struct {
 	Keep Set
 	Last int // number of the kernel's last capability
@@ -19,7 +20,7 @@ func (s Bounding) String() string { return "limit the bounding set to " + s.Keep
 
 func (Bounding) Kind() string { return "drop-bounding-set" }
 
-// Compile drops one capability a call: there is no other way.
+// Compile drops one capability per call, as there is no other way.
 func (s Bounding) Compile(a *step.Asm) {
 	for n := 0; n <= s.Last; n++ {
 		if s.Keep&(1<<uint(n)) == 0 {
@@ -28,9 +29,9 @@ func (s Bounding) Compile(a *step.Asm) {
 	}
 }
 
-// Securebits locks the switches of capabilities(7), "The securebits flags".
-// Exec by user 0 grants nothing (NOROOT) unless root keeps some, in which
-// case the bounding set is what bounds it.
+// Securebits sets and locks the flags of capabilities(7), "The securebits flags". An exec
+// by user 0 grants nothing (NOROOT), unless root keeps capabilities; then it grants the
+// bounding set.
 type Securebits struct {
 	// RootKeeps leaves user 0 the capabilities of its bounding set at exec.
 	RootKeeps bool
@@ -40,20 +41,21 @@ func (s Securebits) String() string {
 	if s.RootKeeps {
 		return "lock the securebits, root keeping its bounding set"
 	}
-	return "lock the securebits, root without powers"
+	return "lock the securebits, root without capabilities"
 }
 
-// Bits is the value that prctl(PR_SET_SECUREBITS) is given.
+// Bits is the value for prctl(PR_SET_SECUREBITS).
 func (s Securebits) Bits() int {
 	const (
 		noroot, norootLocked   = 1 << 0, 1 << 1
-		noFixup, noFixupLocked = 1 << 2, 1 << 3 // of the sets when the user changes
+		noFixup, noFixupLocked = 1 << 2, 1 << 3 // of the sets when the user id changes
 		keepCapsLocked         = 1 << 5
 		noRaise, noRaiseLocked = 1 << 6, 1 << 7 // of ambient capabilities
 	)
 	b := norootLocked | noFixupLocked | keepCapsLocked | noRaise | noRaiseLocked
 	if !s.RootKeeps {
-		// Without the fixup root's workers would keep root's powers.
+		// Only then: where root keeps some, a process of root's that changes its user
+		// must lose them, which is what the fixup does.
 		b |= noroot | noFixup
 	}
 	return b
@@ -67,9 +69,9 @@ func (s Securebits) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_GET_SECUREBITS)).Expect(s.Bits())
 }
 
-// Ambient leaves the ambient set (Linux 4.3) exactly Keep, mostly nothing, so
-// that no exec carries a capability that the file does not have. It goes
-// before Securebits, which forbids raising any further.
+// Ambient makes the ambient set (Linux 4.3) exactly Keep, which is mostly empty, so that an
+// exec gives no capability that the file does not have. It comes before Securebits, which
+// forbids raising more.
 type Ambient struct{ Keep Set }
 
 func (s Ambient) String() string {
@@ -81,8 +83,8 @@ func (s Ambient) String() string {
 
 func (Ambient) Kind() string { return "set-ambient-set" }
 
-// Compile clears the whole set in one call. What is then raised one by one
-// must be permitted and inheritable; the other sets stay as they are.
+// Compile clears the whole set in one call. To be raised, a capability must be permitted and
+// inheritable, so it sets the inheritable set too; the others stay as they are.
 func (s Ambient) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_CLEAR_ALL))
 	if s.Keep == 0 {
@@ -96,17 +98,18 @@ func (s Ambient) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CAPSET, hdr, sets)
 	for n := 0; n < 64; n++ {
 		if s.Keep&(1<<uint(n)) != 0 {
-			a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_RAISE), step.Int(n), step.Int(0), step.Int(0))
+			a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_RAISE),
+				step.Int(n), step.Int(0), step.Int(0))
 		}
 	}
 }
 
-// Reduce leaves the permitted and effective sets exactly Keep, and the
-// inheritable set Inherit: nothing, unless it is to be ambient too. Where Keep
-// holds what the process does not have, the kernel refuses.
+// Reduce makes the permitted and effective sets exactly Keep, and the inheritable set
+// Inherit, which is empty unless the ambient set needs it. The kernel refuses a Keep that the
+// process does not have.
 type Reduce struct {
 	Keep, Inherit Set
-	// Who is whose sets they are: "target" or "init".
+	// Who is the process: "target" or "init".
 	Who string
 }
 
@@ -152,7 +155,7 @@ func (s Verify) String() string {
 
 func (Verify) Kind() string { return "verify-capabilities" }
 
-// Compile asks the kernel for each set anew.
+// Compile reads each set from the kernel.
 func (s Verify) Compile(a *step.Asm) {
 	got := a.Space(24)
 	a.Sys(unix.SYS_CAPGET, a.Bytes(header()), got)
@@ -161,10 +164,10 @@ func (s Verify) Compile(a *step.Asm) {
 		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAPBSET_READ), step.Int(n)).Expect(int(s.Keep >> uint(n) & 1))
 	}
 	if s.Ambient == 0 {
-		return // a subset of inheritable, which capget has shown to be empty
+		return // the ambient set is a subset of the inheritable one, which is empty
 	}
 	for n := 0; n <= s.Last; n++ {
-		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_IS_SET), step.Int(n), step.Int(0), step.Int(0)).
-			Expect(int(s.Ambient >> uint(n) & 1))
+		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_CAP_AMBIENT), step.Int(unix.PR_CAP_AMBIENT_IS_SET),
+			step.Int(n), step.Int(0), step.Int(0)).Expect(int(s.Ambient >> uint(n) & 1))
 	}
 }

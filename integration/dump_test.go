@@ -49,3 +49,25 @@ func TestDump(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDumpNone: a process without a filter has none, and that is what is said.
+func TestDumpNone(t *testing.T) {
+	if !asRoot() {
+		return // a user is told what reading takes, above
+	}
+	cmd := exec.Command("sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := sbx(t, "seccomp", "dump", strconv.Itoa(cmd.Process.Pid))
+	if r.status == 0 || !strings.Contains(r.stderr, "it has none") {
+		t.Error(r)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the process was not killed")
+	}
+}

@@ -19,7 +19,7 @@ const (
 )
 
 // layMailboxes makes one of each of the kernel's mail boxes, which no mount
-// view covers: System V shared memory, messages and semaphores, a POSIX
+// namespace covers: System V shared memory, messages and semaphores, a POSIX
 // message queue, a file in /dev/shm, a key.
 func layMailboxes(t *testing.T) {
 	t.Helper()

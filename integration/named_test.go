@@ -63,14 +63,14 @@ func TestNamedSockets(t *testing.T) {
 	if n := b.count(); n != before {
 		t.Errorf("shell: %d came", n-before)
 	}
-	// What the walls are is said where they are not the best.
-	noted := strings.Contains(r.stderr, "Unix sockets that come to be under shown paths")
+	// The run says which restrictions hold where they are not the best ones.
+	noted := strings.Contains(r.stderr, "Unix sockets that are made in shown directories")
 	if best := landlockABI(t) >= 9; noted == best {
 		t.Errorf("noted: %v\n%v", noted, r)
 	}
 	r = sbx(t, "--policy", "shell", "--", "true")
 	if r.status != 0 || r.stderr != "" {
-		t.Errorf("shell shows nothing of the outside that changes, so there is nothing to note: %v", r)
+		t.Errorf("shell shows nothing of the host that changes, so there is nothing to note: %v", r)
 	}
 }
 

@@ -21,7 +21,7 @@ func refusedBefore(t *testing.T, abi int, args []string) bool {
 		return false
 	}
 	r := run(t, call{args: append(args, "/bin/true"), dir: home()})
-	if r.status != 125 || !strings.Contains(r.stderr, "Landlock ABI ") && !strings.Contains(r.stderr, "it takes ABI ") {
+	if r.status != 125 || !strings.Contains(r.stderr, "Landlock ABI ") && !strings.Contains(r.stderr, "that needs ABI ") {
 		t.Errorf("with an older Landlock: %v", r)
 	}
 	return true
@@ -195,7 +195,7 @@ func TestJoinedPID(t *testing.T) {
 	}
 	if asRoot() {
 		r := boxed(t, policy+"user = \"new\"", "/bin/true")
-		if r.status != 125 || !strings.Contains(r.stderr, "could take hold of the process") {
+		if r.status != 125 || !strings.Contains(r.stderr, "could trace the sandbox's") {
 			t.Errorf("a new user namespace in it: %v", r)
 		}
 	}
@@ -218,7 +218,7 @@ func noSleepers(t *testing.T, space string) {
 // bareText is a policy without a mount namespace of its own: what it reads is
 // the system, and $PROJECT it may write.
 const bareText = `version = 1
-summary = "No view of its own"
+summary = "No mount namespace of its own"
 [namespaces]
 mount = "host"
 [files]
@@ -265,7 +265,7 @@ func TestHostMount(t *testing.T) {
 	r := run(t, call{args: append(bareArgs(t, dir, bareText), "/bin/sh", "-c", script), dir: dir})
 	r.want(t, 0, dir, "mine", "written", "null", "1", "NoNewPrivs: 1", "CapEff: EACCES", "securebits: 239")
 	if strings.Contains(r.stdout, "secret") || strings.Contains(r.stdout, "root:") ||
-		!strings.Contains(r.stderr, "Landlock alone keeps files") {
+		!strings.Contains(r.stderr, "only Landlock restricts") {
 		t.Errorf("something is shown, or not said: %v", r)
 	}
 	for _, name := range []string{"evil", "mine"} {

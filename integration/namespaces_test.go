@@ -286,11 +286,11 @@ func TestJoinedNamespaces(t *testing.T) {
 		t.Errorf("the joined namespace allows no others now: %v", left)
 	}
 	refused := map[string]string{
-		fmt.Sprintf("[namespaces]\nuser = %q", own+"user"):                             "without knowing as whom",
+		fmt.Sprintf("[namespaces]\nuser = %q", own+"user"):                             "does not say which user to be in it",
 		fmt.Sprintf("[namespaces]\nnet = %q", own+"uts"):                               "it is a uts namespace",
-		"[namespaces]\nnet = \"/etc/passwd\"":                                          "not a file of nsfs",
+		"[namespaces]\nnet = \"/etc/passwd\"":                                          "does not lie on nsfs",
 		"[namespaces]\nnet = \"/proc/0/ns/net\"":                                       "no such file",
-		fmt.Sprintf("[namespaces]\nuser = %q\nuid = 5\ngid = 0", own+"user"):           "become user 5",
+		fmt.Sprintf("[namespaces]\nuser = %q\nuid = 5\ngid = 0", own+"user"):           "set user id 5",
 		fmt.Sprintf("[namespaces]\nuser = %q\nuid = 0\ngid = 0", "/proc/self/ns/user"): "join user namespace",
 	}
 	if !asRoot() {

@@ -107,8 +107,8 @@ func TestPorts(t *testing.T) {
 	// The plan has it all.
 	r = sbx(t, "--policy", ownPolicyFile(t, "extends = [\"fetch\"]\n[network]\nconnect = [443]\nbind = [0]"),
 		"--dry-run", "--", "true")
-	for _, line := range []string{"no TCP port to bind, none to connect to", "allow Landlock to bind TCP port 0",
-		"allow Landlock to connect to TCP port 443"} {
+	for _, line := range []string{"no TCP port to bind, none to connect to", "add a Landlock rule to bind TCP port 0",
+		"add a Landlock rule to connect to TCP port 443"} {
 		if !strings.Contains(r.stdout, line) {
 			t.Errorf("the plan has no %q\n%v", line, r)
 		}

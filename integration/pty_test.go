@@ -349,7 +349,7 @@ func TestOwnTerminalRefused(t *testing.T) {
 	for _, c := range []struct{ line, want, hint string }{
 		{"sbx " + flags + " --keep-fd 5 -- echo ran 5</dev/tty", "keep descriptor 5: it is the caller's terminal",
 			"leave --keep-fd out"},
-		{"sbx " + flags + " --hide /dev/pts -- echo ran", "make an own terminal", "hides /dev/pts"},
+		{"sbx " + flags + " --hide /dev/pts -- echo ran", "make a pseudo-terminal", "hides /dev/pts"},
 		{"script -qec 'sbx " + flags + " -- echo ran 2>&6' /dev/null", "are different terminals", "redirect the streams"},
 	} {
 		term := atTerminal(t, "/bin/sh", "-c", "PATH="+binary("")+":$PATH; exec 6>&1; "+c.line+"; echo status $?")

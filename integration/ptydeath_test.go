@@ -140,7 +140,7 @@ func TestOwnTerminalKilledBelowShell(t *testing.T) {
 			term.types("\n") // bash tells at the next prompt
 		}
 		term.shows("Killed", 1)
-		// By readline. Between the janitor's look and its mending the shell may
+		// By readline. Between the janitor's look and its repair the shell may
 		// have come in after all: then it takes the terminal at its next prompt.
 		eventually(t, "the terminal to be readline's", func() bool {
 			if term.modes().Lflag&(unix.ICANON|unix.ECHO) == 0 {

@@ -96,7 +96,7 @@ func whilePlanned(t *testing.T, dir string, args []string, something func()) res
 
 // TestSwappedWhilePlanned exchanges what the plan names, after it was made and
 // before the first mount: for a link to something else, for another directory,
-// for another file's hard link. Each time it is refused; nothing of the outside
+// for another file's hard link. Each time it is refused; nothing on the host
 // is shown or changed.
 func TestSwappedWhilePlanned(t *testing.T) {
 	for _, c := range []struct {
@@ -158,7 +158,7 @@ func TestSwappedWhilePlanned(t *testing.T) {
 				return // it is not there any more
 			}
 			if after := sentinel(t, outside); after != before {
-				t.Errorf("the outside changed\n--- before\n%s--- after\n%s", before, after)
+				t.Errorf("the host changed\n--- before\n%s--- after\n%s", before, after)
 			}
 		})
 	}
@@ -181,7 +181,7 @@ func exchange(t *testing.T, stop <-chan struct{}, a, b string) {
 }
 
 // raced launches n times while all that the plan names in the project is
-// exchanged with links to the outside, without pause. No run shows the secret
+// exchanged with links to other directories of the host, without pause. No run shows the secret
 // there or writes there, none hangs, and some get through.
 func raced(t *testing.T, n int) {
 	project, outside := raceDir(t)
@@ -217,7 +217,7 @@ cat .env .env.link; exit 0`
 	renamers.Wait()
 	noStrays(t)
 	if after := sentinel(t, outside); after != before {
-		t.Errorf("the outside changed\n--- before\n%s--- after\n%s", before, after)
+		t.Errorf("the host changed\n--- before\n%s--- after\n%s", before, after)
 	}
 	t.Logf("exit statuses: %v", seen)
 	if seen[0] == 0 || n >= 100 && seen[125] == 0 {

@@ -171,3 +171,10 @@ func TestSoakRename(t *testing.T) {
 		t.Error("it never ran at all")
 	}
 }
+
+// TestSoakTrees is the long form of TestTrees and TestTreesByLandlock: 5,000
+// launches as root and as a user.
+func TestSoakTrees(t *testing.T) {
+	t.Run("own", func(t *testing.T) { trees(t, 1000, false) })
+	t.Run("Landlock", func(t *testing.T) { trees(t, 250, true) })
+}

@@ -33,7 +33,7 @@ func (b *unixBait) listen(t *testing.T, stream string, dgrams ...string) {
 	}
 }
 
-// closed fails for each way that led to a socket of the outside.
+// closed fails for each way that led to a socket of the host.
 func (b *unixBait) closed(t *testing.T, r result, before int64) {
 	t.Helper()
 	r.want(t, 0)
@@ -54,9 +54,9 @@ func (b *unixBait) closed(t *testing.T, r result, before int64) {
 	}
 }
 
-// TestUnixSockets: no way leads to a Unix socket of the outside in a directory
+// TestUnixSockets: no way leads to a Unix socket of the host in a directory
 // that is shown, read-only or writable, before or after the start; not by the
-// halves of pairs either. The run says which wall it is.
+// halves of pairs either. The run says which restriction holds.
 func TestUnixSockets(t *testing.T) {
 	b := layUnixBait(t, "early")
 	ask := []string{"unix", b.stream, b.dgram, b.abstract}
@@ -100,9 +100,9 @@ func TestUnixSockets(t *testing.T) {
 	r = sbx(t, "--dry-run", "--", "true")
 	says := "load seccomp filter \"no Unix sockets but pairs\""
 	if landlockABI(t) >= 9 {
-		says = "no Unix sockets of the outside"
+		says = "no Unix sockets outside it"
 	}
 	if !strings.Contains(r.stdout, says) {
-		t.Errorf("the plan does not say which wall it is: %v", r)
+		t.Errorf("the plan does not say which restriction holds: %v", r)
 	}
 }

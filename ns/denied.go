@@ -8,7 +8,7 @@ import (
 )
 
 // DeniedHint is how to fix that the kernel refuses new namespaces with that
-// errno. It refuses for many reasons, and only its files tell them apart.
+// errno. It has many reasons for that, and only files in /proc tell which.
 func DeniedHint(errno unix.Errno) string {
 	switch {
 	case sysctl("user/max_user_namespaces") == "0":
@@ -18,9 +18,11 @@ func DeniedHint(errno unix.Errno) string {
 	case sysctl(appArmorRestricts) == "1":
 		return mountDeniedHint()
 	case errno == unix.ENOSPC:
-		return "namespaces are nested too deep, or their number is used up: sysctl user.max_user_namespaces and the other user.max_*"
+		return "namespaces are nested too deep, or there are too many: " +
+			"sysctl user.max_user_namespaces and the other user.max_*"
 	case chrooted():
-		return "inside a chroot the kernel allows no user namespaces; start sbx outside, or use pivot_root instead of chroot"
+		return "inside a chroot the kernel allows no user namespaces; " +
+			"start sbx outside the chroot, or use pivot_root instead"
 	case filtered():
 		return "an outer seccomp filter forbids namespaces (docker: --security-opt seccomp=unconfined)"
 	}
@@ -29,12 +31,14 @@ func DeniedHint(errno unix.Errno) string {
 
 const appArmorRestricts = "kernel/apparmor_restrict_unprivileged_userns"
 
-// mountDeniedHint is how to fix that a new user namespace may not mount.
+// mountDeniedHint is how to fix that mounting is denied in a new user namespace.
 func mountDeniedHint() string {
 	if sysctl(appArmorRestricts) == "1" {
-		return "AppArmor keeps user namespaces from users: give sbx a profile with \"userns,\" or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+		return "AppArmor denies user namespaces to users: give sbx a profile with \"userns,\" or " +
+			"sysctl kernel.apparmor_restrict_unprivileged_userns=0"
 	}
-	return "an outer sandbox or security module forbids mounting (docker: --security-opt apparmor=unconfined --security-opt seccomp=unconfined)"
+	return "an outer sandbox or security module forbids mounting " +
+		"(docker: --security-opt apparmor=unconfined --security-opt seccomp=unconfined)"
 }
 
 // sysctl is a value below /proc/sys, or "" where it cannot be read.
@@ -46,8 +50,8 @@ func sysctl(file string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// chrooted says whether the root directory is not the mount namespace's: the
-// root's own mount is then not in the list of mounts.
+// chrooted says whether the process is in a chroot. The list of mounts then has
+// no entry for its root directory.
 func chrooted() bool {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"sbx/internal/step"
 )
 
-// OpenProc opens the /proc of the outside and makes sure that it is one, so
-// that what is written below it goes to the kernel and not to a file that
-// somebody mounted there (runc's CVE-2025-52881).
+// OpenProc opens the host's /proc and checks that it is a proc file system. So
+// what is written below it goes to the kernel, and not to a file that was mounted
+// there (runc's CVE-2025-52881).
 type OpenProc struct{}
 
 func (OpenProc) String() string { return "open /proc and verify it" }
@@ -32,7 +32,8 @@ func procHint(err error) string {
 	case unix.ENOENT:
 		return "/proc is not mounted here: mount -t proc proc /proc"
 	case unix.EROFS:
-		return "/proc is read-only here, as in a container; give it a writable one (docker: --security-opt systempaths=unconfined)"
+		return "/proc is read-only here, as in a container; give it a writable one " +
+			"(docker: --security-opt systempaths=unconfined)"
 	}
 	return ""
 }
@@ -46,9 +47,9 @@ func (OpenProc) Compile(a *step.Asm) {
 	a.Compare(buf, binary.NativeEndian.AppendUint64(nil, unix.PROC_SUPER_MAGIC)[:8])
 }
 
-// IDMap maps one user and one group id of the new user namespace to the
-// caller's own. See user_namespaces(7): a process may write such a map of
-// itself without privilege once it has given up setgroups(2).
+// IDMap maps one user and one group id of the new user namespace to the caller's
+// own. See user_namespaces(7): a process may write such a map of itself without
+// privilege after it has given up setgroups(2).
 type IDMap struct {
 	UID, GID               int // inside
 	OutsideUID, OutsideGID int

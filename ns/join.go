@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"time"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
-// Join enters an existing namespace (setns(2)). FD is it, opened and looked at
-// while planning; Major, Minor and Ino are what it is on nsfs.
+// Join enters an existing namespace (setns(2)). FD was opened and checked while
+// planning; Major, Minor and Ino identify the namespace on nsfs.
 type Join struct {
 	Namespace    Set // one
 	Path         string
@@ -31,23 +30,27 @@ func (Join) Kind() string { return "join-namespace" }
 func (j Join) Hint(err error) string {
 	switch errno := step.Errno(err); {
 	case errno == unix.EPERM:
-		return "it takes CAP_SYS_ADMIN in the user namespace that owns it: join that one too (user = \"/path\"), or run sbx as root"
+		return "joining needs CAP_SYS_ADMIN in the user namespace that owns it: " +
+			"join that one too (user = \"/path\"), or run sbx as root"
 	case errno == unix.EINVAL && j.Namespace == User:
 		return "it is the caller's own: say user = \"host\", or \"auto\""
 	}
 	return ""
 }
 
-// Compile enters it and reads back, below step.SlotProc, where it has got to.
-// A pid namespace is that of the children only.
+// Compile enters the namespace and reads back, below step.SlotProc, which one the
+// process is in. Only children are in a pid namespace that was joined.
 func (j Join) Compile(a *step.Asm) {
-	name := map[Set]string{User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net", IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time"}[j.Namespace]
+	name := map[Set]string{
+		User: "user", Mount: "mnt", PID: "pid_for_children", Net: "net",
+		IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time",
+	}[j.Namespace]
 	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Namespace)))
 	isFile(a, step.SlotProc, "self/ns/"+name, 0, j.Major, j.Minor, j.Ino)
 }
 
-// Clocks makes a time namespace for the processes to come, Linux 5.6, in which
-// two clocks are shifted; see time_namespaces(7).
+// Clocks makes a new time namespace for the children (Linux 5.6) in which two
+// clocks are shifted; see time_namespaces(7).
 type Clocks struct{ Monotonic, Boottime time.Duration }
 
 func (c Clocks) String() string {
@@ -73,8 +76,8 @@ func (Clocks) Hint(err error) string {
 	return ""
 }
 
-// Compile leaves it and writes its offsets below step.SlotProc, which can be
-// done only while nobody is in it.
+// Compile makes the namespace and writes its offsets below step.SlotProc. The
+// kernel takes them only while no process is in it.
 func (c Clocks) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_UNSHARE, step.Int(unix.CLONE_NEWTIME))
 	text := ""
@@ -85,7 +88,7 @@ func (c Clocks) Compile(a *step.Asm) {
 		if k.by == 0 {
 			continue
 		}
-		// Nanoseconds count upwards, also of a negative time.
+		// The nanoseconds are never negative, even where the offset is.
 		sec := k.by / time.Second
 		nsec := k.by % time.Second
 		if nsec < 0 {
@@ -98,8 +101,7 @@ func (c Clocks) Compile(a *step.Asm) {
 	}
 }
 
-// isFile makes sure that the path below dir, or dir itself, is the planned
-// file.
+// isFile checks that the path below dir, or dir itself, is the planned file.
 func isFile(a *step.Asm, dir step.Slot, path string, flags int, major, minor uint32, ino uint64) {
 	const inoAt, devAt = 32, 136 // struct statx
 	buf := a.Scratch()
@@ -110,23 +112,24 @@ func isFile(a *step.Asm, dir step.Slot, path string, flags int, major, minor uin
 	a.Compare(buf.At(devAt), binary.NativeEndian.AppendUint32(dev, minor))
 }
 
-// OwnProc opens a /proc of the pid namespace that the process is in, mounted
-// nowhere, in the place of the outside's.
-type OwnProc struct{}
+// DetachedProc opens a new /proc, of the pid namespace that the process is in. It
+// is mounted nowhere, and takes the place of the host's.
+type DetachedProc struct{}
 
-func (OwnProc) String() string { return "open a /proc of the joined pid namespace" }
+func (DetachedProc) String() string { return "open a /proc of the joined pid namespace" }
 
-func (OwnProc) Kind() string { return "open-joined-proc" }
+func (DetachedProc) Kind() string { return "open-joined-proc" }
 
-func (OwnProc) Hint(err error) string {
+func (DetachedProc) Hint(err error) string {
 	if step.Errno(err) == unix.EPERM {
-		return "it takes CAP_SYS_ADMIN in the user namespace that owns the pid namespace, and a /proc that is not masked; join the user namespace too"
+		return "opening it needs CAP_SYS_ADMIN in the user namespace that owns the pid namespace, and " +
+			"a /proc without masks; join that user namespace too"
 	}
 	return ""
 }
 
-// Compile leaves the descriptor in step.SlotProc. It can be written to, as a
-// security module's label has to be.
-func (OwnProc) Compile(a *step.Asm) {
+// Compile leaves the descriptor in step.SlotProc. It is writable, because a
+// security module's label is written there.
+func (DetachedProc) Compile(a *step.Asm) {
 	fsmount(a, step.SlotProc, "proc", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 }

@@ -3,28 +3,31 @@ package ns
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
-
-	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // All mounts are made by the mount API of Linux 5.2 (fsopen(2), open_tree(2),
-// move_mount(2)) and mount_setattr(2) of 5.12: a mount gets its flags before
-// it is attached, so there is no moment at which it is there and too weak.
+// move_mount(2)) and mount_setattr(2) of 5.12. A mount gets its flags before
+// it is attached, so it is never visible with too few restrictions.
 //
-// Paths inside are given without their leading slash and resolved from
-// step.SlotRoot. Build only lets a path through that it knows to consist of
-// directories made by our own steps, on a tmpfs that nobody else can see;
-// anything below a directory of the outside goes through openat2(2).
+// Paths inside the sandbox are given without their leading slash and resolved
+// from step.SlotRoot. A path is resolved without openat2(2) only where the plan
+// knows that it consists of directories that sbx made itself, on a tmpfs that no
+// other process can see. Anything below a directory of the host goes through
+// openat2(2).
 
-// Dir makes a directory on our own tmpfs.
+// Dir makes a directory on a tmpfs of the sandbox.
 type Dir struct {
 	Path string
 	Mode uint32
+	// Owner is the user that the directory is given to, 0: nobody.
+	Owner int
 }
 
 func (d Dir) String() string {
@@ -32,17 +35,25 @@ func (d Dir) String() string {
 	if d.Mode != 0o755 {
 		s += fmt.Sprintf(", mode %04o", d.Mode)
 	}
+	if d.Owner != 0 {
+		s += fmt.Sprintf(", of user %d", d.Owner)
+	}
 	return s
 }
 
 func (Dir) Kind() string { return "mkdir" }
 
-// Compile is one mkdirat(2); the umask is cleared by then.
+// Compile is one mkdirat(2), and fchownat(2) for another owner. ClearUmask has
+// cleared the umask by then.
 func (d Dir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKDIRAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Mode))
+	if d.Owner != 0 {
+		a.Sys(unix.SYS_FCHOWNAT, step.SlotRoot.Arg(), a.Str(rel(d.Path)), step.Int(d.Owner), step.Fd(-1),
+			step.Int(unix.AT_SYMLINK_NOFOLLOW))
+	}
 }
 
-// File makes an empty file on our own tmpfs, for something to be mounted on.
+// File makes an empty file on a tmpfs of the sandbox, as a mount point.
 type File struct{ Path string }
 
 func (f File) String() string { return fmt.Sprintf("make empty file %s", text.Quote(f.Path)) }
@@ -54,7 +65,7 @@ func (f File) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_MKNODAT, step.SlotRoot.Arg(), a.Str(rel(f.Path)), step.Int(unix.S_IFREG|0o444), step.Int(0))
 }
 
-// Symlink makes a symbolic link on our own tmpfs.
+// Symlink makes a symbolic link on a tmpfs of the sandbox.
 type Symlink struct{ Target, Path string }
 
 func (l Symlink) String() string {
@@ -68,25 +79,25 @@ func (l Symlink) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_SYMLINKAT, a.Str(l.Target), step.SlotRoot.Arg(), a.Str(rel(l.Path)))
 }
 
-// Bind shows a file or directory of the outside, with all that is mounted
-// below it.
+// Bind mounts a file or directory of the host inside the sandbox, with all that
+// is mounted below it.
 type Bind struct {
 	Source, Dest string
-	// Via is the symbolic link that led to Source, if one did and it is not
-	// Dest: what was named is not what is shown.
+	// Via is the symbolic link that the policy names, where Source is what it
+	// leads to and Dest is not the link itself.
 	Via string
-	// Major, Minor and Ino are what Source was when the plan was made; the
-	// child refuses anything else in its place.
+	// Major, Minor and Ino are what Source was when the plan was made. The
+	// child refuses any other file.
 	Major, Minor uint32
 	Ino          uint64
-	// Write allows writing; otherwise the bind and all below is read-only.
+	// Write allows writing. Without it the bind and all below it is read-only.
 	Write bool
-	// Device keeps device files usable. Only our own /dev has it. They can be
-	// read and written on a read-only mount too; what cannot be changed there is
-	// their mode, owner and times.
+	// Device keeps device files usable. Only the sandbox's own /dev has it. They can be
+	// read and written on a read-only mount too. What cannot be changed there is their
+	// mode, owner and times.
 	Device bool
-	// NoExec forbids execution and Below says that Dest lies in a directory
-	// of the outside, where others may be at work.
+	// NoExec forbids execution. Below says that Dest lies in a directory of the
+	// host, which other processes may be changing.
 	NoExec, Below bool
 }
 
@@ -112,7 +123,8 @@ func (b Bind) String() string {
 	return s
 }
 
-// attrs are the mount flags: never set-id programs, never devices but ours.
+// attrs are the mount flags. Set-id programs never work, and device files work
+// only in the sandbox's own /dev.
 func (b Bind) attrs() uint64 {
 	at := uint64(unix.MOUNT_ATTR_NOSUID)
 	if !b.Device {
@@ -134,17 +146,17 @@ func (b Bind) Hint(err error) string {
 	case errno == unix.ELOOP:
 		return linkInsideHint(b.Dest)
 	case errno == unix.ENOENT && b.Below:
-		return fmt.Sprintf("%s has no place in the sandbox to be shown at; make it outside first", text.Quote(b.Dest))
+		return fmt.Sprintf("%s has no mount point in the sandbox; make it on the host first", text.Quote(b.Dest))
 	}
 	return replacedHint(err)
 }
 
-// linkInsideHint is how to fix that a link would have to be followed.
+// linkInsideHint is how to fix a path that has a symbolic link in it.
 func linkInsideHint(path string) string {
 	return "a part of " + text.Quote(path) + " is a symbolic link inside; name the path that it leads to"
 }
 
-// replacedHint is how to fix that something is not what was planned.
+// replacedHint is how to fix that a file is no longer the planned one.
 func replacedHint(err error) string {
 	if step.Mismatched(err) {
 		return "the file was replaced while sbx was starting; try again"
@@ -152,8 +164,8 @@ func replacedHint(err error) string {
 	return ""
 }
 
-// Compile clones the tree detached, checks that it is the one planned, gives
-// it its flags, and only then attaches it.
+// Compile clones the mount tree detached, checks that it is the planned one, sets
+// its flags, and only then attaches it.
 func (b Bind) Compile(a *step.Asm) {
 	tree := a.Temp()
 	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str(b.Source),
@@ -163,15 +175,17 @@ func (b Bind) Compile(a *step.Asm) {
 	attach(a, tree, b.Dest, b.Below)
 }
 
-// Tmpfs mounts an empty writable directory that dies with the sandbox.
+// Tmpfs mounts an empty writable directory that is gone when the sandbox ends.
 type Tmpfs struct {
 	Path string
 	Mode uint32
-	// Size is tmpfs(5)'s size option; empty means the kernel's default, half
-	// of the memory.
+	// Owner is the user that its root directory belongs to, 0: the caller.
+	Owner int
+	// Size is tmpfs(5)'s size option. Empty means the kernel's default, half of
+	// the memory.
 	Size string
-	// NoExec forbids execution, ReadOnly writing: then it is an empty
-	// directory.
+	// NoExec forbids execution. ReadOnly forbids writing: the directory stays
+	// empty.
 	NoExec, ReadOnly bool
 	Below            bool
 }
@@ -184,6 +198,9 @@ func (t Tmpfs) String() string {
 	if t.Size != "" {
 		s += ", size " + t.Size
 	}
+	if t.Owner != 0 {
+		s += fmt.Sprintf(", of user %d", t.Owner)
+	}
 	if t.NoExec {
 		s += ", no exec"
 	}
@@ -194,9 +211,14 @@ func (Tmpfs) Kind() string { return "mount-tmpfs" }
 
 func (t Tmpfs) Hint(err error) string {
 	switch step.Errno(err) {
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+	case unix.ELOOP:
 		if t.Below {
-			return text.Quote(t.Path) + " lies in what is shown of the outside, where nothing is made; make it a directory there first"
+			return "a symbolic link on the way there is not followed; name what it leads to"
+		}
+	case unix.ENOENT, unix.ENOTDIR:
+		if t.Below {
+			return text.Quote(t.Path) + " lies in a directory of the host, where sbx makes nothing; " +
+				"make the directory there first"
 		}
 	}
 	return ""
@@ -207,6 +229,9 @@ func (t Tmpfs) Compile(a *step.Asm) {
 	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}
 	if t.Size != "" {
 		opts = append(opts, "size", t.Size)
+	}
+	if t.Owner != 0 {
+		opts = append(opts, "uid", strconv.Itoa(t.Owner))
 	}
 	attrs := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	if t.NoExec {
@@ -220,8 +245,8 @@ func (t Tmpfs) Compile(a *step.Asm) {
 	attach(a, fd, t.Path, t.Below)
 }
 
-// Proc mounts the new pid namespace's own /proc, read-only as a whole: what
-// container runtimes protect path by path.
+// Proc mounts the new pid namespace's own /proc. It is read-only as a whole;
+// container runtimes protect single paths in it instead.
 type Proc struct{ Write bool }
 
 func (p Proc) String() string {
@@ -235,7 +260,8 @@ func (Proc) Kind() string { return "mount-proc" }
 
 func (Proc) Hint(err error) string {
 	if step.Errno(err) == unix.EPERM {
-		return "this container's /proc is masked, so the kernel allows no new one (docker: --security-opt systempaths=unconfined)"
+		return "this container's /proc is masked, so the kernel allows no new one " +
+			"(docker: --security-opt systempaths=unconfined)"
 	}
 	return ""
 }
@@ -251,11 +277,11 @@ func (p Proc) Compile(a *step.Asm) {
 	attach(a, fd, "/proc", false)
 }
 
-// Devpts mounts a pseudo-terminal file system of the sandbox's own, so that
-// the terminals of others are neither seen nor reached.
+// Devpts mounts a new pseudo-terminal file system, so that the host's terminals
+// can be neither seen nor opened.
 type Devpts struct{}
 
-func (Devpts) String() string { return "mount own /dev/pts" }
+func (Devpts) String() string { return "mount a new /dev/pts" }
 
 func (Devpts) Kind() string { return "mount-devpts" }
 
@@ -266,16 +292,16 @@ func (Devpts) Compile(a *step.Asm) {
 	attach(a, fd, "/dev/pts", false)
 }
 
-// Seal makes one mount of ours read-only once all is in it; what is mounted
-// below stays as it is.
-type Seal struct{ Path string }
+// RemountRO makes one mount read-only after everything in it has been made. What
+// is mounted below it stays as it is.
+type RemountRO struct{ Path string }
 
-func (s Seal) String() string { return "make " + text.Quote(s.Path) + " read-only" }
+func (s RemountRO) String() string { return "make " + text.Quote(s.Path) + " read-only" }
 
-func (Seal) Kind() string { return "remount-read-only" }
+func (RemountRO) Kind() string { return "remount-read-only" }
 
 // Compile is one mount_setattr(2).
-func (s Seal) Compile(a *step.Asm) {
+func (s RemountRO) Compile(a *step.Asm) {
 	attr := attrBytes(unix.MOUNT_ATTR_RDONLY, 0)
 	a.Sys(unix.SYS_MOUNT_SETATTR, step.SlotRoot.Arg(), a.Str(rel(s.Path)), step.Int(unix.AT_SYMLINK_NOFOLLOW),
 		a.Bytes(attr), step.Int(len(attr)))
@@ -301,7 +327,7 @@ func setattr(a *step.Asm, fd step.Arg, path string, set, propagation uint64) {
 		a.Bytes(attr), step.Int(len(attr)))
 }
 
-// same makes sure that fd is the planned file.
+// same checks that fd is the planned file.
 func same(a *step.Asm, fd step.Slot, major, minor uint32, ino uint64) {
 	isFile(a, fd, "", unix.AT_EMPTY_PATH, major, minor, ino)
 }
@@ -311,7 +337,7 @@ func fsmount(a *step.Asm, to step.Slot, kind string, attrs uint64, opts ...strin
 	fscreate(a, fsopen(a, kind, opts...), to, attrs)
 }
 
-// fsopen begins a file system with options in pairs.
+// fsopen starts to configure a file system, with options in pairs.
 func fsopen(a *step.Asm, kind string, opts ...string) step.Slot {
 	const setString = 1 // FSCONFIG_SET_STRING
 	fs := a.Temp()
@@ -322,7 +348,7 @@ func fsopen(a *step.Asm, kind string, opts ...string) step.Slot {
 	return fs
 }
 
-// fscreate makes it, detached.
+// fscreate makes the file system that fs configures, detached.
 func fscreate(a *step.Asm, fs, to step.Slot, attrs uint64) {
 	const create = 6 // FSCONFIG_CMD_CREATE
 	a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(create), step.Int(0), step.Int(0), step.Int(0))
@@ -330,9 +356,9 @@ func fscreate(a *step.Asm, fs, to step.Slot, attrs uint64) {
 	a.Sys(unix.SYS_CLOSE, fs.Arg())
 }
 
-// attach moves the detached tree to its place and lets go of the descriptor.
-// A place below a directory of the outside is resolved without following any
-// link, below the new root: bubblewrap's CVE-2026-87766 was a link there.
+// attach mounts the detached tree at dest and closes its descriptor. A dest below
+// a directory of the host is resolved below the new root without following any
+// link: bubblewrap's CVE-2026-87766 was such a link.
 func attach(a *step.Asm, tree step.Slot, dest string, below bool) {
 	if !below {
 		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), step.SlotRoot.Arg(), a.Str(rel(dest)),
@@ -345,7 +371,7 @@ func attach(a *step.Asm, tree step.Slot, dest string, below bool) {
 	onto(a, tree, to)
 }
 
-// onto moves the tree onto what to is, and lets go of both.
+// onto mounts the tree over the file that to is open to, and closes both.
 func onto(a *step.Asm, tree, to step.Slot) {
 	a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), to.Arg(), a.Str(""),
 		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
@@ -353,7 +379,7 @@ func onto(a *step.Asm, tree, to step.Slot) {
 	a.Sys(unix.SYS_CLOSE, tree.Arg())
 }
 
-// resolve opens a path of the inside from the new root, following no link.
+// resolve opens a path inside the sandbox from the new root, following no link.
 func resolve(a *step.Asm, to step.Slot, path string) *step.Call {
 	return a.Openat2(step.SlotRoot.Arg(), rel(path), unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
 		unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS).To(to)

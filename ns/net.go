@@ -8,8 +8,8 @@ import (
 	"sbx/internal/step"
 )
 
-// Loopback brings the new network namespace's "lo" up; 127.0.0.1 and ::1 come
-// with it. See netdevice(7).
+// Loopback brings the new network namespace's "lo" device up. The kernel then
+// gives it 127.0.0.1 and ::1. See netdevice(7).
 type Loopback struct{}
 
 func (Loopback) String() string { return "bring the loopback device up" }

@@ -9,10 +9,15 @@ import (
 	"sbx/internal/step"
 )
 
-// TestBindFlags holds the flags of every kind of bind: set-id never counts,
-// devices only where they are ours, and only what is said to be writable is.
+// TestBindFlags checks the flags of every kind of bind: no set-id programs ever,
+// devices only in the sandbox's own /dev, writing only where Write is set.
 func TestBindFlags(t *testing.T) {
-	const suid, dev, ro, exec = unix.MOUNT_ATTR_NOSUID, unix.MOUNT_ATTR_NODEV, unix.MOUNT_ATTR_RDONLY, unix.MOUNT_ATTR_NOEXEC
+	const (
+		suid = unix.MOUNT_ATTR_NOSUID
+		dev  = unix.MOUNT_ATTR_NODEV
+		ro   = unix.MOUNT_ATTR_RDONLY
+		exec = unix.MOUNT_ATTR_NOEXEC
+	)
 	for _, c := range []struct {
 		bind Bind
 		want uint64
@@ -48,14 +53,15 @@ func calls(t *testing.T, s step.Step) []step.Call {
 	return tab.Calls
 }
 
-// TestOrder holds that a mount has its flags, and is known to be the planned
-// one, before it is attached; and that a place below the outside is resolved.
+// TestOrder checks that a mount has its flags, and has been compared with the
+// planned file, before it is attached; and that a mount point below a directory
+// of the host is resolved by openat2.
 func TestOrder(t *testing.T) {
 	for _, s := range []step.Step{
 		Bind{Source: "/a", Dest: "/a", Ino: 1}, Bind{Source: "/a", Dest: "/a", Ino: 1, Below: true},
-		Hide{Path: "/a", Below: true}, Tmpfs{Path: "/t", Mode: 0o700}, Tmpfs{Path: "/t", Below: true}, Proc{}, Devpts{},
+		Mask{Path: "/a", Below: true}, Tmpfs{Path: "/t", Mode: 0o700}, Tmpfs{Path: "/t", Below: true}, Proc{}, Devpts{},
 		RootBind{Bind{Source: "/", Dest: "/", Ino: 2}},
-		Tmpfs{Path: "/t", ReadOnly: true, NoExec: true, Below: true}, Hide{Path: "/a", Below: true, Maybe: true},
+		Tmpfs{Path: "/t", ReadOnly: true, NoExec: true, Below: true}, Mask{Path: "/a", Below: true, Maybe: true},
 	} {
 		flagged, checked, resolved, attached := false, false, false, false
 		for _, c := range calls(t, s) {
@@ -81,27 +87,32 @@ func TestOrder(t *testing.T) {
 			below = s.Below
 		case Tmpfs:
 			below = s.Below
-		case Hide:
+		case Mask:
 			below = s.Below
 		}
 		if below != resolved {
-			t.Errorf("%v: below the outside %v, resolved %v", s, below, resolved)
+			t.Errorf("%v: below a directory of the host %v, resolved %v", s, below, resolved)
 		}
 	}
 }
 
-// TestOver holds that a file of ours lies at the stage only until it has been
-// cloned, and that the clone has its flags before it is attached.
-func TestOver(t *testing.T) {
-	for _, o := range []Over{{Path: "/f", Text: "x"}, {Path: "/f", Text: "x", Below: true, ID: ID{Ino: 3}}} {
+// TestFileOver checks that the file's tmpfs is attached at scratchMount only until
+// the file has been cloned, and that the clone has its flags before it is
+// attached.
+func TestFileOver(t *testing.T) {
+	for _, o := range []FileOver{{Path: "/f", Text: "x"}, {Path: "/f", Text: "x", Below: true, ID: ID{Ino: 3}}} {
 		var order []uintptr
 		for _, c := range calls(t, o) {
 			switch c.Nr {
-			case unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_UMOUNT2, unix.SYS_UNLINKAT, unix.SYS_OPENAT2:
+			case unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_UMOUNT2,
+				unix.SYS_UNLINKAT, unix.SYS_OPENAT2:
 				order = append(order, c.Nr)
 			}
 		}
-		want := []uintptr{unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_UMOUNT2, unix.SYS_UNLINKAT, unix.SYS_MOVE_MOUNT}
+		want := []uintptr{
+			unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_UMOUNT2,
+			unix.SYS_UNLINKAT, unix.SYS_MOVE_MOUNT,
+		}
 		if o.Below {
 			want = slices.Insert(want, 5, unix.SYS_OPENAT2)
 		}
@@ -111,8 +122,8 @@ func TestOver(t *testing.T) {
 	}
 }
 
-// TestLayers holds that overlayfs is told of no directory that has not been
-// checked, and is told by its descriptor; and that its mount has its flags.
+// TestLayers checks that overlayfs gets only directories that have been checked,
+// by their descriptors, and that its mount has its flags.
 func TestLayers(t *testing.T) {
 	layer := func(name string, n int) Layer { return Layer{Path: name, ID: ID{Ino: uint64(n)}, FD: n} }
 	for _, o := range []Overlay{
@@ -150,7 +161,9 @@ func TestSet(t *testing.T) {
 	if got := Set(0).String(); got != "none" {
 		t.Errorf("none are %q", got)
 	}
-	if uint64(all) != unix.CLONE_NEWUSER|unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP {
+	const want = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+	if uint64(all) != want {
 		t.Errorf("flags %#x", uint64(all))
 	}
 }

@@ -3,28 +3,27 @@ package ns
 import (
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
-// Layer is a directory of the outside that becomes part of an overlay.
+// Layer is a directory of the host that becomes part of an overlay.
 type Layer struct {
 	Path string
-	// ID is what Path was when the plan was made; the child refuses anything
-	// else in its place.
+	// ID is what Path was when the plan was made. The child refuses any other
+	// directory.
 	ID ID
-	// FD is the launcher's descriptor of it. The child has that number to
-	// itself, and puts its own descriptor there: so the number in
-	// "/proc/self/fd/N", by which overlayfs is told its layers, is known when
-	// the table is made.
+	// FD is the launcher's descriptor of it. The child uses that number for its
+	// own descriptor of the directory. So the number in "/proc/self/fd/N", by
+	// which overlayfs gets its layers, is known when the table is made.
 	FD int
 }
 
-// open leaves what the layer is for overlayfs under the layer's number: the
-// very directory that has been checked, so that no name is looked up twice.
+// open opens and checks the directory, moves the descriptor to the number FD, and
+// returns the path by which overlayfs finds it. So overlayfs gets the directory
+// that has been checked, and the name is not looked up twice.
 func (l Layer) open(a *step.Asm) string {
 	fd := a.Temp()
 	a.Openat2(step.Fd(unix.AT_FDCWD), l.Path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_DIRECTORY,
@@ -35,26 +34,26 @@ func (l Layer) open(a *step.Asm) string {
 	return fmt.Sprintf("/proc/self/fd/%d", l.FD)
 }
 
-// Overlay mounts an overlayfs: Lower as it is, and over it what is written,
-// which goes to Upper or to a tmpfs that is gone afterwards. See the kernel's
-// Documentation/filesystems/overlayfs.rst; "userxattr" is Linux 5.11, a tmpfs
-// that has such attributes 6.6: below that a directory that was removed cannot
-// be made again.
+// Overlay mounts an overlayfs: Lower shows through unchanged, and what is written
+// goes to Upper or to a tmpfs that is gone when the sandbox ends. See the
+// kernel's Documentation/filesystems/overlayfs.rst. It needs "userxattr", Linux
+// 5.11. A tmpfs has such attributes since Linux 6.6; before that, a directory
+// that was removed cannot be made again.
 type Overlay struct {
 	Path  string
 	Lower Layer
-	// Upper and Work are upperdir and workdir; with an empty path there are
-	// none, and a tmpfs of that Size (see Tmpfs) takes their place.
+	// Upper and Work are upperdir and workdir. Where their paths are empty, a
+	// tmpfs of that Size (see Tmpfs) takes their place.
 	Upper, Work Layer
 	Size        string
-	// Mode is that of the top directory, and with Own its owner and group are
-	// UID and GID, when the tmpfs provides it.
+	// Mode is the mode of the top directory where the tmpfs provides it. With Own
+	// its owner and group are UID and GID.
 	Mode     uint32
 	Own      bool
 	UID, GID uint32
-	// NoExec and Below are as in Bind, Cover as in Over.
+	// NoExec and Below are as in Bind, Scratch as in FileOver.
 	NoExec, Below bool
-	Cover         step.Slot
+	Scratch       step.Slot
 }
 
 func (o Overlay) String() string {
@@ -83,20 +82,20 @@ func (Overlay) Hint(err error) string {
 	case unix.ENODEV:
 		return "this kernel has no overlayfs: modprobe overlay, as root"
 	case unix.EINVAL:
-		return "overlayfs takes no such file system, nor what has mounts in it; for users it takes Linux 5.11 (dmesg says more)"
+		return "overlayfs refuses this file system, or a directory with mounts in it; users need Linux 5.11 (see dmesg)"
 	case unix.EBUSY:
 		return "another overlay uses its upper or work directory at this moment"
 	case unix.ELOOP:
-		return "one of its directories is, or lies in, another or in a symbolic link; name three apart from each other"
+		return "its directories overlap, or one lies behind a symbolic link; name separate directories without links"
 	}
 	return replacedHint(err)
 }
 
-// Compile needs SlotProc's check, for the layers are named by /proc. With a
-// tmpfs, that is staged for the names "u" and "w" in it.
+// Compile needs OpenProc before it, since overlayfs finds the layers through
+// /proc. A tmpfs is attached at scratchMount, with upperdir "u" and workdir "w".
 func (o Overlay) Compile(a *step.Asm) {
 	const setFlag = 0 // FSCONFIG_SET_FLAG
-	lower, upper, work := o.Lower.open(a), stage+"/u", stage+"/w"
+	lower, upper, work := o.Lower.open(a), scratchMount+"/u", scratchMount+"/w"
 	tmp := a.Temp()
 	if o.Upper.Path != "" {
 		upper, work = o.Upper.open(a), o.Work.open(a)
@@ -111,7 +110,7 @@ func (o Overlay) Compile(a *step.Asm) {
 		if o.Own {
 			a.Sys(unix.SYS_FCHOWNAT, tmp.Arg(), a.Str("u"), step.Int(o.UID), step.Int(o.GID), step.Int(unix.AT_SYMLINK_NOFOLLOW))
 		}
-		raise(a, tmp, o.Cover)
+		attachScratch(a, tmp, o.Scratch)
 	}
 	fd := a.Temp()
 	flags := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
@@ -122,7 +121,7 @@ func (o Overlay) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(setFlag), a.Str("userxattr"), step.Int(0), step.Int(0))
 	fscreate(a, fs, fd, flags)
 	if o.Upper.Path == "" {
-		strike(a, tmp, o.Cover)
+		detachScratch(a, tmp, o.Scratch)
 	}
 	attach(a, fd, o.Path, o.Below)
 }

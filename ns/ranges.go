@@ -9,8 +9,8 @@ import (
 	"sbx/internal/step"
 )
 
-// Extent is a line of an id map: Count ids from Inside on are those from
-// Outside on.
+// Extent is a line of an id map: Count ids from Inside on are those from Outside
+// on, in the parent user namespace.
 type Extent struct{ Inside, Outside, Count uint32 }
 
 func (e Extent) String() string {
@@ -20,9 +20,9 @@ func (e Extent) String() string {
 	return fmt.Sprintf("%d-%d to %d-%d", e.Inside, e.Inside+e.Count-1, e.Outside, e.Outside+e.Count-1)
 }
 
-// Ranges maps more than one id, which takes the right to the others' and so
-// newuidmap(1) and newgidmap(1), set-user-ID programs of the system. The
-// launcher runs them on the child, which waits.
+// Ranges maps more than the caller's own id. That takes newuidmap(1) and
+// newgidmap(1), set-user-ID programs of the system. The launcher runs them on the
+// child, while the child waits.
 type Ranges struct{ UIDs, GIDs []Extent }
 
 func (r Ranges) String() string {
@@ -42,12 +42,13 @@ func (Ranges) Hint(err error) string {
 	if step.Mismatched(err) {
 		return ""
 	}
-	return "newuidmap and newgidmap must be set-user-ID root, /etc/subuid and /etc/subgid must give the ranges, and no_new_privs must be off"
+	return "newuidmap and newgidmap must be set-user-ID root, /etc/subuid and /etc/subgid must give the ranges, " +
+		"and no_new_privs must be off"
 }
 
-// Compile waits for the launcher's step.MsgMapped, whose end of the socket this
-// process no longer has, and then reads both maps below step.SlotProc: what
-// counts is what the kernel says.
+// Compile waits for the launcher's step.MsgMapped and then reads both maps back,
+// below step.SlotProc. This process has closed the launcher's end of the socket,
+// so the wait ends if the launcher dies.
 func (r Ranges) Compile(a *step.Asm) {
 	buf := a.Space(8)
 	a.Sys(unix.SYS_RECVFROM, step.Fd(a.Notify), buf, step.Int(1), step.Int(0), step.Int(0), step.Int(0)).Expect(1)
@@ -61,7 +62,8 @@ func (r Ranges) Compile(a *step.Asm) {
 			fmt.Fprintf(&text, "%10d %10d %10d\n", e.Inside, e.Outside, e.Count)
 		}
 		fd, got := a.Temp(), a.Space(text.Len()+1)
-		a.Sys(unix.SYS_OPENAT, step.SlotProc.Arg(), a.Str(m.file), step.Int(unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)).To(fd)
+		a.Sys(unix.SYS_OPENAT, step.SlotProc.Arg(), a.Str(m.file),
+			step.Int(unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)).To(fd)
 		a.Sys(unix.SYS_READ, fd.Arg(), got, step.Int(text.Len()+1)).Expect(text.Len())
 		a.Compare(got, []byte(text.String()))
 		a.Sys(unix.SYS_CLOSE, fd.Arg())

@@ -8,15 +8,15 @@ import (
 	"sbx/internal/step"
 )
 
-// Private cuts the tie of all mounts to the outside, recursively, so that
-// what is done here is not done there.
-type Private struct{}
+// MakePrivate makes all mounts private, recursively, so that mounting and
+// unmounting here does not reach the host's mount namespace.
+type MakePrivate struct{}
 
-func (Private) String() string { return "make every mount private" }
+func (MakePrivate) String() string { return "make every mount private" }
 
-func (Private) Kind() string { return "make-mounts-private" }
+func (MakePrivate) Kind() string { return "make-mounts-private" }
 
-func (Private) Hint(err error) string { return firstMountHint(err) }
+func (MakePrivate) Hint(err error) string { return firstMountHint(err) }
 
 // firstMountHint is how to fix that the new mount namespace cannot be changed.
 func firstMountHint(err error) string {
@@ -24,20 +24,21 @@ func firstMountHint(err error) string {
 	case unix.EPERM, unix.EACCES:
 		return mountDeniedHint()
 	case unix.EINVAL:
-		return "inside a chroot the mount tree has no root of its own; start sbx outside, or use pivot_root instead of chroot"
+		return "inside a chroot the mount tree has no root of its own; " +
+			"start sbx outside the chroot, or use pivot_root instead"
 	}
 	return ""
 }
 
 // Compile is one mount_setattr(2) on the root.
-func (Private) Compile(a *step.Asm) {
+func (MakePrivate) Compile(a *step.Asm) {
 	setattr(a, step.Fd(unix.AT_FDCWD), "/", 0, unix.MS_PRIVATE)
 }
 
-// Root makes the new root, an empty tmpfs, and attaches it over the old one,
-// where nothing looks for it: path walks begin beneath it until Pivot.
+// Root makes the new root, an empty tmpfs, and attaches it over the old one.
+// Path walks still begin beneath it, at the old root, until Pivot.
 type Root struct {
-	// Extra is how many bytes of content it must have room for, beyond the
+	// Extra is how many bytes of file content it must have room for, beyond the
 	// little that directories and links take.
 	Extra int
 }
@@ -56,33 +57,34 @@ func (r Root) Compile(a *step.Asm) {
 		step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
 }
 
-// RootBind makes a directory of the outside the inside's root: mostly the
-// outside's own, for policies that show everything. It is made before anything
-// is mounted over the old root, which would be cloned with it. Beneath it comes
-// an empty root for the covers of what is hidden.
+// RootBind makes a directory of the host the root inside: mostly the host's own
+// root, for policies that show everything. It comes before anything is mounted
+// over the old root, because that would be cloned too. An empty tmpfs, attached
+// beneath it, holds the masks of hidden paths.
 type RootBind struct{ Bind }
 
 func (RootBind) Kind() string { return "bind-mount-root" }
 
 func (RootBind) Hint(err error) string { return replacedHint(err) }
 
-// Compile leaves the tree in step.SlotRoot, the empty root in step.SlotCover.
+// Compile leaves the tree in step.SlotRoot, the empty tmpfs in step.SlotScratch.
 func (r RootBind) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str(r.Source),
 		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)).To(step.SlotRoot)
 	same(a, step.SlotRoot, r.Major, r.Minor, r.Ino)
 	setattr(a, step.SlotRoot.Arg(), "", r.attrs(), 0)
-	fsmount(a, step.SlotCover, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")
-	for _, tree := range [...]step.Slot{step.SlotCover, step.SlotRoot} {
+	fsmount(a, step.SlotScratch, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode", "0755", "size", "1m")
+	for _, tree := range [...]step.Slot{step.SlotScratch, step.SlotRoot} {
 		a.Sys(unix.SYS_MOVE_MOUNT, tree.Arg(), a.Str(""), step.Fd(unix.AT_FDCWD), a.Str("/"),
 			step.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
 	}
 }
 
-// Pivot makes the new root the root: pivot_root(2) rather than chroot(2),
-// which a descriptor of the outside would undo. The old root lies over it then
-// until Detach: a path from "/" does not lead there, one with a ".." that
-// arrives at the root does. So nobody resolves such a path before Detach.
+// Pivot makes the new root the root. It uses pivot_root(2) rather than chroot(2),
+// because a descriptor of a directory of the host leads out of a chroot. Until
+// Detach the old root lies over the new one. A path from "/" does not lead to
+// the old root, but a path with a ".." that arrives at the root does. So no such
+// path is resolved before Detach.
 type Pivot struct{}
 
 func (Pivot) String() string { return "change to the new root" }
@@ -104,12 +106,12 @@ func (Pivot) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PIVOT_ROOT, dot, dot)
 }
 
-// Detach takes the old root away. It waits for all processors to have
-// forgotten it, so it is left to the init while the target prepares.
+// Detach unmounts the old root. That waits until no processor uses it any more,
+// so the init does it while the target prepares.
 type Detach struct {
-	// Covers says that the file system with the covers lies over the old root,
-	// where RootBind put it, and goes first.
-	Covers bool
+	// Scratch says that the scratch tmpfs lies over the old root, where RootBind
+	// attached it, and is unmounted first.
+	Scratch bool
 }
 
 func (Detach) String() string {
@@ -125,12 +127,12 @@ func (Detach) Hint(err error) string {
 	return ""
 }
 
-// Compile unmounts what lies over the current directory, the new root, and
-// makes sure that ".." ends there: whatever had been mounted over the caller's
-// root would still be over ours.
+// Compile unmounts what lies over the current directory, the new root, and then
+// checks that ".." does not lead out of it: a file system that was mounted over
+// the caller's root would now still lie over the new one.
 func (d Detach) Compile(a *step.Asm) {
 	const idAt = 144 // struct statx
-	if d.Covers {
+	if d.Scratch {
 		a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))
 	}
 	a.Sys(unix.SYS_UMOUNT2, a.Str("."), step.Int(unix.MNT_DETACH))

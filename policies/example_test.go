@@ -26,5 +26,5 @@ func ExampleFind() {
 	// [base build default fetch filter kernel open project pure shell web]
 	// Network servers: nginx as root on port 80 or as a user on a high port
 	// network: host
-	// tmpfs: [/home/u /run /tmp /var/tmp]
+	// tmpfs: [/home/u /run /tmp /var/lib/nginx /var/tmp]
 }

@@ -22,7 +22,8 @@ func text(summary string) string { return fmt.Sprintf(minimal, summary) }
 func TestLookup(t *testing.T) {
 	dir := isolate(t)
 	write(t, dir+"/mine.toml", text("the user's"))
-	write(t, dir+"/web.toml", "version = 1\nsummary = \"wider web\"\nextends = [\"web\"]\n[files]\nread = [\"/srv/www\"]\n[expect]\n")
+	write(t, dir+"/web.toml",
+		"version = 1\nsummary = \"wider web\"\nextends = [\"web\"]\n[files]\nread = [\"/srv/www\"]\n[expect]\n")
 	write(t, dir+"/base.toml", text("not for embedded policies"))
 	write(t, dir+"/beside.toml", "version = 1\nextends = [\"./sub/part.toml\", \"mine\"]\n[expect]\n")
 	if err := os.Mkdir(dir+"/sub", 0o755); err != nil {
@@ -102,7 +103,8 @@ func TestSystemPolicies(t *testing.T) {
 	must(t, os.MkdirAll(systemDir, 0o755))
 	user := isolate(t)
 	layer := func(dir, name, extends, shown string) {
-		write(t, dir+"/"+name+".toml", fmt.Sprintf("version = 1\nsummary = %q\nextends = [%s]\n[files]\nread = [%q]\n[expect]\n", dir, extends, shown))
+		write(t, dir+"/"+name+".toml",
+			fmt.Sprintf("version = 1\nsummary = %q\nextends = [%s]\n[files]\nread = [%q]\n[expect]\n", dir, extends, shown))
 	}
 	reads := func(name string) string {
 		p, err := Find(name)
@@ -120,7 +122,10 @@ func TestSystemPolicies(t *testing.T) {
 	// adds to the embedded one; but it is nothing to the machine's others.
 	layer(user, "kernel", `"kernel"`, "/user")
 	layer(user, "own", `"site", "kernel"`, "/own")
-	for name, want := range map[string]string{"kernel": "/system /user", "site": "/site /system", "own": "/own /site /system /user", "pure": strings.Join(resolved("pure").Files.Read, " ")} {
+	for name, want := range map[string]string{
+		"kernel": "/system /user", "site": "/site /system", "own": "/own /site /system /user",
+		"pure": strings.Join(resolved("pure").Files.Read, " "),
+	} {
 		if got := reads(name); got != want {
 			t.Errorf("%s reads %s, want %s", name, got, want)
 		}
@@ -157,9 +162,12 @@ func TestDistrustedFiles(t *testing.T) {
 		want   string
 		byPath bool // refused also if given by path
 	}{
-		{"written by all", false, func(t *testing.T, _, file string) { chmod(t, file, 0o666) }, "can be written by others than its owner (mode 0666)", true},
-		{"written by the group", false, func(t *testing.T, _, file string) { chmod(t, file, 0o664) }, "can be written by others than its owner (mode 0664)", true},
-		{"another's", true, func(t *testing.T, _, file string) { chown(t, file, 65533) }, "belongs to user 65533, not to you or root", true},
+		{"written by all", false, func(t *testing.T, _, file string) { chmod(t, file, 0o666) },
+			"can be written by others than its owner (mode 0666)", true},
+		{"written by the group", false, func(t *testing.T, _, file string) { chmod(t, file, 0o664) },
+			"can be written by others than its owner (mode 0664)", true},
+		{"another's", true, func(t *testing.T, _, file string) { chown(t, file, 65533) },
+			"belongs to user 65533, not to you or root", true},
 		{"a link", false, func(t *testing.T, dir, file string) {
 			rename(t, file, dir+"/real")
 			symlink(t, "real", file)
@@ -190,14 +198,19 @@ func TestDistrustedFiles(t *testing.T) {
 			}
 		}, "more than 1 MiB", true},
 		{"not readable TOML", false, func(t *testing.T, _, file string) { write(t, file, "version = ") }, "not TOML", true},
-		{"directory written by all", false, func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777) }, "policies are looked up below it, and it can be written by others", false},
+		{"directory written by all", false, func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777) },
+			"policies are looked up below it, and it can be written by others", false},
 		{"directory sticky, but not root's", true, func(t *testing.T, dir, _ string) {
 			chown(t, dir, 65533)
 			chmod(t, dir, os.ModeSticky|0o777)
 		}, "policies are looked up below it, and it belongs to user 65533", false},
-		{"directory sticky with the policies", false, func(t *testing.T, dir, _ string) { chmod(t, dir, os.ModeSticky|0o777) }, "policies are looked up below it, and it can be written by others", false},
-		{"directory another's", true, func(t *testing.T, dir, _ string) { chown(t, dir, 65533) }, "policies are looked up below it, and it belongs to user 65533", false},
-		{"parent written by the group", false, func(t *testing.T, dir, _ string) { chmod(t, filepath.Dir(dir), 0o775) }, "policies are looked up below it, and it can be written by others", false},
+		{"directory sticky with the policies", false, func(t *testing.T, dir, _ string) {
+			chmod(t, dir, os.ModeSticky|0o777)
+		}, "policies are looked up below it, and it can be written by others", false},
+		{"directory another's", true, func(t *testing.T, dir, _ string) { chown(t, dir, 65533) },
+			"policies are looked up below it, and it belongs to user 65533", false},
+		{"parent written by the group", false, func(t *testing.T, dir, _ string) { chmod(t, filepath.Dir(dir), 0o775) },
+			"policies are looked up below it, and it can be written by others", false},
 		{"linked by another", true, func(t *testing.T, dir, _ string) {
 			rename(t, dir, dir+"-real")
 			symlink(t, "policies-real", dir)

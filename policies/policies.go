@@ -64,6 +64,8 @@ type Loaded struct {
 	// Path is the file's; of an embedded policy its name.
 	Path string
 	Data []byte
+
+	from policy.Source
 }
 
 // Load reads the file of the policy that Find would give.
@@ -80,6 +82,9 @@ func (l *Loaded) Parse() (*policy.Policy, error) {
 		return nil, err
 	}
 	p.Name = l.label()
+	if l.from.Path != "" {
+		p.SetSources([]policy.Source{l.from})
+	}
 	if err := l.readProfile(p); err != nil {
 		return nil, err
 	}
@@ -101,6 +106,7 @@ func (l *Loaded) Resolve() (*policy.Policy, error) {
 		return nil, err
 	}
 	from := map[string]*Loaded{p.Name: l}
+	sources := p.Sources()
 	p, err = policy.Resolve(p, func(name string, by *policy.Policy) (*policy.Policy, error) {
 		next, err := from[by.Name].extended(name)
 		if err != nil {
@@ -111,11 +117,13 @@ func (l *Loaded) Resolve() (*policy.Policy, error) {
 			return nil, err
 		}
 		from[q.Name] = next
+		sources = append(sources, q.Sources()...)
 		return q, nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	p.SetSources(sources)
 	if p.Name = l.Base; l.Source == File {
 		p.Name = l.Path
 	}
@@ -167,21 +175,25 @@ func find(name, dir string, leaveOut int) (*Loaded, error) {
 		if dir != "" && !path.IsAbs(name) {
 			name = filepath.Join(dir, name)
 		}
-		data, err := readFile(name)
+		data, from, err := readFile(name)
 		if err != nil {
 			return nil, err
 		}
-		return &Loaded{Base: strings.TrimSuffix(path.Base(name), ".toml"), Source: File, Path: name, Data: data}, nil
+		base := strings.TrimSuffix(path.Base(name), ".toml")
+		return &Loaded{Base: base, Source: File, Path: name, Data: data, from: from}, nil
 	}
 	if !policy.ValidName(name) {
-		return nil, &policy.Error{Msg: strconv.Quote(name) + " is no policy name", Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml"}
+		return nil, &policy.Error{
+			Msg: strconv.Quote(name) + " is no policy name",
+			Fix: "a policy file is given by a path with a slash, as ./" + strings.TrimSuffix(name, ".toml") + ".toml",
+		}
 	}
 	for i, place := range places() {
 		if i < leaveOut || place.dir == "" {
 			continue
 		}
 		file := place.dir + "/" + name + ".toml"
-		data, err := readTrusted(file)
+		data, from, err := readTrusted(file)
 		if errors.Is(err, fs.ErrNotExist) || place.source == User && errors.Is(err, errUnsearchable) {
 			// A configuration that the caller may not even look into is not
 			// the caller's: $HOME is often another user's after su.
@@ -190,7 +202,7 @@ func find(name, dir string, leaveOut int) (*Loaded, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Loaded{Base: name, Source: place.source, Path: file, Data: data}, nil
+		return &Loaded{Base: name, Source: place.source, Path: file, Data: data, from: from}, nil
 	}
 	return nil, nil
 }

@@ -74,7 +74,8 @@ func TestResolvedAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 		if resolved(name) == nil || ahead.Digest() != now.Digest() || ahead.Name != name || now.Name != name {
-			t.Errorf("%s: resolved ahead it is %q %s, from the file %q %s", name, ahead.Name, ahead.Digest(), now.Name, now.Digest())
+			t.Errorf("%s: resolved ahead it is %q %s, from the file %q %s", name, ahead.Name, ahead.Digest(), now.Name,
+				now.Digest())
 		}
 	}
 }
@@ -117,7 +118,8 @@ func TestShippedPromises(t *testing.T) {
 	for _, name := range Names() {
 		p := resolved(name)
 		if p.Namespaces.Mount != "new" || p.Namespaces.PID != "new" || *p.Process.Nest ||
-			p.Seccomp.Default.String() != "errno:EPERM" || p.Seccomp.Unknown.String() != "errno:ENOSYS" || len(p.Seccomp.Architectures) > 0 {
+			p.Seccomp.Default.String() != "errno:EPERM" || p.Seccomp.Unknown.String() != "errno:ENOSYS" ||
+			len(p.Seccomp.Architectures) > 0 {
 			t.Errorf("%s lacks a protection:\n%s", name, p.Print())
 		}
 		isOpen, hasNet := name == "open", name == "open" || name == "fetch" || name == "web"
@@ -135,13 +137,15 @@ func TestShippedPromises(t *testing.T) {
 				t.Errorf("%s: %s is required, so that a user without it cannot use the policy", name, c)
 			}
 		}
-		if d, err := policy.Compare(resolved("kernel"), p); err != nil || len(d.Narrower) > 0 && has(d.Narrower, "system calls") {
+		if d, err := policy.Compare(resolved("kernel"), p); err != nil ||
+			len(d.Narrower) > 0 && has(d.Narrower, "system calls") {
 			t.Errorf("%s: %v, %v", name, d, err)
 		}
 	}
 	for _, x := range []struct{ a, b, verdict string }{
 		{"base", "default", "wider"}, {"default", "pure", "narrower"}, {"filter", "pure", "narrower"},
-		{"project", "build", "wider"}, {"project", "fetch", "wider"}, {"default", "web", "wider"}, {"default", "open", "wider"},
+		{"project", "build", "wider"}, {"project", "fetch", "wider"}, {"default", "web", "wider"},
+		{"default", "open", "wider"},
 	} {
 		d, err := policy.Compare(resolved(x.a), resolved(x.b))
 		if err != nil || d.Verdict() != x.verdict {
@@ -177,7 +181,8 @@ func TestShippedLint(t *testing.T) {
 				t.Error(f)
 			}
 		}
-		if name == "open" && (len(got) != 4 || !got["path-writable"] || !got["startup-writable"] || !got["socket"] || !got["env-secret"]) {
+		if name == "open" && (len(got) != 4 || !got["path-writable"] || !got["startup-writable"] || !got["socket"] ||
+			!got["env-secret"]) {
 			t.Errorf("open: %v", found)
 		}
 	}
@@ -207,7 +212,8 @@ func TestSchema(t *testing.T) {
 	for _, good := range []string{
 		"", "[expect]\ndeny = ['read /x']\n[files]\nread = ['/usr']",
 		"[namespaces]\nuid = 0\nhostname = 'a-1.b'\nmonotonic = '-1h30m'\nranges = true",
-		"[files]\noverlay = ['?/x']\nfile.'/y' = ''\nfile.'~/z' = false\npath.'/x' = { upper = '/u', exec = false }\npath.'/v' = false\nsymlink.'/l' = '..'",
+		"[files]\noverlay = ['?/x']\nfile.'/y' = ''\nfile.'~/z' = false\npath.'/x' = { upper = '/u', " +
+			"exec = false }\npath.'/v' = false\nsymlink.'/l' = '..'",
 		"[network]\nbind = [0, '80', '!443']\nconnect = []",
 		"[limits]\nprocesses = '?5'\ncpu = '?50%'\ncore = 0\nopen_files = 'none'\ncpu_time = '1h'\ntmp = '1M'",
 	} {
@@ -221,15 +227,20 @@ func TestSchema(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "version = 2\n[expect]", "version = 1\nx = 1\n[expect]", "version = 1\n[files]\nraed = []\n[expect]",
-		"version = 1\n[files]\nread = 'x'\n[expect]", "version = 1\n[files]\nread = ['x']\n[expect]", "version = 1\n[files]\nproc = 1\n[expect]",
+		"version = 1\n[files]\nread = 'x'\n[expect]", "version = 1\n[files]\nread = ['x']\n[expect]",
+		"version = 1\n[files]\nproc = 1\n[expect]",
 		"version = 1\n[process]\ncapabilities = ['x']\n[expect]", "version = 1\n[namespaces]\nnet = 'x'\n[expect]",
-		"version = 1\n[limits]\nprocesses = 0\n[expect]", "version = 1\n[limits]\nmemory = '0'\n[expect]", "version = 1\n[limits]\ntime = '1d'\n[expect]",
+		"version = 1\n[limits]\nprocesses = 0\n[expect]", "version = 1\n[limits]\nmemory = '0'\n[expect]",
+		"version = 1\n[limits]\ntime = '1d'\n[expect]",
 		"version = 1\n[seccomp]\nallow = ['opnat']\n[expect]", "version = 1\n[seccomp]\ndefault = 'x'\n[expect]",
-		"version = 1\n[[seccomp.rule]]\naction = 'allow'\n[expect]", "version = 1\n[[seccomp.rule]]\nsyscalls = ['read']\nwhen = []\n[expect]",
+		"version = 1\n[[seccomp.rule]]\naction = 'allow'\n[expect]",
+		"version = 1\n[[seccomp.rule]]\nsyscalls = ['read']\nwhen = []\n[expect]",
 		"version = 1\n[expect]\ndeny = ['x']",
 		"version = 1\n[namespaces]\nuid = 4294967295\n[expect]", "version = 1\n[namespaces]\nhostname = 'a_b'\n[expect]",
-		"version = 1\n[files]\npath.'/x'.siez = '1M'\n[expect]", "version = 1\n[files]\nfile.'/x' = true\n[expect]", "version = 1\n[files]\noverlay = ['x']\n[expect]",
-		"version = 1\n[network]\nbind = [65536]\n[expect]", "version = 1\n[network]\nbind = ['?80']\n[expect]", "version = 1\n[process]\nterminal = 'x'\n[expect]",
+		"version = 1\n[files]\npath.'/x'.siez = '1M'\n[expect]", "version = 1\n[files]\nfile.'/x' = true\n[expect]",
+		"version = 1\n[files]\noverlay = ['x']\n[expect]",
+		"version = 1\n[network]\nbind = [65536]\n[expect]", "version = 1\n[network]\nbind = ['?80']\n[expect]",
+		"version = 1\n[process]\nterminal = 'x'\n[expect]",
 		"version = 1\n[limits]\ncpu = '50'\n[expect]", "version = 1\n[limits]\nmemory = '?none'\n[expect]",
 	} {
 		if s.check([]byte(bad)) == nil {

@@ -33,7 +33,7 @@ func (l *Loaded) readProfile(p *policy.Policy) error {
 	if l.Source == File {
 		read = readFile
 	}
-	data, err := read(name)
+	data, from, err := read(name)
 	if err != nil {
 		return fmt.Errorf("seccomp.oci of %s: %w", l.Path, err)
 	}
@@ -45,6 +45,7 @@ func (l *Loaded) readProfile(p *policy.Policy) error {
 	if err != nil {
 		return err
 	}
+	p.SetSources(append(p.Sources(), from))
 	p.SetProfile(func(capabilities []string) (*seccomp.Policy, []string, error) {
 		on.Capabilities = capabilities
 		return profile.Policy(on)

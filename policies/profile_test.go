@@ -35,7 +35,8 @@ func writeProfile(t *testing.T, files map[string]string) string {
 func TestProfile(t *testing.T) {
 	dir := writeProfile(t, map[string]string{
 		"plain.toml": "version = 1\nextends = [\"base\"]\n[seccomp]\noci = \"profile.json\"\ndeny = [\"write\"]\n[expect]\n",
-		"admin.toml": "version = 1\nextends = [\"./plain.toml\"]\n[process]\ncapabilities = [\"sys_admin\", \"?bpf\"]\n[expect]\n",
+		"admin.toml": "version = 1\nextends = [\"./plain.toml\"]\n[process]\ncapabilities = [\"sys_admin\", " +
+			"\"?bpf\"]\n[expect]\n",
 	})
 	for _, c := range []struct {
 		file, call string
@@ -88,7 +89,9 @@ func TestProfileIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, _, err := l.Lint()
-	if err != nil || !slices.ContainsFunc(found, func(f policy.Finding) bool { return f.Rule == "no-effect" && strings.Contains(f.Msg, "trap for kill") }) {
+	if err != nil || !slices.ContainsFunc(found, func(f policy.Finding) bool {
+		return f.Rule == "no-effect" && strings.Contains(f.Msg, "trap for kill")
+	}) {
 		t.Errorf("%v, %v", found, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,63 +25,71 @@ var errUnsearchable = errors.New("permission denied on the way there")
 // be one that nobody but its owner, who is root or the caller, can write: all
 // is checked on the descriptor that is then read. How the path leads there is
 // the caller's own affair.
-func readFile(name string) ([]byte, error) {
+func readFile(name string) ([]byte, policy.Source, error) {
 	fd, err := unix.Open(name, openFlags, 0)
 	return readOpened(name, fd, err)
 }
 
 // readTrusted is readFile for names that sbx itself looks up: nobody else can
 // have had a hand in any directory or link on the way either.
-func readTrusted(name string) ([]byte, error) {
+func readTrusted(name string) (data []byte, from policy.Source, err error) {
 	// Most lookups find nothing, and this tells in one call.
-	err := unix.Faccessat(unix.AT_FDCWD, name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW)
+	err = unix.Faccessat(unix.AT_FDCWD, name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.EACCES) {
-		return nil, fmt.Errorf("open policy %s: %w", name, errUnsearchable)
+		return nil, from, fmt.Errorf("open policy %s: %w", name, errUnsearchable)
 	}
 	if err != nil {
-		return nil, &os.PathError{Op: "open policy", Path: name, Err: err}
+		return nil, from, &os.PathError{Op: "open policy", Path: name, Err: err}
 	}
 	w, err := walk(path.Dir(name))
 	if err != nil {
-		return nil, err
+		return nil, from, err
 	}
 	defer w.close()
 	fd, err := unix.Openat(w.fd, path.Base(name), openFlags, 0)
-	data, err := readOpened(name, fd, err)
+	data, from, err = readOpened(name, fd, err)
 	if w.distrust != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, w.distrust
+		return nil, from, w.distrust
 	}
-	return data, err
+	return data, from, err
 }
 
-func readOpened(name string, fd int, err error) ([]byte, error) {
+func readOpened(name string, fd int, err error) (data []byte, from policy.Source, _ error) {
 	if errors.Is(err, unix.ELOOP) {
-		return nil, &policy.Error{File: name, Msg: "the policy is a symbolic link", Fix: "give the path of the file itself"}
+		return nil, from, &policy.Error{
+			File: name,
+			Msg:  "the policy is a symbolic link",
+			Fix:  "give the path of the file itself",
+		}
 	}
 	if err != nil {
-		return nil, &os.PathError{Op: "open policy", Path: name, Err: err}
+		return nil, from, &os.PathError{Op: "open policy", Path: name, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close() // read-only
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, &os.PathError{Op: "stat policy", Path: name, Err: err}
+		return nil, from, &os.PathError{Op: "stat policy", Path: name, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &policy.Error{File: name, Msg: "the policy is not a regular file"}
+		return nil, from, &policy.Error{File: name, Msg: "the policy is not a regular file"}
 	}
 	if msg := distrust(&st); msg != "" {
-		return nil, &policy.Error{File: name, Msg: "the policy " + msg, Fix: fixFor(&st, name)}
+		return nil, from, &policy.Error{File: name, Msg: "the policy " + msg, Fix: fixFor(&st, name)}
 	}
 	// One byte more than allowed, for the size can change while we read.
-	data, err := io.ReadAll(io.LimitReader(f, policy.MaxSize+1))
+	data, err = io.ReadAll(io.LimitReader(f, policy.MaxSize+1))
 	if err != nil {
-		return nil, err
+		return nil, from, err
 	}
 	if len(data) > policy.MaxSize {
-		return nil, &policy.Error{File: name, Msg: "more than 1 MiB, the most a policy may have"}
+		return nil, from, &policy.Error{File: name, Msg: "more than 1 MiB, the most a policy may have"}
 	}
-	return data, nil
+	from = policy.Source{Path: name, Dev: st.Dev, Ino: st.Ino}
+	if from.Path, err = filepath.Abs(name); err != nil {
+		return nil, from, err
+	}
+	return data, from, nil
 }
 
 // distrust says why a file's or directory's contents could be somebody

@@ -46,9 +46,9 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -84,31 +84,22 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{
-				"?${CWD}/.bashrc", "?${CWD}/.buildkite", "?${CWD}/.ci", "?${CWD}/.circleci", "?${CWD}/.claude",
-				"?${CWD}/.cursor", "?${CWD}/.devcontainer", "?${CWD}/.dir-locals.el", "?${CWD}/.editorconfig",
-				"?${CWD}/.exrc", "?${CWD}/.fleet", "?${CWD}/.forgejo", "?${CWD}/.git", "?${CWD}/.gitea",
-				"?${CWD}/.github", "?${CWD}/.gitlab-ci.yml", "?${CWD}/.gitmodules", "?${CWD}/.hg", "?${CWD}/.husky",
-				"?${CWD}/.idea", "?${CWD}/.jj", "?${CWD}/.mcp.json", "?${CWD}/.mise.toml", "?${CWD}/.nvim.lua",
-				"?${CWD}/.nvimrc", "?${CWD}/.pre-commit-config.yaml", "?${CWD}/.sbx", "?${CWD}/.tool-versions",
-				"?${CWD}/.travis.yml", "?${CWD}/.vimrc", "?${CWD}/.vscode", "?${CWD}/.woodpecker.yml",
-				"?${CWD}/.zed", "?${CWD}/Jenkinsfile", "?${CWD}/azure-pipelines.yml",
-				"?${CWD}/bitbucket-pipelines.yml", "?${CWD}/lefthook.yml", "?${HOME}/.cargo/bin",
-				"?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.m2/repository", "?${HOME}/.pyenv",
-				"?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7",
-				"?/etc/alternatives", "?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/crypto-policies",
-				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/group",
-				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
-				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
-				"?/etc/ld.so.conf.d", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/mime.types",
-				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
-				"?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/resolv.conf",
-				"?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo",
-				"?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin",
-				"/usr",
+				"?${HOME}/.cargo/bin", "?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.m2/repository",
+				"?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6",
+				"?/etc/ImageMagick-7", "?/etc/alternatives", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
+				"?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
+				"?/etc/ghostscript", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/locale.alias",
+				"?/etc/localtime", "?/etc/magic", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf",
+				"?/etc/os-release", "?/etc/passwd", "?/etc/perl", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
+				"?/etc/protocols", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs",
+				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
+				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
+			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -132,14 +123,15 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		Expect: policy.Expect{
 			Allow: []string{
 				"env HOME", "exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "syscall getrandom",
-				"write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
+				"write ${CWD}/.venv/x", "write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
 			},
 			Deny: []string{
 				"capability sys_admin", "connect 1.1.1.1:443", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY",
 				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.git/config",
-				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write ${HOME}/go/pkg/mod/x",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.any-settings",
+				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x",
+				"write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write ${HOME}/go/pkg/mod/x",
 				"write /etc/x", "write /usr/bin/env",
 			},
 		},
@@ -168,8 +160,9 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 				"?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin",
 				"/usr",
 			},
-			Write: []string{}, Hide: resolvedBaseFilesHide(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Sockets: []string{}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -207,7 +200,8 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedFetchFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
+			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
+			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Sockets: []string{}, Proc: yes, Dev: yes,
 		},
@@ -231,15 +225,16 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		Expect: policy.Expect{
 			Allow: []string{
 				"env HOME", "read ${CWD}", "read /usr/bin/env", "syscall connect", "syscall getrandom",
-				"write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
+				"write ${CWD}/.venv/x", "write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
 			},
 			Deny: []string{
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${HOME}/.netrc", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
 				"read /run/docker.sock", "syscall bpf", "syscall io_uring_setup", "syscall keyctl", "syscall mount",
 				"syscall perf_event_open", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
-				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x",
-				"write /etc/x", "write /usr/bin/env",
+				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit",
+				"write ${CWD}/.github/x", "write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write /etc/x",
+				"write /usr/bin/env",
 			},
 		},
 	}
@@ -254,9 +249,9 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -294,8 +289,9 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: []string{}, Write: []string{}, Hide: []string{}, Tmpfs: []string{}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -327,8 +323,9 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Tmpfs: []string{},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{"/"}, Proc: yes, Dev: yes,
+			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
+			Sockets: []string{"/"}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -364,7 +361,8 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedFetchFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
+			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
+			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Sockets: []string{}, Proc: yes, Dev: yes,
 		},
@@ -382,15 +380,16 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 		},
 		Expect: policy.Expect{
 			Allow: []string{
-				"env HOME", "read ${CWD}", "read /usr/bin/env", "syscall getrandom", "write ${CWD}/x",
-				"write ${HOME}/x", "write /tmp/x",
+				"env HOME", "read ${CWD}", "read /usr/bin/env", "syscall getrandom", "write ${CWD}/.venv/x",
+				"write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
 			},
 			Deny: []string{
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.git/config",
-				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write /etc/x", "write /usr/bin/env",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.any-settings",
+				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x",
+				"write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -404,8 +403,9 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Tmpfs: []string{},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
+			Sockets: []string{}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -460,9 +460,9 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/vim", "?/etc/xml",
 				"?/etc/zsh", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{}, Hide: resolvedBaseFilesHide(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{"?${HOME}", "?/tmp"}, Proc: yes,
-			Dev: yes,
+			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Sockets: []string{"?${HOME}", "?/tmp"}, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -517,19 +517,36 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/private", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr", "?/var/www",
 			},
-			Write: []string{"?/var/lib/nginx", "?/var/log/nginx"},
+			Write: []string{"?/var/log/nginx/access.log", "?/var/log/nginx/error.log"},
 			Hide: []string{
-				"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.p12", "?**/*.pfx", "?**/*.tfstate*",
-				"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-				"?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.p12", "*.pfx", "*.tfstate*",
-				".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf",
-				".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*", "id_ed25519*", "id_rsa*",
+				"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.keystore", "?**/*.p12", "?**/*.pfx",
+				"?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*", "?**/.git-credentials",
+				"?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg", "?**/.vault-token",
+				"?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig",
+				"*.jks", "*.kdbx", "*.keystore", "*.p12", "*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws",
+				".azure", ".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube",
+				".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json",
+				"id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
 			},
-			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{
+				"/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy", "/var/lib/nginx/scgi",
+				"/var/lib/nginx/uwsgi",
+			},
+			Sockets: []string{},
+			Paths: map[string]policy.PathOptions{
+				"/var/lib/nginx":         policy.PathOptions{Mode: "755"},
+				"/var/lib/nginx/body":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
+				"/var/lib/nginx/fastcgi": policy.PathOptions{Mode: "700", Owner: "?www-data"},
+				"/var/lib/nginx/proxy":   policy.PathOptions{Mode: "700", Owner: "?www-data"},
+				"/var/lib/nginx/scgi":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
+				"/var/lib/nginx/uwsgi":   policy.PathOptions{Mode: "700", Owner: "?www-data"},
+			},
+			Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
-			Capabilities: []string{"?chown", "?dac_override", "?net_bind_service", "?setgid", "?setuid"},
+			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
 			Ambient:      no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto", LandlockLog: no,
 			Terminal: "inherit",
 		},
@@ -547,11 +564,12 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"syscall socket",
 			},
 			Deny: []string{
-				"capability kill", "capability sys_admin", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
-				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
+				"capability chown", "capability fowner", "capability sys_admin", "env AWS_SECRET_ACCESS_KEY",
+				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
 				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
-				"write /etc/nginx/nginx.conf", "write /etc/x", "write /usr/bin/env", "write /var/www/x",
+				"write /etc/nginx/nginx.conf", "write /etc/x", "write /usr/bin/env", "write /var/log/nginx/x",
+				"write /var/www/x",
 			},
 		},
 	}
@@ -574,12 +592,15 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesHide() []string {
 	return []string{
-		"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
-		"?**/*.tfstate*", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
-		"?**/.pypirc", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.key",
-		"*.p12", "*.pem", "*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials",
-		".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh",
-		"id_ecdsa*", "id_ed25519*", "id_rsa*",
+		"?${CWD}/.git/config", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12",
+		"?**/*.pem", "?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg",
+		"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
+		"?**/.s3cfg", "?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
+		"?**/id_rsa*", "?**/kubeconfig", "*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem", "*.pfx",
+		"*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*",
+		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
+		".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*",
+		"id_rsa*", "kubeconfig",
 	}
 }
 
@@ -650,36 +671,41 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 
 func resolvedBuildFilesHide() []string {
 	return []string{
-		"?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.p12", "?**/*.pem", "?**/*.pfx", "?**/*.tfstate*",
-		"?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc",
-		"?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "*.jks", "*.kdbx", "*.key", "*.p12", "*.pem",
-		"*.pfx", "*.tfstate*", ".aws", ".azure", ".docker", ".env*", ".git-credentials", ".gnupg",
-		".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".ssh", "id_ecdsa*",
-		"id_ed25519*", "id_rsa*",
+		"?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12", "?**/*.pem", "?**/*.pfx",
+		"?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*", "?**/.git-credentials",
+		"?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg", "?**/.vault-token",
+		"?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig",
+		"*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem", "*.pfx", "*.ppk", "*.tfstate*",
+		"*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg",
+		".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh",
+		".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
 	}
 }
 
-func resolvedFetchFilesRead() []string {
+func resolvedBuildFilesGuard() []string {
 	return []string{
-		"?${CWD}/.bashrc", "?${CWD}/.buildkite", "?${CWD}/.ci", "?${CWD}/.circleci", "?${CWD}/.claude",
-		"?${CWD}/.cursor", "?${CWD}/.devcontainer", "?${CWD}/.dir-locals.el", "?${CWD}/.editorconfig",
-		"?${CWD}/.exrc", "?${CWD}/.fleet", "?${CWD}/.forgejo", "?${CWD}/.git", "?${CWD}/.gitea",
-		"?${CWD}/.github", "?${CWD}/.gitlab-ci.yml", "?${CWD}/.gitmodules", "?${CWD}/.hg", "?${CWD}/.husky",
-		"?${CWD}/.idea", "?${CWD}/.jj", "?${CWD}/.mcp.json", "?${CWD}/.mise.toml", "?${CWD}/.nvim.lua",
-		"?${CWD}/.nvimrc", "?${CWD}/.pre-commit-config.yaml", "?${CWD}/.sbx", "?${CWD}/.tool-versions",
-		"?${CWD}/.travis.yml", "?${CWD}/.vimrc", "?${CWD}/.vscode", "?${CWD}/.woodpecker.yml",
-		"?${CWD}/.zed", "?${CWD}/Jenkinsfile", "?${CWD}/azure-pipelines.yml",
-		"?${CWD}/bitbucket-pipelines.yml", "?${CWD}/lefthook.yml", "?/bin", "?/etc/ImageMagick-6",
-		"?/etc/ImageMagick-7", "?/etc/alternatives", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
-		"?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
-		"?/etc/ghostscript", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
-		"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
-		"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/locale.alias",
-		"?/etc/localtime", "?/etc/magic", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf",
-		"?/etc/os-release", "?/etc/passwd", "?/etc/perl", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
-		"?/etc/protocols", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs",
-		"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
-		"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+		"**/.git", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project", "*.sublime-workspace",
+		".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md", "GEMINI*.md",
+		"Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md", "_exrc", "_vimrc",
+		"ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml",
+		"captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit",
+		"grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/",
+		"netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py",
+		"usercustomize.py", "vercel.json", "wercker.yml",
+	}
+}
+
+func resolvedBuildFilesUnguard() []string {
+	return []string{
+		".#*", ".*.cmd", ".*.o.d", ".*.sw?", ".DS_Store", ".angular", ".astro", ".benchmarks", ".build",
+		".cache", ".ccache", ".ccls-cache", ".config", ".config.old", ".coverage", ".coverage.*",
+		".dart_tool", ".depend", ".deps", ".dmypy.json", ".docusaurus", ".eggs", ".elixir_ls",
+		".eslintcache", ".fuse_hidden*", ".goutputstream-*", ".gradle", ".hypothesis", ".ipynb_checkpoints",
+		".kotlin", ".libs", ".mypy_cache", ".next", ".nfs*", ".ninja_deps", ".ninja_log", ".nox", ".npm",
+		".nuxt", ".nyc_output", ".objs", ".output", ".parcel-cache", ".pnpm-store", ".pytest_cache",
+		".pytype", ".ruff_cache", ".sass-cache", ".sconsign*", ".stack-work", ".stylelintcache",
+		".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*", ".tox", ".turbo", ".venv", ".version",
+		".virtualenv", ".vite", ".yarn-cache", ".zig-cache",
 	}
 }
 

@@ -100,8 +100,9 @@ func checkOptions(p *Policy) error {
 		for _, o := range pathOptions() {
 			said := o.str != nil && *o.str(&options) != "" || o.truth != nil && *o.truth(&options) != nil
 			if said && !slices.Contains(strings.Fields(o.kinds), kind) {
-				errs.add(p.placed("files.path."+o.key, path, faultf("files.path.%s.%s: %s is for paths of %s, and this one is of %s",
-					quote(path), o.key, o.key, strings.Join(strings.Fields(o.kinds), ", "), kind)))
+				errs.add(p.placed("files.path."+o.key, path,
+					faultf("files.path.%s.%s: %s is for paths of %s, and this one is of %s",
+						quote(path), o.key, o.key, strings.Join(strings.Fields(o.kinds), ", "), kind)))
 			}
 		}
 		if have, lack := "upper", "work"; (options.Upper == "") != (options.Work == "") {

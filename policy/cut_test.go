@@ -35,7 +35,8 @@ func cutOf(part, whole *Policy) error {
 		var have, want any
 		switch {
 		case f.list != nil:
-			if have := *f.list(part); len(have) > 0 && !slices.Equal(have, *f.list(whole)) || have != nil && *f.list(whole) == nil {
+			if have := *f.list(part); len(have) > 0 && !slices.Equal(have, *f.list(whole)) ||
+				have != nil && *f.list(whole) == nil {
 				return fmt.Errorf("%s is %q, not %q", f.key, have, *f.list(whole))
 			}
 			continue
@@ -118,7 +119,9 @@ func cut(t *testing.T, data []byte) {
 
 // TestCutOf shows that the check above sees what it is to see.
 func TestCutOf(t *testing.T) {
-	whole := head + everything + "[seccomp]\nallow = ['read', 'write']\n[[seccomp.rule]]\nsyscalls = ['socket']\naction = 'allow'\nwhen = ['arg0 == 1']\n"
+	whole := head + everything +
+		"[seccomp]\nallow = ['read', 'write']\n[[seccomp.rule]]\nsyscalls = ['socket']\naction = 'allow'\nwhen = ['arg0 " +
+		"== 1']\n"
 	parse := func(text string) *Policy {
 		t.Helper()
 		p, err := Parse("p", []byte(text))
@@ -129,9 +132,11 @@ func TestCutOf(t *testing.T) {
 	}
 	all := parse(whole)
 	for old, bad := range map[string]string{
-		`"/usr", "/in"`: `"/usr"`, `uid = 0`: `uid = 1`, `processes = "?5"`: `processes = "?6"`, `open_files = 1024`: `open_files = 12`,
-		`"usr/bin"`: `"usr"`, `exec = true`: `exec = false`, `ambient = true`: `ambient = false`, `['read', 'write']`: `['read']`,
-		`arg0 == 1`: `arg0 == 2`, `terminal = "pty"`: `terminal = "inherit"`, `connect = []`: `connect = [1]`,
+		`"/usr", "/in"`: `"/usr"`, `uid = 0`: `uid = 1`, `processes = "?5"`: `processes = "?6"`,
+		`open_files = 1024`: `open_files = 12`,
+		`"usr/bin"`:         `"usr"`, `exec = true`: `exec = false`, `ambient = true`: `ambient = false`,
+		`['read', 'write']`: `['read']`,
+		`arg0 == 1`:         `arg0 == 2`, `terminal = "pty"`: `terminal = "inherit"`, `connect = []`: `connect = [1]`,
 	} {
 		text := strings.Replace(whole, old, bad, 1)
 		if text == whole {
@@ -141,7 +146,9 @@ func TestCutOf(t *testing.T) {
 			t.Errorf("%q in the place of %q is not seen", bad, old)
 		}
 	}
-	for old, good := range map[string]string{`open_files = 1024`: `open_files = 10`, "when = ['arg0 == 1']\n": "", "connect = []\n": ""} {
+	for old, good := range map[string]string{
+		`open_files = 1024`: `open_files = 10`, "when = ['arg0 == 1']\n": "", "connect = []\n": "",
+	} {
 		if err := cutOf(parse(strings.Replace(whole, old, good, 1)), all); err != nil {
 			t.Errorf("without %q: %v", old, err)
 		}
@@ -152,7 +159,8 @@ func TestCutOf(t *testing.T) {
 // TestTableOrder: tables mean the same in any order, and none is required.
 func TestTableOrder(t *testing.T) {
 	tables := []string{
-		"[expect]\ndeny = ['read /x']\n", "[files]\nread = ['/usr']\n", "[process]\nenv = ['A']\n", "[[seccomp.rule]]\nsyscalls = ['read']\naction = 'trap'\n",
+		"[expect]\ndeny = ['read /x']\n", "[files]\nread = ['/usr']\n", "[process]\nenv = ['A']\n",
+		"[[seccomp.rule]]\nsyscalls = ['read']\naction = 'trap'\n",
 	}
 	want := ""
 	for i := range tables {
@@ -166,7 +174,9 @@ func TestTableOrder(t *testing.T) {
 			t.Errorf("from %d on:\n%s", i, got)
 		}
 	}
-	for _, text := range []string{head, "version = 1", head + "expect.deny = ['read /x']\n", head + "expect = { deny = ['read /x'] }\n[files]\n"} {
+	for _, text := range []string{
+		head, "version = 1", head + "expect.deny = ['read /x']\n", head + "expect = { deny = ['read /x'] }\n[files]\n",
+	} {
 		p, err := Parse("p", []byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)

@@ -38,7 +38,7 @@ func (d *Difference) Verdict() string {
 func Compare(a, b *Policy) (*Difference, error) {
 	d := &Difference{}
 	d.namespaces(&a.Namespaces, &b.Namespaces)
-	if err := d.files(&a.Files, &b.Files); err != nil {
+	if err := d.files(&a.Files, &b.Files, a.Limits.Tmp, b.Limits.Tmp); err != nil {
 		return nil, err
 	}
 	d.ports("bind", a.Network.Bind, b.Network.Bind)
@@ -101,30 +101,12 @@ type access int
 
 const (
 	nothing access = iota
-	fixed          // an empty directory, a file or link of the sandbox's own
+	fixed          // an empty directory, a file or link of the sandbox's own, its /proc or /dev
 	private
 	readable
 	overlaid
 	writable
 )
-
-// at is the access that the deepest entry around p gives.
-func (f *Files) at(p string) access {
-	best, is := "", nothing
-	for _, l := range []struct {
-		list []string
-		is   access
-	}{
-		{f.Read, readable}, {f.Write, writable}, {f.Tmpfs, private}, {f.Overlay, overlaid}, {f.Directories, fixed}, {f.own(), fixed},
-	} {
-		for _, e := range l.list {
-			if e = withoutMark(e); Within(p, e) && len(e) >= len(best) {
-				best, is = e, l.is
-			}
-		}
-	}
-	return is
-}
 
 // beyond says what x allows and y does not, or "".
 func (x access) beyond(y access) string {
@@ -145,63 +127,6 @@ func (x access) beyond(y access) string {
 		return "write"
 	}
 	return "read and write"
-}
-
-// around is the nearest of the paths that lies above p, or "".
-func around(p string, paths []string) string {
-	best := ""
-	for _, q := range paths {
-		if q != p && Within(p, q) && len(q) > len(best) {
-			best = q
-		}
-	}
-	return best
-}
-
-// files compares the root file systems path by path. It changes only at the entries of
-// either policy, so that looking there is looking everywhere.
-func (d *Difference) files(a, b *Files) error {
-	var paths []string
-	for _, list := range [][]string{
-		a.Read, a.Write, a.Tmpfs, a.Overlay, a.Directories, a.own(), b.Read, b.Write, b.Tmpfs, b.Overlay, b.Directories, b.own(),
-	} {
-		for _, e := range list {
-			paths = append(paths, withoutMark(e))
-		}
-	}
-	slices.Sort(paths)
-	paths = slices.Compact(paths)
-	for _, by := range []int{1, -1} {
-		more, less := b, a
-		if by < 0 {
-			more, less = a, b
-		}
-		for _, p := range paths {
-			what := more.at(p).beyond(less.at(p))
-			if above := around(p, paths); above != "" && more.at(p) == more.at(above) &&
-				strings.Contains(more.at(above).beyond(less.at(above)), what) {
-				continue // said with the directory above
-			}
-			if what != "" {
-				d.step(by, "%s %s", what, p)
-			}
-		}
-	}
-	for _, e := range minus(b.Hide, a.Hide) {
-		d.step(-1, "what is hidden by %s", e)
-	}
-	for _, e := range minus(a.Hide, b.Hide) {
-		d.step(1, "what was hidden by %s", e)
-	}
-	for _, x := range []struct {
-		what   string
-		a, b   *bool
-		unsaid bool
-	}{{"/proc", a.Proc, b.Proc, true}, {"a minimal /dev", a.Dev, b.Dev, true}} {
-		d.truth(x.what, x.a, x.b, x.unsaid)
-	}
-	d.sockets(a, b)
-	return d.inFiles(a, b)
 }
 
 func (d *Difference) truth(what string, a, b *bool, unsaid bool) {
@@ -227,7 +152,8 @@ func (d *Difference) process(a, b *Process) {
 	d.env(a.Env, b.Env)
 	d.truth("user namespaces inside", a.Nest, b.Nest, false)
 	rank := func(s string) int { return slices.Index([]string{"require", "auto", "off"}, s) }
-	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)", b.Landlock, a.Landlock)
+	d.step(rank(b.Landlock)-rank(a.Landlock), "running without Landlock (process.landlock %q, not %q)",
+		b.Landlock, a.Landlock)
 	d.settings(a, b)
 }
 
@@ -257,6 +183,19 @@ func (d *Difference) env(a, b []string) {
 				if !crosses(x.to, e) {
 					d.step(x.by, "the caller's environment %s", e)
 				}
+				// What the other sets does not cross there.
+				for _, set := range x.to {
+					if name := envName(set); len(set) > len(name) && crosses([]string{e}, name) && fixed(x.from, name) == "" &&
+						crosses(x.to, e) {
+						d.step(x.by, "the caller's environment %s", name)
+					}
+				}
+			case fixed(x.to, envName(e)) != e && runsCode(envName(e)):
+				if x.by > 0 {
+					d.other("environment %s, by which programs find or run code", e)
+				} else if fixed(x.to, envName(e)) == "" {
+					d.other("no environment %s, by which programs find or run code", e)
+				}
 			case fixed(x.to, envName(e)) != e:
 				if x.by > 0 {
 					d.note("environment %s", e)
@@ -266,6 +205,17 @@ func (d *Difference) env(a, b []string) {
 			}
 		}
 	}
+}
+
+// runsCode says whether programs find or run code by the variable.
+func runsCode(name string) bool {
+	for _, prefix := range [...]string{"LD_", "PYTHON", "PERL5", "RUBY", "NODE_", "GIT_", "BASH_", "JAVA_", "_JAVA_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"PATH", "ENV", "SHELL", "IFS", "PS4", "PROMPT_COMMAND", "EDITOR", "VISUAL", "PAGER",
+		"HOME"}, name)
 }
 
 func sign(b bool) int {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sbx/policy/seccomp"
 )
@@ -20,12 +19,13 @@ type callChange struct {
 // unclear stands for rules that are too many to compare.
 const unclear = "other rules about arguments"
 
-// compareCalls compares two policies' answers to all system calls, on every
-// architecture that filters can be made for, and sums up by kind of change.
+// compareCalls compares two policies' answers to all system calls, on the
+// architectures that sbx runs on and those of the policies' programs, and sums up
+// by kind of change.
 func compareCalls(a, b *seccomp.Policy) ([]callChange, error) {
 	kinds := map[string]int{}
 	names := map[string][]string{}
-	for _, arch := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
+	for _, arch := range comparedArchs(a, b) {
 		was, err := a.Answers(arch)
 		if err != nil {
 			return nil, err
@@ -57,6 +57,16 @@ func compareCalls(a, b *seccomp.Policy) ([]callChange, error) {
 	return out, nil
 }
 
+// comparedArchs are the architectures on which answers are compared. One that
+// only one of the policies lists is said as such, and its calls need no comparison.
+func comparedArchs(a, b *seccomp.Policy) []seccomp.Arch {
+	list := []seccomp.Arch{seccomp.AMD64, seccomp.ARM64}
+	if slices.Contains(a.Architectures, "386") && slices.Contains(b.Architectures, "386") {
+		list = append(list, seccomp.I386)
+	}
+	return list
+}
+
 func change(was, is seccomp.Action) string { return fmt.Sprintf("%s instead of %s", is, was) }
 
 // looser is above 0 if is lets more happen than was, below if less.
@@ -79,15 +89,17 @@ func compareClauses(was, is []seccomp.Clause) (what [3]string) {
 		}
 		return what
 	}
-	points, all := corners(was, is)
-	for _, args := range points {
-		x, y := decide(was, args), decide(is, args)
-		if x != y && what[looser(x, y)+1] == "" {
+	if slices.EqualFunc(was, is, sameClause) {
+		return what
+	}
+	exact := points(slices.Concat(was, is), func(args [6]uint64) bool {
+		if x, y := decide(was, args), decide(is, args); x != y && what[looser(x, y)+1] == "" {
 			what[looser(x, y)+1] = change(x, y) + ", for some arguments"
 		}
-	}
-	if !all && what == [3]string{} && clauseText(was) != clauseText(is) {
-		what[1] = unclear
+		return what[0] != "" && what[1] != "" && what[2] != ""
+	})
+	if !exact {
+		what[1] = unclear // said rather than guessed
 	}
 	return what
 }
@@ -101,56 +113,13 @@ func decide(clauses []seccomp.Clause, args [6]uint64) seccomp.Action {
 	return seccomp.Action{}
 }
 
-func clauseText(clauses []seccomp.Clause) string {
-	var b strings.Builder
-	for _, c := range clauses {
-		fmt.Fprintln(&b, c.Action, c.Any)
-	}
-	return b.String()
-}
-
-// corners are arguments at and beside every bound that the clauses test, in
-// all combinations of arguments. Answers change only there. all is false if
-// there are too many, and of some only a part is given.
-func corners(was, is []seccomp.Clause) (points [][6]uint64, all bool) {
-	const most = 1 << 14
-	var values [6][]uint64
-	for _, c := range slices.Concat(was, is) {
-		for _, checks := range c.Any {
-			for _, k := range checks {
-				for _, r := range k.In {
-					values[k.Arg] = append(values[k.Arg], r.Lo, r.Hi, (r.Lo-1)&k.Mask, (r.Hi+1)&k.Mask)
-				}
-				// Single bits of a mask, for masks that overlap.
-				for bit := uint64(1); bit != 0; bit <<= 1 {
-					if k.Mask&bit != 0 && k.Mask != 1<<32-1 && k.Mask != 1<<64-1 {
-						values[k.Arg] = append(values[k.Arg], bit)
-					}
-				}
-			}
-		}
-	}
-	points, all = [][6]uint64{{}}, true
-	for arg, list := range values {
-		if list == nil {
-			continue
-		}
-		list = append(list, 0, 1<<64-1)
-		slices.Sort(list)
-		list = slices.Compact(list)
-		if len(points)*len(list) > most {
-			list, all = list[:max(1, most/len(points))], false
-		}
-		var next [][6]uint64
-		for _, p := range points {
-			for _, v := range list {
-				p[arg] = v
-				next = append(next, p)
-			}
-		}
-		points = next
-	}
-	return points, all
+// sameClause says whether two clauses are one text: then they need no comparison.
+func sameClause(a, b seccomp.Clause) bool {
+	return a.Action == b.Action && slices.EqualFunc(a.Any, b.Any, func(x, y []seccomp.Check) bool {
+		return slices.EqualFunc(x, y, func(k, l seccomp.Check) bool {
+			return k.Arg == l.Arg && k.Mask == l.Mask && slices.Equal(k.In, l.In)
+		})
+	})
 }
 
 // grouped writes the names of many calls shorter, with the @groups that they

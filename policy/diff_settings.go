@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -33,11 +34,6 @@ func (d *Difference) inNamespaces(a, b *Namespaces) {
 	}
 }
 
-// own lists the paths of files and links of the sandbox's own.
-func (f *Files) own() []string {
-	return slices.Concat(slices.Sorted(maps.Keys(f.Inline)), slices.Sorted(maps.Keys(f.Symlinks)))
-}
-
 // sockets: a directory with sockets covers those in it.
 func (d *Difference) sockets(a, b *Files) {
 	for _, x := range []struct {
@@ -53,8 +49,9 @@ func (d *Difference) sockets(a, b *Files) {
 	}
 }
 
-// inFiles compares what is said of single paths that both policies have.
-func (d *Difference) inFiles(a, b *Files) error {
+// inFiles compares what is said of single paths that both policies have. tmpA and
+// tmpB are the sizes of those that have none of their own.
+func (d *Difference) inFiles(a, b *Files, tmpA, tmpB string) error {
 	for _, x := range []struct {
 		what string
 		a, b map[string]string
@@ -76,15 +73,14 @@ func (d *Difference) inFiles(a, b *Files) error {
 			continue // one does not show it; that is said already
 		}
 		was, is := a.Paths[path], b.Paths[path]
-		d.truth("executing files of "+path, was.Exec, is.Exec, true)
-		if err := d.bound("size of "+path, size, was.Size, is.Size); err != nil {
+		if err := d.bound("size of "+path, size, cmp.Or(was.Size, tmpA), cmp.Or(is.Size, tmpB)); err != nil {
 			return err
 		}
 		if was.Mode != is.Mode {
 			d.note("mode of %s: %s instead of %s", path, said(is.Mode), said(was.Mode))
 		}
-		if was.From != is.From {
-			d.other("what is shown at %s: %s instead of %s", path, source(is.From), source(was.From))
+		if was.Owner != is.Owner {
+			d.note("owner of %s: %s instead of %s", path, said(is.Owner), said(was.Owner))
 		}
 		if was.Upper != is.Upper || was.Work != is.Work {
 			d.other("what keeps the changes of %s: %s instead of %s", path, said(is.Upper), said(was.Upper))
@@ -134,7 +130,9 @@ func (d *Difference) settings(a, b *Process) {
 	default:
 		d.other("terminal: %s instead of %s", is, was)
 	}
-	for _, x := range []struct{ key, a, b string }{{"AppArmor profile", a.AppArmor, b.AppArmor}, {"SELinux context", a.SELinux, b.SELinux}} {
+	for _, x := range []struct{ key, a, b string }{
+		{"AppArmor profile", a.AppArmor, b.AppArmor}, {"SELinux context", a.SELinux, b.SELinux},
+	} {
 		if x.a != x.b { // which of them allows more only the machine knows
 			d.other("%s: %s instead of %s", x.key, said(x.b), said(x.a))
 		}
@@ -155,13 +153,6 @@ func said(s string) string {
 	return s
 }
 
-func source(from string) string {
-	if from == "" {
-		return "the path itself"
-	}
-	return from
-}
-
 // Measures of bounds, as numbers that can be compared.
 func count(s string) (int64, error)   { n, err := ParseCount(s); return int64(n), err }
 func size(s string) (int64, error)    { n, err := ParseCore(s); return int64(n), err } // at most 1<<62
@@ -180,7 +171,8 @@ func (d *Difference) limits(a, b *Limits) error {
 		{"processes", count, a.Processes, b.Processes}, {"memory", size, a.Memory, b.Memory}, {"cpu", percent, a.CPU, b.CPU},
 		{"io", size, a.IO, b.IO}, {"time", duration, a.Time, b.Time}, {"cpu_time", duration, a.CPUTime, b.CPUTime},
 		{"file_size", size, a.FileSize, b.FileSize}, {"open_files", count, a.OpenFiles, b.OpenFiles},
-		{"core", size, a.Core, b.Core}, {"tmp", size, a.Tmp, b.Tmp},
+		{"core", size, cmp.Or(a.Core, "0"), cmp.Or(b.Core, "0")}, // none without a word
+		{"tmp", size, a.Tmp, b.Tmp},
 	} {
 		if err := d.bound(x.what, x.measure, x.a, x.b); err != nil {
 			return err

@@ -47,7 +47,8 @@ func (n *Network) rules() []seccomp.Rule {
 	}
 	rules := []seccomp.Rule{
 		rule(noSuchFamily, []string{"socket"}, otherFamilies),
-		rule(noProtocol, []string{"socket"}, internet+"arg1 & SOCK_TYPE_MASK != SOCK_STREAM", internet+"arg2 not in {0, IPPROTO_TCP}"),
+		rule(noProtocol, []string{"socket"}, internet+"arg1 & SOCK_TYPE_MASK != SOCK_STREAM",
+			internet+"arg2 not in {0, IPPROTO_TCP}"),
 		rule(notSupported, []string{"sendto", "sendmmsg"}, "arg3 & MSG_FASTOPEN != 0"),
 		rule(notSupported, []string{"sendmsg"}, "arg2 & MSG_FASTOPEN != 0"),
 		rule(notSupported, []string{"setsockopt"}, "arg1 == IPPROTO_TCP && arg2 == TCP_FASTOPEN_CONNECT"),

@@ -53,10 +53,14 @@ func Settings(dir, home string) bool {
 		return false
 	}
 	switch below {
-	case ".config", ".cache", ".local", ".local/bin", ".local/lib", ".local/share", ".local/state", ".mozilla", ".password-store":
+	case ".config", ".cache", ".local", ".local/bin", ".local/lib", ".local/share", ".local/state", ".mozilla",
+		".password-store":
 		return true
 	}
-	for _, d := range []string{".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/sbx", ".cache/sbx", ".config/systemd", ".config/autostart"} {
+	for _, d := range []string{
+		".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/sbx", ".cache/sbx", ".config/systemd",
+		".config/autostart",
+	} {
 		if Within("/"+below, "/"+d) {
 			return true
 		}
@@ -72,7 +76,9 @@ func PrivateHome(home string) string {
 		return ""
 	}
 	home = path.Clean(home)
-	for _, d := range []string{"/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"} {
+	for _, d := range []string{
+		"/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
+	} {
 		if Within(home, d) {
 			return ""
 		}

@@ -29,7 +29,8 @@ func (p *Policy) expandOptions(v *Vars) (options map[string]PathOptions, lacking
 // addOptions says o of a path that entry has turned out to be.
 func (p *Policy) addOptions(entry, path string, o PathOptions) error {
 	if have, ok := p.Files.Paths[path]; ok && !have.equal(o) {
-		return p.placed("files.path", withoutMark(entry), faultf("files.path.%s: %s has other options already", quote(withoutMark(entry)), path))
+		return p.placed("files.path", withoutMark(entry),
+			faultf("files.path.%s: %s has other options already", quote(withoutMark(entry)), path))
 	}
 	put(&p.Files.Paths, path, o)
 	return nil
@@ -68,7 +69,8 @@ func (p *Policy) expandTexts(v *Vars) error {
 				continue
 			}
 			if have, ok := expanded[to]; ok && have != text {
-				return p.placed("files."+m.key, path, faultf("files.%s.%s: %s is another one already", m.key, quote(path), strconv.Quote(to)))
+				return p.placed("files."+m.key, path, faultf("files.%s.%s: %s is another one already", m.key, quote(path),
+					strconv.Quote(to)))
 			}
 			expanded[to] = text
 		}

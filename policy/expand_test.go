@@ -21,7 +21,8 @@ func resolvedText(t *testing.T, text string) *Policy {
 
 func TestExpand(t *testing.T) {
 	p := resolvedText(t, `[files]
-read = ["/usr", "?~/x", ".", "?${XDG_RUNTIME_DIR}/bus", "/run/user/${UID}", "/home/${USER}/y", "${XDG_CONFIG_HOME}/z", "?${XDG_CACHE_HOME}"]
+read = ["/usr", "?~/x", ".", "?${XDG_RUNTIME_DIR}/bus", "/run/user/${UID}", "/home/${USER}/y", `+
+		`"${XDG_CONFIG_HOME}/z", "?${XDG_CACHE_HOME}"]
 write = ["?./out"]
 tmpfs = ["~", "/tmp"]
 hide = ["*.pem", "?**/.env*", "?./.git/config", "?~/.ssh"]
@@ -32,8 +33,17 @@ env = ["A", "B=${HOME}/b:${CWD}", "C=${UID}${USER}", "L_*"]`)
 		read, write, tmpfs, hide, envs string
 	}{
 		{
-			Vars{Home: "/home/u", CWD: "/home/u/p", User: "u", UID: 7, RuntimeDir: "/run/user/7", CacheHome: "/cache", ConfigHome: "relative"},
-			"/home/u/p ?/home/u/x ?/cache /home/u/.config/z ?/run/user/7/bus /home/u/y /run/user/7 /usr", "?/home/u/p/out", "/home/u /tmp",
+			Vars{
+				Home:       "/home/u",
+				CWD:        "/home/u/p",
+				User:       "u",
+				UID:        7,
+				RuntimeDir: "/run/user/7",
+				CacheHome:  "/cache",
+				ConfigHome: "relative",
+			},
+			"/home/u/p ?/home/u/x ?/cache /home/u/.config/z ?/run/user/7/bus /home/u/y /run/user/7 /usr", "?/home/u/p/out",
+			"/home/u /tmp",
 			"?/home/u/p/.git/config ?/home/u/.ssh ?**/.env* *.pem", "A B=/home/u/b:/home/u/p C=7u L_*",
 		},
 		{ // no project, no runtime directory
@@ -47,7 +57,8 @@ env = ["A", "B=${HOME}/b:${CWD}", "C=${UID}${USER}", "L_*"]`)
 		},
 		{ // a system user's home: not covered by an empty one
 			Vars{Home: "/var/www", User: "u"},
-			"?/var/www/x ?/var/www/.cache /var/www/.config/z /home/u/y /run/user/0 /usr", "", "/tmp", "?/var/www/.ssh ?**/.env* *.pem", "A C=0u L_*",
+			"?/var/www/x ?/var/www/.cache /var/www/.config/z /home/u/y /run/user/0 /usr", "", "/tmp",
+			"?/var/www/.ssh ?**/.env* *.pem", "A C=0u L_*",
 		},
 		{ // no home
 			Vars{CWD: "/p", User: "u"},
@@ -62,7 +73,10 @@ env = ["A", "B=${HOME}/b:${CWD}", "C=${UID}${USER}", "L_*"]`)
 		for _, l := range []struct {
 			got  []string
 			want string
-		}{{q.Files.Read, c.read}, {q.Files.Write, c.write}, {q.Files.Tmpfs, c.tmpfs}, {q.Files.Hide, c.hide}, {q.Process.Env, c.envs}} {
+		}{
+			{q.Files.Read, c.read}, {q.Files.Write, c.write}, {q.Files.Tmpfs, c.tmpfs}, {q.Files.Hide, c.hide},
+			{q.Process.Env, c.envs},
+		} {
 			if got := strings.Join(l.got, " "); got != l.want {
 				t.Errorf("%+v:\n got %s\nwant %s", c.v, got, l.want)
 			}
@@ -85,15 +99,24 @@ func TestExpandErrors(t *testing.T) {
 		v    Vars
 		want string
 	}{
-		{"[files]\nhide = ['~/.ssh']", with(func(v *Vars) { v.Home = "" }), `p: files.hide: "${HOME}/.ssh": ${HOME} has no value here`},
-		{"[files]\nread = ['${XDG_RUNTIME_DIR}/x']", all, `p: files.read: "${XDG_RUNTIME_DIR}/x": ${XDG_RUNTIME_DIR} has no value here`},
-		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/" }), `p: files.read: ${CWD} is "/", not the clean path of a directory below /`},
-		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "h" }), `p: files.read: ${HOME} is "h", not the clean path of a directory below /`},
-		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "/h/../x" }), `p: files.read: ${HOME} is "/h/../x", not the clean path of a directory below /`},
-		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/p/" }), `p: files.read: ${CWD} is "/p/", not the clean path of a directory below /`},
-		{"[files]\nread = ['/x/${USER}']", with(func(v *Vars) { v.User = "../etc" }), `p: files.read: user name "../etc" is no name of a file`},
-		{"[files]\nread = ['/x/${USER}/y']", with(func(v *Vars) { v.User = ".." }), `p: files.read: user name ".." is no name of a file`},
-		{"[files]\nwrite = ['.']\ntmpfs = ['/x']", with(func(v *Vars) { v.CWD = "/x" }), `p:4:10: both files.write and files.tmpfs name /x`},
+		{"[files]\nhide = ['~/.ssh']", with(func(v *Vars) { v.Home = "" }),
+			`p: files.hide: "${HOME}/.ssh": ${HOME} has no value here`},
+		{"[files]\nread = ['${XDG_RUNTIME_DIR}/x']", all,
+			`p: files.read: "${XDG_RUNTIME_DIR}/x": ${XDG_RUNTIME_DIR} has no value here`},
+		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/" }),
+			`p: files.read: ${CWD} is "/", not the clean path of a directory below /`},
+		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "h" }),
+			`p: files.read: ${HOME} is "h", not the clean path of a directory below /`},
+		{"[files]\nread = ['~/x']", with(func(v *Vars) { v.Home = "/h/../x" }),
+			`p: files.read: ${HOME} is "/h/../x", not the clean path of a directory below /`},
+		{"[files]\nread = ['./x']", with(func(v *Vars) { v.CWD = "/p/" }),
+			`p: files.read: ${CWD} is "/p/", not the clean path of a directory below /`},
+		{"[files]\nread = ['/x/${USER}']", with(func(v *Vars) { v.User = "../etc" }),
+			`p: files.read: user name "../etc" is no name of a file`},
+		{"[files]\nread = ['/x/${USER}/y']", with(func(v *Vars) { v.User = ".." }),
+			`p: files.read: user name ".." is no name of a file`},
+		{"[files]\nwrite = ['.']\ntmpfs = ['/x']", with(func(v *Vars) { v.CWD = "/x" }),
+			`p:4:10: both files.write and files.tmpfs name /x`},
 	} {
 		_, err := resolvedText(t, c.text).Expand(c.v)
 		var e *Error
@@ -116,8 +139,11 @@ func TestExpandSamePath(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	for dir, want := range map[string]bool{"/h/.config": true, "/h/.config/": true, "/h/.config/nvim": false, "/h/.ssh": true, "/h/.ssh/keys": true, "/h/.sshx": false,
-		"/h/.config/sbx/policies": true, "/h/.local/src/p": false, "/h/p": false, "/h": false, "/.ssh": false, "/hx/.ssh": false, "": false} {
+	for dir, want := range map[string]bool{
+		"/h/.config": true, "/h/.config/": true, "/h/.config/nvim": false, "/h/.ssh": true, "/h/.ssh/keys": true,
+		"/h/.sshx": false, "/h/.config/sbx/policies": true, "/h/.local/src/p": false, "/h/p": false, "/h": false,
+		"/.ssh": false, "/hx/.ssh": false, "": false,
+	} {
 		if got := Settings(dir, "/h"); got != want {
 			t.Errorf("Settings(%q) = %v", dir, got)
 		}

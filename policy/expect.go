@@ -89,7 +89,9 @@ func (p *Policy) expectCall(calls *seccomp.Policy, answers []*seccomp.Answers, o
 
 // answered is what the filter says of a call with these arguments. Without any
 // it is the most that is let through.
-func (p *Policy) answered(calls *seccomp.Policy, on seccomp.Arch, answer seccomp.Answer, words []string, works bool) (verdict, error) {
+func (p *Policy) answered(
+	calls *seccomp.Policy, on seccomp.Arch, answer seccomp.Answer, words []string, works bool,
+) (verdict, error) {
 	var args [6]uint64
 	for i, w := range words {
 		n, err := seccomp.ParseValue(w, on)
@@ -176,7 +178,11 @@ func (p *Policy) expectCapability(name string, works bool) verdict {
 	if optional := list[i] != name; optional && works {
 		return verdict{}
 	}
-	return verdict{known: true, works: true, why: "process.capabilities has " + quote(list[i]) + p.written("process.capabilities", list[i])}
+	return verdict{
+		known: true,
+		works: true,
+		why:   "process.capabilities has " + quote(list[i]) + p.written("process.capabilities", list[i]),
+	}
 }
 
 // written is where an entry was written, in parentheses, or "".

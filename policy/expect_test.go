@@ -38,7 +38,8 @@ func lintText(t *testing.T, texts map[string]string) (string, int) {
 // TestExpectations: what the policy alone decides is tried, and where it decides
 // otherwise the check says by what.
 func TestExpectations(t *testing.T) {
-	const calls = "[seccomp]\nallow = ['@system-service']\ndeny = ['keyctl', '@clock']\n[[seccomp.rule]]\nsyscalls = ['personality']\nwhen = ['arg0 == PER_LINUX']\naction = 'allow'\n" +
+	const calls = "[seccomp]\nallow = ['@system-service']\ndeny = ['keyctl', '@clock']\n[[seccomp.rule]]\nsyscalls = " +
+		"['personality']\nwhen = ['arg0 == PER_LINUX']\naction = 'allow'\n" +
 		"[[seccomp.rule]]\nsyscalls = ['read']\naction = 'log'\n[[seccomp.rule]]\nsyscalls = ['sysinfo']\naction = 'notify'\n"
 	for _, c := range []struct {
 		text, line string // of allow, or with "!" in front of deny
@@ -70,7 +71,8 @@ func TestExpectations(t *testing.T) {
 		{calls, "!syscall sysinfo", "?"},
 		{calls, "syscall clone3", "errno:ENOSYS by built in: flags of clone3 cannot be seen"},
 		{"namespaces.net = 'host'\nnetwork.connect = [443]\n" + calls, "!syscall socket AF_INET SOCK_DGRAM", ""},
-		{"namespaces.net = 'host'\nnetwork.connect = [443]\n" + calls, "syscall socket AF_INET SOCK_DGRAM", "errno:EPROTONOSUPPORT by rule 5"},
+		{"namespaces.net = 'host'\nnetwork.connect = [443]\n" + calls, "syscall socket AF_INET SOCK_DGRAM",
+			"errno:EPROTONOSUPPORT by rule 5"},
 		{"process.nest = true\n" + calls, "syscall unshare CLONE_NEWUSER", ""},
 
 		{"process.env = ['A', 'LC_*', 'B=1']\n", "env A", ""},
@@ -117,7 +119,8 @@ func TestExpectations(t *testing.T) {
 			others++
 		} else if c.want != "" {
 			at := strings.Count(head+c.text, "\n") + 2
-			want = fmt.Sprintf("p:%d:%d: expect.%s says %q, but that %s: %s (expectation)", at, len(list)+16, list, line, is, c.want)
+			want = fmt.Sprintf("p:%d:%d: expect.%s says %q, but that %s: %s (expectation)", at, len(list)+16, list,
+				line, is, c.want)
 		}
 		if g := strings.Join(wrong, "\n"); g != want || untried != others {
 			t.Errorf("%s:\n got %s, %d untried\nwant %s, %d untried", c.line, g, untried, want, others)
@@ -128,10 +131,13 @@ func TestExpectations(t *testing.T) {
 // TestExpectForeign: what is denied is denied to programs of other ABIs as well.
 func TestExpectForeign(t *testing.T) {
 	text := "[seccomp]\nallow = ['@system-service']\narchitectures = ['386', 'arm']\n[expect]\n"
-	got, _ := lintText(t, map[string]string{"p": text + "deny = ['syscall _llseek', 'syscall mount', 'syscall lseek']\nallow = ['syscall _llseek']\n"})
+	got, _ := lintText(t, map[string]string{"p": text + "deny = ['syscall _llseek', 'syscall mount', " +
+		"'syscall lseek']\nallow = ['syscall _llseek']\n"})
 	for _, want := range []string{
-		`expect.deny says "syscall _llseek", but that works: allow by allow @system-service (p:3), on `, `expect.deny says "syscall lseek", but that works: allow by allow @system-service (p:3) (`,
-		`expect.allow says "syscall _llseek", but that does not work: ` + seccomp.Native().String() + " has no such system call (",
+		`expect.deny says "syscall _llseek", but that works: allow by allow @system-service (p:3), on `,
+		`expect.deny says "syscall lseek", but that works: allow by allow @system-service (p:3) (`,
+		`expect.allow says "syscall _llseek", but that does not work: ` + seccomp.Native().String() +
+			" has no such system call (",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -144,18 +150,22 @@ func TestExpectForeign(t *testing.T) {
 
 // TestExpectSyntax: a system call may have arguments.
 func TestExpectSyntax(t *testing.T) {
-	p, err := Parse("p", []byte(head+"[expect]\ndeny = ['syscall  unshare   CLONE_NEWUSER|CLONE_NEWNS', 'syscall ioctl 0 TIOCSTI', 'syscall personality 0xffffffff', 'syscall kill -1 9']"))
+	p, err := Parse("p", []byte(head+"[expect]\ndeny = ['syscall  unshare   CLONE_NEWUSER|CLONE_NEWNS', "+
+		"'syscall ioctl 0 TIOCSTI', 'syscall personality 0xffffffff', 'syscall kill -1 9']"))
 	if err == nil || !strings.Contains(err.Error(), "is no expectation") {
 		t.Errorf("%v, %v", p, err)
 	}
 	for line, want := range map[string]string{
-		"syscall unshare  CLONE_NEWUSER": "", "syscall kill -1 9": "", "syscall ioctl 0 TIOCSTI": "", "syscall mmap 0 1 2 3 4 5": "",
-		"syscall unshare CLONE_NEWUSR": `did you mean "CLONE_NEWUSER"?`, "syscall kill 1 2 3": "arguments", "syscall read x": "", "syscall raed 1": `did you mean "read"?`,
+		"syscall unshare  CLONE_NEWUSER": "", "syscall kill -1 9": "", "syscall ioctl 0 TIOCSTI": "",
+		"syscall mmap 0 1 2 3 4 5":     "",
+		"syscall unshare CLONE_NEWUSR": `did you mean "CLONE_NEWUSER"?`, "syscall kill 1 2 3": "arguments",
+		"syscall read x": "", "syscall raed 1": `did you mean "read"?`,
 		"syscall read 08": "08", "syscall read 1,2": "1,2", "capability ?kill": "one capability", "syscall read ==1": "==1",
 	} {
 		got, f := checkExpect(line)
 		bad := want != "" || line == "syscall read x"
-		if (f != nil) != bad || f != nil && !strings.Contains(f.msg+" "+f.hint, want) || f == nil && got != strings.Join(strings.Fields(line), " ") {
+		if (f != nil) != bad || f != nil && !strings.Contains(f.msg+" "+f.hint, want) ||
+			f == nil && got != strings.Join(strings.Fields(line), " ") {
 			t.Errorf("%s: %q, %+v", line, got, f)
 		}
 	}

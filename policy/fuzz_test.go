@@ -21,11 +21,16 @@ func seeds(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add([]byte(head + "files = { read = ['?/a'], proc = false }\nseccomp.rule = [{ syscalls = ['read'], action = 'trap' }]\nlimits.processes = 'none'" + tail))
-	f.Add([]byte(head + "[limits]\nprocesses = 3\nmemory = \"1G\"\ntime = '1h'\n[[seccomp.rule]]\nsyscalls = [\"!read\"]\n[seccomp]\ndefault = 'errno:77'\nspec_allow = true\narchitectures = ['386', 'x32']\n[expect]\ndeny = ['bind [::1]:80', 'env X']"))
+	f.Add([]byte(head + "files = { read = ['?/a'], proc = false }\nseccomp.rule = [{ syscalls = ['read'], " +
+		"action = 'trap' }]\nlimits.processes = 'none'" + tail))
+	f.Add([]byte(head + "[limits]\nprocesses = 3\nmemory = \"1G\"\ntime = '1h'\n[[seccomp.rule]]\nsyscalls = " +
+		"[\"!read\"]\n[seccomp]\ndefault = 'errno:77'\nspec_allow = true\narchitectures = ['386', " +
+		"'x32']\n[expect]\ndeny = ['bind [::1]:80', 'env X']"))
 	f.Add([]byte(head + everything + tail))
-	f.Add([]byte(head + "[files.path.'/a']\nsize = '1M'\n[files]\ntmpfs = ['/a']\nfile = { '/f' = \"a\\tb\\n\" }\nsymlink.'~/l' = '${HOME}'\n[network]" + tail))
-	f.Add([]byte(head + "extends = ['a', \"./b\\\\\\\"c/d\"]\n[process]\nenv = ['!A', 'B=\\x', '*']\nnest = true\ncapabilities = ['!net_raw', '?chown']" + tail))
+	f.Add([]byte(head + "[files.path.'/a']\nsize = '1M'\n[files]\ntmpfs = ['/a']\nfile = { '/f' = \"a\\tb\\n\" " +
+		"}\nsymlink.'~/l' = '${HOME}'\n[network]" + tail))
+	f.Add([]byte(head + "extends = ['a', \"./b\\\\\\\"c/d\"]\n[process]\nenv = ['!A', 'B=\\x', " +
+		"'*']\nnest = true\ncapabilities = ['!net_raw', '?chown']" + tail))
 }
 
 // What Parse accepts is TOML to a decoder that knows the whole standard, and

@@ -69,11 +69,23 @@ func TestLanguage(t *testing.T) {
 	zero, last, yes, no := 0, MaxID, true, false
 	want := &Policy{
 		Name: "p", Version: 1,
-		Namespaces: Namespaces{User: "new", Net: "host", Time: "new", UID: &zero, GID: &last, Ranges: &yes, Hostname: "a-1.Example", Monotonic: "1h30m", Boottime: "-2h"},
+		Namespaces: Namespaces{
+			User:      "new",
+			Net:       "host",
+			Time:      "new",
+			UID:       &zero,
+			GID:       &last,
+			Ranges:    &yes,
+			Hostname:  "a-1.Example",
+			Monotonic: "1h30m",
+			Boottime:  "-2h",
+		},
 		Files: Files{
 			Read: []string{"/usr", "/in"}, Tmpfs: []string{"/tmp"}, Overlay: []string{"?/opt", "/src"},
 			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"},
-			Inline:   map[string]string{"/etc/resolv.conf": "nameserver \"1.1.1.1\" \\\n\ttwo\n\n", "/etc/empty": "", "${HOME}/.one": "one"},
+			Inline: map[string]string{
+				"/etc/resolv.conf": "nameserver \"1.1.1.1\" \\\n\ttwo\n\n", "/etc/empty": "", "${HOME}/.one": "one",
+			},
 			Symlinks: map[string]string{"/bin": "usr/bin", "/home/${USER}": "${HOME}"},
 			Paths: map[string]PathOptions{
 				"/tmp": {Size: "64M", Mode: "1777", Exec: &no}, "/in": {From: "fd:7"},
@@ -81,8 +93,26 @@ func TestLanguage(t *testing.T) {
 			},
 		},
 		Network: Network{Bind: []string{"0", "8080"}, Connect: []string{}},
-		Process: Process{Capabilities: []string{"net_raw"}, Ambient: &yes, LandlockLog: &yes, Terminal: "pty", AppArmor: "a//b.c:d", SELinux: "system_u:system_r:x_t:s0:c1,c2"},
-		Limits:  Limits{Processes: "?5", Memory: "1G", CPU: "?200%", IO: "10M", Time: "1h", CPUTime: "90s", FileSize: "?2G", OpenFiles: "1024", Core: "0", Tmp: "64M"},
+		Process: Process{
+			Capabilities: []string{"net_raw"},
+			Ambient:      &yes,
+			LandlockLog:  &yes,
+			Terminal:     "pty",
+			AppArmor:     "a//b.c:d",
+			SELinux:      "system_u:system_r:x_t:s0:c1,c2",
+		},
+		Limits: Limits{
+			Processes: "?5",
+			Memory:    "1G",
+			CPU:       "?200%",
+			IO:        "10M",
+			Time:      "1h",
+			CPUTime:   "90s",
+			FileSize:  "?2G",
+			OpenFiles: "1024",
+			Core:      "0",
+			Tmp:       "64M",
+		},
 	}
 	p.origins = nil
 	if !reflect.DeepEqual(p, want) {
@@ -106,7 +136,8 @@ func TestLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := x.Files
-	if f.Inline["/h/.one"] != "one" || f.Symlinks["/home/u"] != "/h" || f.Paths["/src"].Upper != "/h/a" || f.Paths["/in"].From != "fd:7" || len(f.Paths) != 4 {
+	if f.Inline["/h/.one"] != "one" || f.Symlinks["/home/u"] != "/h" || f.Paths["/src"].Upper != "/h/a" ||
+		f.Paths["/in"].From != "fd:7" || len(f.Paths) != 4 {
 		t.Errorf("expanded %+v", f)
 	}
 }
@@ -116,12 +147,17 @@ func TestTableSpellings(t *testing.T) {
 	want := ""
 	for i, in := range []string{
 		"[files]\ntmpfs = ['/tmp']\npath.'/tmp' = { size = '1M', exec = false }\nfile.'/x' = 'y'\nsymlink.'/l' = 'k'",
-		"[files]\ntmpfs = ['/tmp']\npath.'/tmp'.size = '1M'\npath.'/tmp/'.exec = false\nfile = { '/x' = 'y' }\nsymlink = { '//l' = 'k' }",
+		"[files]\ntmpfs = ['/tmp']\npath.'/tmp'.size = '1M'\npath.'/tmp/'.exec = false\nfile = { '/x' = 'y' }\nsymlink = " +
+			"{ '//l' = 'k' }",
 		"[files.path.'/tmp']\nsize = '1M'\nexec = false\n[files]\ntmpfs = ['/tmp']\nfile.'/x' = 'y'\nsymlink.'/l' = 'k'",
-		"[files]\ntmpfs = ['/tmp']\n[files.path]\n'/tmp' = { size = '1M', exec = false }\n[files.file]\n'/x' = 'y'\n[files.symlink]\n'/l' = 'k'",
-		"[files.path]\n'/tmp'.size = '1M'\n'/tmp'.exec = false\n[files]\ntmpfs = ['/tmp']\nfile.'/x' = 'y'\nsymlink.'/l' = 'k'",
-		"files.tmpfs = ['/tmp']\nfiles.path.'/tmp'.size = '1M'\nfiles.path.'/tmp'.exec = false\nfiles.file.'/x' = 'y'\nfiles.symlink.'/l' = 'k'",
-		"files = { tmpfs = ['/tmp'], path = { '/tmp' = { size = '1M', exec = false } }, file.'/x' = 'y', symlink = { '/l' = 'k' } }",
+		"[files]\ntmpfs = ['/tmp']\n[files.path]\n'/tmp' = { size = '1M', exec = false }\n[files.file]\n'/x' = " +
+			"'y'\n[files.symlink]\n'/l' = 'k'",
+		"[files.path]\n'/tmp'.size = '1M'\n'/tmp'.exec = false\n[files]\ntmpfs = ['/tmp']\nfile.'/x' = 'y'\nsymlink.'/l' " +
+			"= 'k'",
+		"files.tmpfs = ['/tmp']\nfiles.path.'/tmp'.size = '1M'\nfiles.path.'/tmp'.exec = false\nfiles.file.'/x' = " +
+			"'y'\nfiles.symlink.'/l' = 'k'",
+		"files = { tmpfs = ['/tmp'], path = { '/tmp' = { size = '1M', exec = false } }, file.'/x' = 'y', " +
+			"symlink = { '/l' = 'k' } }",
 		"[files]\ntmpfs = ['/tmp']\nfile.'/x' = 'y'\nsymlink.'/l' = 'k'\npath = {}\n[network]",
 	} {
 		text := head + in + tail
@@ -156,9 +192,12 @@ func TestLanguageErrors(t *testing.T) {
 		{"[namespaces]\ngid = 4294967295", `f:3:7: namespaces.gid: "4294967295" is not a plain decimal number in range`, ""},
 		{"[namespaces]\ngid = 00", `f:3:7: not TOML: integers cannot have leading zeroes`, ""},
 		{"[namespaces]\ngid = '0'", `f:3:1: namespaces.gid is a whole number, not the string "0"`, ""},
-		{"[namespaces]\nhostname = 'a_b'", `f:3:12: "a_b" is no hostname`, "labels of letters, digits and -, with dots between them; at most 64 bytes"},
-		{"[namespaces]\nhostname = '-a'", `f:3:12: "-a" is no hostname`, "labels of letters, digits and -, with dots between them; at most 64 bytes"},
-		{"[namespaces]\nhostname = 'a..b'", `f:3:12: "a..b" is no hostname`, "labels of letters, digits and -, with dots between them; at most 64 bytes"},
+		{"[namespaces]\nhostname = 'a_b'", `f:3:12: "a_b" is no hostname`,
+			"labels of letters, digits and -, with dots between them; at most 64 bytes"},
+		{"[namespaces]\nhostname = '-a'", `f:3:12: "-a" is no hostname`,
+			"labels of letters, digits and -, with dots between them; at most 64 bytes"},
+		{"[namespaces]\nhostname = 'a..b'", `f:3:12: "a..b" is no hostname`,
+			"labels of letters, digits and -, with dots between them; at most 64 bytes"},
 		{"[namespaces]\nmonotonic = '1d'", `f:3:13: offset "1d" is not a span of time`, `as "90s", "1h30m" or "-2h"`},
 		{"[namespaces]\nboottime = '--2h'", `f:3:12: offset "--2h" is not a span of time`, `as "90s", "1h30m" or "-2h"`},
 
@@ -168,22 +207,31 @@ func TestLanguageErrors(t *testing.T) {
 		{"[files]\nfile.'?/x' = ''", `f:3:6: "?/x": only an entry of a list has a ?`, ""},
 		{"[files]\nfile.'!/x' = ''", `f:3:6: "!/x": only an entry of a list has a !`, `write "/x" = false to take it out`},
 		{"[files]\nfile.\"/x\\n\" = ''", `f:3:6: "/x\n" has the control character U+000A`, ""},
-		{"[files]\nfile.'/x' = true", `f:3:1: files.file."/x" is a string, or false to take out what is inherited, not bool true`, ""},
+		{"[files]\nfile.'/x' = true",
+			`f:3:1: files.file."/x" is a string, or false to take out what is inherited, not bool true`, ""},
 		{"[files]\nfile.'/x' = \"a\\rb\"", `f:3:13: the file's text has the control character U+000D`, ""},
 		{"[files]\nfile.'/x' = \"a\\u202e\"", `f:3:13: the file's text has the control character U+202E`, ""},
-		{"[files]\nfile.'~/x' = ''\nfile.'${HOME}/x' = ''", `f:4:1: "files.file.\"${HOME}/x\"" has a value already, in line 3`, ""},
+		{"[files]\nfile.'~/x' = ''\nfile.'${HOME}/x' = ''",
+			`f:4:1: "files.file.\"${HOME}/x\"" has a value already, in line 3`, ""},
 		{"[files]\nfile = 'x'", `f:3:1: "files.file" is a table`, "write [files.file]"},
-		{"[files.file.'/x']", `f:2:2: "files.file.\"/x\"" is no table`, `write files.file."/x" = ... above the first table, or below its own`},
+		{"[files.file.'/x']", `f:2:2: "files.file.\"/x\"" is no table`,
+			`write files.file."/x" = ... above the first table, or below its own`},
 		{"[files]\nsymlink.'/x' = ''", `f:3:16: a link's target has 1 to 4095 bytes, not 0`, ""},
-		{"[files]\nsymlink.'/x' = '${X}'", `f:3:16: "${X}": unknown variable "X"`, "one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
-		{"[files]\npath.'/x' = true", `f:3:1: "files.path.\"/x\"" is a table`, `as files.path."/x" = { size = "64M" }; false takes out what is inherited`},
+		{"[files]\nsymlink.'/x' = '${X}'", `f:3:16: "${X}": unknown variable "X"`,
+			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
+		{"[files]\npath.'/x' = true", `f:3:1: "files.path.\"/x\"" is a table`,
+			`as files.path."/x" = { size = "64M" }; false takes out what is inherited`},
 		{"[files]\npath.'/x'.siez = '1M'", `f:3:1: unknown key "files.path.\"/x\".siez"`, `did you mean "size"?`},
 		{"[files]\npath.'/x' = { mode = 1777 }", `f:3:15: files.path."/x".mode is a string, not integer 1777`, ""},
-		{"[files]\npath.'/x'.mode = '4755'", `f:3:18: mode "4755" is not three or four octal digits up to 1777`, `as "755" or "1777"`},
-		{"[files]\npath.'/x'.size = 'none'", `f:3:18: size "none" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
+		{"[files]\npath.'/x'.owner = '-x'", `f:3:19: "-x" is no user`, `a name as in /etc/passwd, or a number`},
+		{"[files]\npath.'/x'.mode = '4755'", `f:3:18: mode "4755" is not three or four octal digits up to 1777`,
+			`as "755" or "1777"`},
+		{"[files]\npath.'/x'.size = 'none'", `f:3:18: size "none" is not a number from 1 with K, M, G or T behind it`,
+			`as "512M" or "2G"`},
 		{"[files]\npath.'/x'.from = 'fd:2'", `f:3:18: "fd:2" is no descriptor to show`, `as "fd:7", from 3 to 1048575`},
 		{"[files]\npath.'/x'.from = '?/y'", `f:3:18: "?/y": only an entry of a list has a ?`, ""},
-		{"[files]\npath.'/x'.size = '1M'\npath.'/x'.size = '1M'", `f:4:1: "files.path.\"/x\".size" has a value already, in line 3`, ""},
+		{"[files]\npath.'/x'.size = '1M'\npath.'/x'.size = '1M'",
+			`f:4:1: "files.path.\"/x\".size" has a value already, in line 3`, ""},
 		{"[files]\npath.'/x' = {}\npath.'/x'.size = '1M'", `f:4:1: table "files.path.\"/x\"" is there already`, ""},
 		{"[files]\npath.'/x' = false\npath.'/x'.size = '1M'", `f:4:1: table "files.path.\"/x\"" is there already`, ""},
 		{"[files]\npath.'/x'.size = '1M'\npath.'/x' = false", `f:4:1: table "files.path.\"/x\"" is there already`, ""},
@@ -201,11 +249,14 @@ func TestLanguageErrors(t *testing.T) {
 		{"[network]\nconnect = ['?80']", `f:3:12: port "?80" is not a plain decimal number up to 65535`, ""},
 
 		{"[process]\nterminal = 'new'", `f:3:12: "new" is no value of terminal`, "one of inherit, new-session, pty"},
-		{"[process]\napparmor = 'a b'", `f:3:12: "a b" is no label of a security module: it has a space, or what is not ASCII`, ""},
+		{"[process]\napparmor = 'a b'",
+			`f:3:12: "a b" is no label of a security module: it has a space, or what is not ASCII`, ""},
 		{"[process]\nselinux = ''", `f:3:11: an empty string in process.selinux`, ""},
 
-		{"[limits]\nmemory = '?none'", `f:3:10: size "none" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
-		{"[limits]\nmemory = '??1G'", `f:3:10: size "?1G" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
+		{"[limits]\nmemory = '?none'", `f:3:10: size "none" is not a number from 1 with K, M, G or T behind it`,
+			`as "512M" or "2G"`},
+		{"[limits]\nmemory = '??1G'", `f:3:10: size "?1G" is not a number from 1 with K, M, G or T behind it`,
+			`as "512M" or "2G"`},
 		{"[limits]\ncpu = '50'", `f:3:7: share "50" is not whole percents of one processor`, `as "50%" or "200%"`},
 		{"[limits]\ncpu = '0%'", `f:3:7: share "0%" is not whole percents of one processor`, `as "50%" or "200%"`},
 		{"[limits]\ncpu = '1.5%'", `f:3:7: share "1.5%" is not whole percents of one processor`, `as "50%" or "200%"`},
@@ -232,11 +283,14 @@ func wantError(t *testing.T, in string, err error, want, hint string) {
 // is TOML to a decoder that knows the whole standard.
 func TestRandomTables(t *testing.T) {
 	pieces := []string{
-		"[files]", "[files.path]", "[files.file]", "[files.symlink]", "[files.path.'/a']", "[files.path.'/b']", "[network]", "[files.path.'/a/']",
-		"path.'/a'.size = '1M'", "path.'/a'.exec = true", "path.'/b' = { size = '1M' }", "path.'/b' = false", "path = { '/a' = {}, '/b'.size = '2M' }", "path = {}",
+		"[files]", "[files.path]", "[files.file]", "[files.symlink]", "[files.path.'/a']", "[files.path.'/b']", "[network]",
+		"[files.path.'/a/']",
+		"path.'/a'.size = '1M'", "path.'/a'.exec = true", "path.'/b' = { size = '1M' }", "path.'/b' = false",
+		"path = { '/a' = {}, '/b'.size = '2M' }", "path = {}",
 		"'/a'.mode = '700'", "'/a' = {}", "'/b' = { mode = '700' }", "'/b' = false", "size = '1M'", "exec = false",
 		"file.'/x' = ''", "file = { '/y' = 'z' }", "'/x' = 'y'", "symlink.'/a' = 'b'", "read = []", "bind = []",
-		"files.path.'/a'.size = '3M'", "files.path.'/b' = {}", "files.file = {}", "files = { path = { '/c' = {} } }", "files.read = ['/r']", "files.file.'/q' = ''",
+		"files.path.'/a'.size = '3M'", "files.path.'/b' = {}", "files.file = {}", "files = { path = { '/c' = {} } }",
+		"files.read = ['/r']", "files.file.'/q' = ''",
 	}
 	taken := 0
 	for seed := range uint64(20000) {

@@ -81,7 +81,11 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 				for _, p := range parents {
 					if have, ok := (*f.texts(p))[path]; ok && have == (*f.texts(file))[path] {
 						o, _ := file.Origin(f.key, path)
-						l.found = append(l.found, Finding{Where: o, Rule: "inherited", Msg: fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name)})
+						l.found = append(l.found, Finding{
+							Where: o,
+							Rule:  "inherited",
+							Msg:   fmt.Sprintf("%s has %q already, from %s", f.key, path, p.Name),
+						})
 						break
 					}
 				}
@@ -94,7 +98,11 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 			for _, p := range parents {
 				if slices.Contains(*f.list(p), e) {
 					o, _ := file.Origin(f.key, e)
-					l.found = append(l.found, Finding{Where: o, Rule: "inherited", Msg: fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name)})
+					l.found = append(l.found, Finding{
+						Where: o,
+						Rule:  "inherited",
+						Msg:   fmt.Sprintf("%s has %q already, from %s", f.key, e, p.Name),
+					})
 					break
 				}
 			}
@@ -126,7 +134,8 @@ func (l *linter) shadowed() {
 	}{{"process.env", l.whole.Process.Env}} {
 		for _, e := range list.entries {
 			for _, by := range list.entries {
-				if prefix, ok := strings.CutSuffix(by, "*"); ok && by != e && !strings.Contains(e, "=") && strings.HasPrefix(e, prefix) {
+				if prefix, ok := strings.CutSuffix(by, "*"); ok && by != e && !strings.Contains(e, "=") &&
+					strings.HasPrefix(e, prefix) {
 					l.add("shadowed", list.key, e, "%q crosses already by %q", e, by)
 					break
 				}
@@ -160,7 +169,8 @@ func (l *linter) shadowedCalls() {
 	s := &l.whole.Seccomp
 	denied := callsOf(s.Deny)
 	for _, e := range s.Allow {
-		if calls, err := seccomp.Expand(e); err == nil && len(calls) > 0 && !slices.ContainsFunc(calls, func(c string) bool { return !denied[c] }) {
+		if calls, err := seccomp.Expand(e); err == nil && len(calls) > 0 &&
+			!slices.ContainsFunc(calls, func(c string) bool { return !denied[c] }) {
 			l.add("shadowed", "seccomp.allow", e, "all of %q is denied, and deny beats allow", e)
 		}
 	}
@@ -201,8 +211,10 @@ func (l *linter) hidesNothing() {
 		if p[0] != '/' && p[0] != '$' {
 			continue
 		}
-		if !slices.ContainsFunc(slices.Concat(f.Read, f.Write, f.Overlay), func(s string) bool { return Within(p, withoutMark(s)) || Within(withoutMark(s), p) }) &&
-			!strings.HasPrefix(p, "${CWD}") { // base hides what only other roles show
+		shown := slices.ContainsFunc(slices.Concat(f.Read, f.Write, f.Overlay), func(s string) bool {
+			return Within(p, withoutMark(s)) || Within(withoutMark(s), p)
+		})
+		if !shown && !strings.HasPrefix(p, "${CWD}") { // base hides what only other roles show
 			l.add("hides-nothing", "files.hide", e, "%q is hidden, but nothing there is shown", e)
 		}
 	}
@@ -212,13 +224,16 @@ func (l *linter) hidesNothing() {
 func (l *linter) writable() {
 	for _, e := range l.whole.Files.Write {
 		p := withoutMark(e)
-		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin ${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
+		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin " +
+			"${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
 			if Within(d, p) || Within(p, d) {
-				l.add("path-writable", "files.write", e, "%q makes %s writable, which is in PATH: what is left there runs on the host", e, d)
+				l.add("path-writable", "files.write", e,
+					"%q makes %s writable, which is in PATH: what is left there runs on the host", e, d)
 				break
 			}
 		}
-		for _, d := range strings.Fields("/etc /root /boot /var/spool/cron ${HOME}/.bashrc ${HOME}/.profile ${HOME}/.ssh ${HOME}/.config/autostart ${HOME}/.config/systemd ${XDG_CONFIG_HOME} ${HOME}/.config/sbx /etc/sbx") {
+		for _, d := range strings.Fields("/etc /root /boot /var/spool/cron ${HOME}/.bashrc ${HOME}/.profile ${HOME}/.ssh " +
+			"${HOME}/.config/autostart ${HOME}/.config/systemd ${XDG_CONFIG_HOME} ${HOME}/.config/sbx /etc/sbx") {
 			if Within(d, p) || Within(p, d) {
 				l.add("startup-writable", "files.write", e, "%q makes %s writable, which other programs obey", e, d)
 				break
@@ -238,7 +253,8 @@ func (l *linter) writable() {
 		}
 	}
 	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
-		l.add("host-proc", "", "", "namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
+		l.add("host-proc", "", "",
+			"namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
 	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
 		l.add("host-mount", "", "",
@@ -249,7 +265,10 @@ func (l *linter) writable() {
 // sockets finds sockets by which services do what the policy denies, and those
 // that are shown in vain: only sockets lets the target connect.
 func (l *linter) sockets() {
-	services := strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private /tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock ${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus")
+	services := strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock " +
+		"/run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private " +
+		"/tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock " +
+		"${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus")
 	f := &l.whole.Files
 	for _, e := range f.Sockets {
 		p := withoutMark(e)
@@ -280,12 +299,14 @@ func (l *linter) process() {
 	p := &l.whole.Process
 	for _, e := range p.Capabilities {
 		switch withoutMark(e) {
-		case "sys_admin", "sys_module", "sys_rawio", "sys_ptrace", "sys_boot", "bpf", "mknod", "setfcap", "mac_admin", "mac_override", "dac_read_search":
+		case "sys_admin", "sys_module", "sys_rawio", "sys_ptrace", "sys_boot", "bpf", "mknod", "setfcap", "mac_admin",
+			"mac_override", "dac_read_search":
 			l.add("capability", "process.capabilities", e, "%q is near to all of root's power", e)
 		}
 	}
 	if IsTrue(p.Nest) {
-		l.add("nest", "", "", "process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise")
+		l.add("nest", "", "",
+			"process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise")
 	}
 	if l.whole.Namespaces.User == "host" && len(p.Capabilities) > 0 {
 		l.add("capability", "", "", "namespaces.user is \"host\": the capabilities kept are the machine's own")
@@ -297,7 +318,8 @@ func (l *linter) process() {
 		if strings.Contains(e, "=") {
 			continue
 		}
-		for _, secret := range strings.Fields("AWS_SECRET_ACCESS_KEY GITHUB_TOKEN OPENAI_API_KEY ANTHROPIC_API_KEY SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS DATABASE_URL PGPASSWORD NPM_TOKEN") {
+		for _, secret := range strings.Fields("AWS_SECRET_ACCESS_KEY GITHUB_TOKEN OPENAI_API_KEY ANTHROPIC_API_KEY " +
+			"SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS DATABASE_URL PGPASSWORD NPM_TOKEN") {
 			prefix, isPrefix := strings.CutSuffix(e, "*")
 			if e == secret || isPrefix && strings.HasPrefix(secret, prefix) {
 				l.add("env-secret", "process.env", e, "%q lets secrets such as %s cross", e, secret)
@@ -338,7 +360,8 @@ func (l *linter) seccomp() {
 			continue
 		}
 		calls := callsOf([]string{e})
-		for _, c := range strings.Fields("ptrace process_vm_writev bpf perf_event_open userfaultfd io_uring_setup keyctl kexec_load init_module finit_module open_by_handle_at mount fsmount move_mount pivot_root iopl") {
+		for _, c := range strings.Fields("ptrace process_vm_writev bpf perf_event_open userfaultfd io_uring_setup keyctl " +
+			"kexec_load init_module finit_module open_by_handle_at mount fsmount move_mount pivot_root iopl") {
 			if calls[c] && !denied[c] && !ruled[c] {
 				l.add("kernel-surface", "seccomp.allow", e, "%q allows %s", e, c)
 				break

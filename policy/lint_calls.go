@@ -83,7 +83,8 @@ func (l *linter) lift(calls *seccomp.Policy, why seccomp.Reason, r seccomp.Rule)
 	case why.Rule > 0:
 		for _, s := range r.Syscalls {
 			if slices.Contains(calls.Rules[why.Rule-1].Syscalls, s) {
-				return fmt.Sprintf("the stricter of two rules counts; another [[seccomp.rule]] with [%s] takes it out of an inherited one", quote("!"+s))
+				return fmt.Sprintf("the stricter of two rules counts; another [[seccomp.rule]] with [%s] takes it out of an "+
+					"inherited one", quote("!"+s))
 			}
 		}
 	}
@@ -112,7 +113,8 @@ func pairings() []pairing {
 	return []pairing{
 		{"chown", "chown chown32 fchown fchown32 lchown lchown32 fchownat", ""},
 		{"kill", "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal", ""},
-		{"setgid", "setgid setgid32 setregid setregid32 setresgid setresgid32 setfsgid setfsgid32 setgroups setgroups32", "setgroups setgroups32"},
+		{"setgid", "setgid setgid32 setregid setregid32 setresgid setresgid32 setfsgid setfsgid32 setgroups setgroups32",
+			"setgroups setgroups32"},
 		{"setuid", "setuid setuid32 setreuid setreuid32 setresuid setresuid32 setfsuid setfsuid32", ""},
 		{"setpcap", "capset prctl", ""},
 		{"net_bind_service", "bind", ""},
@@ -123,11 +125,13 @@ func pairings() []pairing {
 		{"sys_chroot", "chroot setns", "chroot"},
 		{"sys_pacct", "acct", "acct"},
 		{"sys_boot", "reboot kexec_load kexec_file_load", "reboot kexec_load kexec_file_load"},
-		{"sys_time", "settimeofday clock_settime clock_settime64 adjtimex clock_adjtime clock_adjtime64 stime ioctl", "settimeofday stime"},
+		{"sys_time", "settimeofday clock_settime clock_settime64 adjtimex clock_adjtime clock_adjtime64 stime ioctl",
+			"settimeofday stime"},
 		{"sys_tty_config", "vhangup ioctl", "vhangup"},
 		{"mknod", "mknod mknodat", ""},
 		{"wake_alarm", "timer_create timerfd_create", ""},
-		{"sys_admin", "", "mount umount umount2 pivot_root fsopen fsconfig fsmount fspick move_mount mount_setattr swapon swapoff sethostname setdomainname"},
+		{"sys_admin", "", "mount umount umount2 pivot_root fsopen fsconfig fsmount fspick move_mount mount_setattr swapon " +
+			"swapoff sethostname setdomainname"},
 	}
 }
 
@@ -142,7 +146,9 @@ func (l *linter) capabilityCalls(calls *seccomp.Policy, on *seccomp.Answers) {
 			return false
 		}
 		answer, ok := on.Lookup(s)
-		return ok && slices.ContainsFunc(reached(answer), func(c seccomp.Clause) bool { return c.Action.Passes() || c.Action.Kind == seccomp.Notify })
+		return ok && slices.ContainsFunc(reached(answer), func(c seccomp.Clause) bool {
+			return c.Action.Passes() || c.Action.Kind == seccomp.Notify
+		})
 	}
 	if !passes("execve") && !passes("execveat") {
 		return
@@ -195,14 +201,16 @@ func (l *linter) capabilityCalls(calls *seccomp.Policy, on *seccomp.Answers) {
 	}
 	for _, e := range calls.Allow {
 		if caps := needs(e); caps != "" {
-			l.add("capability-call", "seccomp.allow", e, "%q is allowed in vain: without %s in process.capabilities it always fails", e, caps)
+			l.add("capability-call", "seccomp.allow", e,
+				"%q is allowed in vain: without %s in process.capabilities it always fails", e, caps)
 		}
 	}
 	for _, r := range calls.Rules {
 		o, ok := p.RuleOrigin(r)
 		if caps := needs(r.Syscalls...); caps != "" && ok && r.Action.Passes() {
 			l.found = append(l.found, Finding{Where: o, Rule: "capability-call", Msg: fmt.Sprintf(
-				"this rule allows %s in vain: without %s in process.capabilities it always fails", strings.Join(r.Syscalls, ", "), caps)})
+				"this rule allows %s in vain: without %s in process.capabilities it always fails",
+				strings.Join(r.Syscalls, ", "), caps)})
 		}
 	}
 }

@@ -11,14 +11,18 @@ func (l *linter) settings() {
 		rule, key, entry string
 		msg              string
 	}{
-		{IsTrue(r.LandlockLog) && noLandlock, "no-effect", "process.landlock_log", "", "process.landlock_log: there is no Landlock whose denials could be logged"},
-		{IsTrue(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "", "process.ambient: no capability is kept that could be ambient"},
-		{p.Limits.Tmp != "" && len(p.Files.Tmpfs)+len(p.Files.Overlay) == 0, "no-effect", "limits.tmp", "", "limits.tmp: there is no tmpfs to bound"},
+		{IsTrue(r.LandlockLog) && noLandlock, "no-effect", "process.landlock_log", "",
+			"process.landlock_log: there is no Landlock whose denials could be logged"},
+		{IsTrue(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "",
+			"process.ambient: no capability is kept that could be ambient"},
+		{p.Limits.Tmp != "" && len(p.Files.Tmpfs)+len(p.Files.Overlay) == 0, "no-effect", "limits.tmp", "",
+			"limits.tmp: there is no tmpfs to bound"},
 		{
 			IsTrue(r.Ambient) && len(r.Capabilities) > 0 && n.User != "new", "capability", "process.ambient", "",
 			"process.ambient: every program started inside has the capabilities kept, whoever it runs as",
 		},
-		{IsTrue(n.Ranges), "id-ranges", "namespaces.ranges", "", "namespaces.ranges: files that the target leaves can belong to other ids of the caller's ranges"},
+		{IsTrue(n.Ranges), "id-ranges", "namespaces.ranges", "",
+			"namespaces.ranges: files that the target leaves can belong to other ids of the caller's ranges"},
 	} {
 		if x.bad {
 			l.add(x.rule, x.key, x.entry, "%s", x.msg)
@@ -36,16 +40,19 @@ func (l *linter) optionFindings() {
 		o := f.Paths[path]
 		if o.Mode != "" {
 			if mode, err := ParseMode(o.Mode); err == nil && mode&0o1002 == 0o002 && f.kindOf(path) == "tmpfs" {
-				l.add("mode", "files.path.mode", path, "%q has mode %s: without the sticky bit (1%s) each user inside can remove another's files", path, o.Mode, o.Mode)
+				l.add("mode", "files.path.mode", path,
+					"%q has mode %s: without the sticky bit (1%s) each user inside can remove another's files", path, o.Mode, o.Mode)
 			}
 		}
 		for _, x := range []struct{ key, at string }{{"upper", o.Upper}, {"work", o.Work}} {
 			if x.at == "" {
 				continue
 			}
-			shown := slices.ContainsFunc(slices.Concat(f.Write, f.Overlay), func(e string) bool { return Within(x.at, withoutMark(e)) })
+			shown := slices.ContainsFunc(slices.Concat(f.Write, f.Overlay),
+				func(e string) bool { return Within(x.at, withoutMark(e)) })
 			if shown {
-				l.add("overlay-shown", "files.path."+x.key, path, "the %s of %q is writable inside too: what overlayfs makes of changes to it is undefined", x.key, path)
+				l.add("overlay-shown", "files.path."+x.key, path,
+					"the %s of %q is writable inside too: what overlayfs makes of changes to it is undefined", x.key, path)
 			}
 		}
 	}

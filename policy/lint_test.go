@@ -26,28 +26,47 @@ func TestLint(t *testing.T) {
 		{"[files]\nwrite = ['/x', '/x/y']\nread = ['/x/y/z']", ""},
 		{"[files]\nhide = ['/x/y']", `p:3:9: "/x/y" is hidden, but nothing there is shown (hides-nothing)`},
 		{"[files]\nread = ['/x']\nhide = ['/x/y', '*.pem', './z']", ""},
-		{"[files]\nwrite = ['~/.local']", `p:3:10: "${HOME}/.local" makes ${HOME}/.local/bin writable, which is in PATH: what is left there runs on the host (path-writable)`},
-		{"[files]\nwrite = ['/usr/local/bin/x']", `p:3:10: "/usr/local/bin/x" makes /usr/local/bin writable, which is in PATH: what is left there runs on the host (path-writable)`},
-		{"[files]\nwrite = ['/etc/cron.d']", `p:3:10: "/etc/cron.d" makes /etc writable, which other programs obey (startup-writable)`},
+		{"[files]\nwrite = ['~/.local']",
+			`p:3:10: "${HOME}/.local" makes ${HOME}/.local/bin writable, which is in PATH: what is left there runs on the ` +
+				`host (path-writable)`},
+		{"[files]\nwrite = ['/usr/local/bin/x']",
+			`p:3:10: "/usr/local/bin/x" makes /usr/local/bin writable, which is in PATH: what is left there runs on the ` +
+				`host (path-writable)`},
+		{"[files]\nwrite = ['/etc/cron.d']",
+			`p:3:10: "/etc/cron.d" makes /etc writable, which other programs obey (startup-writable)`},
 		{"[files]\nread = ['/proc']", `p:3:9: "/proc" shows the machine's processes (host-proc)`},
 		{"[files]\nread = ['/dev/kvm']", `p:3:9: "/dev/kvm" shows a device of the machine (host-device)`},
-		{"[namespaces]\npid = 'host'", `p: namespaces.pid is "host": /proc shows the machine's processes, and without Landlock the target can signal them (host-proc)`},
-		{"[namespaces]\nmount = 'host'", `p: namespaces.mount is "host": the host's files are there, and Landlock alone keeps them from being read and written (host-mount)`},
-		{"[files]\nsockets = ['?/run']", `p:3:12: "?/run" opens /run/docker.sock: the service behind it acts without this policy (socket)`},
-		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']", `p:3:9: "${XDG_RUNTIME_DIR}/bus" is shown in vain: the target can connect only to what files.sockets names (socket)`},
+		{"[namespaces]\npid = 'host'",
+			`p: namespaces.pid is "host": /proc shows the machine's processes, and without Landlock the target can signal ` +
+				`them (host-proc)`},
+		{"[namespaces]\nmount = 'host'",
+			`p: namespaces.mount is "host": the host's files are there, and Landlock alone keeps them from being read and ` +
+				`written (host-mount)`},
+		{"[files]\nsockets = ['?/run']",
+			`p:3:12: "?/run" opens /run/docker.sock: the service behind it acts without this policy (socket)`},
+		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']",
+			`p:3:9: "${XDG_RUNTIME_DIR}/bus" is shown in vain: the target can connect only to what files.sockets names ` +
+				`(socket)`},
 		{"[process]\ncapabilities = ['?sys_admin']", `p:3:17: "?sys_admin" is near to all of root's power (capability)`},
-		{"[process]\nnest = true", `p: process.nest: in a user namespace of its own the target reaches kernel code that only root reaches otherwise (nest)`},
+		{"[process]\nnest = true", `p: process.nest: in a user namespace of its own the target reaches kernel code that ` +
+			`only root reaches otherwise (nest)`},
 		{"[process]\nenv = ['SSH_*']", `p:3:8: "SSH_*" lets secrets such as SSH_AUTH_SOCK cross (env-secret)`},
-		{"[process]\nenv = ['LD_PRELOAD']", `p:3:8: "LD_PRELOAD" lets the caller's environment choose code that runs inside (env-code)`},
-		{"[process]\nenv = ['A*', 'AB']", `p:3:8: "A*" lets secrets such as AWS_SECRET_ACCESS_KEY cross (env-secret)` + "\n" + `p:3:14: "AB" crosses already by "A*" (shadowed)`},
+		{"[process]\nenv = ['LD_PRELOAD']",
+			`p:3:8: "LD_PRELOAD" lets the caller's environment choose code that runs inside (env-code)`},
+		{"[process]\nenv = ['A*', 'AB']", `p:3:8: "A*" lets secrets such as AWS_SECRET_ACCESS_KEY cross (env-secret)` + "\n" +
+			`p:3:14: "AB" crosses already by "A*" (shadowed)`},
 		{"[process]\nlandlock = 'off'", `p: process.landlock is "off": mounts alone protect the files (landlock-off)`},
-		{"[seccomp]\ndefault = 'allow'", `p: seccomp.default is "allow": every system call that deny does not name is allowed (default-allow)`},
+		{"[seccomp]\ndefault = 'allow'",
+			`p: seccomp.default is "allow": every system call that deny does not name is allowed (default-allow)`},
 		{"[seccomp]\nunknown = 'log'", `p: action "log" lets the call happen (default-allow)`},
-		{"[seccomp]\nallow = ['@terminal-input', '@nest']", `p:3:10: "@terminal-input" lets the target type into the caller's terminal (terminal-input)` + "\n" + `p:3:29: "@nest" lets the target make namespaces (nest)`},
+		{"[seccomp]\nallow = ['@terminal-input', '@nest']",
+			`p:3:10: "@terminal-input" lets the target type into the caller's terminal (terminal-input)` + "\n" +
+				`p:3:29: "@nest" lets the target make namespaces (nest)`},
 		{"[seccomp]\nallow = ['@debug']", `p:3:10: "@debug" allows ptrace (kernel-surface)`},
 		{"[seccomp]\nallow = ['@debug']\ndeny = ['ptrace', 'perf_event_open']", ""},
 		{"[seccomp]\nallow = ['ptrace']\n[[seccomp.rule]]\nsyscalls = ['ptrace']\naction = 'trap'", ""},
-		{"[seccomp]\nallow = ['read']\ndeny = ['@basic-io']", `p:3:10: all of "read" is denied, and deny beats allow (shadowed)`},
+		{"[seccomp]\nallow = ['read']\ndeny = ['@basic-io']",
+			`p:3:10: all of "read" is denied, and deny beats allow (shadowed)`},
 		{"[seccomp]\nallow = ['@basic-io', 'read']", `p:3:23: "read" is part of "@basic-io" (shadowed)`},
 	} {
 		file, err := Parse("p", []byte(head+c.text+tail+"deny = ['read /x']\n"))
@@ -94,7 +113,8 @@ func TestLintInherited(t *testing.T) {
 func TestLintExpectations(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "[]", "[expect]\n": "[]", "[expect]\ndeny = ['read /x']": "[]",
-		"[expect]\nallow = ['read /x']": "[p:3:10: expect.allow without expect.deny: nothing is tested to fail (no-expectation)]",
+		"[expect]\nallow = ['read /x']": "[p:3:10: expect.allow without expect.deny: nothing is tested to fail " +
+			"(no-expectation)]",
 	} {
 		file, err := Parse("p", []byte(head+text))
 		if err != nil {

@@ -12,7 +12,8 @@ import (
 func TestParsers(t *testing.T) {
 	// Ways to write a number that no value of a policy has.
 	odd := strings.Split("|+|-|k|K|kK|+1|+1K|-1|--1| 1|1 |1\n|1\x00|0x0|0x1|0o17|0b1|1_000|1e3|1.5|1,000|１|٣|"+
-		"99999999999999999999|18446744073709551616|18446744073709551616K|-99999999999999999999h|99999999999h|inf|NaN|none|?1|!1", "|")
+		"99999999999999999999|18446744073709551616|18446744073709551616K|-99999999999999999999h|99999999999h|"+
+		"inf|NaN|none|?1|!1", "|")
 	for _, p := range []struct {
 		name  string
 		parse func(string) (any, error)
@@ -37,7 +38,8 @@ func TestParsers(t *testing.T) {
 		},
 		{
 			"ParsePercent", func(s string) (any, error) { return ParsePercent(s) },
-			map[string]any{"1%": 1, "50%": 50, "1000000%": 1000000}, strings.Fields("% 0% 01% +1% -1% 1.5% 1%% 50 1000001% %50 0x1%"),
+			map[string]any{"1%": 1, "50%": 50, "1000000%": 1000000},
+			strings.Fields("% 0% 01% +1% -1% 1.5% 1%% 50 1000001% %50 0x1%"),
 		},
 		{
 			"ParseTime", func(s string) (any, error) { d, err := ParseTime(s); return d.String(), err },
@@ -91,7 +93,8 @@ func TestParsers(t *testing.T) {
 func TestAddressPort(t *testing.T) {
 	for s, good := range map[string]bool{
 		"127.0.0.1:22": true, "[::1]:65535": true, "h:1": true,
-		"h:0": false, "h:022": false, "h:+1": false, "h: 1": false, "h:": false, "h:65536": false, "h:1_0": false, ":1": false, "h:99999999999999999999": false,
+		"h:0": false, "h:022": false, "h:+1": false, "h: 1": false, "h:": false, "h:65536": false, "h:1_0": false,
+		":1": false, "h:99999999999999999999": false,
 	} {
 		if f := checkAddress(s); (f == nil) != good {
 			t.Errorf("checkAddress(%q) = %v", s, f)

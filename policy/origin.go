@@ -16,6 +16,20 @@ type Origin struct {
 // String is policy:line.
 func (o Origin) String() string { return fmt.Sprintf("%s:%d", o.Policy, o.Line) }
 
+// Source is a file that a policy was read from: its own, one that it extends, or
+// a profile that it names. Dev and Ino are those of stat(2).
+type Source struct {
+	Path     string
+	Dev, Ino uint64
+}
+
+// Sources are the files that the policy was read from, as far as it came from
+// files: whoever writes to one of them decides what it will say the next time.
+func (p *Policy) Sources() []Source { return p.sources }
+
+// SetSources says from which files the policy was read.
+func (p *Policy) SetSources(list []Source) { p.sources = list }
+
 // Origin says where an entry of the list named key ("files.read") was
 // written, as far as that is known: embedded policies are kept resolved,
 // without it. The entry of a single value is "", that of a table by path, and

@@ -130,7 +130,13 @@ func (r *reader) finish() {
 	}
 	r.keep(r.finishRule())
 	if key, line := besideProfile(r.said); line > 0 && r.said["seccomp.oci"] > 0 {
-		r.keep(&Error{File: r.file, Line: line, Col: 1, Msg: key + " beside seccomp.oci, which says that too", Fix: "beside it, deny and rules can take calls away"})
+		r.keep(&Error{
+			File: r.file,
+			Line: line,
+			Col:  1,
+			Msg:  key + " beside seccomp.oci, which says that too",
+			Fix:  "beside it, deny and rules can take calls away",
+		})
 	}
 }
 

@@ -38,7 +38,8 @@ func TestParseErrors(t *testing.T) {
 		{head + "files = {}\n[files]" + tail, `f:3:2: table "files" is there already`, ""},
 		{head + "files = {}\nfiles.read = []" + tail, `f:3:1: table "files" is there already`, ""},
 		{head + "files = 1" + tail, `f:2:1: "files" is a table`, "write [files]"},
-		{head + "[files.read]" + tail, `f:2:2: "files.read" is no table`, "write files.read = ... above the first table, or below its own"},
+		{head + "[files.read]" + tail, `f:2:2: "files.read" is no table`,
+			"write files.read = ... above the first table, or below its own"},
 		{head + "[[files]]" + tail, `f:2:3: unknown list of tables "files"`, "the only one is [[seccomp.rule]]"},
 		{head + "[seccomp.rule]" + tail, `f:2:2: [seccomp.rule] is one of several`, "write [[seccomp.rule]]"},
 		{head + "[files]\nraed = []" + tail, `f:3:1: unknown key "files.raed"`, `did you mean "files.read"?`},
@@ -49,7 +50,8 @@ func TestParseErrors(t *testing.T) {
 		{head + "[files]\nread.x = 1" + tail, `f:3:1: unknown key "files.read.x"`, ""},
 
 		// types
-		{head + "[files]\nread = '/usr'" + tail, `f:3:1: files.read is a list of strings, as ["a", "b"], not the string "/usr"`, ""},
+		{head + "[files]\nread = '/usr'" + tail,
+			`f:3:1: files.read is a list of strings, as ["a", "b"], not the string "/usr"`, ""},
 		{head + "[files]\nread = [1]" + tail, `f:3:1: files.read is a string, not integer 1`, ""},
 		{head + "[files]\nread = [['/usr']]" + tail, `f:3:1: files.read is a string, not a list`, ""},
 		{head + "[files]\nproc = 1" + tail, `f:3:1: files.proc is true or false, not integer 1`, ""},
@@ -59,70 +61,100 @@ func TestParseErrors(t *testing.T) {
 		// strings
 		{head + `summary = "a\nb"` + tail, `f:2:11: "a\nb" has the control character U+000A`, ""},
 		{head + `summary = "a\u202eb"` + tail, `f:2:11: "a\u202eb" has the control character U+202E`, ""},
-		{head + "[files]\nread = ['" + strings.Repeat("/x", 2049) + "']" + tail, `f:3:9: a string of 4098 bytes; the most is 4096`, ""},
+		{head + "[files]\nread = ['" + strings.Repeat("/x", 2049) + "']" + tail,
+			`f:3:9: a string of 4098 bytes; the most is 4096`, ""},
 
 		// paths
-		{head + "[files]\nread = [\n  '/usr',\n  'etc/x'\n]" + tail, `f:5:3: path "etc/x" is neither absolute nor below ~/, ./ or a variable`, `"/etc/x" or "./etc/x"`},
+		{head + "[files]\nread = [\n  '/usr',\n  'etc/x'\n]" + tail,
+			`f:5:3: path "etc/x" is neither absolute nor below ~/, ./ or a variable`, `"/etc/x" or "./etc/x"`},
 		{head + "[files]\nread = ['']" + tail, `f:3:9: an empty string in files.read`, ""},
 		{head + "[files]\nread = ['?']" + tail, `f:3:9: an empty path`, ""},
 		{head + "[files]\nread = ['/a/../b']" + tail, `f:3:9: path "/a/../b" has a ..`, "write where it leads to"},
 		{head + "[files]\nread = ['/a/*']" + tail, `f:3:9: "/a/*": "*" is for patterns, and only hide takes those`, ""},
-		{head + "[files]\nread = ['~bob/x']" + tail, `f:3:9: path "~bob/x" is neither absolute nor below ~/, ./ or a variable`, `"/bob/x" or "./~bob/x"`},
-		{head + "[files]\nread = ['$HOME/x']" + tail, `f:3:9: "$HOME/x": a $ that begins no variable`, "variables are written ${HOME}"},
-		{head + "[files]\nread = ['${HOEM}/x']" + tail, `f:3:9: "${HOEM}/x": unknown variable "HOEM"`, `did you mean "HOME"?`},
-		{head + "[files]\nread = ['${PATH}/x']" + tail, `f:3:9: "${PATH}/x": unknown variable "PATH"`, "one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
-		{head + "[files]\nread = ['/x/${HOME}']" + tail, `f:3:9: "/x/${HOME}": ${HOME} is a path and stands only in front`, ""},
+		{head + "[files]\nread = ['~bob/x']" + tail,
+			`f:3:9: path "~bob/x" is neither absolute nor below ~/, ./ or a variable`, `"/bob/x" or "./~bob/x"`},
+		{head + "[files]\nread = ['$HOME/x']" + tail, `f:3:9: "$HOME/x": a $ that begins no variable`,
+			"variables are written ${HOME}"},
+		{head + "[files]\nread = ['${HOEM}/x']" + tail, `f:3:9: "${HOEM}/x": unknown variable "HOEM"`,
+			`did you mean "HOME"?`},
+		{head + "[files]\nread = ['${PATH}/x']" + tail, `f:3:9: "${PATH}/x": unknown variable "PATH"`,
+			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
+		{head + "[files]\nread = ['/x/${HOME}']" + tail, `f:3:9: "/x/${HOME}": ${HOME} is a path and stands only in front`,
+			""},
 		{head + "[files]\nread = ['${HOME}x']" + tail, `f:3:9: "${HOME}x": a slash must follow ${HOME}`, ""},
-		{head + "[files]\nread = ['${USER}/x']" + tail, `f:3:9: path "${USER}/x" is neither absolute nor below ~/, ./ or a variable that is a path`, ""},
+		{head + "[files]\nread = ['${USER}/x']" + tail,
+			`f:3:9: path "${USER}/x" is neither absolute nor below ~/, ./ or a variable that is a path`, ""},
 		{head + "[files]\nread = ['/usr', '?/usr/']" + tail, `f:3:17: "?/usr" is in files.read already`, ""},
-		{head + "[files]\nread = ['!?/usr']" + tail, `f:3:9: "!?/usr": what is taken out has no ?`, `write "!/usr"; it takes out "?/usr" as well`},
-		{head + "[files]\nread = ['/usr', '!/usr']" + tail, `f:3:17: "/usr" is taken out of files.read twice, or taken out and put in`, ""},
-		{head + "[files]\nhide = ['a/b']" + tail, `f:3:9: path "a/b" is neither absolute nor below ~/, ./ or a variable`, `"/a/b" or "./a/b"`},
-		{head + "[files]\nhide = ['**/a/b']" + tail, `f:3:9: "**/a/b" is no pattern`, `as "*.pem", "**/*.pem" at any depth, or a path from / or ./`},
+		{head + "[files]\nread = ['!?/usr']" + tail, `f:3:9: "!?/usr": what is taken out has no ?`,
+			`write "!/usr"; it takes out "?/usr" as well`},
+		{head + "[files]\nread = ['/usr', '!/usr']" + tail,
+			`f:3:17: "/usr" is taken out of files.read twice, or taken out and put in`, ""},
+		{head + "[files]\nhide = ['a/b']" + tail, `f:3:9: path "a/b" is neither absolute nor below ~/, ./ or a variable`,
+			`"/a/b" or "./a/b"`},
+		{head + "[files]\nhide = ['**/a/b']" + tail, `f:3:9: "**/a/b" is no pattern`,
+			`as "*.pem", "**/*.pem" at any depth, or a path from / or ./`},
 		{head + "[files]\nhide = ['/a/*.pem']" + tail, `f:3:9: "/a/*.pem": a pattern has no slash, but for **/ in front`, ""},
 		{head + "[files]\nhide = ['[']" + tail, `f:3:9: "[" is no pattern: syntax error in pattern`, ""},
 
 		// names
-		{head + "[process]\ncapabilities = ['CAP_NET_RWA']" + tail, `f:3:17: unknown capability "CAP_NET_RWA"`, `did you mean "net_raw"?`},
-		{head + "[process]\ncapabilities = ['net_raw', '?net_raw']" + tail, `f:3:28: "?net_raw" is in process.capabilities already`, ""},
+		{head + "[process]\ncapabilities = ['CAP_NET_RWA']" + tail, `f:3:17: unknown capability "CAP_NET_RWA"`,
+			`did you mean "net_raw"?`},
+		{head + "[process]\ncapabilities = ['net_raw', '?net_raw']" + tail,
+			`f:3:28: "?net_raw" is in process.capabilities already`, ""},
 		{head + "[process]\nenv = ['1A']" + tail, `f:3:8: "1A" is no environment entry`, "NAME, PREFIX_* or NAME=value"},
 		{head + "[process]\nenv = ['A*B']" + tail, `f:3:8: "A*B" is no environment entry`, "NAME, PREFIX_* or NAME=value"},
 		{head + "[process]\nenv = ['=x']" + tail, `f:3:8: "=x" is no environment entry`, "NAME, PREFIX_* or NAME=value"},
-		{head + "[process]\nlandlock = 'requir'" + tail, `f:3:12: "requir" is no value of landlock`, `did you mean "require"?`},
+		{head + "[process]\nlandlock = 'requir'" + tail, `f:3:12: "requir" is no value of landlock`,
+			`did you mean "require"?`},
 		{head + "[namespaces]\nnet = 'hots'" + tail, `f:3:7: "hots" is no kind of namespace`, `did you mean "host"?`},
-		{head + "[namespaces]\nnet = 'auto'" + tail, `f:3:7: "auto" is no kind of namespace`, `one of new, host, /path/to/join`},
+		{head + "[namespaces]\nnet = 'auto'" + tail, `f:3:7: "auto" is no kind of namespace`,
+			`one of new, host, /path/to/join`},
 		{head + "[namespaces]\nnet = '/a/../b'" + tail, `f:3:7: "/a/../b" is no plain path of a namespace`, ""},
-		{head + "extends = ['web.toml']" + tail, `f:2:12: "web.toml" is no policy name`, "names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./web.toml"},
-		{head + "extends = ['~/x.toml']" + tail, `f:2:12: "~/x.toml": extends knows no variables`, "write the whole path, or one from this file's directory, as ./x.toml"},
+		{head + "extends = ['web.toml']" + tail, `f:2:12: "web.toml" is no policy name`,
+			"names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./web.toml"},
+		{head + "extends = ['~/x.toml']" + tail, `f:2:12: "~/x.toml": extends knows no variables`,
+			"write the whole path, or one from this file's directory, as ./x.toml"},
 		{head + "extends = ['!web']" + tail, `f:2:12: "!web": nothing can be taken out of extends`, ""},
-		{head + "[limits]\nprocesses = 0" + tail, `f:3:13: count "0" is not a plain decimal number from 1`, `write "none" for no limit`},
+		{head + "[limits]\nprocesses = 0" + tail, `f:3:13: count "0" is not a plain decimal number from 1`,
+			`write "none" for no limit`},
 		{head + "[limits]\nprocesses = 010" + tail, `f:3:13: not TOML: integers cannot have leading zeroes`, ""},
-		{head + "[limits]\nmemory = '0G'" + tail, `f:3:10: size "0G" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
-		{head + "[limits]\nmemory = '99999999T'" + tail, `f:3:10: size "99999999T" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
+		{head + "[limits]\nmemory = '0G'" + tail, `f:3:10: size "0G" is not a number from 1 with K, M, G or T behind it`,
+			`as "512M" or "2G"`},
+		{head + "[limits]\nmemory = '99999999T'" + tail,
+			`f:3:10: size "99999999T" is not a number from 1 with K, M, G or T behind it`, `as "512M" or "2G"`},
 		{head + "[limits]\ntime = '-5m'" + tail, `f:3:8: time "-5m" is not a span of at least 1s`, `as "90s" or "1h30m"`},
 		{head + "[limits]\ntime = '5ms'" + tail, `f:3:8: time "5ms" is not a span of at least 1s`, `as "90s" or "1h30m"`},
 
 		// seccomp
 		{head + "[seccomp]\nallow = ['opnat']" + tail, `f:3:10: unknown system call "opnat"`, `did you mean "openat"?`},
-		{head + "[seccomp]\nallow = ['@system-servce']" + tail, `f:3:10: unknown group "@system-servce"`, `did you mean "@system-service"?`},
-		{head + "[seccomp]\nallow = ['system-service']" + tail, `f:3:10: unknown system call "system-service"`, `did you mean "@system-service"?`},
+		{head + "[seccomp]\nallow = ['@system-servce']" + tail, `f:3:10: unknown group "@system-servce"`,
+			`did you mean "@system-service"?`},
+		{head + "[seccomp]\nallow = ['system-service']" + tail, `f:3:10: unknown system call "system-service"`,
+			`did you mean "@system-service"?`},
 		{head + "[seccomp]\ndefault = 'errno:EPREM'" + tail, `f:3:11: unknown errno "EPREM"`, `did you mean "EPERM"?`},
 		{head + "[seccomp]\ndefault = 'errno:0'" + tail, `f:3:11: errno "0" is not a number from 1 to 4095`, ""},
 		{head + "[seccomp]\ndefault = 'kill'" + tail, `f:3:11: unknown action "kill"`, ""},
 		{head + "[seccomp]\narchitectures = ['i387']" + tail, `f:3:18: unknown architecture "i387"`, ""},
 		{head + "[[seccomp.rule]]\naction = 'allow'" + tail, `f:2:3: a rule without syscalls`, ""},
-		{head + "[[seccomp.rule]]\nsyscalls = ['read']" + tail, `f:2:3: a rule without an action`, "one of allow, errno:NAME, kill-process, kill-thread, trap, log, notify"},
-		{head + "[[seccomp.rule]]\nsyscalls = ['read']\nwhen = []\naction = 'allow'" + tail, `f:4:1: seccomp.rule.when is empty`, ""},
-		{head + "[[seccomp.rule]]\nsyscalls = ['socket']\nwhen = ['arg0 == AF_UNIXX']\naction = 'allow'" + tail, `f:4:9: condition "arg0 == AF_UNIXX": unknown constant "AF_UNIXX"`, `did you mean "AF_UNIX"?`},
-		{head + "[[seccomp.rule]]\nsyscalls = ['socket']\nwen = []" + tail, `f:4:1: unknown key "seccomp.rule.wen"`, `did you mean "when"?`},
-		{head + "[[seccomp.rule]]\nsyscalls = ['!socket']\naction = 'allow'" + tail, `f:2:3: a rule that takes out "!socket" does nothing else`, "write another [[seccomp.rule]] for the rest"},
-		{head + "seccomp.rule = [{ syscalls = ['read'], action = 'allow' }]\n[[seccomp.rule]]" + tail, `f:3:3: seccomp.rule is there already`, ""},
+		{head + "[[seccomp.rule]]\nsyscalls = ['read']" + tail, `f:2:3: a rule without an action`,
+			"one of allow, errno:NAME, kill-process, kill-thread, trap, log, notify"},
+		{head + "[[seccomp.rule]]\nsyscalls = ['read']\nwhen = []\naction = 'allow'" + tail,
+			`f:4:1: seccomp.rule.when is empty`, ""},
+		{head + "[[seccomp.rule]]\nsyscalls = ['socket']\nwhen = ['arg0 == AF_UNIXX']\naction = 'allow'" + tail,
+			`f:4:9: condition "arg0 == AF_UNIXX": unknown constant "AF_UNIXX"`, `did you mean "AF_UNIX"?`},
+		{head + "[[seccomp.rule]]\nsyscalls = ['socket']\nwen = []" + tail, `f:4:1: unknown key "seccomp.rule.wen"`,
+			`did you mean "when"?`},
+		{head + "[[seccomp.rule]]\nsyscalls = ['!socket']\naction = 'allow'" + tail,
+			`f:2:3: a rule that takes out "!socket" does nothing else`, "write another [[seccomp.rule]] for the rest"},
+		{head + "seccomp.rule = [{ syscalls = ['read'], action = 'allow' }]\n[[seccomp.rule]]" + tail,
+			`f:3:3: seccomp.rule is there already`, ""},
 
 		// expectations
 		{head + "[expect]\ndeny = ['raed /x']", `f:3:9: unknown expectation "raed"`, `did you mean "read"?`},
 		{head + "[expect]\ndeny = ['read']", `f:3:9: "read" is no expectation`, `as "read /etc/shadow" or "syscall keyctl"`},
 		{head + "[expect]\ndeny = ['syscall @debug']", `f:3:9: "syscall @debug": an expectation names one system call`, ""},
-		{head + "[expect]\ndeny = ['connect 127.0.0.1']", `f:3:9: "127.0.0.1" is no address`, `as "127.0.0.1:22" or "[::1]:22"`},
+		{head + "[expect]\ndeny = ['connect 127.0.0.1']", `f:3:9: "127.0.0.1" is no address`,
+			`as "127.0.0.1:22" or "[::1]:22"`},
 		{head + "[expect]\ndeny = ['connect 127.0.0.1:99999']", `f:3:9: "127.0.0.1:99999" has no port from 1 to 65535`, ""},
 	} {
 		_, err := Parse("f", []byte(c.in))
@@ -141,10 +173,14 @@ func TestParseErrors(t *testing.T) {
 func TestParseSpellings(t *testing.T) {
 	want := ""
 	for i, in := range []string{
-		head + "[files]\nread = ['/usr/', '?~/x', '.']\n[seccomp]\ndefault = 'trap'\n[[seccomp.rule]]\nsyscalls = ['read']\nwhen = ['arg0   == 1']\naction = 'allow'" + tail,
-		head + "[[seccomp.rule]]\nsyscalls = ['read']\nwhen = ['arg0 == 1']\naction = 'allow'\n[seccomp]\ndefault = 'trap'\n[files]\nread = ['/usr', '?${HOME}/x/', './']" + tail,
-		head + "files.read = ['//usr/.', '?~//x', '${CWD}']\nseccomp = { default = 'trap', rule = [{ syscalls = ['read'], when = ['arg0 == 1'], action = 'allow' }] }" + tail,
-		head + "files = { read = [\"/\\u0075sr\", '?~/x', './.'] }\nseccomp.default = 'trap'\nseccomp.rule = [{ syscalls = ['read'], when = ['arg0 == 1'], action = 'allow' }]" + tail,
+		head + "[files]\nread = ['/usr/', '?~/x', '.']\n[seccomp]\ndefault = 'trap'\n[[seccomp.rule]]\nsyscalls = " +
+			"['read']\nwhen = ['arg0   == 1']\naction = 'allow'" + tail,
+		head + "[[seccomp.rule]]\nsyscalls = ['read']\nwhen = ['arg0 == 1']\naction = 'allow'\n[seccomp]\ndefault = " +
+			"'trap'\n[files]\nread = ['/usr', '?${HOME}/x/', './']" + tail,
+		head + "files.read = ['//usr/.', '?~//x', '${CWD}']\nseccomp = { default = 'trap', rule = [{ syscalls = ['read'], " +
+			"when = ['arg0 == 1'], action = 'allow' }] }" + tail,
+		head + "files = { read = [\"/\\u0075sr\", '?~/x', './.'] }\nseccomp.default = 'trap'\nseccomp.rule = [{ syscalls " +
+			"= ['read'], when = ['arg0 == 1'], action = 'allow' }]" + tail,
 	} {
 		p, err := Parse("f", []byte(in))
 		if err != nil {
@@ -212,7 +248,8 @@ nest = "yes"
 17:1: seccomp.rule.when is empty
 18:3: a rule without an action
 21:1: process.nest is true or false, not the string "yes"`},
-		{"verson = 1\nfiles = { raed = [], proc = 1 }\nseccomp.rule = [{ syscalls = ['raed'], action = 'no' }, 1, { action = 'allow' }]", `1:1: unknown key "verson"
+		{"verson = 1\nfiles = { raed = [], proc = 1 }\n" +
+			"seccomp.rule = [{ syscalls = ['raed'], action = 'no' }, 1, { action = 'allow' }]", `1:1: unknown key "verson"
 2:11: unknown key "files.raed"
 2:22: files.proc is true or false, not integer 1
 3:1: an entry of seccomp.rule is a table, not integer 1
@@ -238,9 +275,11 @@ nest = "yes"
 // TestErrorBound: of very many errors the first are told, soon.
 func TestErrorBound(t *testing.T) {
 	for _, text := range []string{
-		head + strings.Repeat("x = 1\n", 100000), head + "[seccomp]\nallow = [" + strings.Repeat("'raed', 'wriet', ", 20000) + "]",
+		head + strings.Repeat("x = 1\n", 100000), head + "[seccomp]\nallow = [" +
+			strings.Repeat("'raed', 'wriet', ", 20000) + "]",
 		head + strings.Repeat("[[seccomp.rule]]\n", 20000), head + "# " + strings.Repeat("\a\u202e", 10000),
-		head + "files = { " + strings.Repeat("x = 1, ", 10000) + "x = 1 }", head + "seccomp.rule = [" + strings.Repeat("{ }, ", 10000) + "]",
+		head + "files = { " + strings.Repeat("x = 1, ", 10000) + "x = 1 }",
+		head + "seccomp.rule = [" + strings.Repeat("{ }, ", 10000) + "]",
 		head + strings.Repeat("[files]\n", 10000),
 	} {
 		_, err := Parse("f", []byte(text))
@@ -258,13 +297,20 @@ func TestErrorBound(t *testing.T) {
 // TestNearKeys: a key's neighbours are those of its own table.
 func TestNearKeys(t *testing.T) {
 	for key, want := range map[string]string{
-		"files.deny": `did you mean "files.hide"?`, "files.allow": `did you mean "files.read"?`, "files.rw": `did you mean "files.write"?`,
-		"files.env": `did you mean "process.env"?`, "files.raed": `did you mean "files.read"?`, "files.symlnk": `did you mean "files.symlink"?`,
-		"network.allow": `did you mean "network.connect"?`, "network.ports": `did you mean "network.bind"?`, "network.mode": `did you mean "namespaces.net"?`,
-		"network.deny": `seccomp.deny and expect.deny are keys, each below its own table`, "process.caps": `did you mean "process.capabilities"?`,
-		"limits.pids": `did you mean "limits.processes"?`, "limits.mem": `did you mean "limits.memory"?`, "limits.timeout": `did you mean "limits.time"?`,
-		"seccomp.blacklist": `did you mean "seccomp.deny"?`, "seccomp.rules": `did you mean "seccomp.rule"?`, "namespaces.network": `did you mean "namespaces.net"?`,
-		"description": `did you mean "summary"?`, "include": `did you mean "extends"?`, "read": `did you mean "files.read"?`, "expect.fail": `did you mean "expect.deny"?`,
+		"files.deny": `did you mean "files.hide"?`, "files.allow": `did you mean "files.read"?`,
+		"files.rw":  `did you mean "files.write"?`,
+		"files.env": `did you mean "process.env"?`, "files.raed": `did you mean "files.read"?`,
+		"files.symlnk":  `did you mean "files.symlink"?`,
+		"network.allow": `did you mean "network.connect"?`, "network.ports": `did you mean "network.bind"?`,
+		"network.mode": `did you mean "namespaces.net"?`,
+		"network.deny": `seccomp.deny and expect.deny are keys, each below its own table`,
+		"process.caps": `did you mean "process.capabilities"?`,
+		"limits.pids":  `did you mean "limits.processes"?`, "limits.mem": `did you mean "limits.memory"?`,
+		"limits.timeout":    `did you mean "limits.time"?`,
+		"seccomp.blacklist": `did you mean "seccomp.deny"?`, "seccomp.rules": `did you mean "seccomp.rule"?`,
+		"namespaces.network": `did you mean "namespaces.net"?`,
+		"description":        `did you mean "summary"?`, "include": `did you mean "extends"?`,
+		"read": `did you mean "files.read"?`, "expect.fail": `did you mean "expect.deny"?`,
 		"process.xyzzy": `one of capabilities, env, ambient, nest, landlock, landlock_log, terminal, apparmor, selinux`,
 	} {
 		_, err := Parse("f", []byte(head+key+" = ['x']\n"))

@@ -260,7 +260,9 @@ func (r *reader) ruleKey(key string, at int, v *unstable.Node) error {
 
 // ruleList reads a rule's list. An empty one is refused: an empty "when" reads
 // like never and would mean always.
-func (r *reader) ruleList(key string, at int, v *unstable.Node, check func(string) (string, *fault), to *[]string) error {
+func (r *reader) ruleList(
+	key string, at int, v *unstable.Node, check func(string) (string, *fault), to *[]string,
+) error {
 	key = "seccomp.rule." + key
 	if v.Kind != unstable.Array {
 		return r.fail(at, wrongType(key, v, `a list of strings, as ["a", "b"]`))

@@ -83,6 +83,7 @@ type Policy struct {
 
 	// origins says where each entry was written; see Origin.
 	origins map[string]Origin
+	sources []Source
 	profile Profile
 	// idle says what in the profile has no effect, for Lint.
 	idle []string
@@ -121,6 +122,13 @@ type Files struct {
 	// what is there at the start. A path without a "?" that is not there is
 	// covered where the target could make it, and an error where others could.
 	Hide []string
+	// Guard lists names, as patterns, that are read-only in what is shown
+	// writable: at the top of each shown project directory, or behind "**/" at
+	// any depth; a "/" behind means directories only. Unguard lists exceptions
+	// from those of them that have a star. A guarded ".git" is followed: what
+	// its configuration and its links name inside the project is read-only too.
+	// What is not there at the start cannot be held; it is reported at the end.
+	Guard, Unguard []string
 	// Tmpfs lists directories that are private, empty and writable.
 	Tmpfs []string
 	// Overlay lists directories that can be written while the host's stay
@@ -158,6 +166,10 @@ type PathOptions struct {
 	// Limits.Tmp, else the kernel's default, half of the memory. Mode is the mode of a tmpfs or of an entry
 	// of Directories, in octal, as "1777".
 	Size, Mode string
+	// Owner is the user that a tmpfs or an entry of Directories belongs to, by
+	// name or number, instead of the one who starts sbx. "?" in front: if there
+	// is such a user and sbx may give it away, as root may.
+	Owner string
 	// Upper and Work are an overlay's upperdir and workdir, existing
 	// directories of the host on one file system: changes are kept there.
 	// Empty: on a tmpfs that is gone afterwards.

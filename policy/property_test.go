@@ -248,7 +248,9 @@ func TestRandomChild(t *testing.T) {
 // nested: a path that a child reads in one that is writable narrows that.
 func nested(p *Policy) bool {
 	return slices.ContainsFunc(p.Files.Write, func(w string) bool {
-		return slices.ContainsFunc([]string{"/usr", "/usr/lib", "/etc/x", "/srv/${USER}", "${HOME}/r", "${CWD}"}, func(r string) bool {
+		return slices.ContainsFunc([]string{"/usr", "/usr/lib", "/etc/x", "/srv/${USER}", "${HOME}/r", "${CWD}"}, func(
+			r string,
+		) bool {
 			return Within(r, withoutMark(w))
 		})
 	})

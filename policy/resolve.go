@@ -236,7 +236,9 @@ func mergeRules(sum, p *Policy) error {
 			}
 			left, found := withoutSyscall(rules, name)
 			if !found {
-				errs.add(&Error{File: p.Name, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%q takes out what no inherited rule names", s)})
+				errs.add(&Error{
+					File: p.Name, Line: o.Line, Col: o.Col, Msg: fmt.Sprintf("%q takes out what no inherited rule names", s),
+				})
 				continue
 			}
 			rules = left

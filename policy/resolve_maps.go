@@ -14,7 +14,8 @@ func mergeMap(f *field, sum, p *Policy) error {
 	for _, path := range f.paths(p) {
 		if bare, out := strings.CutPrefix(path, "!"); out {
 			if !f.remove(sum, bare) {
-				errs.add(p.placed(f.key, path, faultf("%s.%s = false takes out what is not inherited", f.key, quote(bare)).like(bare, inherited)))
+				errs.add(p.placed(f.key, path, faultf("%s.%s = false takes out what is not inherited", f.key,
+					quote(bare)).like(bare, inherited)))
 			}
 			continue
 		}

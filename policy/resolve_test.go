@@ -75,7 +75,8 @@ func TestResolve(t *testing.T) {
 	}{
 		{"nothing said", map[string]string{"p": ""}, "", ""},
 		{"sorted, without duplicates", map[string]string{
-			"a": "[files]\nread = ['/b', '?/c']", "b": "[files]\nread = ['/a', '/b']", "p": "extends = ['a', 'b']\n[files]\nread = ['/b']",
+			"a": "[files]\nread = ['/b', '?/c']", "b": "[files]\nread = ['/a', '/b']",
+			"p": "extends = ['a', 'b']\n[files]\nread = ['/b']",
 		}, list("read", "/a", "/b", "?/c"), ""},
 		{"required beats optional, in either order", map[string]string{
 			"a": "[files]\nread = ['?/x', '/y']", "p": "extends = ['a']\n[files]\nread = ['/x', '?/y']",
@@ -90,7 +91,8 @@ func TestResolve(t *testing.T) {
 			"a": "[files]\nread = ['/x', '/y']", "b": "extends = ['a']\n[files]\nread = ['!/x']", "p": "extends = ['b', 'a']",
 		}, list("read", "/x", "/y"), ""},
 		{"taken out by one, put back by the next", map[string]string{
-			"a": "[files]\nread = ['/x']", "b": "extends = ['a']\n[files]\nread = ['!/x']", "p": "extends = ['b']\n[files]\nread = ['?/x']",
+			"a": "[files]\nread = ['/x']", "b": "extends = ['a']\n[files]\nread = ['!/x']",
+			"p": "extends = ['b']\n[files]\nread = ['?/x']",
 		}, list("read", "?/x"), ""},
 		{"environment said later", map[string]string{
 			"a": "[process]\nenv = ['A=1', 'B', 'C=1']", "p": "extends = ['a']\n[process]\nenv = ['A=2', 'B=3', 'C']",
@@ -112,7 +114,8 @@ func TestResolve(t *testing.T) {
 
 func TestResolveScalars(t *testing.T) {
 	p, err := world(t, map[string]string{
-		"a": "[namespaces]\nnet = 'host'\nipc = 'host'\n[limits]\nmemory = '1G'\nprocesses = 5\ntime = '5s'\n[seccomp]\ndefault = 'trap'\nlog = true",
+		"a": "[namespaces]\nnet = 'host'\nipc = 'host'\n[limits]\nmemory = '1G'\nprocesses = 5\ntime = " +
+			"'5s'\n[seccomp]\ndefault = 'trap'\nlog = true",
 		"b": "[namespaces]\nipc = 'new'\n[files]\nproc = false",
 		"p": "extends = ['a', 'b']\n[limits]\nmemory = 'none'\nprocesses = 'none'\n[seccomp]\nlog = false\n",
 	})("p")
@@ -174,14 +177,21 @@ func TestResolveErrors(t *testing.T) {
 		want, hint string
 	}{
 		{map[string]string{"p": "extends = ['p']"}, "p: extends itself: p extends p", ""},
-		{map[string]string{"p": "extends = ['a']", "a": "extends = ['b']", "b": "extends = ['a']"}, "a: extends itself: p extends a extends b extends a", ""},
+		{map[string]string{"p": "extends = ['a']", "a": "extends = ['b']", "b": "extends = ['a']"},
+			"a: extends itself: p extends a extends b extends a", ""},
 		{map[string]string{"p": "extends = [\n'nobody']"}, `p:3:1: extends "nobody": file does not exist`, ""},
-		{map[string]string{"p": "extends = ['a']", "a": "[files]\nread = ['x']"}, `a:3:9: path "x" is neither absolute nor below ~/, ./ or a variable`, `"/x" or "./x"`},
-		{map[string]string{"p": "[files]\nread = ['!/usr']"}, `p:3:9: "!/usr" takes out what files.read does not inherit`, ""},
-		{map[string]string{"p": "extends = ['a']\n[files]\nread = ['!/usr/lbi']", "a": "[files]\nread = ['/usr/lib']"}, `p:4:9: "!/usr/lbi" takes out what files.read does not inherit`, `did you mean "/usr/lib"?`},
-		{map[string]string{"p": "extends = ['a']\n[process]\nenv = ['!A=2']", "a": "[process]\nenv = ['A=1']"}, `p:4:8: "!A=2" takes out what process.env does not inherit`, `did you mean "A=1"?`},
-		{map[string]string{"p": "[[seccomp.rule]]\nsyscalls = ['!read']"}, `p:2:3: "!read" takes out what no inherited rule names`, ""},
-		{map[string]string{"p": "extends = ['a']\n[files]\nwrite = ['/tmp']", "a": "[files]\ntmpfs = ['/tmp']"}, `a:3:10: both files.write and files.tmpfs name /tmp`, `take one out, as tmpfs = ["!/tmp"]`},
+		{map[string]string{"p": "extends = ['a']", "a": "[files]\nread = ['x']"},
+			`a:3:9: path "x" is neither absolute nor below ~/, ./ or a variable`, `"/x" or "./x"`},
+		{map[string]string{"p": "[files]\nread = ['!/usr']"}, `p:3:9: "!/usr" takes out what files.read does not inherit`,
+			""},
+		{map[string]string{"p": "extends = ['a']\n[files]\nread = ['!/usr/lbi']", "a": "[files]\nread = ['/usr/lib']"},
+			`p:4:9: "!/usr/lbi" takes out what files.read does not inherit`, `did you mean "/usr/lib"?`},
+		{map[string]string{"p": "extends = ['a']\n[process]\nenv = ['!A=2']", "a": "[process]\nenv = ['A=1']"},
+			`p:4:8: "!A=2" takes out what process.env does not inherit`, `did you mean "A=1"?`},
+		{map[string]string{"p": "[[seccomp.rule]]\nsyscalls = ['!read']"},
+			`p:2:3: "!read" takes out what no inherited rule names`, ""},
+		{map[string]string{"p": "extends = ['a']\n[files]\nwrite = ['/tmp']", "a": "[files]\ntmpfs = ['/tmp']"},
+			`a:3:10: both files.write and files.tmpfs name /tmp`, `take one out, as tmpfs = ["!/tmp"]`},
 		{long, fmt.Sprintf("p%d: extends goes deeper than %d", MaxDepth-1, MaxDepth), ""},
 		{wide, fmt.Sprintf("more than %d policies are drawn in", MaxPolicies), ""},
 	} {
@@ -196,19 +206,27 @@ func TestResolveErrors(t *testing.T) {
 		texts map[string]string
 		want  []string
 	}{
-		{map[string]string{"p": "extends = ['a',\n'nobody', 'b', 'c']\n[files]\nread = ['!/x']", "a": "x = 1\ny = 1", "b": "extends = ['a']\n[files]\nread = ['!/z']", "c": ""}, []string{
+		{map[string]string{"p": "extends = ['a',\n'nobody', 'b', 'c']\n[files]\nread = ['!/x']", "a": "x = 1\ny = 1",
+			"b": "extends = ['a']\n[files]\nread = ['!/z']", "c": ""}, []string{
 			`a:2:1: unknown key "x"`, `a:3:1: unknown key "y"`, `p:3:1: extends "nobody": file does not exist`,
 		}},
-		{map[string]string{"p": "extends = ['a']\n[files]\nread = ['!/x', '!/y']\nfile.'/f' = false\n[process]\nenv = ['!A']\n[[seccomp.rule]]\nsyscalls = ['!read', '!write']", "a": ""}, []string{
-			`p:4:9: "!/x" takes out what files.read does not inherit`, `p:4:16: "!/y" takes out what files.read does not inherit`,
-			`p:5:1: files.file."/f" = false takes out what is not inherited`, `p:7:8: "!A" takes out what process.env does not inherit`,
+		{map[string]string{"p": "extends = ['a']\n[files]\nread = ['!/x', '!/y']\nfile.'/f' = false\n[process]\nenv = " +
+			"['!A']\n[[seccomp.rule]]\nsyscalls = ['!read', '!write']", "a": ""}, []string{
+			`p:4:9: "!/x" takes out what files.read does not inherit`,
+			`p:4:16: "!/y" takes out what files.read does not inherit`,
+			`p:5:1: files.file."/f" = false takes out what is not inherited`,
+			`p:7:8: "!A" takes out what process.env does not inherit`,
 			`p:8:3: "!read" takes out what no inherited rule names`, `p:8:3: "!write" takes out what no inherited rule names`,
 		}},
-		{map[string]string{"p": "[files]\nread = ['/a', '/b']\ntmpfs = ['/a', '/b']\npath.'/c'.size = '1M'\npath.'/a'.mode = '700'\n[namespaces]\nuser = 'host'\nuid = 0\n[network]\nbind = [1]\nconnect = [2]"}, []string{
-			`p:4:10: both files.read and files.tmpfs name /a`, `p:4:16: both files.read and files.tmpfs name /b`, `p:5:1: files.path."/c": no list of [files] names that path`,
-			`p:6:1: files.path."/a".mode: mode is for paths of tmpfs, directories, and this one is of read`,
-			`p:9:1: namespaces.uid: namespaces.user is "host": only another user namespace has other ids`, `p:11:1: network.bind: `, `p:12:1: network.connect: `,
-		}},
+		{map[string]string{"p": "[files]\nread = ['/a', '/b']\ntmpfs = ['/a', '/b']\npath.'/c'.size = " +
+			"'1M'\npath.'/a'.mode = '700'\n[namespaces]\nuser = 'host'\nuid = 0\n[network]\nbind = [1]\nconnect = [2]"},
+			[]string{
+				`p:4:10: both files.read and files.tmpfs name /a`, `p:4:16: both files.read and files.tmpfs name /b`,
+				`p:5:1: files.path."/c": no list of [files] names that path`,
+				`p:6:1: files.path."/a".mode: mode is for paths of tmpfs, directories, and this one is of read`,
+				`p:9:1: namespaces.uid: namespaces.user is "host": only another user namespace has other ids`,
+				`p:11:1: network.bind: `, `p:12:1: network.connect: `,
+			}},
 	} {
 		_, err := world(t, c.texts)("p")
 		list, more := All(err)
@@ -251,7 +269,8 @@ func TestResolveBound(t *testing.T) {
 // Each entry knows where it was written, through any number of policies.
 func TestOrigin(t *testing.T) {
 	p, err := world(t, map[string]string{
-		"a": "[files]\nread = ['/a',\n '?/b']", "b": "extends = ['a']\n[files]\nread = ['/b']", "p": "extends = ['b']\n[files]\nhide = ['x']",
+		"a": "[files]\nread = ['/a',\n '?/b']", "b": "extends = ['a']\n[files]\nread = ['/b']",
+		"p": "extends = ['b']\n[files]\nhide = ['x']",
 	})("p")
 	if err != nil {
 		t.Fatal(err)

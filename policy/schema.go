@@ -33,7 +33,8 @@ func Schema() ([]byte, error) {
 	}
 	call := object{"$ref": "#/$defs/call"}
 	rule := closed(object{
-		"syscalls": object{"description": "system calls and @groups the rule is about", "type": "array", "minItems": 1, "uniqueItems": true, "items": call},
+		"syscalls": object{"description": "system calls and @groups the rule is about", "type": "array", "minItems": 1,
+			"uniqueItems": true, "items": call},
 		"when": object{
 			"description": "conditions on arguments, any of which is enough; none: always", "type": "array", "minItems": 1,
 			"items": object{"type": "string", "pattern": "^ *arg[0-5]"},
@@ -100,6 +101,8 @@ func fieldSchema(f *field) map[string]any {
 		entry = object{"$ref": "#/$defs/call"}
 	case f.closed:
 		entry = object{"anyOf": []object{{"type": "integer", "minimum": 0, "maximum": 65535}, text(`^!?[0-9]+$`)}}
+	case f.key == "files.guard", f.key == "files.unguard":
+		entry = text(`^!?(\*\*/)?[^/$]+/?$`)
 	case f.key == "files.hide":
 		entry = object{"type": "string", "minLength": 1}
 	case strings.HasPrefix(f.key, "files."):

@@ -100,7 +100,8 @@ func (p *Policy) Tree() *Tree {
 		kind Kind
 		list []string
 	}{
-		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs}, {KindDirectory, f.Directories},
+		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs},
+		{KindDirectory, f.Directories},
 	} {
 		for _, s := range l.list {
 			e := Entry{Path: ParsePath(s), Kind: l.kind}
@@ -140,6 +141,15 @@ func (t *Tree) add(e Entry) {
 	}
 }
 
+// replace takes the entry in the place of what is there.
+func (t *Tree) replace(e Entry) {
+	if i, have := t.index[e.Name]; have {
+		t.Entries[i] = e
+		return
+	}
+	t.add(e)
+}
+
 // Get is the entry at the path itself.
 func (t *Tree) Get(name string) (Entry, bool) {
 	if i, ok := t.index[name]; ok {
@@ -155,10 +165,12 @@ func (t *Tree) At(name string) Entry {
 		if i, ok := t.index[name]; ok {
 			return t.Entries[i]
 		}
-		if name == "/" || name == "." {
+		if name == "/" {
 			return Entry{}
 		}
-		name = path.Dir(name)
+		if name = path.Dir(name); name == "." {
+			name = "/" // an entry that begins with a variable, before it is expanded
+		}
 	}
 }
 

@@ -53,13 +53,16 @@ func checkSummary(s string) (string, *fault) {
 // checkExtends takes a name or, if it has a slash, a path.
 func checkExtends(s string) (string, *fault) {
 	if strings.HasPrefix(s, "~") || strings.Contains(s, "$") {
-		return "", faultf("%q: extends knows no variables", s).or("write the whole path, or one from this file's directory, as ./x.toml")
+		return "", faultf("%q: extends knows no variables",
+			s).or("write the whole path, or one from this file's directory, as ./x.toml")
 	}
 	if strings.Contains(s, "/") {
 		return s, nil
 	}
 	if !ValidName(s) {
-		return "", faultf("%q is no policy name", s).or("names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./%s.toml", strings.TrimSuffix(s, ".toml"))
+		return "", faultf("%q is no policy name",
+			s).or("names have a-z, 0-9, - and _; a file is named by a path with a slash, as ./%s.toml",
+			strings.TrimSuffix(s, ".toml"))
 	}
 	return s, nil
 }
@@ -129,8 +132,23 @@ func checkHide(s string) (string, *fault) {
 		}
 		return mark + p, nil
 	}
-	if pattern == "" || pattern == ".." || pattern == "." || strings.ContainsAny(pattern, "/$") || strings.Contains(pattern, "**") {
+	if pattern == "" || pattern == ".." || pattern == "." || strings.ContainsAny(pattern, "/$") ||
+		strings.Contains(pattern, "**") {
 		return "", faultf("%q is no pattern", s).or(`as "*.pem", "**/*.pem" at any depth, or a path from / or ./`)
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return "", faultf("%q is no pattern: %v", s, err)
+	}
+	return s, nil
+}
+
+// checkGuard takes a pattern without a slash, but for "**/" in front and one
+// at the end.
+func checkGuard(s string) (string, *fault) {
+	pattern := strings.TrimSuffix(strings.TrimPrefix(s, "**/"), "/")
+	if pattern == "" || pattern == "." || pattern == ".." || strings.ContainsAny(pattern, "/$") ||
+		strings.Contains(pattern, "**") {
+		return "", faultf("%q is no pattern", s).or(`as ".*", "**/.git" at any depth, or "name/" for directories`)
 	}
 	if _, err := path.Match(pattern, ""); err != nil {
 		return "", faultf("%q is no pattern: %v", s, err)
@@ -202,7 +220,10 @@ func checkVariables(s string, isPath bool) *fault {
 
 // variables are all that a policy may use.
 func variables() []string {
-	return []string{"HOME", "CWD", "USER", "UID", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"}
+	return []string{
+		"HOME", "CWD", "USER", "UID", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+		"XDG_RUNTIME_DIR",
+	}
 }
 
 func isVariable(name string) bool {

@@ -29,7 +29,10 @@ func ParseSize(s string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || digits[0] == '0' || digits[0] == '+' || n<<shift>>shift != n || n<<shift > 1<<62 {
-		return 0, &Error{Msg: "size " + strconv.Quote(s) + " is not a number from 1 with K, M, G or T behind it", Fix: `as "512M" or "2G"`}
+		return 0, &Error{
+			Msg: "size " + strconv.Quote(s) + " is not a number from 1 with K, M, G or T behind it",
+			Fix: `as "512M" or "2G"`,
+		}
 	}
 	return n << shift, nil
 }
@@ -47,7 +50,10 @@ func ParseCore(s string) (uint64, error) {
 func ParseCount(s string) (int, error) {
 	n, err := strconv.ParseInt(s, 10, 32)
 	if err != nil || n < 1 || strconv.FormatInt(n, 10) != s {
-		return 0, &Error{Msg: "count " + strconv.Quote(s) + " is not a plain decimal number from 1", Fix: "write \"none\" for no limit"}
+		return 0, &Error{
+			Msg: "count " + strconv.Quote(s) + " is not a plain decimal number from 1",
+			Fix: "write \"none\" for no limit",
+		}
 	}
 	return int(n), nil
 }
@@ -58,7 +64,10 @@ func ParsePercent(s string) (int, error) {
 	digits, ok := strings.CutSuffix(s, "%")
 	n, err := strconv.ParseInt(digits, 10, 32)
 	if !ok || err != nil || n < 1 || n > 1e6 || strconv.FormatInt(n, 10) != digits {
-		return 0, &Error{Msg: "share " + strconv.Quote(s) + " is not whole percents of one processor", Fix: `as "50%" or "200%"`}
+		return 0, &Error{
+			Msg: "share " + strconv.Quote(s) + " is not whole percents of one processor",
+			Fix: `as "50%" or "200%"`,
+		}
 	}
 	return int(n), nil
 }
@@ -104,7 +113,10 @@ func span(s string) (d time.Duration, ok bool) {
 func ParseMode(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || len(s) < 3 || len(s) > 4 || n > 0o1777 || s[0] == '+' {
-		return 0, &Error{Msg: "mode " + strconv.Quote(s) + " is not three or four octal digits up to 1777", Fix: `as "755" or "1777"`}
+		return 0, &Error{
+			Msg: "mode " + strconv.Quote(s) + " is not three or four octal digits up to 1777",
+			Fix: `as "755" or "1777"`,
+		}
 	}
 	return uint32(n), nil
 }
@@ -173,6 +185,23 @@ func checkMode(s string) (string, *fault) {
 	return s, nil
 }
 
+// checkOwner takes a user's name, as useradd(8) lets it be, or number.
+func checkOwner(s string) (string, *fault) {
+	name := withoutMark(s)
+	bad := name == "" || len(name) > 32
+	for i, c := range name {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		bad = bad || !letter && (c < '0' || c > '9') && (i == 0 || c != '-' && c != '.')
+	}
+	if n, err := strconv.ParseUint(name, 10, 64); err == nil && n > MaxID {
+		bad = true
+	}
+	if bad {
+		return "", faultf("%q is no user", s).or("a name as in /etc/passwd, or a number")
+	}
+	return s, nil
+}
+
 func checkTmpfsSize(s string) (string, *fault) { return s, checkBy(ParseSize, s) }
 
 // checkHostname takes what RFC 1123, section 2.1, lets a host be called, as
@@ -186,7 +215,8 @@ func checkHostname(s string) (string, *fault) {
 		}
 	}
 	if bad {
-		return "", faultf("%q is no hostname", s).or("labels of letters, digits and -, with dots between them; at most 64 bytes")
+		return "", faultf("%q is no hostname",
+			s).or("labels of letters, digits and -, with dots between them; at most 64 bytes")
 	}
 	return s, nil
 }

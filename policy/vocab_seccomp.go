@@ -76,7 +76,8 @@ func checkArchitecture(s string) (string, *fault) {
 		return "", nameFault(err)
 	}
 	if !a.Compiles() {
-		return "", faultf("no filters can be made for architecture %q", s).or("one of %s", strings.Join(architectureNames(), ", "))
+		return "", faultf("no filters can be made for architecture %q", s).or("one of %s",
+			strings.Join(architectureNames(), ", "))
 	}
 	return a.String(), nil
 }

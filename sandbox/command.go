@@ -85,7 +85,8 @@ func (c *Cmd) plan() (*Plan, *Facts, error) {
 		return nil, nil, errors.New("start a sandbox: there is no policy")
 	}
 	t := Target{
-		Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Project: c.Project, Home: c.Home, KeepFDs: c.KeepFDs, PID: os.Getpid(),
+		Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Project: c.Project, Home: c.Home, KeepFDs: c.KeepFDs,
+		PID: os.Getpid(),
 	}
 	if t.Env == nil {
 		t.Env = os.Environ()

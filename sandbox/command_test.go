@@ -37,7 +37,8 @@ func TestCommand(t *testing.T) {
 		t.Errorf("true: %v", err)
 	}
 	var exit *sandbox.ExitError
-	if err := sandbox.Command(p, "sh", "-c", "exit 7").Run(); !errors.As(err, &exit) || exit.Exit.Code() != 7 || err.Error() != "exit status 7" {
+	if err := sandbox.Command(p, "sh", "-c", "exit 7").Run(); !errors.As(err, &exit) || exit.Exit.Code() != 7 ||
+		err.Error() != "exit status 7" {
 		t.Errorf("exit 7: %v", err)
 	}
 	if err := sandbox.Command(p, "sh", "-c", "kill -KILL $$").Run(); !errors.As(err, &exit) || exit.Exit.Code() != 137 {

@@ -16,6 +16,8 @@ import (
 type (
 	// Target is what is to run.
 	Target = host.Target
+	// Place is a directory that a flag or the environment names; see Follow.
+	Place = host.Place
 	// Facts are what Probe found out about the machine and the caller.
 	Facts = host.Facts
 	// Plan is everything that happens between the launcher's fork and the
@@ -89,6 +91,9 @@ const (
 	WrongFile = host.WrongFile
 	// BehindLink is a path that a symbolic link changes the meaning of.
 	BehindLink = host.BehindLink
+	// Untrusted is a path that goes through a symbolic link of somebody else's, or
+	// of a program's in a sandbox.
+	Untrusted = host.Untrusted
 	// LeadsOut is a descriptor by which the target could leave the sandbox.
 	LeadsOut = host.LeadsOut
 )
@@ -96,6 +101,14 @@ const (
 // Probe reads the machine as far as the policy and the target need it. The
 // policy is resolved and expanded. Close the facts when the sandbox has ended.
 func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t) }
+
+// Follow opens the directory of that absolute path and says where it is. Probe
+// judges the links on the way, if the place is one of the target's Places; what
+// says in an error what it is for.
+func Follow(what, name string) (Place, error) { return host.Follow(what, name) }
+
+// AccountHome is the user's home by /etc/passwd, or "/".
+func AccountHome(uid int) string { return host.AccountHome(uid) }
 
 // Build makes the plan from the facts. It reads nothing of the machine. filters
 // are the policy's seccomp filters in load order.

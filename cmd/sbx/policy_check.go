@@ -116,7 +116,8 @@ func checkOne(name string) (found []finding, untried int, err error) {
 		found = append(found, finding{e.File, e.Line, e.Col, "error", e.Msg, e.Fix})
 	}
 	if more {
-		found = append(found, finding{l.Path, 0, 0, "error", fmt.Sprintf("these are the first %d errors; there may be more", len(bad)), ""})
+		found = append(found, finding{l.Path, 0, 0, "error",
+			fmt.Sprintf("these are the first %d errors; there may be more", len(bad)), ""})
 	}
 	for _, f := range list {
 		found = append(found, finding{f.Where.Policy, f.Where.Line, f.Where.Col, f.Rule, f.Msg, f.Fix})

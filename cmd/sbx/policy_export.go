@@ -7,10 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy/formats"
 	"sbx/policy/seccomp"
@@ -49,6 +48,9 @@ func (c *policyExportCmd) run(w, losses io.Writer) error {
 	if err := c.write(w, files); err != nil {
 		return err
 	}
+	if err := printNotes(losses, c.places(files)); err != nil {
+		return err
+	}
 	return printLosses(losses, c.To+" cannot say ", lost, c.Lossy)
 }
 
@@ -73,7 +75,8 @@ func (c *policyExportCmd) write(w io.Writer, files []formats.File) error {
 	if c.To == "bpf" || c.To == "bwrap" {
 		if f, ok := w.(*os.File); ok {
 			if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-				return &usageError{"write the program to a terminal: it is not text", "sbx policy export " + c.Policy + " --to " + c.To + " -o FILE"}
+				return &usageError{"write the program to a terminal: it is not text", "sbx policy export " + c.Policy + " --to " +
+					c.To + " -o FILE"}
 			}
 		}
 	}
@@ -90,17 +93,37 @@ func (c *policyExportCmd) write(w io.Writer, files []formats.File) error {
 	return nil
 }
 
-// archFlag reads an architecture that filters can be made for; "" is this
-// machine's.
+// places says where those files are that the first of an export names.
+func (c *policyExportCmd) places(files []formats.File) (notes []string) {
+	for _, f := range files[1:] {
+		goes := "it belongs on each node as /var/lib/kubelet/seccomp/" + f.Name
+		if c.Output == "" || c.Output == "-" {
+			notes = append(notes, fmt.Sprintf("the profile %s follows on standard output, and -o FILE writes it beside FILE; %s",
+				f.Name, goes))
+			continue
+		}
+		notes = append(notes, fmt.Sprintf("the profile is %s; %s", filepath.Join(filepath.Dir(c.Output), f.Name), goes))
+	}
+	return notes
+}
+
+// archFlag reads the architecture of a machine that filters can be made for; ""
+// is this one's.
 func archFlag(name string) (seccomp.Arch, error) {
 	if name == "" {
 		return seccomp.Native(), nil
 	}
 	a, err := seccomp.ParseArch(name)
-	if err == nil && !a.Compiles() {
-		err = fmt.Errorf("no filters can be made for %s", a)
+	switch {
+	case err != nil:
+		return a, err
+	case a == seccomp.X32:
+		return a, &usageError{"make a filter for x32: no machine is one, its programs run on amd64",
+			`write --arch amd64, and architectures = ["x32"] in the policy`}
+	case !a.Compiles():
+		return a, fmt.Errorf("no filters can be made for %s", a)
 	}
-	return a, err
+	return a, nil
 }
 
 // printLosses lists what got lost, one line each, and says so by its error

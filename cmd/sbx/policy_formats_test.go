@@ -42,12 +42,14 @@ func TestPolicyExport(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes", format, err, out.Len())
 		}
 		for line := range strings.Lines(losses.String()) {
-			if !strings.HasPrefix(line, "sbx: "+format+" cannot say ") {
+			if !strings.HasPrefix(line, "sbx: "+format+" cannot say ") &&
+				(format != "kubernetes" || !strings.HasPrefix(line, "sbx: note: the profile sbx/bare.json follows")) {
 				t.Errorf("%s: %q", format, line)
 			}
 		}
 		losses.Reset()
-		if err := (&policyExportCmd{Policy: "bare", To: format, Lossy: true}).run(&out, &losses); err != nil || losses.Len() == 0 {
+		if err := (&policyExportCmd{Policy: "bare", To: format, Lossy: true}).run(&out, &losses); err != nil ||
+			losses.Len() == 0 {
 			t.Errorf("%s, lossy: %v, %q", format, err, &losses)
 		}
 	}
@@ -61,6 +63,16 @@ func TestPolicyExportKubernetes(t *testing.T) {
 	var out, losses bytes.Buffer
 	if err := c.run(&out, &losses); err != nil || out.Len() > 0 {
 		t.Fatal(err, out.String())
+	}
+	if at := filepath.Join(dir, "sbx", "bare.json"); !strings.Contains(losses.String(), "the profile is "+at) {
+		t.Errorf("nothing about %s in %s", at, &losses)
+	}
+	// Without -o it is not lost either, and the place is said.
+	losses.Reset()
+	if err := (&policyExportCmd{Policy: "bare", To: "kubernetes", Lossy: true}).run(&out, &losses); err != nil ||
+		!strings.Contains(out.String(), "# sbx/bare.json\n{") || !strings.Contains(losses.String(), "-o FILE") ||
+		!strings.Contains(losses.String(), "/var/lib/kubelet/seccomp/sbx/bare.json") {
+		t.Errorf("%v\n%s\n%s", err, &losses, &out)
 	}
 	context, err := os.ReadFile(c.Output)
 	if err != nil || !strings.Contains(string(context), "type: Localhost\n    localhostProfile: sbx/bare.json\n") {
@@ -102,7 +114,8 @@ func TestPolicyImport(t *testing.T) {
 		t.Errorf("notes %q", notes)
 	}
 	written := filepath.Join(dir, "p.toml")
-	if none, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: written}, ""); err != nil || none != "" {
+	none, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: written}, "")
+	if err != nil || none != "" {
 		t.Errorf("-o: %v, printed %q", err, none)
 	}
 	if text, err := os.ReadFile(written); err != nil || string(text) != out {
@@ -111,28 +124,72 @@ func TestPolicyImport(t *testing.T) {
 	if err := os.Symlink(written, at("link.toml")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: at("link.toml")}, ""); err == nil {
+	_, _, err = try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: at("link.toml")}, "")
+	if err == nil {
 		t.Error("a symbolic link was followed")
 	}
 	out, _, err = try(policyImportCmd{From: "docker", File: at("p.json"), Kernel: "6.1", Cap: []string{"CAP_BPF"}}, "")
-	if err != nil || !strings.Contains(out, "capabilities = [\n  \"bpf\",\n]") || !strings.Contains(out, "allow = [\n  \"bpf\",") {
+	if err != nil || !strings.Contains(out, "capabilities = [\n  \"bpf\",\n]") ||
+		!strings.Contains(out, "allow = [\n  \"bpf\",") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if _, _, err := try(policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ALLOW"}`); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil || sandbox.Hint(err) != `did you mean "SCMP_ACT_ERRNO"?` {
+	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil ||
+		sandbox.Hint(err) != `did you mean "SCMP_ACT_ERRNO"?` {
 		t.Errorf("%v, hint %q", err, sandbox.Hint(err))
 	}
 	out, losses, err := try(policyImportCmd{From: "systemd", File: at("x.service")}, "")
-	if !errors.Is(err, errLosses) || !strings.Contains(losses, "x.service:3: User=nobody") || !strings.Contains(out, "default = \"kill-process\"") {
+	if !errors.Is(err, errLosses) || !strings.Contains(losses, "x.service:3: User=nobody") ||
+		!strings.Contains(out, "default = \"kill-process\"") {
 		t.Errorf("%v\n%s\n%s", err, losses, out)
 	}
 	if _, _, err := try(policyImportCmd{From: "systemd", File: at("x.service"), Lossy: true}, ""); err != nil {
 		t.Error(err)
 	}
-	for _, c := range []policyImportCmd{{From: "oci", File: at("none")}, {From: "oci", File: at("p.json"), Arch: "vax"}, {From: "oci", File: at("p.json"), Kernel: "6"},
-		{From: "oci", File: at("p.json"), Cap: []string{"root"}}} {
+	for _, x := range []struct {
+		cmd          policyImportCmd
+		stdin        string
+		errs, losses string
+		out          string
+	}{
+		{policyImportCmd{From: "systemd", File: "-", Instance: "a"}, "Environment=A=%i\n", "", "", `"A=a"`},
+		{policyImportCmd{From: "systemd", File: "-"}, "\nEnvironment=A=%i\n",
+			"standard input:2: Environment=: what \"%i\" stands for", "", ""},
+		{policyImportCmd{From: "oci", File: "-", Instance: "a"}, "{}", "has no templates", "", ""},
+		{policyImportCmd{From: "systemd", File: "-"}, "Environment=A=%H-%m-%v-%b-%o\n", "", "", `"A=`},
+		{policyImportCmd{From: "systemd", File: "-", Lossy: true}, "SystemCallFilter=read warp_drive\n", "",
+			"standard input:1: SystemCallFilter=read warp_drive", `"read"`},
+		{policyImportCmd{From: "systemd", File: "-"}, "SystemCallFilter=read warp_drive\n", "standard input:1: ", "", ""},
+		{policyImportCmd{From: "systemd", File: "-"}, "PrivateTmp=yes\n", "",
+			"sbx: note: where the unit says nothing the policy refuses: ", `"/tmp"`},
+		{policyImportCmd{From: "oci", File: "-", Lossy: true}, `{"defaultAction": "SCMP_ACT_ERRNO",
+			"syscalls": [{"names": ["read", "warp_drive"], "action": ` +
+			`"SCMP_ACT_ALLOW"}]}`, "", "standard input:2:17: ", `"read"`},
+		{policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ERRNO",
+			"syscalls": [{"names": ["getpid"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": ` +
+			`"SCMP_CMP_EQ"}]}]}`,
+			"standard input:2:1: getpid: it has no argument 0", "", ""},
+		{policyImportCmd{From: "oci", File: "-"},
+			`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read", "clone3"], "action": "SCMP_ACT_ALLOW"}]}`,
+			"", "", `"clone3"`},
+	} {
+		out, losses, err := try(x.cmd, x.stdin)
+		if x.errs != "" {
+			if err == nil || !strings.Contains(err.Error(), x.errs) {
+				t.Errorf("%+v: %v, want %s", x.cmd, err, x.errs)
+			}
+			continue
+		}
+		if err != nil && !errors.Is(err, errLosses) || !strings.Contains(out, x.out) || !strings.Contains(losses, x.losses) {
+			t.Errorf("%+v: %v\n%s\n%s", x.cmd, err, losses, out)
+		}
+	}
+	for _, c := range []policyImportCmd{
+		{From: "oci", File: at("none")}, {From: "oci", File: at("p.json"), Arch: "vax"},
+		{From: "oci", File: at("p.json"), Kernel: "6"}, {From: "oci", File: at("p.json"), Cap: []string{"root"}},
+	} {
 		if _, _, err := try(c, ""); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}

@@ -150,12 +150,14 @@ func TestPolicyShow(t *testing.T) {
 	}
 	text := got(t, dir, (&policyShowCmd{Policy: "parent", JSON: true}).run)
 	var j struct{ Name, Source, Path, Text string }
-	if err := json.Unmarshal([]byte(text), &j); err != nil || j.Name != "parent" || j.Source != "user" || j.Path != "DIR/parent.toml" || j.Text != parentText {
+	if err := json.Unmarshal([]byte(text), &j); err != nil || j.Name != "parent" || j.Source != "user" ||
+		j.Path != "DIR/parent.toml" || j.Text != parentText {
 		t.Errorf("JSON: %+v, %v", j, err)
 	}
 	// Nothing that is not a policy reaches the terminal.
 	var w bytes.Buffer
-	if err := (&policyShowCmd{Policy: "broken"}).run(&w); err == nil || w.Len() > 0 || strings.Contains(err.Error(), "\x1b") {
+	if err := (&policyShowCmd{Policy: "broken"}).run(&w); err == nil || w.Len() > 0 ||
+		strings.Contains(err.Error(), "\x1b") {
 		t.Errorf("%v, printed %q", err, w.String())
 	}
 }
@@ -202,7 +204,8 @@ func TestPolicyCheck(t *testing.T) {
 	dir := ownPolicies(t, map[string]string{
 		"parent": parentText,
 		"child":  strings.Replace(childText, `"/srv"`, `"/usr", "/run/docker.sock"`, 1),
-		"hopes":  "version = 1\nextends = [\"parent\"]\n[seccomp]\nallow = [\"write\"]\n[expect]\nallow = [\"syscall mount\", \"read /x\"]\ndeny = [\"syscall write\"]\n",
+		"hopes": "version = 1\nextends = [\"parent\"]\n[seccomp]\nallow = [\"write\"]\n[expect]\nallow = [\"syscall " +
+			"mount\", \"read /x\"]\ndeny = [\"syscall write\"]\n",
 		"idle":   "version = 1\nextends = [\"strict\"]\n[[seccomp.rule]]\nsyscalls = [\"openat2\"]\naction = \"allow\"\n",
 		"strict": "version = 1\n[[seccomp.rule]]\nsyscalls = [\"openat2\"]\naction = \"errno:ENOSYS\"\n",
 		"wrong":  "version = 1\n[files]\nraed = []\n[expect]\n",
@@ -211,15 +214,19 @@ func TestPolicyCheck(t *testing.T) {
 	})
 	for _, c := range []struct{ policy, want string }{
 		{"parent", "parent: 1 line of [expect] can only be tried by a run\n"},
-		{"hopes", `DIR/hopes.toml:6:10: expect.allow says "syscall mount", but that does not work: errno:EPERM by default (expectation)
-DIR/hopes.toml:7:9: expect.deny says "syscall write", but that works: allow by allow write (DIR/hopes.toml:4) (expectation)
+		{"hopes", `DIR/hopes.toml:6:10: expect.allow says "syscall mount", but that does not work: errno:EPERM by ` +
+			`default (expectation)
+DIR/hopes.toml:7:9: expect.deny says "syscall write", but that works: allow by allow write (DIR/hopes.toml:4) ` +
+			`(expectation)
 hopes: 2 lines of [expect] can only be tried by a run
 `},
-		{"idle", `DIR/idle.toml:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by rule 1 (DIR/strict.toml:2) (no-effect)
+		{"idle", `DIR/idle.toml:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by rule 1 ` +
+			`(DIR/strict.toml:2) (no-effect)
 	the stricter of two rules counts; another [[seccomp.rule]] with ["!openat2"] takes it out of an inherited one
 `},
 		{"child", `DIR/child.toml:9:18: files.read has "/usr" already, from parent (inherited)
-DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect only to what files.sockets names (socket)
+DIR/child.toml:9:26: "/run/docker.sock" is shown in vain: the target can connect only to what files.sockets names ` +
+			`(socket)
 child: 1 line of [expect] can only be tried by a run
 `},
 		{"worse", `DIR/worse.toml:3:1: unknown key "files.deny" (error)
@@ -231,12 +238,14 @@ DIR/worse.toml:4:9: path "x" is neither absolute nor below ~/, ./ or a variable 
 	} {
 		var w bytes.Buffer
 		err := (&policyCheckCmd{Policies: []string{c.policy}}).run(&w)
-		if out := strings.ReplaceAll(w.String(), dir, "DIR"); out != c.want || (c.policy == "parent") != (err == nil) || err != nil && !errors.Is(err, errFindings) {
+		if out := strings.ReplaceAll(w.String(), dir, "DIR"); out != c.want || (c.policy == "parent") != (err == nil) ||
+			err != nil && !errors.Is(err, errFindings) {
 			t.Errorf("%s: %v, got\n%s\nwant\n%s", c.policy, err, out, c.want)
 		}
 	}
 	text := strings.ReplaceAll(checked(t, "worst"), dir, "DIR")
-	if lines := strings.Split(text, "\n"); len(lines) != 42 || lines[38] != `DIR/worst.toml:21:1: unknown key "x" (error)` ||
+	if lines := strings.Split(text, "\n"); len(lines) != 42 ||
+		lines[38] != `DIR/worst.toml:21:1: unknown key "x" (error)` ||
 		lines[40] != "DIR/worst.toml: these are the first 20 errors; there may be more (error)" {
 		t.Errorf("very many errors: got\n%s", text)
 	}
@@ -253,11 +262,13 @@ DIR/worse.toml:4:9: path "x" is neither absolute nor below ~/, ./ or a variable 
 	if err := (&policyCheckCmd{Policies: []string{"hopes"}, JSON: true}).run(&w); !errors.Is(err, errFindings) {
 		t.Error(err)
 	}
-	if err := json.Unmarshal(w.Bytes(), &all); err != nil || len(all.Findings) != 2 || all.Findings[0].Rule != "expectation" || all.Untried["hopes"] != 2 {
+	if err := json.Unmarshal(w.Bytes(), &all); err != nil || len(all.Findings) != 2 ||
+		all.Findings[0].Rule != "expectation" || all.Untried["hopes"] != 2 {
 		t.Errorf("JSON: %+v, %v", all, err)
 	}
 	w.Reset()
-	if err := (&policyCheckCmd{Policies: []string{"kernel"}, JSON: true}).run(&w); err != nil || strings.Join(strings.Fields(w.String()), "") != `{"findings":[],"untried":{}}` {
+	if err := (&policyCheckCmd{Policies: []string{"kernel"}, JSON: true}).run(&w); err != nil ||
+		strings.Join(strings.Fields(w.String()), "") != `{"findings":[],"untried":{}}` {
 		t.Errorf("JSON of nothing: %v, %s", err, &w)
 	}
 	if err := (&policyCheckCmd{Policies: []string{"nobody"}}).run(&w); err == nil || errors.Is(err, errFindings) {
@@ -282,14 +293,16 @@ child is neither wider nor narrower than parent
 	}
 	text := got(t, dir, (&policyDiffCmd{A: "parent", B: "child", JSON: true}).run)
 	var j map[string]any
-	if err := json.Unmarshal([]byte(text), &j); err != nil || j["verdict"] != "neither" || len(j["additionally_allows"].([]any)) != 2 || len(j["not_comparable"].([]any)) != 0 {
+	if err := json.Unmarshal([]byte(text), &j); err != nil || j["verdict"] != "neither" ||
+		len(j["additionally_allows"].([]any)) != 2 || len(j["not_comparable"].([]any)) != 0 {
 		t.Errorf("JSON: %s, %v", text, err)
 	}
 }
 
 func TestPolicySchema(t *testing.T) {
 	var j map[string]any
-	if err := json.Unmarshal([]byte(got(t, "\x00", (&policySchemaCmd{}).run)), &j); err != nil || j["title"] != "sbx policy, version 1" {
+	if err := json.Unmarshal([]byte(got(t, "\x00", (&policySchemaCmd{}).run)), &j); err != nil ||
+		j["title"] != "sbx policy, version 1" {
 		t.Errorf("%v, %v", j["title"], err)
 	}
 }

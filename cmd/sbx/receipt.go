@@ -24,8 +24,12 @@ type receipt struct {
 	Status int    `json:"status"`           // sbx's exit status
 	Signal string `json:"signal,omitempty"` // what killed the target
 	Error  string `json:"error,omitempty"`  // why it did not run, or was ended
+	// Left is how many processes the target left running, which were ended.
+	Left int `json:"left,omitempty"`
 	// Notes are what happened besides, such as a limit that was hit.
 	Notes []string `json:"notes,omitempty"`
+	// New are guarded paths that came to be while the target ran.
+	New []string `json:"new,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
 }
@@ -46,13 +50,42 @@ func checkReceipt(fd int, kept []int, handed int) error {
 	case flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_PATH != 0:
 		return fmt.Errorf("report to descriptor %d: it is not open for writing", fd)
 	}
+	return checkSame(fd, kept, handed)
+}
+
+// checkSame makes sure that the target has no other descriptor of the receipt's
+// file, by which it could write there as well.
+func checkSame(fd int, kept []int, handed int) error {
+	var own, st unix.Stat_t
+	if err := unix.Fstat(fd, &own); err != nil {
+		return fmt.Errorf("report to descriptor %d: %w", fd, err)
+	}
+	if own.Mode&unix.S_IFMT == unix.S_IFCHR && own.Rdev == unix.Mkdev(1, 3) {
+		return nil // /dev/null: nobody reads there
+	}
+	others := append([]int{0, 1, 2}, kept...)
+	for n := range handed {
+		others = append(others, 3+n)
+	}
+	for _, n := range others {
+		if unix.Fstat(n, &st) == nil && st.Dev == own.Dev && st.Ino == own.Ino {
+			return &usageError{
+				fmt.Sprintf("report to descriptor %d: descriptor %d of the target is the same file, and could forge the receipt",
+					fd, n),
+				fmt.Sprintf("open a file of its own for it, as in: sbx --report %d ... %[1]d>receipt.json", fd),
+			}
+		}
+	}
 	return nil
 }
 
 // writeReceipt says to the descriptor how it ended; that it cannot is said on
 // standard error, since the target's status has to stay what it is.
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
-	r := receipt{Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Notes: exit.Notes, Plan: plan}
+	r := receipt{
+		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
+		Plan: plan,
+	}
 	if failed != nil {
 		var late *sandbox.LateError
 		r.Ran = errors.As(failed, &late)

@@ -66,3 +66,19 @@ func say(kind, message string) {
 		fmt.Fprintf(os.Stderr, "sbx: %s: %s\n", kind, text.OneLine(message))
 	}
 }
+
+// sayNew tells of the guarded names that came to be, in at most ten lines.
+func sayNew(list []string) {
+	const most = 8
+	if len(list) == 0 {
+		return
+	}
+	const newPaths = "%d new since the start that other programs run or obey; look before you use this directory:"
+	say("note", fmt.Sprintf(newPaths, len(list)))
+	for _, name := range list[:min(len(list), most)] {
+		say("note", "  "+text.Quote(name))
+	}
+	if more := len(list) - most; more > 0 {
+		say("note", fmt.Sprintf("  and %d more, which --report lists", more))
+	}
+}

@@ -36,7 +36,9 @@ func TestOutcome(t *testing.T) {
 
 // TestHints: usage errors and those of policies have a hint like any other.
 func TestHints(t *testing.T) {
-	for _, err := range []error{&usageError{"x", "the fix"}, fmt.Errorf("x: %w", &policy.Error{Msg: "x", Fix: "the fix"})} {
+	for _, err := range []error{
+		&usageError{"x", "the fix"}, fmt.Errorf("x: %w", &policy.Error{Msg: "x", Fix: "the fix"}),
+	} {
 		if got := sandbox.Hint(err); got != "the fix" {
 			t.Errorf("%v: hint %q", err, got)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,10 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -39,6 +37,11 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, err)
 	}
+	if err == nil {
+		if e := exit.Reraise(); e != nil { // the status says it too
+			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
+		}
+	}
 	return exit.Code(), err
 }
 
@@ -52,13 +55,15 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err != nil {
 		return nil, exit, err
 	}
-	cwd, home, err := l.where()
+	w, err := l.where()
 	if err != nil {
 		return nil, exit, err
 	}
-	project := projectDir(cwd, home)
+	cwd, home := w.cwd, w.home
+	project := w.project(cwd)
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
-		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"), DataHome: os.Getenv("XDG_DATA_HOME"),
+		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
+		DataHome:  os.Getenv("XDG_DATA_HOME"),
 		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
 	if err != nil {
 		return nil, exit, err
@@ -66,7 +71,12 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err := l.override(p, cwd, home); err != nil {
 		return nil, exit, err
 	}
-	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD, PID: os.Getpid()}
+	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
+		PID:         os.Getpid(),
+		AccountHome: w.account, Places: w.places, Receipt: l.Report}
+	if w.caller != cwd {
+		t.CallerProject = w.project(w.caller)
+	}
 	t.Dir = l.start(p, cwd, home)
 	for _, s := range slices.Concat(l.Read, l.Write) {
 		t.Shown = append(t.Shown, shownPath(s, cwd, home))
@@ -87,39 +97,15 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	if exit, err = sandbox.Run(plan, host); err != nil {
+	exit, err = sandbox.Run(plan, host)
+	sayNew(exit.New)
+	if err != nil {
 		return plan, exit, err
 	}
 	for _, n := range exit.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
 	return plan, exit, nil
-}
-
-// projectDir is the directory as a project, or "" where nobody means it as one
-// for standing in it.
-func projectDir(cwd, home string) string {
-	project := policy.ProjectDir(cwd, home)
-	// Settings are none, nor is what has sbx's own policies and filters in it,
-	// wherever they are.
-	if project == "" || policy.Settings(cwd, home) {
-		return ""
-	}
-	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
-		if dir := filepath.Join(os.Getenv(name), "sbx"); policy.Within(dir, cwd) || policy.Within(cwd, dir) {
-			return ""
-		}
-	}
-	// HOME may be another's, or none, after sudo or in a service: the home by
-	// the password file is no project either.
-	own := passwdHome(os.Geteuid())
-	if real, err := filepath.EvalSymlinks(own); err == nil {
-		own = real
-	}
-	if own != "/" && policy.ProjectDir(cwd, own) == "" {
-		return ""
-	}
-	return project
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open
@@ -142,55 +128,6 @@ func (l *launch) checkDescriptors() error {
 		}
 	}
 	return nil
-}
-
-// where is the directory that the caller stands in and the caller's home,
-// both without links in them.
-func (l *launch) where() (cwd, home string, err error) {
-	buf := make([]byte, unix.PathMax+1)
-	n, err := unix.Getcwd(buf)
-	if err != nil {
-		return "", "", fmt.Errorf("find the current directory: %w", err)
-	}
-	cwd = string(buf[:n-1])
-	if !strings.HasPrefix(cwd, "/") {
-		return "", "", fmt.Errorf("find the current directory: %s is not below the root", text.Quote(cwd))
-	}
-	if l.Dir != "" {
-		cwd = absolute(l.Dir, cwd)
-		real, err := filepath.EvalSymlinks(cwd)
-		if err != nil {
-			if cause := errors.Unwrap(err); cause != nil {
-				err = cause
-			}
-			return "", "", fmt.Errorf("start in %s: %w", text.Quote(cwd), err)
-		}
-		cwd = real
-	}
-	home = os.Getenv("HOME")
-	if !filepath.IsAbs(home) {
-		home = passwdHome(os.Geteuid())
-	}
-	home = filepath.Clean(home)
-	if real, err := filepath.EvalSymlinks(home); err == nil {
-		home = real
-	}
-	return cwd, home, nil
-}
-
-// passwdHome is the user's home by /etc/passwd, or "/": systemd sets no HOME
-// for its services.
-func passwdHome(uid int) string {
-	data, err := os.ReadFile("/etc/passwd")
-	if err != nil {
-		return "/"
-	}
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == strconv.Itoa(uid) && filepath.IsAbs(f[5]) {
-			return f[5]
-		}
-	}
-	return "/"
 }
 
 // override adds what the flags say to the policy.
@@ -248,7 +185,8 @@ func (l *launch) start(p *policy.Policy, cwd, home string) string {
 		if dir == home {
 			where = "a private home"
 		}
-		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name), text.Quote(cwd), where)
+		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s: starting in %s\n", text.Quote(p.Name),
+			text.Quote(cwd), where)
 	}
 	return dir
 }

@@ -13,7 +13,7 @@ import (
 // seccompDisasmCmd is "sbx seccomp disasm".
 type seccompDisasmCmd struct {
 	File string `arg:"" complete:"path" help:"The file, or - for standard input."`
-	Arch string `short:"a" placeholder:"ARCH" help:"Name system calls as on that architecture, where the filter does not ask for it."`
+	Arch string `short:"a" placeholder:"ARCH" help:"Name system calls as on ARCH where the filter checks none."`
 }
 
 // Run prints the filter on standard output.

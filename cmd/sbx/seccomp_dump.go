@@ -71,11 +71,9 @@ func (c *seccompDumpCmd) programs() ([]seccomp.Program, seccomp.Arch, error) {
 		}
 		return list, arch, err
 	}
-	if c.Arch != "" {
-		var err error
-		if arch, err = seccomp.ParseArch(c.Arch); err != nil {
-			return nil, arch, err
-		}
+	arch, err := archFlag(c.Arch)
+	if err != nil {
+		return nil, arch, err
 	}
 	p, err := policies.Find(c.Target)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 type seccompEmulateCmd struct {
 	Policy  string   `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	Syscall string   `required:"" short:"s" placeholder:"NAME|NUMBER" help:"The system call."`
-	Arg     []string `sep:"none" placeholder:"VALUE" help:"An argument, from the first on: a number, or constants joined by |."`
+	Arg     []string `sep:"none" placeholder:"VALUE" help:"An argument, in order: a number, or constants joined by |."`
 	Arch    string   `short:"a" placeholder:"ARCH" help:"The architecture of the program that makes the call."`
 	Trace   bool     `help:"Also print the filter, with the instructions that were gone through."`
 	JSON    bool     `help:"Print JSON."`
@@ -61,7 +61,8 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	out := emulated{Policy: p.Name, Syscall: callName(arch, call.Number), Arch: arch.String(), Number: call.Number, Args: []string{},
+	out := emulated{Policy: p.Name, Syscall: callName(arch, call.Number), Arch: arch.String(), Number: call.Number,
+		Args:   []string{},
 		Action: clause.Action.String(), Why: clause.Why.String(), Where: originOf(p, clause.Why)}
 	for i := range c.Arg {
 		out.Args = append(out.Args, fmt.Sprintf("%#x", call.Args[i]))
@@ -74,7 +75,8 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 		ret, path := bpf.Run(code, call)
 		out.Steps += len(path)
 		if ret != clause.Action.Return() {
-			return fmt.Errorf("the filter of policy %s answers %s where the policy says %s: this is a bug of sbx", p.Name, bpf.Answer(ret), clause.Action)
+			return fmt.Errorf("the filter of policy %s answers %s where the policy says %s: this is a bug of sbx", p.Name,
+				bpf.Answer(ret), clause.Action)
 		}
 		if c.Trace && !c.JSON {
 			taken := map[int]bool{}
@@ -94,7 +96,8 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 	if c.JSON {
 		return printJSON(w, out)
 	}
-	_, err = fmt.Fprintf(w, "%s(%s) on %s, number %d: %s\n  by %s\n  after %d instructions\n", out.Syscall, strings.Join(out.Args, ", "), out.Arch,
+	_, err = fmt.Fprintf(w, "%s(%s) on %s, number %d: %s\n  by %s\n  after %d instructions\n", out.Syscall,
+		strings.Join(out.Args, ", "), out.Arch,
 		out.Number, out.Action, by(out), out.Steps)
 	return err
 }
@@ -129,7 +132,8 @@ func (c *seccompEmulateCmd) call() (call bpf.Call, arch seccomp.Arch, err error)
 		call.Number = nr
 	}
 	if len(c.Arg) > len(call.Args) {
-		return call, arch, fmt.Errorf("emulate %s: %d arguments, and a system call has %d at most", c.Syscall, len(c.Arg), len(call.Args))
+		return call, arch, fmt.Errorf("emulate %s: %d arguments, and a system call has %d at most", c.Syscall, len(c.Arg),
+			len(call.Args))
 	}
 	for i, text := range c.Arg {
 		if call.Args[i], err = seccomp.ParseValue(text, arch); err != nil {

@@ -29,8 +29,24 @@ type resolvedCall struct {
 	Groups []string `json:"groups"`
 }
 
-// Run prints the other half of each name or number, one a line.
-func (c *seccompResolveCmd) Run() error { return c.run(os.Stdout) }
+// Run prints the other half of each name or number, one a line, and to standard
+// error whose groups these are.
+func (c *seccompResolveCmd) Run() error {
+	if err := c.run(os.Stdout); err != nil {
+		return err
+	}
+	return printNotes(os.Stderr, c.notes())
+}
+
+// notes says which release of systemd groups follow.
+func (c *seccompResolveCmd) notes() []string {
+	if !slices.ContainsFunc(c.Names, func(n string) bool { return strings.HasPrefix(n, "@") }) {
+		return nil
+	}
+	return []string{
+		fmt.Sprintf("groups that systemd has, too, have the members they have in systemd %d", seccomp.GroupsVersion),
+	}
+}
 
 func (c *seccompResolveCmd) run(w io.Writer) error {
 	arches, err := archesOf(c.Arch)

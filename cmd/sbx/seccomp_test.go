@@ -19,11 +19,15 @@ func TestSeccompResolve(t *testing.T) {
 		{seccompResolveCmd{Names: []string{"0x38"}, Arch: "aarch64"}, "openat\n"},
 		{seccompResolveCmd{Names: []string{"execve"}, Arch: "x32"}, "1073742344\n"},
 		{seccompResolveCmd{Names: []string{"@swap"}, Arch: "amd64"}, "swapoff  amd64  168\nswapon   amd64  167\n"},
-		{seccompResolveCmd{Names: []string{"mseal"}, Arch: "arm64", Long: true}, "mseal  arm64  462  Linux 6.10  @default @jit @known @system-service\n"},
+		{seccompResolveCmd{Names: []string{"mseal"}, Arch: "arm64", Long: true},
+			"mseal  arm64  462  Linux 6.10  @default @jit @known @system-service\n"},
 		{seccompResolveCmd{Names: []string{"open"}, Arch: "arm64"}, "error: look up open: arm64 has no such system call"},
-		{seccompResolveCmd{Names: []string{"400"}, Arch: "amd64"}, "error: look up 400: no system call of amd64 has that number"},
-		{seccompResolveCmd{Names: []string{"opne"}, Arch: "amd64"}, `error: unknown system call "opne", did you mean "open"?`},
-		{seccompResolveCmd{Names: []string{"open"}, Arch: "amd46"}, `error: unknown architecture "amd46", did you mean "amd64"?`},
+		{seccompResolveCmd{Names: []string{"400"}, Arch: "amd64"},
+			"error: look up 400: no system call of amd64 has that number"},
+		{seccompResolveCmd{Names: []string{"opne"}, Arch: "amd64"},
+			`error: unknown system call "opne", did you mean "open"?`},
+		{seccompResolveCmd{Names: []string{"open"}, Arch: "amd46"},
+			`error: unknown architecture "amd46", did you mean "amd64"?`},
 	} {
 		var b bytes.Buffer
 		got := ""
@@ -36,6 +40,12 @@ func TestSeccompResolve(t *testing.T) {
 			t.Errorf("%+v: got %q, want %q", c.cmd, got, c.want)
 		}
 	}
+	for names, want := range map[string]int{"@swap": 1, "open": 0} {
+		if n := (&seccompResolveCmd{Names: []string{names}}).notes(); len(n) != want ||
+			want > 0 && !strings.Contains(n[0], "systemd 258") {
+			t.Errorf("%s: notes %q", names, n)
+		}
+	}
 	var b bytes.Buffer
 	if err := (&seccompResolveCmd{Names: []string{"open"}, Arch: "all", JSON: true}).run(&b); err != nil ||
 		!strings.Contains(b.String(), `"number": null`) || !strings.Contains(b.String(), `"number": 2`) {
@@ -44,7 +54,8 @@ func TestSeccompResolve(t *testing.T) {
 }
 
 func TestSeccompDump(t *testing.T) {
-	ownPolicies(t, map[string]string{"mine": "version = 1\n[seccomp]\nallow = ['read', 'write', 'exit_group', 'execve']\n[expect]\n"})
+	ownPolicies(t,
+		map[string]string{"mine": "version = 1\n[seccomp]\nallow = ['read', 'write', 'exit_group', 'execve']\n[expect]\n"})
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	for _, policy := range []string{"default", "mine"} {
 		for _, arch := range []string{"amd64", "arm64"} {
@@ -68,9 +79,11 @@ func TestSeccompDump(t *testing.T) {
 		want string
 	}{
 		{seccompDumpCmd{Target: "4194304"}, "trace process 4194304: no such process"},
-		{seccompDumpCmd{Target: "1", Arch: "amd64"}, "a process has its filters for its own architecture: --arch is for policies"},
+		{seccompDumpCmd{Target: "1", Arch: "amd64"},
+			"a process has its filters for its own architecture: --arch is for policies"},
 		{seccompDumpCmd{Target: "default", Filter: 2}, "print filter 2: there are 1"},
 		{seccompDumpCmd{Target: "default", Arch: "s390x"}, "no filters can be made for s390x"},
+		{seccompDumpCmd{Target: "default", Arch: "x32"}, "make a filter for x32: no machine is one"},
 	} {
 		if err := c.cmd.run(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %s", c.cmd, err, c.want)
@@ -103,16 +116,20 @@ action = "allow"
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	file := filepath.Join(dir, "mine.toml")
 	for _, c := range []struct{ syscall, args, arch, want string }{
-		{"openat", "AT_FDCWD 0 O_RDONLY|O_CLOEXEC", "amd64", "openat(0xffffffffffffff9c, 0x0, 0x80000) on amd64, number 257: allow\n  by allow @system-service (" + file + ":3)"},
+		{"openat", "AT_FDCWD 0 O_RDONLY|O_CLOEXEC", "amd64",
+			"openat(0xffffffffffffff9c, 0x0, 0x80000) on amd64, number 257: allow\n  by allow @system-service (" + file + ":3)"},
 		{"bpf", "", "amd64", "bpf() on amd64, number 321: allow\n  by allow @known (" + file + ":4)"},
 		{"ptrace", "", "arm64", "ptrace() on arm64, number 117: errno:EPERM\n  by deny @debug (" + file + ":5)"},
 		{"socket", "AF_UNIX", "amd64", "socket(0x1) on amd64, number 41: allow\n  by rule 1 (" + file + ":8)"},
 		{"socket", "AF_VSOCK", "amd64", "socket(0x28) on amd64, number 41: errno:EPERM\n  by default\n"},
-		{"102", "1", "386", "socketcall(0x1) on 386, number 102: errno:EPERM\n  by default, because its arguments are out of sight, for socket\n"},
-		{"102", "3", "386", "socketcall(0x3) on 386, number 102: allow\n  by allow @system-service, for connect (" + file + ":3)"},
+		{"102", "1", "386", "socketcall(0x1) on 386, number 102: errno:EPERM\n  by default, because its arguments are out " +
+			"of sight, for socket\n"},
+		{"102", "3", "386", "socketcall(0x3) on 386, number 102: allow\n  by allow @system-service, for connect (" +
+			file + ":3)"},
 		{"read", "", "x32", "read() on x32, number 1073741824: kill-process\n  by the architecture is not listed\n"},
 		{"999", "", "amd64", "syscall 999() on amd64, number 999: errno:ENOSYS\n  by unknown: no call has the number\n"},
-		{"ioctl", "0 TIOCSTI", "arm", "ioctl(0x0, 0x5412) on arm, number 54: kill-process\n  by the architecture is not listed\n"},
+		{"ioctl", "0 TIOCSTI", "arm",
+			"ioctl(0x0, 0x5412) on arm, number 54: kill-process\n  by the architecture is not listed\n"},
 	} {
 		var b bytes.Buffer
 		cmd := seccompEmulateCmd{Policy: "mine", Syscall: c.syscall, Arg: strings.Fields(c.args), Arch: c.arch}
@@ -122,7 +139,8 @@ action = "allow"
 	}
 	var b bytes.Buffer
 	cmd := seccompEmulateCmd{Policy: "mine", Syscall: "socket", Arg: []string{"AF_VSOCK"}, Arch: "amd64", Trace: true}
-	if err := cmd.run(&b); err != nil || !strings.Contains(b.String(), "\n> 0000: ") || !strings.Contains(b.String(), "AF_INET") {
+	if err := cmd.run(&b); err != nil || !strings.Contains(b.String(), "\n> 0000: ") ||
+		!strings.Contains(b.String(), "AF_INET") {
 		t.Errorf("%v\n%s", err, &b)
 	}
 	for _, bad := range []seccompEmulateCmd{
@@ -179,15 +197,18 @@ func TestSeccompCache(t *testing.T) {
 // nesting, which takes one away, those of the policy keep their places.
 func TestEmulateAdded(t *testing.T) {
 	dir := ownPolicies(t, map[string]string{
-		"ports": "version = 1\n[namespaces]\nnet = 'host'\n[network]\nconnect = [443]\n[seccomp]\nallow = ['@system-service']\n",
+		"ports": "version = 1\n[namespaces]\nnet = 'host'\n[network]\nconnect = [443]\n[seccomp]\nallow = " +
+			"['@system-service']\n",
 		"nests": "version = 1\n[process]\nnest = true\n[seccomp]\nallow = ['@system-service']\n" +
-			"[[seccomp.rule]]\nsyscalls = ['openat2']\naction = 'errno:ENOSYS'\n[[seccomp.rule]]\nsyscalls = ['personality']\naction = 'trap'\n",
+			"[[seccomp.rule]]\nsyscalls = ['openat2']\naction = 'errno:ENOSYS'\n[[seccomp.rule]]\nsyscalls = " +
+			"['personality']\naction = 'trap'\n",
 	})
 	for _, c := range []struct {
 		cmd  seccompEmulateCmd
 		want string
 	}{
-		{seccompEmulateCmd{Policy: "ports", Syscall: "socket", Arg: []string{"AF_PACKET"}}, ": errno:EAFNOSUPPORT\n  by rule 1\n"},
+		{seccompEmulateCmd{Policy: "ports", Syscall: "socket", Arg: []string{"AF_PACKET"}},
+			": errno:EAFNOSUPPORT\n  by rule 1\n"},
 		{seccompEmulateCmd{Policy: "nests", Syscall: "personality"}, ": trap\n  by rule 1 (DIR/nests.toml:9)\n"},
 	} {
 		var b bytes.Buffer
@@ -204,7 +225,8 @@ func TestEmulateAdded(t *testing.T) {
 // filter that is loaded for it.
 func TestNestIsOne(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nest.toml")
-	if err := os.WriteFile(file, []byte("version = 1\nextends = [\"shell\"]\n[process]\nnest = true\n[expect]\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("version = 1\nextends = [\"shell\"]\n[process]\nnest = "+
+		"true\n[expect]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder

@@ -63,7 +63,8 @@ func writeInto(name string, data []byte) error {
 		return &os.PathError{Op: "write", Path: name, Err: err}
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		return &usageError{fmt.Sprintf("write %s: it is a symbolic link to a file", text.Quote(name)), "name the file that it leads to"}
+		return &usageError{fmt.Sprintf("write %s: it is a symbolic link to a file", text.Quote(name)),
+			"name the file that it leads to"}
 	}
 	_, err = f.Write(data)
 	return err

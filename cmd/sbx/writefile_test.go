@@ -65,7 +65,8 @@ func TestWriteFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := writeFile("link", []byte("three"))
-	if hint := sandbox.Hint(err); err == nil || err.Error() != "write link: it is a symbolic link to a file" || hint != "name the file that it leads to" {
+	if hint := sandbox.Hint(err); err == nil || err.Error() != "write link: it is a symbolic link to a file" ||
+		hint != "name the file that it leads to" {
 		t.Errorf("a link: %v, hint %q", err, hint)
 	}
 	holds("new", "two", 0o600)
@@ -73,7 +74,8 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("a link to a device: %v", err)
 	}
 	for name, want := range map[string]error{
-		"dangling": unix.ENOENT, "none/x": unix.ENOENT, "new/x": unix.ENOTDIR, ".": unix.EISDIR, "..": unix.EISDIR, "./": unix.EISDIR, "/": unix.EISDIR,
+		"dangling": unix.ENOENT, "none/x": unix.ENOENT, "new/x": unix.ENOTDIR, ".": unix.EISDIR, "..": unix.EISDIR,
+		"./": unix.EISDIR, "/": unix.EISDIR,
 		"": unix.EISDIR, "/dev/full": unix.ENOSPC,
 	} {
 		if err := writeFile(name, []byte("x")); !errors.Is(err, want) {

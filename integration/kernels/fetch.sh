@@ -13,7 +13,7 @@ mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 security=${DEBIAN_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The cloud flavour: the same sources and the same walls in its configuration,
+# The cloud flavour: the same sources and the same protections in its configuration,
 # a third of the drivers.
 for name in "$@"; do
 	meta=linux-image-cloud-amd64

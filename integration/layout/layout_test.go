@@ -36,7 +36,8 @@ var allowed = map[string][]string{
 	// The launcher, from the face down. No arrow runs up, and none from one that
 	// decides to one that acts.
 	"sandbox": {
-		"policy", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host", "sandbox/internal/launch", "sandbox/internal/plan",
+		"policy", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
+		"sandbox/internal/launch", "sandbox/internal/plan",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/text", "ns", "sandbox/internal/cgroup", "sandbox/internal/child", "sandbox/internal/host",

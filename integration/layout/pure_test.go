@@ -25,7 +25,7 @@ var impure = []string{
 // them: these ask the machine.
 var reads = map[string][]string{
 	"sbx/caps":                        {"Own", "Bounded", "Last"},
-	"sbx/sandbox/internal/host":       {"Probe"},
+	"sbx/sandbox/internal/host":       {"Probe", "Follow", "AccountHome"},
 	"sbx/sandbox/internal/landlock":   {"ABI"},
 	"sbx/sandbox/internal/cgroup":     {"Find", "Unified", "Disks", "ReadEvents"},
 	"sbx/sandbox/internal/terminal":   {"Find"},
@@ -66,18 +66,7 @@ func TestPure(t *testing.T) {
 
 // looks are the calls in a file that read the machine.
 func looks(f *ast.File) (list []string) {
-	imports := map[string]string{}
-	for _, spec := range f.Imports {
-		path, err := strconv.Unquote(spec.Path.Value)
-		if err != nil {
-			continue
-		}
-		local := path[strings.LastIndex(path, "/")+1:]
-		if spec.Name != nil {
-			local = spec.Name.Name
-		}
-		imports[local] = path
-	}
+	imports := importsOf(f)
 	ast.Inspect(f, func(n ast.Node) bool {
 		sel, ok := n.(*ast.SelectorExpr)
 		if !ok {
@@ -101,6 +90,23 @@ func looks(f *ast.File) (list []string) {
 		return true
 	})
 	return list
+}
+
+// importsOf are the file's imports by the names that they have there.
+func importsOf(f *ast.File) map[string]string {
+	imports := map[string]string{}
+	for _, spec := range f.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			continue
+		}
+		local := path[strings.LastIndex(path, "/")+1:]
+		if spec.Name != nil {
+			local = spec.Name.Name
+		}
+		imports[local] = path
+	}
+	return imports
 }
 
 // constant says whether a name of package unix is one of the kernel's own, which

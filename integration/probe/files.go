@@ -26,7 +26,7 @@ func mounts([]string) error {
 	return nil
 }
 
-// peel tries what undoes a mount view: unmounting, remounting, covering,
+// peel tries what undoes mounts: unmounting, remounting, covering,
 // moving and re-rooting.
 func peel([]string) error {
 	for _, p := range []string{"/", "/usr", "/proc", "/tmp", "/dev"} {

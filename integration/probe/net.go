@@ -111,7 +111,7 @@ func send(family, kind, proto, flags int, sa unix.Sockaddr) error {
 	return unix.Sendto(fd, []byte("probe"), flags, sa)
 }
 
-// ipc tries the kernel's own mail boxes, which no mount view covers.
+// ipc tries the kernel's own mail boxes, which no mount covers.
 func ipc([]string) error {
 	for _, key := range []int{0x5b0001} {
 		_, _, errno := unix.RawSyscall(unix.SYS_SHMGET, uintptr(key), 4096, 0)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
@@ -92,4 +93,42 @@ func ttyWait([]string) error {
 			return fmt.Errorf("nothing happened for half a minute")
 		}
 	}
+}
+
+// spoil changes all that is shared with the caller of descriptors 0 to 2: their
+// status flags, and what a terminal does for others.
+func spoil([]string) error {
+	for fd := range 3 {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil {
+			return err
+		}
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, (flags^unix.O_APPEND)|unix.O_NONBLOCK); err != nil {
+			return err
+		}
+		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+			continue
+		}
+		// A process group in the foreground that nobody is in any more.
+		child := exec.Command(self(), "exit", "0")
+		child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := child.Start(); err != nil {
+			return err
+		}
+		signal.Ignore(unix.SIGTTOU)
+		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, child.Process.Pid); err != nil && err != unix.ENOTTY {
+			return err
+		}
+		if err := child.Wait(); err != nil {
+			return err
+		}
+		if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
+			return err
+		}
+		const tcooff = 0
+		if err := unix.IoctlSetInt(fd, unix.TCXONC, tcooff); err != nil {
+			return err
+		}
+	}
+	return nil
 }

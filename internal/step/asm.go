@@ -10,85 +10,85 @@ import (
 // Op is what the child does with a Call.
 type Op uint8
 
-// The operations of the child. Everything but OpSys exists because a system
-// call alone cannot say it.
+// The operations of the child. All but OpSys exist because a system call alone is not
+// enough.
 const (
 	// OpSys makes the call.
 	OpSys Op = iota
-	// OpFork is a clone(2) with the flags Arg[0]: the parent goes on as the
-	// sandbox's init, the child walks the rest of the table.
+	// OpFork is a clone(2) with the flags Arg[0]. The parent continues as the sandbox's
+	// init, the child walks the rest of the table.
 	OpFork
-	// OpExec makes the call, an execve(2); it fails only when all tries in a
-	// row have, and then with the most telling errno, as execvp(3) does.
+	// OpExec makes the call, an execve(2). It fails only when all tries in a row have
+	// failed, with the most informative errno of them, as execvp(3) does.
 	OpExec
-	// OpCompare makes no call: Arg[2] bytes at Arg[0] must be those at Arg[1].
+	// OpCompare makes no call. It fails unless Arg[2] bytes at Arg[0] and Arg[1] are equal.
 	OpCompare
-	// OpZero makes no call: Arg[1] bytes at Arg[0] become zero.
+	// OpZero makes no call. It clears Arg[1] bytes at Arg[0].
 	OpZero
-	// OpStore makes no call: the 32-bit word at Arg[0] becomes Arg[1], for
-	// structures that hold a descriptor.
+	// OpStore makes no call. It writes Arg[1] to the 32-bit word at Arg[0], for structures
+	// that hold a descriptor.
 	OpStore
-	// OpAwait makes no call: the target waits here until init is ready.
+	// OpAwait makes no call. The target waits here until the init is ready.
 	OpAwait
-	// OpEnd makes no call: init is ready and begins to wait for its children.
+	// OpEnd makes no call. The init is ready and begins to wait for its children.
 	OpEnd
-	// OpEnter makes the call, a clone3(2) whose child goes on with the table
-	// while the parent tells its number on the Status page and ends.
+	// OpEnter makes the call, a clone3(2). Its child continues with the table; the parent
+	// writes the child's pid to the Status page and exits.
 	OpEnter
-	// OpFail makes no call and fails with errno Arg[0]. Only the fault sweep
-	// uses it, in the place of a call that should have failed.
+	// OpFail makes no call and fails with errno Arg[0]. Only the fault sweep uses it, in
+	// place of a call that is to fail.
 	OpFail
-	// OpRetry makes a call of at most three arguments, the janitor's alone,
-	// again while it answers EBUSY: Arg[3] times at most, with a pause, whose
-	// timespec is at Arg[4].
+	// OpRetry repeats a call of at most three arguments while it fails with EBUSY: at most
+	// Arg[3] times, with a pause, whose timespec is at Arg[4]. Only the janitor has it.
 	OpRetry
-	// OpSkip makes no call, and is the janitor's alone: of the calls that follow,
-	// Arg[3] are left out unless Arg[2] bytes at Arg[0] are those at Arg[1].
+	// OpSkip makes no call. It skips the next Arg[3] calls unless Arg[2] bytes at Arg[0] and
+	// Arg[1] are equal. Only the janitor has it.
 	OpSkip
 	// OpRestore makes several calls, and is the janitor's alone: the file that the
 	// record at Arg[0] describes gets back what of its metadata has changed.
 	OpRestore
 )
 
-// Call is one entry of the table: fixed size, no Go pointer, so that a forked
+// Call is one entry of the table. It has a fixed size and no Go pointer, so that a forked
 // child can read it whatever the garbage collector was doing.
 type Call struct {
 	Nr    uintptr
 	Arg   [6]uintptr
 	Want  uintptr   // with HasWant: the only result that is a success
-	Pass  [4]uint16 // errnos that are as good as success
+	Pass  [4]uint16 // errnos that count as success
 	Step  uint32    // index of the step the call belongs to
 	Op    Op
 	Slots uint8 // bit i: Arg[i] is the number of a slot that holds the value
 	ptrs  uint8 // bit i: Arg[i] is an offset into the data, until linked
 	Save  uint8 // slot that keeps the result, plus one
-	// HasWant says that Want counts.
+	// HasWant says that Want is set.
 	HasWant bool
 }
 
-// Slot numbers a place where the child keeps a result, mostly a descriptor.
+// Slot is the number of a place where the child keeps a result, mostly a descriptor.
 type Slot uint8
 
-// Slots that outlive their step. All further ones belong to the step that
-// takes them from Asm.Temp.
+// These slots outlive their step. All others belong to the step that gets them from
+// Asm.Temp.
 const (
-	// SlotRoot holds the descriptor of the new root directory.
+	// SlotRoot holds a descriptor of the new root directory.
 	SlotRoot Slot = iota
 	// SlotProc holds a verified descriptor of the host's /proc.
 	SlotProc
 	// SlotRuleset holds the Landlock ruleset.
 	SlotRuleset
-	// SlotUmask holds the caller's umask while ours is zero.
+	// SlotUmask holds the caller's umask while the umask is cleared.
 	SlotUmask
-	// SlotCover holds the file system with the covers of what is hidden; the
-	// root itself unless the root is the outside's.
-	SlotCover
-	// SlotTerminal holds the terminal of the sandbox's own.
+	// SlotScratch holds the scratch tmpfs, with the masks of hidden paths, where
+	// the root is a directory of the host. Elsewhere the root tmpfs, SlotRoot,
+	// serves as that.
+	SlotScratch
+	// SlotTerminal holds the sandbox's pseudo-terminal.
 	SlotTerminal
-	// SlotInit holds init's pid where that is not 1.
+	// SlotInit holds the init's pid where that is not 1.
 	SlotInit
 	firstTemp
-	// NumSlots bounds them all.
+	// NumSlots is the number of all slots.
 	NumSlots = 32
 )
 
@@ -118,13 +118,13 @@ type Asm struct {
 	// scratch is one more than the offset of the buffer that Scratch lends.
 	scratch int
 
-	// Notify and Launcher are the two ends, init's and the launcher's, of
-	// the socket between them, known only when a plan is started.
+	// Notify and Launcher are the init's and the launcher's end of the socket between
+	// them. They are known only when a plan is started.
 	Notify, Launcher int
 	// Janitor is the launcher's end of the socket to the janitor, if there is one.
 	Janitor int
-	// Token is drawn at random when a plan is started, for names that nobody
-	// can know before.
+	// Token is a random string, drawn when a plan is started, for names that cannot be
+	// guessed.
 	Token string
 }
 
@@ -140,11 +140,11 @@ func (a *Asm) Len() int { return len(a.calls) }
 // StepOf is the index of the step that call i belongs to.
 func (a *Asm) StepOf(i int) uint32 { return a.calls[i].Step }
 
-// Checks says that call i is one whose outcome is compared with what is planned,
-// beyond that it succeeded.
+// Checks says that call i compares its outcome with the planned one, rather than only
+// succeed.
 func (a *Asm) Checks(i int) bool { return a.calls[i].HasWant || a.calls[i].Op == OpCompare }
 
-// Begin starts the step with that index; its temporary slots are free again.
+// Begin starts the step with that index. The temporary slots are free again.
 func (a *Asm) Begin(index int) { a.step, a.temp = uint32(index), firstTemp }
 
 // Temp is a slot for this step's own use.
@@ -156,8 +156,8 @@ func (a *Asm) Temp() Slot {
 	return a.temp - 1
 }
 
-// Str places s, ended by a zero byte, in the data. The caller has checked
-// that s holds no zero byte itself.
+// Str places s, with a zero byte at its end, in the data. The caller has checked that s
+// contains no zero byte itself.
 func (a *Asm) Str(s string) Arg {
 	off := len(a.data)
 	a.data = append(a.data, s...)
@@ -179,8 +179,8 @@ func (a *Asm) Space(n int) Arg {
 	return Arg{v: uintptr(off), ptr: true}
 }
 
-// Scratch is a buffer of 256 bytes that every step may use and none may rely
-// on beyond its own calls.
+// Scratch is a buffer of 256 bytes that all steps share. Its content lasts only for the
+// step's own calls.
 func (a *Asm) Scratch() Arg {
 	if a.scratch == 0 {
 		a.scratch = int(a.Space(256).v) + 1
@@ -188,8 +188,8 @@ func (a *Asm) Scratch() Arg {
 	return Arg{v: uintptr(a.scratch - 1), ptr: true}
 }
 
-// Words places 64-bit numbers in the data; an argument that is a place in the
-// data becomes its address there.
+// Words places 64-bit numbers in the data. An argument that is a place in the data
+// becomes the address of that place.
 func (a *Asm) Words(w ...Arg) Arg {
 	off := a.align()
 	for _, x := range w {
@@ -225,7 +225,7 @@ func (a *Asm) Strings(list []string) Arg {
 	return Arg{v: uintptr(off), ptr: true}
 }
 
-// At is the place n bytes behind p.
+// At is the place n bytes after p.
 func (p Arg) At(n int) Arg { p.v += uintptr(n); return p }
 
 func (a *Asm) align() int {
@@ -242,57 +242,56 @@ func (a *Asm) Sys(nr int, args ...Arg) *Call {
 	return c
 }
 
-// Retry appends the system call nr, made again every two milliseconds while it
-// answers EBUSY, for half a minute at most. Only the janitor can.
+// Retry appends the system call nr. It is repeated every two milliseconds while it fails
+// with EBUSY, for half a minute at most. Only the janitor has it.
 func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
 	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
 	c.Nr = uintptr(nr)
 	return c
 }
 
-// SkipUnless appends a check that leaves out the next n calls unless there are
-// the bytes b at p. Only the janitor can.
+// SkipUnless appends a check that skips the next n calls unless the bytes at p are b. Only
+// the janitor has it.
 func (a *Asm) SkipUnless(n int, p Arg, b []byte) {
 	a.add(OpSkip, []Arg{p, a.Bytes(b), Int(len(b)), Int(n)})
 }
 
-// Fork appends the clone(2), with these flags, that parts init from the
-// target.
+// Fork appends the clone(2), with these flags, by which the init makes the target's
+// process.
 func (a *Asm) Fork(flags int) { a.add(OpFork, []Arg{Int(flags)}) }
 
-// Enter appends the clone3(2), with these flags, by which a process that has
-// joined namespaces makes the one to be in them. That one is the launcher's
-// child, not its own (CLONE_PARENT), so that it is the launcher that it dies
-// with.
+// Enter appends the clone3(2), with these flags, by which a process that has joined
+// namespaces makes the process that will live in them. CLONE_PARENT makes that one the
+// launcher's child, so that it dies with the launcher.
 func (a *Asm) Enter(flags uint64) {
 	args := a.Words(Int(flags|unix.CLONE_PARENT), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0))
 	c := a.add(OpEnter, []Arg{args, Int(64)})
 	c.Nr = unix.SYS_CLONE3
 }
 
-// Exec appends one try of execve(2). Tries stand next to each other.
+// Exec appends one try of execve(2). All tries must follow each other.
 func (a *Asm) Exec(path, argv, envp Arg) *Call {
 	c := a.add(OpExec, []Arg{path, argv, envp})
 	c.Nr = unix.SYS_EXECVE
 	return c
 }
 
-// Compare appends a check that n bytes at p are the bytes b.
+// Compare appends a check that the bytes at p are b.
 func (a *Asm) Compare(p Arg, b []byte) { a.add(OpCompare, []Arg{p, a.Bytes(b), Int(len(b))}) }
 
-// Same appends a check that n bytes at p are those at q.
+// Same appends a check that n bytes at p equal those at q.
 func (a *Asm) Same(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
 
-// Zero appends the clearing of n bytes at an address of the process itself.
+// Zero appends the clearing of n bytes at an address of the process.
 func (a *Asm) Zero(addr, n uintptr) { a.add(OpZero, []Arg{Int(addr), Int(n)}) }
 
 // Store appends the writing of v, as 32 bits, to the place p.
 func (a *Asm) Store(p, v Arg) { a.add(OpStore, []Arg{p, v}) }
 
-// Await appends the place where the target waits for init to be ready.
+// Await appends the point at which the target waits for the init to be ready.
 func (a *Asm) Await() { a.add(OpAwait, nil) }
 
-// End appends the end of init's part.
+// End appends the end of the init's calls.
 func (a *Asm) End() { a.add(OpEnd, nil) }
 
 func (a *Asm) add(op Op, args []Arg) *Call {
@@ -310,13 +309,13 @@ func (a *Asm) add(op Op, args []Arg) *Call {
 	return &a.calls[len(a.calls)-1]
 }
 
-// To keeps the call's result in s.
+// To saves the call's result in s.
 func (c *Call) To(s Slot) *Call { c.Save = uint8(s) + 1; return c }
 
-// Expect makes every result but v a failure.
+// Expect makes every result other than v a failure.
 func (c *Call) Expect(v int) *Call { c.Want, c.HasWant = uintptr(v), true; return c }
 
-// Or makes the errno as good as success; at most four per call.
+// Or makes the errno count as success. A call can have at most four.
 func (c *Call) Or(e unix.Errno) *Call {
 	for i := range c.Pass {
 		if c.Pass[i] == 0 {
@@ -327,21 +326,21 @@ func (c *Call) Or(e unix.Errno) *Call {
 	panic("step: more than four errnos pass")
 }
 
-// Table is a linked program: calls and data in one private mapping outside
-// the Go heap, because addresses kept as numbers do not hold Go memory alive.
+// Table is a linked program: calls and data in one private mapping outside the Go heap,
+// because addresses that are kept as numbers do not keep Go memory alive.
 type Table struct {
 	Calls []Call
-	// Stack is the upper end of a stack that lies behind the data.
+	// Stack is the upper end of a stack behind the data.
 	Stack uintptr
 	mem   []byte
 }
 
-// stackSize is more than the few hundred bytes that the linker allows a chain
-// of functions that cannot grow their stack, and leaves all aligned to 16.
+// stackSize is more than the few hundred bytes that the linker allows to a chain of
+// functions whose stack cannot grow. It is a multiple of 16, for alignment.
 const stackSize = 8192
 
-// Link lays calls and data out in memory and turns offsets into addresses.
-// The caller frees the Table when no child can need it any more.
+// Link lays calls and data out in memory and turns offsets into addresses. The caller
+// frees the Table when no child can need it any more.
 func (a *Asm) Link() (*Table, error) {
 	size := len(a.calls) * int(unsafe.Sizeof(Call{}))
 	start := (size + 15) &^ 15
@@ -370,7 +369,7 @@ func (a *Asm) Link() (*Table, error) {
 	return t, nil
 }
 
-// Free gives the memory back.
+// Free unmaps the memory.
 func (t *Table) Free() error {
 	m := t.mem
 	t.mem, t.Calls = nil, nil

@@ -9,19 +9,19 @@ package step
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |                                             |
-//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.EndAfter)
+//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |
-//	   | -- hang-up -------------------------------->| the launcher is gone: end all
-//	   |<---------------------------------- hang-up--| the init is ending, and all with it
+//	   | -- hang-up -------------------------------->| the launcher has died: kill all processes
+//	   |<---------------------------------- hang-up--| the init is ending, and all processes with it
 //
-// Neither waits for the other: what a full socket does not take is lost, as a
-// signal is that is pending already. The target has no descriptor of it.
+// Neither side waits for the other. A message that a full socket does not take is lost,
+// as a signal is that is already pending. The target has no descriptor of the socket.
 //
-// The janitor has another such socket. On that the sandbox's first process sends
-// MsgInit, and its own pidfd by SCM_RIGHTS (process.AnnounceInit). Everything else,
-// and the hang-up, means that the end has come.
+// The janitor has another such socket. On it the sandbox's first process sends MsgInit,
+// and its own pidfd by SCM_RIGHTS (process.AnnounceInit). Everything else, and the
+// hang-up, means that the end has come.
 const (
 	MsgInit     = 'I'
 	MsgMapped   = 'M'
@@ -32,8 +32,8 @@ const (
 	MsgStopped  = 'S'
 )
 
-// To whom MsgSignal goes: the target, or its whole process group, as the keys
-// of a terminal do.
+// Where MsgSignal goes: to the target, or to its whole process group, as the signals of a
+// terminal's keys do.
 const (
 	ToTarget = 't'
 	ToGroup  = 'g'

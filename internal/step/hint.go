@@ -16,8 +16,8 @@ type Hinter interface {
 	Hint(err error) string
 }
 
-// MismatchError is a step whose call succeeded with another result than the
-// only right one, or a check that found something else.
+// MismatchError is a step whose call succeeded with a wrong result, or a check that found
+// something other than planned.
 type MismatchError struct{ Got uint64 }
 
 func (e *MismatchError) Error() string {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// read is the C string at an address of the table's own memory.
+// read is the C string at an address in the table's memory.
 func read(t *Table, addr uintptr) string {
 	base := uintptr(unsafe.Pointer(&t.mem[0]))
 	b := t.mem[addr-base:]
@@ -19,8 +19,8 @@ func word(t *Table, addr uintptr) uintptr {
 	return *(*uintptr)(unsafe.Pointer(&t.mem[addr-uintptr(unsafe.Pointer(&t.mem[0]))]))
 }
 
-// TestLink holds that what was an offset is an address that leads to what was
-// put there, inside vectors and structures too.
+// TestLink checks that offsets become addresses of what was placed there, inside vectors
+// and structures too.
 func TestLink(t *testing.T) {
 	var a Asm
 	a.Begin(4)
@@ -44,7 +44,8 @@ func TestLink(t *testing.T) {
 		t.Fatalf("calls %+v", tab.Calls)
 	}
 	open, exec, cmp := tab.Calls[0], tab.Calls[1], tab.Calls[2]
-	if read(tab, open.Arg[1]) != "/some/path" || int32(open.Arg[0]) != unix.AT_FDCWD || open.Save == 0 || !open.HasWant || open.Want != 3 || open.Pass[0] != uint16(unix.ENOENT) {
+	if read(tab, open.Arg[1]) != "/some/path" || int32(open.Arg[0]) != unix.AT_FDCWD || open.Save == 0 || !open.HasWant ||
+		open.Want != 3 || open.Pass[0] != uint16(unix.ENOENT) {
 		t.Errorf("openat %+v", open)
 	}
 	for i, want := range []string{"a", "", "-c"} {
@@ -66,7 +67,7 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// TestTemp holds that a step's slots are its own and never the lasting ones.
+// TestTemp checks that a step's slots are its own, and none of the lasting ones.
 func TestTemp(t *testing.T) {
 	var a Asm
 	a.Begin(0)

@@ -1,11 +1,11 @@
-// Package sys reads the kernel's small files as a launcher needs it: without
-// what package os brings along.
+// Package sys reads the kernel's small files without package os, which takes time at
+// every launch.
 package sys
 
 import "golang.org/x/sys/unix"
 
-// ReadFile reads a file whole. It is for the kernel's small files, of /proc for
-// example: unlike os.ReadFile it starts no poller. The errors are bare errnos.
+// ReadFile reads a whole file. It is for the kernel's small files, such as those in /proc:
+// unlike os.ReadFile it does not start the runtime's poller. Errors are bare errnos.
 func ReadFile(name string) (string, error) {
 	return ReadFileAt(unix.AT_FDCWD, name, 0)
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReadFile: files are read whole, longer ones than a read brings as well.
+// TestReadFile: files are read whole, also those longer than one read.
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, want := range []string{"", "x", strings.Repeat("abc", 5000)} {

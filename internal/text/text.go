@@ -1,5 +1,5 @@
-// Package text prepares what comes from others, names of files above all, for
-// messages: a terminal obeys what is printed on it.
+// Package text makes strings from elsewhere, mostly file names, safe to print: a terminal
+// would obey control characters in them.
 package text
 
 import (
@@ -8,9 +8,9 @@ import (
 	"unicode"
 )
 
-// Quote is s as it is where it is plain, and quoted as in Go where it is
-// empty or holds a space, a quote, a control or invisible character, or one
-// that changes the direction of writing.
+// Quote returns s unchanged where it is plain. It returns s quoted as in Go where s is
+// empty or contains a space, a quote, a control or invisible character, or one that
+// changes the direction of writing.
 func Quote(s string) string {
 	for _, r := range s {
 		if r <= ' ' || r == '"' || r == '\\' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -23,9 +23,8 @@ func Quote(s string) string {
 	return s
 }
 
-// OneLine replaces every character that is not printed by "?", so that a
-// message stays one line and moves no cursor. Names in it are quoted already;
-// this is for what slipped through.
+// OneLine replaces every character that is not printable by "?", so that a message is one
+// line and moves no cursor. Names in messages are quoted already; this is the safety net.
 func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -61,15 +61,18 @@ func loading(p *policy.Policy) (losses []string) {
 		key, flag string
 		on        *bool
 	}{
-		{"log", "LOG", s.Log}, {"spec_allow", "SPEC_ALLOW", s.SpecAllow}, {"wait_killable", "WAIT_KILLABLE_RECV", s.WaitKillable},
+		{"log", "LOG", s.Log}, {"spec_allow", "SPEC_ALLOW", s.SpecAllow},
+		{"wait_killable", "WAIT_KILLABLE_RECV", s.WaitKillable},
 	} {
 		if policy.IsTrue(f.on) {
-			losses = append(losses, fmt.Sprintf("seccomp.%s: SECCOMP_FILTER_FLAG_%s belongs to loading, not to the program", f.key, f.flag))
+			losses = append(losses, fmt.Sprintf("seccomp.%s: SECCOMP_FILTER_FLAG_%s belongs to loading, not to the program",
+				f.key, f.flag))
 		}
 	}
 	for _, r := range s.Rules {
 		if r.Action.Kind == seccomp.Notify {
-			losses = append(losses, "seccomp.rule: notify needs whoever loads the program to listen; else such calls answer ENOSYS")
+			losses = append(losses,
+				"seccomp.rule: notify needs whoever loads the program to listen; else such calls answer ENOSYS")
 			break
 		}
 	}
@@ -96,7 +99,8 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 	n := p.Namespaces
 	for _, k := range []struct{ name, value, docker, bwrap string }{
 		{"user", n.User, "", "--unshare-user"}, {"mount", n.Mount, "", ""}, {"pid", n.PID, "--pid=", "--unshare-pid"},
-		{"net", n.Net, "--network=", "--unshare-net"}, {"ipc", n.IPC, "--ipc=", "--unshare-ipc"}, {"uts", n.UTS, "--uts=", "--unshare-uts"},
+		{"net", n.Net, "--network=", "--unshare-net"}, {"ipc", n.IPC, "--ipc=", "--unshare-ipc"},
+		{"uts", n.UTS, "--uts=", "--unshare-uts"},
 		{"cgroup", n.Cgroup, "--cgroupns=", "--unshare-cgroup"}, {"time", n.Time, "", ""},
 	} {
 		value := k.value
@@ -134,7 +138,9 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 		key  string
 		list []string
 	}{
-		{"files.read", p.Files.Read}, {"files.write", p.Files.Write}, {"files.tmpfs", p.Files.Tmpfs}, {"files.hide", p.Files.Hide},
+		{"files.read", p.Files.Read}, {"files.write", p.Files.Write}, {"files.tmpfs", p.Files.Tmpfs},
+		{"files.hide", p.Files.Hide},
+		{"files.guard", p.Files.Guard}, {"files.unguard", p.Files.Unguard},
 		{"files.overlay", p.Files.Overlay}, {"files.directories", p.Files.Directories}, {"files.sockets", p.Files.Sockets},
 		{"process.env", p.Process.Env},
 	} {
@@ -145,7 +151,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 	if p.Process.Landlock == "require" {
 		lose("process.landlock", "required")
 	}
-	walls(p, lose, flag)
+	restrictions(p, lose, flag)
 	return losses
 }
 
@@ -166,8 +172,10 @@ func kubernetes(p *policy.Policy, native seccomp.Arch) ([]File, []string, error)
 	}
 	name := "sbx/" + fileName(p.Name) + ".json"
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Policy %s. The profile belongs on each node, as /var/lib/kubelet/seccomp/%s.\n", fileName(p.Name), name)
-	b.WriteString("securityContext:\n  allowPrivilegeEscalation: false\n  privileged: false\n  capabilities:\n    drop: [\"ALL\"]\n")
+	fmt.Fprintf(&b, "# Policy %s. The profile belongs on each node, as /var/lib/kubelet/seccomp/%s.\n",
+		fileName(p.Name), name)
+	b.WriteString("securityContext:\n  allowPrivilegeEscalation: false\n  privileged: false\n  capabilities:\n    " +
+		"drop: [\"ALL\"]\n")
 	if caps := p.Process.Capabilities; len(caps) > 0 {
 		b.WriteString("    add:\n")
 		for _, c := range caps {

@@ -96,7 +96,9 @@ func TestPrograms(t *testing.T) {
 		names := false
 		for i := 0; i < len(files[0].Data); i += 8 {
 			b := files[0].Data[i:]
-			raw = append(raw, bpf.RawInstruction{Op: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3], K: binary.LittleEndian.Uint32(b[4:])})
+			raw = append(raw, bpf.RawInstruction{
+				Op: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3], K: binary.LittleEndian.Uint32(b[4:]),
+			})
 			names = names || raw[len(raw)-1].K == a.Audit()
 		}
 		if _, whole := bpf.Disassemble(raw); !whole || !names {
@@ -114,7 +116,8 @@ func TestKubernetes(t *testing.T) {
 	if err != nil || len(files) != 2 {
 		t.Fatal(files, err)
 	}
-	want := `# Policy odd-name---x--y. The profile belongs on each node, as /var/lib/kubelet/seccomp/sbx/odd-name---x--y.json.
+	want := `# Policy odd-name---x--y. The profile belongs on each node, as ` +
+		`/var/lib/kubelet/seccomp/sbx/odd-name---x--y.json.
 securityContext:
   allowPrivilegeEscalation: false
   privileged: false

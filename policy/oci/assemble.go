@@ -28,7 +28,9 @@ func (m *importer) finish() error {
 		switch {
 		case f.action.Kind == seccomp.Allow && unsaid.Kind == seccomp.Allow:
 		case f.action.Kind == seccomp.Allow:
-			m.out.Allow = append(m.out.Allow, name)
+			if !slices.Contains(m.out.Allow, name) { // clone3 lifts itself
+				m.out.Allow = append(m.out.Allow, name)
+			}
 		case f.action == unsaid && !lifted[name] && name != "clone3":
 		default:
 			byAnswer[f.action] = append(byAnswer[f.action], name)

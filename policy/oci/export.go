@@ -40,7 +40,9 @@ type (
 // are listed. So it does not matter how a runtime treats numbers above the
 // last: runc gives them ENOSYS, crun the default.
 func Export(p *seccomp.Policy, native seccomp.Arch) (data []byte, losses []string, err error) {
-	x := &exporter{policy: p, native: native, names: map[seccomp.Action][]string{}, answers: map[seccomp.Arch]*seccomp.Answers{}}
+	x := &exporter{
+		policy: p, native: native, names: map[seccomp.Action][]string{}, answers: map[seccomp.Arch]*seccomp.Answers{},
+	}
 	if x.abis, err = p.ABIs(native); err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +60,8 @@ func Export(p *seccomp.Policy, native seccomp.Arch) (data []byte, losses []strin
 	}
 	x.group()
 	if slices.Contains(x.abis, seccomp.I386) {
-		x.lose("architectures: socketcall and ipc of 386 are taken apart by libseccomp, which allows calls whose arguments it cannot see")
+		x.lose("architectures: socketcall and ipc of 386 are taken apart by libseccomp, which allows calls whose " +
+			"arguments it cannot see")
 	}
 	data, err = json.MarshalIndent(x.out, "", "\t")
 	return append(data, '\n'), x.losses, err
@@ -85,6 +88,10 @@ func (x *exporter) lose(format string, args ...any) {
 
 // say is the action if a profile has it, else one as strict.
 func (x *exporter) say(what string, a seccomp.Action) seccomp.Action {
+	if a.Kind == seccomp.Errno && a.Errno == seccomp.MaxErrno {
+		x.lose("seccomp: libseccomp takes no errno above %d: %s answer EPERM, not %s", seccomp.MaxErrno-1, what, a)
+		return seccomp.Action{Kind: seccomp.Errno, Errno: 1}
+	}
 	if a.Kind != seccomp.Notify {
 		return a
 	}
@@ -171,11 +178,13 @@ func alike(before, there []seccomp.Clause, a seccomp.Arch) bool {
 
 // conditional writes rules that are apart from one another.
 func (x *exporter) conditional(name string, clauses []seccomp.Clause) {
-	if rules, ok := x.direct(name, clauses); ok {
-		x.ruled = append(x.ruled, rules...)
-		return
+	clauses = x.oneAction(name, clauses)
+	short, folded := folds(clauses)
+	sets, ok := clauseCubes(short)
+	if !ok || !x.alikeFirst(name, short, sets) {
+		sets, ok = clauseCubes(clauses)
+		folded = [6]*fold{}
 	}
-	sets, ok := clauseCubes(clauses)
 	if !ok {
 		strict := clauses[0].Action
 		for _, c := range clauses {
@@ -196,7 +205,11 @@ func (x *exporter) conditional(name string, clauses []seccomp.Clause) {
 		for _, k := range sets[i] {
 			var args []argJSON
 			for arg, b := range k {
-				if b.mask != 0 {
+				switch f := folded[arg]; {
+				case b.mask == 0:
+				case f != nil:
+					args = append(args, argJSON{arg, f.value, 0, f.operator(b.value == 1)})
+				default:
 					args = append(args, argJSON{arg, b.mask, b.value, maskedEqual})
 				}
 			}
@@ -205,35 +218,63 @@ func (x *exporter) conditional(name string, clauses []seccomp.Clause) {
 	}
 }
 
-// direct says with the plain operators what they can say: one comparison of
-// all 64 bits and its opposite.
-func (x *exporter) direct(name string, clauses []seccomp.Clause) ([]ruleJSON, bool) {
-	if len(clauses) != 2 || len(clauses[0].Any) != 1 || len(clauses[0].Any[0]) != 1 {
-		return nil, false
-	}
-	k := clauses[0].Any[0][0]
-	if k.Mask != 1<<64-1 || len(k.In) != 1 {
-		return nil, false
-	}
-	var in, out string
-	v := k.In[0].Lo
-	switch r := k.In[0]; {
-	case r.Lo == r.Hi:
-		in, out = "SCMP_CMP_EQ", "SCMP_CMP_NE"
-	case r.Lo == 0:
-		in, out, v = "SCMP_CMP_LE", "SCMP_CMP_GT", r.Hi
-	case r.Hi == k.Mask:
-		in, out = "SCMP_CMP_GE", "SCMP_CMP_LT"
-	default:
-		return nil, false
-	}
-	var rules []ruleJSON
-	for i, op := range []string{in, out} {
-		if act := x.say(name, clauses[i].Action); act != x.unknown {
-			rules = append(rules, newRule([]string{name}, act, []argJSON{{k.Arg, v, 0, op}}))
+// alikeFirst reports whether the rules about a call all begin with the same
+// argument. Where they do not, libseccomp 2.5.4 makes programs of plain
+// comparisons that answer the default although a rule holds.
+func (x *exporter) alikeFirst(name string, clauses []seccomp.Clause, sets []cubes) bool {
+	first := -1
+	for i, c := range clauses {
+		if x.say(name, c.Action) == x.unknown {
+			continue
+		}
+		for _, k := range sets[i] {
+			arg := slices.IndexFunc(k[:], func(b bits) bool { return b.mask != 0 })
+			if first >= 0 && arg != first {
+				return false
+			}
+			first = arg
 		}
 	}
-	return rules, true
+	return true
+}
+
+// oneAction leaves one action besides the default, where the architecture 386
+// makes the call through socketcall or ipc as well: there libseccomp sees no
+// arguments, and takes no second action for the same number.
+func (x *exporter) oneAction(name string, clauses []seccomp.Clause) []seccomp.Clause {
+	if !slices.Contains(x.abis, seccomp.I386) || !seccomp.Multiplexed(seccomp.I386, name) {
+		return clauses
+	}
+	var others []seccomp.Action
+	var keep seccomp.Action
+	refuses := x.unknown.Kind != seccomp.Allow && x.unknown.Kind != seccomp.Log
+	for _, c := range clauses {
+		act := x.say(name, c.Action)
+		switch {
+		case act == x.unknown || slices.Contains(others, act):
+			continue
+		case len(others) == 0, refuses && act.Kind == seccomp.Allow,
+			act.Stricter(keep) && (!refuses || keep.Kind != seccomp.Allow):
+			keep = act
+		}
+		others = append(others, act)
+	}
+	if len(others) < 2 {
+		return clauses
+	}
+	instead := x.unknown
+	if !refuses {
+		instead = keep // the strictest: what is refused stays refused
+	}
+	clauses = slices.Clone(clauses)
+	for i := range clauses {
+		if act := x.say(name, clauses[i].Action); act != x.unknown && act != keep {
+			x.lose("%s: 386 makes it through another call, for which a profile has one action besides the default: %s, not %s",
+				name, instead, act)
+			clauses[i].Action = instead
+		}
+	}
+	return clauses
 }
 
 // group writes the rules without conditions, one for each action, and then the

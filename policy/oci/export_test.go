@@ -41,7 +41,8 @@ func shipped(t *testing.T) map[string]*policy.Policy {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out[n], err = policy.Resolve(p, func(name string, _ *policy.Policy) (*policy.Policy, error) { return parse(name) }); err != nil {
+		out[n], err = policy.Resolve(p, func(name string, _ *policy.Policy) (*policy.Policy, error) { return parse(name) })
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,8 +64,9 @@ func odd(t *testing.T) map[string]*seccomp.Policy {
 			{Syscalls: []string{"lseek"}, When: []string{"arg1 != 0xffffffff"}, Action: trap},
 		}},
 		"deny list": {Default: allow, Unknown: allow, Deny: []string{"@mount", "ptrace"}},
-		"kill":      {Default: seccomp.Action{Kind: seccomp.KillProcess}, Unknown: seccomp.Action{Kind: seccomp.KillProcess}, Allow: []string{"@system-service"}},
-		"compat":    {Default: eperm, Allow: []string{"@system-service", "@nest"}, Architectures: []string{"x32"}},
+		"kill": {Default: seccomp.Action{Kind: seccomp.KillProcess}, Unknown: seccomp.Action{Kind: seccomp.KillProcess},
+			Allow: []string{"@system-service"}},
+		"compat": {Default: eperm, Allow: []string{"@system-service", "@nest"}, Architectures: []string{"x32"}},
 	}
 }
 
@@ -105,10 +107,13 @@ func TestExport(t *testing.T) {
 // the call is answered more strictly, not less.
 func TestExportTooMuch(t *testing.T) {
 	p := &seccomp.Policy{Rules: []seccomp.Rule{
-		{Syscalls: []string{"socket"}, When: []string{"arg0 not in {3, 9} && arg1 not in {5, 8} && arg2 != 7"}, Action: seccomp.Action{Kind: seccomp.Allow}},
+		{Syscalls: []string{"socket"}, When: []string{"arg0 not in {3, 9} && arg1 not in {5, 8} && arg2 != 7"},
+			Action: seccomp.Action{Kind: seccomp.Allow}},
 	}}
 	data, losses, err := oci.Export(p, seccomp.AMD64)
-	if err != nil || len(losses) != 1 || !strings.Contains(losses[0], "socket: its conditions are more than a profile can hold; it always answers errno:EPERM") {
+	if err != nil || len(losses) != 1 ||
+		!strings.Contains(losses[0],
+			"socket: its conditions are more than a profile can hold; it always answers errno:EPERM") {
 		t.Fatal(losses, err)
 	}
 	profile, err := oci.Parse("p", data)
@@ -150,7 +155,8 @@ func same(t *testing.T, name string, p, q *seccomp.Policy, native seccomp.Arch) 
 				}
 				want, got := x.Decide(c.Number, args), y.Decide(c.Number, args)
 				if want.Action != got.Action {
-					t.Fatalf("%s: %s%#x on %s: %v (%s), want %v (%s)", name, c.Syscall.Name(), args, a, got.Action, got.Why, want.Action, want.Why)
+					t.Fatalf("%s: %s%#x on %s: %v (%s), want %v (%s)", name, c.Syscall.Name(), args, a, got.Action, got.Why,
+						want.Action, want.Why)
 				}
 			}
 		}
@@ -255,8 +261,10 @@ func program(t *testing.T, data []byte) *bpf.VM {
 		must(f.AddArch(arch))
 	}
 	ops := map[specs.LinuxSeccompOperator]libseccomp.ScmpCompareOp{
-		specs.OpNotEqual: libseccomp.CompareNotEqual, specs.OpLessThan: libseccomp.CompareLess, specs.OpLessEqual: libseccomp.CompareLessOrEqual,
-		specs.OpEqualTo: libseccomp.CompareEqual, specs.OpGreaterEqual: libseccomp.CompareGreaterEqual, specs.OpGreaterThan: libseccomp.CompareGreater,
+		specs.OpNotEqual: libseccomp.CompareNotEqual, specs.OpLessThan: libseccomp.CompareLess,
+		specs.OpLessEqual: libseccomp.CompareLessOrEqual,
+		specs.OpEqualTo:   libseccomp.CompareEqual, specs.OpGreaterEqual: libseccomp.CompareGreaterEqual,
+		specs.OpGreaterThan: libseccomp.CompareGreater,
 		specs.OpMaskedEqual: libseccomp.CompareMaskedEqual,
 	}
 	for _, s := range p.Syscalls {
@@ -293,7 +301,12 @@ func program(t *testing.T, data []byte) *bpf.VM {
 	}
 	var raw []bpf.RawInstruction
 	for i := 0; i < len(code); i += 8 {
-		raw = append(raw, bpf.RawInstruction{Op: binary.NativeEndian.Uint16(code[i:]), Jt: code[i+2], Jf: code[i+3], K: binary.NativeEndian.Uint32(code[i+4:])})
+		raw = append(raw, bpf.RawInstruction{
+			Op: binary.NativeEndian.Uint16(code[i:]),
+			Jt: code[i+2],
+			Jf: code[i+3],
+			K:  binary.NativeEndian.Uint32(code[i+4:]),
+		})
 	}
 	instructions, whole := bpf.Disassemble(raw)
 	if !whole {

@@ -77,13 +77,18 @@ func randomProfile(r *rand.Rand) string {
 		return s
 	}
 	value := func() uint64 {
-		v := []uint64{0, 1, 2, 3, 7, 16, 40, 255, 0x5412, 0xffff, 0x10000, 1 << 31, 0x7e020000, 1<<32 - 1, 1 << 32, 1<<32 | 40, 1 << 63, 1<<64 - 1}
+		v := []uint64{
+			0, 1, 2, 3, 7, 16, 40, 255, 0x5412, 0xffff, 0x10000, 1 << 31, 0x7e020000, 1<<32 - 1, 1 << 32, 1<<32 | 40,
+			1 << 63, 1<<64 - 1,
+		}
 		return v[r.IntN(len(v))]
 	}
 	rule := func() string {
 		// Not many calls, so that rules meet.
-		names := []string{"read", "openat", "socket", "ioctl", "clone", "clone3", "unshare", "setns", "mmap", "personality", "prctl",
-			"kill", "fcntl", "chmod", "openat2", "mount", "umount2", "io_uring_setup", "mseal", "mmap2", "chown", "cacheflush", "sysmips"}
+		names := []string{"read", "openat", "socket", "ioctl", "clone", "clone3", "unshare", "setns", "mmap",
+			"personality", "prctl",
+			"kill", "fcntl", "chmod", "openat2", "mount", "umount2", "io_uring_setup", "mseal", "mmap2", "chown",
+			"cacheflush", "sysmips"}
 		list := `"` + pick(names...) + `"`
 		for range r.IntN(3) {
 			list += `, "` + pick(names...) + `"`
@@ -96,7 +101,8 @@ func randomProfile(r *rand.Rand) string {
 				if op == maskedEqual {
 					two = value()
 				}
-				args = append(args, fmt.Sprintf(`{"index": %d, "value": %d, "valueTwo": %d, "op": %q}`, r.IntN(2), value(), two, op))
+				args = append(args, fmt.Sprintf(`{"index": %d, "value": %d, "valueTwo": %d, "op": %q}`, r.IntN(2),
+					value(), two, op))
 			}
 			s += `, "args": [` + strings.Join(args, ", ") + `]`
 		}
@@ -113,7 +119,9 @@ func randomProfile(r *rand.Rand) string {
 		rules = append(rules, rule())
 	}
 	s := "{" + action("defaultAction", "defaultErrnoRet")
-	s += pick("", `, "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X32"]`, `, "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_ARM"]`,
-		`, "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]}, {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]}]`)
+	s += pick("", `, "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X32"]`,
+		`, "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_ARM"]`,
+		`, "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]}, `+
+			`{"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]}]`)
 	return s + `, "syscalls": [` + strings.Join(rules, ",\n") + "]}"
 }

@@ -33,11 +33,11 @@ type Target struct {
 // name, answer ENOSYS if the default refuses.
 //
 // Where rules with different actions hold for the same arguments, the runtimes
-// do not say which counts. That is an error here, a *policy.Error as all are.
+// do not say which counts. Here it is the strictest. An error is a *policy.Error.
 //
-// notes say what in the profile has no effect.
+// notes say what in the profile has no effect, and where rules overlap.
 func (p *Profile) Policy(t Target) (out *seccomp.Policy, notes []string, err error) {
-	m := &importer{p: p, t: t, calls: map[string]*call{}, last: map[seccomp.Arch]uint32{}}
+	m := &importer{p: p, t: t, notes: slices.Clone(p.notes), calls: map[string]*call{}, last: map[seccomp.Arch]uint32{}}
 	if err := m.architectures(); err != nil {
 		return nil, nil, err
 	}
@@ -207,8 +207,9 @@ func (m *importer) collect() error {
 
 // note says that a rule counts for nothing because of another.
 func (m *importer) note(r *rule, name string, by *rule) {
-	m.notes = append(m.notes, fmt.Sprintf("%s:%d: %s for %s has no effect, as with other runtimes: the rule of line %d answers %s",
-		m.p.file, r.line, r.action, name, by.line, by.action))
+	m.notes = append(m.notes,
+		fmt.Sprintf("%s:%d: %s for %s has no effect, as with other runtimes: the rule of line %d answers %s",
+			m.p.file, r.line, r.action, name, by.line, by.action))
 }
 
 // answer works out what is answered to one call.
@@ -266,8 +267,12 @@ func (m *importer) conditional(s seccomp.Syscall, rules []*rule) error {
 	for i, x := range c.cases {
 		for _, y := range c.cases[:i] {
 			if x.action != y.action && meet(x.all, y.all) {
-				return m.fail(x.line, "%s: this rule answers %s where that of line %d answers %s, and runtimes do not agree which counts",
-					s.Name(), x.action, y.line, y.action)
+				note := fmt.Sprintf("%s:%d: %s: this rule answers %s where that of line %d answers %s: "+
+					"the stricter counts, which runtimes do not promise",
+					m.p.file, x.line, s.Name(), x.action, y.line, y.action)
+				if !slices.Contains(m.notes, note) {
+					m.notes = append(m.notes, note)
+				}
 			}
 		}
 	}

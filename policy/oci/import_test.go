@@ -76,10 +76,12 @@ func check(t testing.TB, data []byte, target Target, p *seccomp.Policy, tries in
 					}
 					continue
 				}
+				got := answers.Decide(nr, args)
 				if want == conflict {
-					t.Fatalf("%s%#x on %s: accepted, but not defined", s.Name(), args, a)
+					ref.strictest(t, s, got.Action, canonical(s, a, args))
+					continue
 				}
-				if got := answers.Decide(nr, args); got.Action != want {
+				if got.Action != want {
 					t.Fatalf("%s%#x on %s: %v by %s, want %v\n%s", s.Name(), args, a, got.Action, got.Why, want, p.Key())
 				}
 			}
@@ -105,8 +107,10 @@ var targets = []Target{
 	{Arch: seccomp.AMD64, Kernel: seccomp.Release{Major: 4, Minor: 7}},
 	{Arch: seccomp.ARM64, Kernel: seccomp.Release{Major: 6, Minor: 1}},
 	{Arch: seccomp.AMD64, Kernel: seccomp.Release{Major: 6, Minor: 1}, Capabilities: []string{"sys_admin"}},
-	{Arch: seccomp.AMD64, Kernel: seccomp.Release{Major: 6, Minor: 1}, Capabilities: []string{"sys_ptrace", "syslog", "sys_chroot", "bpf"}},
-	{Arch: seccomp.ARM64, Kernel: seccomp.Release{Major: 6, Minor: 1}, Capabilities: []string{"sys_admin", "sys_time", "perfmon"}},
+	{Arch: seccomp.AMD64, Kernel: seccomp.Release{Major: 6, Minor: 1},
+		Capabilities: []string{"sys_ptrace", "syslog", "sys_chroot", "bpf"}},
+	{Arch: seccomp.ARM64, Kernel: seccomp.Release{Major: 6, Minor: 1},
+		Capabilities: []string{"sys_admin", "sys_time", "perfmon"}},
 }
 
 // TestMoby imports Docker's default profile for several machines and containers.
@@ -145,19 +149,23 @@ func TestHighHalf(t *testing.T) {
 	p := imported(t, `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
 		{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_NE"}]}]}`)
 	for _, family := range []uint64{40, 1<<32 | 40, 1<<63 | 40, 0xffffffff<<32 | 40} {
-		if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 41, [6]uint64{family, 1}); err != nil || c.Action.Kind != seccomp.Errno {
+		if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 41, [6]uint64{family, 1}); err != nil ||
+			c.Action.Kind != seccomp.Errno {
 			t.Errorf("socket(%#x): %v, %v", family, c.Action, err)
 		}
 	}
-	if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 41, [6]uint64{1, 1}); err != nil || c.Action.Kind != seccomp.Allow {
+	if c, err := p.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 41, [6]uint64{1, 1}); err != nil ||
+		c.Action.Kind != seccomp.Allow {
 		t.Errorf("socket(AF_UNIX): %v, %v", c.Action, err)
 	}
 }
 
 // TestPodman: errnos by name, beside their number or alone.
 func TestPodman(t *testing.T) {
-	profile, err := Parse("p", []byte(`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "ENOSYS", "defaultErrnoRet": 38, "syscalls": [
-		{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errno": "EPERM", "errnoRet": 1}, {"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errno": "EACCES"},
+	profile, err := Parse("p", []byte(`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "ENOSYS", `+
+		`"defaultErrnoRet": 38, "syscalls": [
+		{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errno": "EPERM", "errnoRet": 1}, {"names": ["bpf"], "action": `+
+		`"SCMP_ACT_ERRNO", "errno": "EACCES"},
 		{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO", "errno": ""}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -191,13 +199,17 @@ func imported(t *testing.T, text string) *seccomp.Policy {
 // reference.
 func TestWays(t *testing.T) {
 	for _, text := range []string{
-		`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["kill", "clone3", "setns"], "action": "SCMP_ACT_KILL"}]}`,
+		`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["kill", "clone3", "setns"], "action": ` +
+			`"SCMP_ACT_KILL"}]}`,
 		`{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": ["clone"], "action": "SCMP_ACT_ALLOW"}]}`,
-		`{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": ["clone"], "action": "SCMP_ACT_KILL", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]}]}`,
-		`{"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [{"names": ["read", "exit_group", "clone", "ioctl"], "action": "SCMP_ACT_ALLOW"}]}`,
+		`{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": ["clone"], "action": "SCMP_ACT_KILL", "args": ` +
+			`[{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]}]}`,
+		`{"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [{"names": ["read", "exit_group", "clone", "ioctl"], ` +
+			`"action": "SCMP_ACT_ALLOW"}]}`,
 		`{"defaultAction": "SCMP_ACT_TRAP", "syscalls": []}`,
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}`,
-		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [{"names": ["read", "openat2"], "action": "SCMP_ACT_ALLOW"}]}`,
+		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [{"names": ["read", "openat2"], ` +
+			`"action": "SCMP_ACT_ALLOW"}]}`,
 		// The first without args counts, and then none with args.
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
 			{"names": ["kill"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
@@ -208,28 +220,37 @@ func TestWays(t *testing.T) {
 			{"names": ["kill"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": 9, "op": "SCMP_CMP_NE"}]}]}`,
 		// One argument twice: either will do.
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["kill", "clone"], "action": "SCMP_ACT_ALLOW", "args": [
-			{"index": 0, "value": 5, "op": "SCMP_CMP_GE"}, {"index": 0, "value": 3, "op": "SCMP_CMP_LT"}, {"index": 1, "value": 7, "op": "SCMP_CMP_EQ"}]}]}`,
+			{"index": 0, "value": 5, "op": "SCMP_CMP_GE"}, {"index": 0, "value": 3, "op": "SCMP_CMP_LT"}, {"index": 1, ` +
+			`"value": 7, "op": "SCMP_CMP_EQ"}]}]}`,
 		// Several actions for one call, apart from one another.
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-			{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 22, "args": [{"index": 0, "value": 16, "op": "SCMP_CMP_EQ"}, {"index": 2, "value": 9, "op": "SCMP_CMP_EQ"}]},
+			{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 22, "args": [{"index": 0, "value": 16, "op": ` +
+			`"SCMP_CMP_EQ"}, {"index": 2, "value": 9, "op": "SCMP_CMP_EQ"}]},
 			{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 9, "op": "SCMP_CMP_NE"}]},
 			{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 16, "op": "SCMP_CMP_NE"}]}]}`,
 		// Young calls with conditions, below and above the last number.
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-			{"names": ["openat2", "clone3", "mseal"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 3, "op": "SCMP_CMP_GT"}, {"index": 1, "value": 255, "valueTwo": 16, "op": "SCMP_CMP_MASKED_EQ"}]}]}`,
+			{"names": ["openat2", "clone3", "mseal"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 3, "op": ` +
+			`"SCMP_CMP_GT"}, {"index": 1, "value": 255, "valueTwo": 16, "op": "SCMP_CMP_MASKED_EQ"}]}]}`,
 		// Calls that lifting the built-in rules would grant.
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
 			{"names": ["unshare"], "action": "SCMP_ACT_ALLOW"},
-			{"names": ["clone", "setns", "ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "args": [{"index": 1, "value": 3, "op": "SCMP_CMP_GT"}]}]}`,
+			{"names": ["clone", "setns", "ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "args": [{"index": 1, ` +
+			`"value": 3, "op": "SCMP_CMP_GT"}]}]}`,
 		// Values that no int has, and bits that no mode has.
 		`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-			{"names": ["socket", "chmod"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": 4294967297, "op": "SCMP_CMP_LT"}]},
-			{"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 4294967297, "op": "SCMP_CMP_EQ"}]},
-			{"names": ["fchmodat"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 18446744073709551615, "valueTwo": 420, "op": "SCMP_CMP_MASKED_EQ"}]},
+			{"names": ["socket", "chmod"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": 4294967297, "op": ` +
+			`"SCMP_CMP_LT"}]},
+			{"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 4294967297, "op": ` +
+			`"SCMP_CMP_EQ"}]},
+			{"names": ["fchmodat"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 18446744073709551615, ` +
+			`"valueTwo": 420, "op": "SCMP_CMP_MASKED_EQ"}]},
 			{"names": ["fcntl"], "action": "SCMP_ACT_TRAP", "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_GE"}]}]}`,
-		`{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_S390"],
+		`{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", ` +
+			`"SCMP_ARCH_S390"],
 			"flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"],
-			"syscalls": [{"names": ["chown", "setuid", "clone", "mmap2", "cachectl"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 65536, "op": "SCMP_CMP_LE"}]}]}`,
+			"syscalls": [{"names": ["chown", "setuid", "clone", "mmap2", "cachectl"], "action": "SCMP_ACT_ALLOW", "args": ` +
+			`[{"index": 0, "value": 65536, "op": "SCMP_CMP_LE"}]}]}`,
 	} {
 		imported(t, text)
 	}
@@ -247,43 +268,43 @@ func TestRefused(t *testing.T) {
 		`{"defaultAction": "X"`:               "ends too early",
 		`{"syscalls": []}`:                    "no defaultAction",
 		`{"defaultaction": "SCMP_ACT_ALLOW"}`: "unknown key",
-		`{"defaultAction": "SCMP_ACT_ALLOW", "defaultAction": "SCMP_ACT_KILL"}`:                                                      "there already",
-		`{"defaultAction": "SCMP_ACT_ALLOW"} {}`:                                                                                     "something follows",
-		`{"defaultAction": "SCMP_ACT_TRACE"}`:                                                                                        "tracer",
-		`{"defaultAction": "SCMP_ACT_NOTIFY"}`:                                                                                       "listener",
-		`{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x"}`:                                                              "listener",
-		`{"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"}`:                                                               "listener",
-		`{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NEW_LISTENER"]}`:                                         "unknown flag",
-		`{"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}`:                                                                  "answers no errno",
-		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 0}`:                                                                  "the call was made",
-		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}`:                                                               "from 0 to 4095",
-		`{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_PDP11"]}`:                                                  "unknown architecture",
-		`{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"], "archMap": [{"architecture": "SCMP_ARCH_X86_64"}]}`: "both architectures and archMap",
-		rule(`{"names": ["raed"], "action": "SCMP_ACT_ALLOW"}`):                                                                      `did you mean "read"`,
-		rule(`{"names": [], "action": "SCMP_ACT_ALLOW"}`):                                                                            "no system call",
-		rule(`{"names": ["read"]}`):                                                                                                  "without action",
-		rule(`{"names": ["read"], "name": "write", "action": "SCMP_ACT_ALLOW"}`):                                                     "both name and names",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "errnoRet": 1}`):                                                       "answers no errno",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "priority": 1}`):                                                       "unknown key",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_ROOT"]}}`):                                  "unknown capability",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["x86_64"]}}`):                                  "unknown architecture",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "5"}}`):                                      "not a release",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"maxKernel": "5.1"}}`):                                    "unknown key",
-		arg(`{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}`):                                                                         "from 0 to 5",
-		arg(`{"index": 2, "value": 1, "op": "SCMP_CMP_EQ"}`):                                                                         "no argument 2",
-		arg(`{"value": 1, "op": "SCMP_CMP_EQ"}`):                                                                                     "without index",
-		arg(`{"index": 1, "value": 1}`):                                                                                              "without op",
-		arg(`{"index": 1, "value": -1, "op": "SCMP_CMP_EQ"}`):                                                                        "whole number",
-		arg(`{"index": 1, "value": 1.0, "op": "SCMP_CMP_EQ"}`):                                                                       "whole number",
-		arg(`{"index": 1, "value": 1e3, "op": "SCMP_CMP_EQ"}`):                                                                       "whole number",
-		arg(`{"index": 1, "value": 18446744073709551616, "op": "SCMP_CMP_EQ"}`):                                                      "whole number",
-		arg(`{"index": 1, "value": 1, "op": "SCMP_CMP_IN"}`):                                                                         "unknown operator",
-		arg(`{"index": 1, "value": 1, "valueTwo": 2, "op": "SCMP_CMP_EQ"}`):                                                          "valueTwo is for",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "errno": "EACCES"}`):                                    "two errnos",
-		rule(`{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errno": "EPREM"}`):                                                    "unknown errno",
-		strings.Repeat("[", 100000):                                                                                                  "nested deeper",
-		rule(`{"names": ["kill"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 3, "op": "SCMP_CMP_GT"}]},
-			{"names": ["kill"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "value": 255, "valueTwo": 16, "op": "SCMP_CMP_MASKED_EQ"}]}`): "do not agree",
+		`{"defaultAction": "SCMP_ACT_ALLOW", "defaultAction": "SCMP_ACT_KILL"}`:              "there already",
+		`{"defaultAction": "SCMP_ACT_ALLOW"} {}`:                                             "something follows",
+		`{"defaultAction": "SCMP_ACT_TRACE"}`:                                                "tracer",
+		`{"defaultAction": "SCMP_ACT_NOTIFY"}`:                                               "listener",
+		`{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x"}`:                      "listener",
+		`{"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"}`:                       "listener",
+		`{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NEW_LISTENER"]}`: "unknown flag",
+		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 0}`:                          "the call was made",
+		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}`:                       "from 0 to 4095",
+		`{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_PDP11"]}`:          "unknown architecture",
+		`{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"], "archMap": [{"architecture": ` +
+			`"SCMP_ARCH_X86_64"}]}`: "both architectures and archMap",
+		rule(`{"names": ["raed"], "action": "SCMP_ACT_ALLOW"}`):                  `did you mean "read"`,
+		rule(`{"names": [], "action": "SCMP_ACT_ALLOW"}`):                        "no system call",
+		rule(`{"names": ["read"]}`):                                              "without action",
+		rule(`{"names": ["read"], "name": "write", "action": "SCMP_ACT_ALLOW"}`): "both name and names",
+		`{"comment": 1, "defaultAction": "SCMP_ACT_ALLOW"}`:                      "not a string",
+		rule(`{"names": ["getpid"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": ` +
+			`"SCMP_CMP_EQ"}]}`): "no argument 0",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "priority": 1}`):                      "unknown key",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_ROOT"]}}`): "unknown capability",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["x86_64"]}}`): "unknown architecture",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "5"}}`):     "not a release",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"maxKernel": "5.1"}}`):   "unknown key",
+		arg(`{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}`):                                        "from 0 to 5",
+		arg(`{"index": 2, "value": 1, "op": "SCMP_CMP_EQ"}`):                                        "no argument 2",
+		arg(`{"value": 1, "op": "SCMP_CMP_EQ"}`):                                                    "without index",
+		arg(`{"index": 1, "value": 1}`):                                                             "without op",
+		arg(`{"index": 1, "value": -1, "op": "SCMP_CMP_EQ"}`):                                       "whole number",
+		arg(`{"index": 1, "value": 1.0, "op": "SCMP_CMP_EQ"}`):                                      "whole number",
+		arg(`{"index": 1, "value": 1e3, "op": "SCMP_CMP_EQ"}`):                                      "whole number",
+		arg(`{"index": 1, "value": 18446744073709551616, "op": "SCMP_CMP_EQ"}`):                     "whole number",
+		arg(`{"index": 1, "value": 1, "op": "SCMP_CMP_IN"}`):                                        "unknown operator",
+		arg(`{"index": 1, "value": 1, "valueTwo": 2, "op": "SCMP_CMP_EQ"}`):                         "valueTwo is for",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "errno": "EACCES"}`):   "two errnos",
+		rule(`{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errno": "EPREM"}`):                   "unknown errno",
+		strings.Repeat("[", 100000):                                                                 "nested deeper",
 	} {
 		profile, err := Parse("profile.json", []byte(text))
 		if err == nil {

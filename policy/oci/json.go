@@ -41,6 +41,11 @@ type reader struct {
 	dec  *json.Decoder
 	// objects counts what was read, against lists of a million nothings.
 	objects int
+	// lossy skips unknown calls that would be allowed; skipped names them.
+	lossy   bool
+	skipped []string
+	// notes say what has no effect.
+	notes []string
 }
 
 // fail is an error at a byte of the profile: its column counts bytes.
@@ -72,6 +77,7 @@ func (r *reader) document() (*node, error) {
 	if len(r.data) > MaxSize {
 		return nil, &policy.Error{File: r.file, Msg: fmt.Sprintf("more than %d bytes, the most a profile may have", MaxSize)}
 	}
+	r.data = bytes.TrimPrefix(r.data, []byte("\xef\xbb\xbf")) // a byte order mark
 	r.dec = json.NewDecoder(bytes.NewReader(r.data))
 	r.dec.UseNumber()
 	n, err := r.read(0)

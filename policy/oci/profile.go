@@ -6,6 +6,7 @@
 package oci
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,6 +26,9 @@ type Profile struct {
 	archMap   map[string][]string
 	rules     []rule
 	log, spec bool
+	// skipped are unknown calls that would be allowed, notes what has no
+	// effect on any machine.
+	skipped, notes []string
 }
 
 // rule is one entry of syscalls.
@@ -51,15 +55,28 @@ type filter struct {
 
 // Parse reads a profile. file is what errors call it. An error is a *policy.Error.
 func Parse(file string, data []byte) (*Profile, error) {
-	r := &reader{file: file, data: data}
+	return (&reader{file: file, data: data}).parse()
+}
+
+// ParseLossy is Parse, but skips system calls that sbx does not know where
+// they would be allowed, which refuses them. Skipped names them.
+func ParseLossy(file string, data []byte) (*Profile, error) {
+	return (&reader{file: file, data: data, lossy: true}).parse()
+}
+
+// Skipped lists what ParseLossy skipped, one line each.
+func (p *Profile) Skipped() []string { return p.skipped }
+
+func (r *reader) parse() (*Profile, error) {
 	top, err := r.document()
 	if err != nil {
 		return nil, err
 	}
-	p := &Profile{file: file}
+	p := &Profile{file: r.file}
 	if err := r.profile(p, top); err != nil {
 		return nil, err
 	}
+	p.skipped, p.notes = r.skipped, r.notes
 	return p, nil
 }
 
@@ -68,7 +85,8 @@ func (r *reader) profile(p *Profile, top *node) error {
 	var ret returned
 	mapped := false
 	err := r.object(top, "a profile", []string{
-		"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "syscalls", "listenerPath", "listenerMetadata",
+		"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "syscalls", "listenerPath",
+		"listenerMetadata", "comment",
 	}, func(m member) (err error) {
 		switch m.key {
 		case "defaultAction":
@@ -85,7 +103,12 @@ func (r *reader) profile(p *Profile, top *node) error {
 			err = r.flags(p, m)
 		case "syscalls":
 			err = r.rules(p, m)
+		case "comment":
+			_, err = r.text(m.node, m.key)
 		default:
+			if name, ok := m.value.(string); ok && name == "" {
+				return nil // no listener
+			}
 			return hint(r.fail(m.at, "%s: the profile hands calls to a listener", m.key),
 				"sbx has none to hand them to; take it out, and write another action for SCMP_ACT_NOTIFY")
 		}
@@ -129,9 +152,6 @@ func (r *reader) returned(to *returned, m member) error {
 			return err
 		}
 	}
-	if n == 0 {
-		return r.fail(m.node.at, "%s 0 would tell the caller that the call was made", m.key)
-	}
 	if to.at != nil && to.errno != uint16(n) {
 		return r.fail(m.at, "%s and %s are two errnos", to.at.key, m.key)
 	}
@@ -167,14 +187,21 @@ func (r *reader) action(m member, ret returned) (seccomp.Action, error) {
 			"without one such calls answer ENOSYS: write SCMP_ACT_ERRNO with errnoRet 38")
 	default:
 		return a, near(r.fail(m.node.at, "unknown action %q", name), name, each([]string{
-			"SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG",
+			"SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO",
+			"SCMP_ACT_ALLOW", "SCMP_ACT_LOG",
 		}))
 	}
 	if ret.at == nil {
 		return a, nil
 	}
 	if a.Kind != seccomp.Errno {
-		return a, r.fail(ret.at.at, "%s with %s, which answers no errno", ret.at.key, name)
+		line := r.fail(ret.at.at, "").Line
+		r.notes = append(r.notes, fmt.Sprintf("%s:%d: %s has no effect with %s, which answers no errno", r.file, line,
+			ret.at.key, name))
+		return a, nil
+	}
+	if ret.errno == 0 {
+		return a, r.fail(ret.at.node.at, "%s 0 would tell the caller that the call was made", ret.at.key)
 	}
 	a.Errno = ret.errno
 	return a, nil

@@ -23,6 +23,9 @@ func (r *reader) rules(p *Profile, m member) error {
 		if total += len(rule.names) * (1 + len(rule.args)); total > 20000 {
 			return r.fail(e.at, "more rules than a filter could hold")
 		}
+		if len(rule.names) == 0 {
+			continue // all were skipped
+		}
 		p.rules = append(p.rules, rule)
 	}
 	return nil
@@ -33,7 +36,10 @@ func (r *reader) rule(n *node) (rule, error) {
 	var action *member
 	var ret returned
 	single := false
-	err := r.object(n, "a rule", []string{"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"}, func(m member) (err error) {
+	err := r.object(n, "a rule", []string{"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes",
+		"excludes"}, func(
+		m member,
+	) (err error) {
 		switch m.key {
 		case "names":
 			var names []string
@@ -71,13 +77,24 @@ func (r *reader) rule(n *node) (rule, error) {
 	if single && len(out.names) > 1 {
 		return out, r.fail(n.at, "a rule with both name and names")
 	}
-	for _, name := range out.names {
-		if _, err := seccomp.LookupSyscall(name); err != nil && !slices.Contains(foreignCalls(), name) {
-			return out, r.fail(n.at, "%v", err)
-		}
+	if out.action, err = r.action(*action, ret); err != nil {
+		return out, err
 	}
-	out.action, err = r.action(*action, ret)
-	return out, err
+	var known []string
+	for _, name := range out.names {
+		_, err := seccomp.LookupSyscall(name)
+		if err == nil || slices.Contains(foreignCalls(), name) {
+			known = append(known, name)
+			continue
+		}
+		bad := r.fail(n.at, "%v", err)
+		if !r.lossy || out.action.Kind != seccomp.Allow && out.action.Kind != seccomp.Log {
+			return out, bad
+		}
+		r.skipped = append(r.skipped, bad.Error()+": skipped, and so refused as other unknown calls are")
+	}
+	out.names = known
+	return out, nil
 }
 
 func (r *reader) args(m member) ([]arg, error) {

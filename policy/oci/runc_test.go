@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 
 	moby "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -39,7 +40,8 @@ func decode(data []byte) (*moby.Seccomp, error) {
 func newReference(p *moby.Seccomp, t Target) *reference {
 	r := &reference{native: t.Arch, arches: []seccomp.Arch{t.Arch}}
 	add := func(a specs.Arch) {
-		if x, err := seccomp.ParseArch(string(a)); err == nil && x.Compiles() && t.Arch.Runs(x) && !slices.Contains(r.arches, x) {
+		if x, err := seccomp.ParseArch(string(a)); err == nil && x.Compiles() && t.Arch.Runs(x) &&
+			!slices.Contains(r.arches, x) {
 			r.arches = append(r.arches, x)
 		}
 	}
@@ -121,13 +123,27 @@ func (r *reference) lastNumber(a seccomp.Arch) (last uint32) {
 	return last
 }
 
+// strictest checks an answer where rules with several actions hold: it is one
+// of theirs, and none of theirs is stricter.
+func (r *reference) strictest(t testing.TB, s seccomp.Syscall, got seccomp.Action, args [6]uint64) {
+	t.Helper()
+	found := r.found(s, args)
+	for _, f := range found {
+		if f.Stricter(got) {
+			t.Fatalf("%s%#x: %v, and a rule that holds answers %v", s.Name(), args, got, f)
+		}
+	}
+	if !slices.Contains(found, got) {
+		t.Fatalf("%s%#x: %v, and none of the rules that hold says so: %v", s.Name(), args, got, found)
+	}
+}
+
 // answer is what happens to a call on an architecture of the filter's.
 func (r *reference) answer(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) seccomp.Action {
 	nr, _ := s.Number(a)
 	if last := r.last[a]; r.patched && last > 0 && nr > last {
 		return seccomp.Action{Kind: seccomp.Errno, Errno: 38}
 	}
-	var found []seccomp.Action
 	for _, rule := range r.byName[s.Name()] {
 		act := actionOf(rule.Action, rule.ErrnoRet)
 		if act == r.deflt {
@@ -137,6 +153,20 @@ func (r *reference) answer(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) se
 			return act // the first of these counts, and no others
 		}
 	}
+	found := r.found(s, args)
+	for _, f := range found {
+		if f != found[0] {
+			return conflict
+		}
+	}
+	if len(found) > 0 {
+		return found[0]
+	}
+	return r.deflt
+}
+
+// found are the actions of the rules with comparisons that hold.
+func (r *reference) found(s seccomp.Syscall, args [6]uint64) (found []seccomp.Action) {
 	for _, rule := range r.byName[s.Name()] {
 		act := actionOf(rule.Action, rule.ErrnoRet)
 		if act == r.deflt {
@@ -155,15 +185,7 @@ func (r *reference) answer(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) se
 			found = append(found, act)
 		}
 	}
-	for _, f := range found {
-		if f != found[0] {
-			return conflict
-		}
-	}
-	if len(found) > 0 {
-		return found[0]
-	}
-	return r.deflt
+	return found
 }
 
 func compare(x specs.LinuxSeccompArg, v uint64) bool {
@@ -206,7 +228,9 @@ func canonical(s seccomp.Syscall, a seccomp.Arch, args [6]uint64) [6]uint64 {
 		if i < s.Args() {
 			args[i] &= ^uint64(0) >> (64 - s.Width(i))
 		}
-		if !a.Wide() && slices.Contains([]string{"chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid"}, s.Name()) {
+		narrow := []string{"chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid",
+			"setresuid", "setreuid", "setuid"}
+		if !a.Wide() && slices.Contains(narrow, s.Name()) {
 			args[i] &= 0xffff // ids of old
 		}
 	}

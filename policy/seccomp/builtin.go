@@ -32,7 +32,8 @@ func Builtins() []Builtin {
 		// TIOCSETD puts another line discipline under the terminal, and loads
 		// its module. TIOCSPGRP may stay: no group of the host has a number
 		// inside, and job control lives by it.
-		{"ioctl", "arg1:32 in {TIOCSTI, TIOCLINUX, TIOCSETD}", perm, []string{"@terminal-input"}, "built in: no typing into terminals"},
+		{"ioctl", "arg1:32 in {TIOCSTI, TIOCLINUX, TIOCSETD}", perm, []string{"@terminal-input"},
+			"built in: no typing into terminals"},
 	}
 }
 

@@ -90,7 +90,8 @@ func TestBadConditions(t *testing.T) {
 		{"arg0 not 1", `condition "arg0 not 1": want in after not, not "1"`},
 		{"arg0:16 == 1", `condition "arg0:16 == 1": width "16" is neither 32 nor 64`},
 		{"arg0 == 010", `condition "arg0 == 010": number "010" begins with 0: write 0o10 if it is octal`},
-		{"arg0 == 0x1ffffffffffffffff", `condition "arg0 == 0x1ffffffffffffffff": "0x1ffffffffffffffff" is not a number of at most 64 bits`},
+		{"arg0 == 0x1ffffffffffffffff",
+			`condition "arg0 == 0x1ffffffffffffffff": "0x1ffffffffffffffff" is not a number of at most 64 bits`},
 		{"arg0 == 1_000", `condition "arg0 == 1_000": "1_000" is not a number of at most 64 bits`},
 		{"arg0 == AF_UNXI", `condition "arg0 == AF_UNXI": unknown constant "AF_UNXI", did you mean "AF_UNIX"?`},
 		{"arg0 == -AF_UNIX", `condition "arg0 == -AF_UNIX": constant AF_UNIX cannot be negated`},
@@ -99,8 +100,10 @@ func TestBadConditions(t *testing.T) {
 		{"arg0 == (1", `condition "arg0 == (1": want a closing parenthesis, not the end`},
 		// These are understood but say nothing of the call.
 		{"arg1 == 1", `condition "arg1 == 1" for personality: it has no argument 1`},
-		{"arg0 == 0x100000000", `condition "arg0 == 0x100000000" for personality: 0x100000000 does not fit the 32 bits of argument 0 that count`},
-		{"arg0 & 0x100000000 == 0", `condition "arg0 & 0x100000000 == 0" for personality: 0x100000000 does not fit the 32 bits of argument 0 that count`},
+		{"arg0 == 0x100000000",
+			`condition "arg0 == 0x100000000" for personality: 0x100000000 does not fit the 32 bits of argument 0 that count`},
+		{"arg0 & 0x100000000 == 0", `condition "arg0 & 0x100000000 == 0" for personality: 0x100000000 does not fit the ` +
+			`32 bits of argument 0 that count`},
 		{"arg0 in {5..4}", `condition "arg0 in {5..4}" for personality: range 0x5..0x4 is empty`},
 	} {
 		if got, err := normalOf(t, c.when, "personality", AMD64); err == nil || err.Error() != c.want {
@@ -111,7 +114,9 @@ func TestBadConditions(t *testing.T) {
 
 // FuzzParseCondition: what is read has a normal form that reads the same.
 func FuzzParseCondition(f *testing.F) {
-	for _, s := range []string{"arg0 == AF_UNIX", "arg1:64 & 0xff not in {1, 2..3}", "arg0 < -1 && arg1 >= O_RDONLY|O_CLOEXEC"} {
+	for _, s := range []string{
+		"arg0 == AF_UNIX", "arg1:64 & 0xff not in {1, 2..3}", "arg0 < -1 && arg1 >= O_RDONLY|O_CLOEXEC",
+	} {
 		f.Add(s)
 	}
 	s, err := LookupSyscall("futex")

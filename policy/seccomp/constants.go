@@ -31,7 +31,9 @@ func constantNames(yield func(string) bool) {
 // (CLONE_*, O_*, AF_*, SOCK_*, PROT_*, MAP_*, TIOC*, PR_*, ...) has on an
 // architecture. An unknown name's error is a *NameError.
 func LookupConstant(name string, a Arch) (uint64, error) {
-	i, ok := slices.BinarySearchFunc(constants[:], name, func(c constant, name string) int { return cmp.Compare(c.name, name) })
+	i, ok := slices.BinarySearchFunc(constants[:], name, func(c constant, name string) int {
+		return cmp.Compare(c.name, name)
+	})
 	if !ok {
 		return 0, unknown("constant", name, constantNames)
 	}

@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// GroupsVersion is the release of systemd whose groups ours are, as far as
+// systemd has a group of the name. Under version 1 of the policies' vocabulary
+// they stay as they are.
+const GroupsVersion = 258
+
 // group is a set of calls, named "@...".
 type group struct {
 	name, help string
@@ -36,7 +41,9 @@ func Groups() []Group {
 // LookupGroup finds a group by its name with the "@". An error is a
 // *NameError.
 func LookupGroup(name string) (Group, error) {
-	i, ok := slices.BinarySearchFunc(groupTable[:], name, func(g group, name string) int { return cmp.Compare(g.name, name) })
+	i, ok := slices.BinarySearchFunc(groupTable[:], name, func(g group, name string) int {
+		return cmp.Compare(g.name, name)
+	})
 	if !ok {
 		return Group{}, unknown("group", name, func(yield func(string) bool) {
 			for i := range groupTable {

@@ -28,10 +28,12 @@ var since252 = map[string]string{
 	// service may confine itself further.
 	"@sandbox": "+landlock_add_rule +landlock_create_ruleset +landlock_restrict_self +seccomp",
 	// New calls: mseal is made by the dynamic loader, the others ask only.
-	"@default": "+landlock_add_rule +landlock_create_ruleset +landlock_restrict_self +seccomp +lsm_get_self_attr +lsm_list_modules +mseal",
+	"@default": "+landlock_add_rule +landlock_create_ruleset +landlock_restrict_self +seccomp +lsm_get_self_attr " +
+		"+lsm_list_modules +mseal",
 	// New calls; open_tree without OPEN_TREE_CLONE is openat with O_PATH.
-	"@file-system": "+file_getattr +file_setattr +getxattrat +listmount +listxattrat +open_tree +removexattrat +setxattrat +statmount",
-	"@mount":       "-open_tree +open_tree_attr",
+	"@file-system": "+file_getattr +file_setattr +getxattrat +listmount +listxattrat +open_tree +removexattrat " +
+		"+setxattrat +statmount",
+	"@mount": "-open_tree +open_tree_attr",
 }
 
 // TestSystemd compares with the systemd of this machine.

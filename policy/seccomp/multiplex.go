@@ -1,5 +1,7 @@
 package seccomp
 
+import "slices"
+
 // sub is a call that a multiplexer makes for the number in its argument 0.
 type sub struct {
 	nr   uint64
@@ -27,6 +29,13 @@ func multiplexed(a Arch, name string) []sub {
 		}
 	}
 	return nil
+}
+
+// Multiplexed reports whether programs of an architecture make the call through
+// another one, too: socketcall or ipc.
+func Multiplexed(a Arch, name string) bool {
+	is := func(s sub) bool { return s.name == name }
+	return slices.ContainsFunc(multiplexed(a, "socketcall"), is) || slices.ContainsFunc(multiplexed(a, "ipc"), is)
 }
 
 // behindPointer reports whether a call's arguments lie in memory, where those

@@ -11,7 +11,8 @@ import (
 //go:generate go run ./internal/gen .
 
 // entry is one system call of the table: the letters of its arguments on a
-// 64-bit kernel (p pointer, l 64 bits, i the low 32, h the low 16), the first
+// 64-bit kernel (p pointer, l 64 bits, i the low 32, h the low 16; "-" if it
+// takes none, empty if that is not known), the first
 // release as major<<8|minor, and its number or -1 for each Arch.
 type entry struct {
 	name  string
@@ -76,8 +77,11 @@ func (s Syscall) Number(a Arch) (nr uint32, ok bool) {
 
 // Args is how many arguments it takes, where that is known, or 6.
 func (s Syscall) Args() int {
-	if s.entry().args == "" {
+	switch s.entry().args {
+	case "":
 		return 6
+	case "-":
+		return 0
 	}
 	return len(s.entry().args)
 }
@@ -110,7 +114,8 @@ func (s Syscall) width(arg int) int {
 // "...32" there.
 func (s Syscall) oldIDs() bool {
 	switch s.entry().name {
-	case "chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid":
+	case "chown", "fchown", "lchown", "setfsgid", "setfsuid", "setgid", "setregid", "setresgid", "setresuid",
+		"setreuid", "setuid":
 		return true
 	}
 	return false

@@ -142,8 +142,10 @@ func errorOf[T any](_ T, err error) string {
 }
 
 func TestActions(t *testing.T) {
-	for _, s := range []string{"allow", "errno:EPERM", "errno:ENOSYS", "errno:4095", "errno:EAGAIN", "errno:EDEADLK", "errno:EOPNOTSUPP",
-		"kill-process", "kill-thread", "trap", "log", "notify"} {
+	for _, s := range []string{
+		"allow", "errno:EPERM", "errno:ENOSYS", "errno:4095", "errno:EAGAIN", "errno:EDEADLK", "errno:EOPNOTSUPP",
+		"kill-process", "kill-thread", "trap", "log", "notify",
+	} {
 		a, err := ParseAction(s)
 		if err != nil || a.String() != s {
 			t.Errorf("%s: %v, %v", s, a, err)

@@ -21,12 +21,13 @@ func Export(p *policy.Policy, native seccomp.Arch) (unit []byte, losses []string
 	x.namespaces()
 	if x.p.Namespaces.Mount == "new" {
 		x.files()
-	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide)+len(f.Overlay)+len(f.Directories)+len(f.Inline)+len(f.Symlinks) > 0 {
+	} else if f := p.Files; len(f.Read)+len(f.Write)+len(f.Tmpfs)+len(f.Hide)+len(f.Overlay)+len(f.Directories)+
+		len(f.Inline)+len(f.Symlinks) > 0 {
 		x.lose("files: without mounts of its own a unit sees the host's files")
 	}
 	x.environment()
 	x.limits()
-	x.walls()
+	x.restrictions()
 	if err := x.calls(); err != nil {
 		return nil, nil, err
 	}
@@ -122,6 +123,9 @@ func (x *exporter) files() {
 	if len(patterns) > 0 {
 		x.lose("files.hide: units hide paths, not patterns: %s", some(patterns))
 	}
+	if len(f.Guard) > 0 {
+		x.lose("files.guard: units know no patterns: %s", some(f.Guard))
+	}
 }
 
 func (x *exporter) paths(key, setting string, list []string) {
@@ -148,12 +152,16 @@ func (x *exporter) paths(key, setting string, list []string) {
 	}
 }
 
-// specifiers writes a policy's variables as a unit has them.
+// specifiers writes a policy's variables as a unit has them. The ones for
+// directories of settings, such as %E, mean /etc and the like to the system's
+// manager, so the home's are written out.
 func specifiers(path string) (string, bool) {
 	path = escape(path)
 	for _, v := range [][2]string{
-		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%E"}, {"${XDG_CACHE_HOME}", "%C"},
-		{"${XDG_STATE_HOME}", "%S"}, {"${XDG_RUNTIME_DIR}", "%t"},
+		{"${HOME}", "%h"}, {"${USER}", "%u"}, {"${UID}", "%U"}, {"${XDG_CONFIG_HOME}", "%h/.config"},
+		{"${XDG_CACHE_HOME}", "%h/.cache"},
+		{"${XDG_DATA_HOME}", "%h/.local/share"}, {"${XDG_STATE_HOME}", "%h/.local/state"},
+		{"${XDG_RUNTIME_DIR}", "/run/user/%U"},
 	} {
 		path = strings.ReplaceAll(path, v[0], v[1])
 	}
@@ -241,7 +249,8 @@ func (x *exporter) calls() error {
 		byAction[last] = append(byAction[last], name)
 	}
 	if len(conditional) > 0 {
-		x.lose("seccomp.rule: a unit's call filter sees no arguments; as if no condition held are answered %s", some(conditional))
+		x.lose("seccomp.rule: a unit's call filter sees no arguments; as if no condition held are answered %s",
+			some(conditional))
 	}
 	x.callFilter(byAction)
 	for _, f := range []struct {
@@ -281,7 +290,8 @@ func (x *exporter) callFilter(byAction map[seccomp.Action][]string) {
 		case a.Kind == seccomp.Errno && a.Errno == 38 && deflt.Kind == seccomp.Errno:
 			x.lose("seccomp.unknown: refused as all others are, not by ENOSYS as if the kernel were older: %s", some(names))
 		default:
-			x.lose("seccomp: a unit's list has one answer for all it leaves out, so these get %s, not %s: %s", deflt, a, some(names))
+			x.lose("seccomp: a unit's list has one answer for all it leaves out, so these get %s, not %s: %s", deflt,
+				a, some(names))
 		}
 	}
 	if s.Unknown.Kind != seccomp.Unset && s.Unknown != deflt {

@@ -96,6 +96,7 @@ func restrictsSetID(answers *seccomp.Answers) bool {
 		return answers.Decide(nr, args).Action.Kind == seccomp.Allow
 	}
 	const create = 0o100 // O_CREAT
-	return grants("fchmod", [6]uint64{}) && !grants("fchmod", [6]uint64{0, 0o4000}) && !grants("fchmod", [6]uint64{0, 0o2000}) &&
+	return grants("fchmod", [6]uint64{}) && !grants("fchmod", [6]uint64{0, 0o4000}) &&
+		!grants("fchmod", [6]uint64{0, 0o2000}) &&
 		!grants("openat", [6]uint64{0, 0, create, 0o4000}) && !grants("openat2", [6]uint64{})
 }

@@ -1,7 +1,7 @@
 package systemd
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -11,43 +11,84 @@ import (
 	"sbx/policy/seccomp"
 )
 
-// Import gives the policy that confines a program as the unit does, as far as
-// a policy can say that. losses are the settings that it cannot say, one each;
-// what is not understood is an *Error. Settings about when and what to run are
-// no part of a policy and passed over.
+// Options say for what a unit is imported.
+type Options struct {
+	// Native is the machine's architecture.
+	Native seccomp.Arch
+	// Instance is that of a template (NAME@.service), or empty.
+	Instance string
+	// Lossy skips what sbx does not know in lists of system calls that are
+	// allowed, and names it among the losses. Else it is an error.
+	Lossy bool
+	// Machine gives what the specifiers about the machine stand for: H, l, m,
+	// b, v and those of os-release. Nil: they are errors.
+	Machine func(specifier byte) (string, error)
+}
+
+// Import gives the policy that confines a program as the unit does, or more:
+// never less, but for what losses name. Those are the settings that a policy
+// cannot say, or says otherwise, one each. What is not understood is an
+// *Error. Settings about when and what to run are no part of a policy and
+// passed over.
 //
 // Where a unit says nothing a policy still refuses: privileges are never
 // gained, namespaces (but the network's) are new, capabilities go unless the
-// unit names those that stay, and so does the environment.
-func Import(file string, data []byte, native seccomp.Arch) (p *policy.Policy, losses []string, err error) {
+// unit names those that stay, and so does the environment. notes say so.
+func Import(file string, data []byte, o Options) (p *policy.Policy, losses, notes []string, err error) {
 	settings, err := parseUnit(file, data)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	m := &importer{native: native, bounding: map[string]bool{}, p: &policy.Policy{
-		Name: file, Version: 1, Summary: summary(file),
-		Namespaces: policy.Namespaces{Net: "host"},
-	}}
+	unit, err := nameOf(file, o.Instance)
+	if err != nil {
+		return nil, nil, nil, &Error{File: file, Msg: err.Error()}
+	}
+	m := &importer{
+		file: file, o: o, unit: unit,
+		on: map[string]bool{}, modes: map[string]string{}, said: map[string]setting{}, places: map[string][]place{},
+		p: &policy.Policy{Name: file, Version: 1, Summary: summary(file), Namespaces: policy.Namespaces{Net: "host"}},
+	}
 	for _, s := range settings {
+		m.now = s
 		if isLifecycle(s.key) {
 			continue
 		}
-		known, err := m.take(s)
-		if err != nil {
-			return nil, nil, &Error{file, s.line, s.key + "=: " + err.Error()}
-		}
-		if !known {
-			m.lose("%s:%d: %s=%s: a policy has no word for it", file, s.line, s.key, s.value)
+		if err := m.take(s); err != nil {
+			return nil, nil, nil, m.failed(s.line, s.key+"=: ", err)
 		}
 	}
 	if err := m.finish(); err != nil {
-		return nil, nil, &Error{file, m.line, err.Error()}
+		return nil, nil, nil, m.failed(m.now.line, m.now.key+"=: ", err)
 	}
-	// A policy file must be able to say it.
+	// A policy file must be able to say it. What a unit's values can do wrong
+	// was seen when they were read.
 	if _, err := policy.Parse(file, m.p.Print()); err != nil {
-		return nil, nil, &Error{file, 1, "as a policy: " + err.Error()}
+		return nil, nil, nil, &Error{File: file, Msg: "what it says together is no policy: " + bareMessage(err)}
 	}
-	return m.p, m.losses, nil
+	return m.p, m.losses, m.stricter(), nil
+}
+
+func (m *importer) failed(line int, before string, err error) error {
+	e := &Error{File: m.file, Line: line, Msg: before + bareMessage(err)}
+	var h *hinted
+	var p *policy.Error
+	switch {
+	case errors.As(err, &h):
+		e.Fix = h.fix
+	case errors.As(err, &p):
+		e.Fix = p.Fix
+	}
+	return e
+}
+
+// bareMessage is an error without its place, which is in a policy that nobody
+// has seen.
+func bareMessage(err error) string {
+	var p *policy.Error
+	if errors.As(err, &p) {
+		return p.Msg
+	}
+	return err.Error()
 }
 
 // summary is the policy's, with nothing in it that a file's name may have and
@@ -62,155 +103,109 @@ func summary(file string) string {
 	return "Imported from " + name[:min(len(name), 100)]
 }
 
+// importer collects what settings say, so that a later one can take an earlier
+// one back, and then writes the policy.
 type importer struct {
+	file   string
+	o      Options
+	unit   unitName
 	p      *policy.Policy
-	native seccomp.Arch
+	now    setting // that is being read
 	losses []string
 
-	// The call filter: nil until SystemCallFilter= is met, and whether it
-	// lists what is allowed. words are its entries as they were written, as
-	// long as none takes back another (mixed): they read better than calls.
-	calls            map[string]seccomp.Action
-	words            map[string]seccomp.Action
-	allowList, mixed bool
-	// refused is what SystemCallErrorNumber= answers; line where the filter
-	// is.
-	refused seccomp.Action
-	line    int
+	// on has the switches, modes the settings with one word for a value, places
+	// the lists of paths; said where each was set last.
+	on     map[string]bool
+	modes  map[string]string
+	places map[string][]place
+	said   map[string]setting
 
-	bounded, user   bool
-	bounding        map[string]bool
-	ambient         []string
-	system, home    string
-	write, readOnly []string
-	noexec          []string
+	filter   callFilter
+	families *familySet
+
+	// bounding and ambient are nil until they are set.
+	user              bool
+	bounding, ambient capabilitySet
+
+	env, pass, unset, ownEnv []string
+
+	tasks, nproc string
+
+	root  string  // RootDirectory=
+	image setting // RootImage=, if there is one
+	tree  tree
+
+	denied, allowed         []string // IPAddressDeny=, IPAddressAllow=
+	bindDenied, bindAllowed []string // SocketBindDeny=, SocketBindAllow=
 }
 
-func (m *importer) lose(format string, args ...any) {
-	m.losses = append(m.losses, fmt.Sprintf(format, args...))
+// lose says what of the present setting gets lost, or becomes otherwise.
+func (m *importer) lose(format string, args ...any) { m.loseAt(m.now, format, args...) }
+
+func (m *importer) loseAt(s setting, format string, args ...any) {
+	where := m.file
+	if s.key != "" {
+		value := s.value
+		if len(value) > 60 {
+			value = value[:60] + "..."
+		}
+		where = fmt.Sprintf("%s:%d: %s=%s", m.file, s.line, s.key, strings.ToValidUTF8(value, ""))
+	}
+	if text := where + ": " + fmt.Sprintf(format, args...); !slices.Contains(m.losses, text) {
+		m.losses = append(m.losses, text)
+	}
 }
 
 // finish puts together what settings say jointly.
 func (m *importer) finish() error {
 	m.capabilities()
+	m.namespaces()
+	m.network()
+	m.limits()
 	m.files()
-	return m.filter()
+	m.environment()
+	if err := m.restrictions(); err != nil {
+		return err
+	}
+	return m.calls()
 }
 
-func (m *importer) capabilities() {
-	var kept []string
-	switch {
-	case m.user:
-		for _, c := range m.ambient {
-			if !m.bounded || m.bounding[c] {
-				kept = append(kept, c)
-			}
-		}
-		if yes := true; len(kept) > 0 {
-			m.p.Process.Ambient = &yes
-		}
-	default:
-		for c := range m.bounding {
-			kept = append(kept, c)
-		}
+// namespaces sets those that are not new by default.
+func (m *importer) namespaces() {
+	n := &m.p.Namespaces
+	if m.on["PrivateNetwork"] {
+		n.Net = "new"
 	}
-	slices.Sort(kept)
-	for _, c := range slices.Compact(kept) {
-		m.p.Process.Capabilities = append(m.p.Process.Capabilities, "?"+c)
+	if path := m.modes["NetworkNamespacePath"]; path != "" {
+		n.Net = path
+	}
+	if path := m.modes["IPCNamespacePath"]; path != "" {
+		n.IPC = path
+	}
+	if m.on["PrivateUsers"] {
+		n.User = "new"
 	}
 }
 
-// files lays out the host's tree as ProtectSystem= and ProtectHome= have it.
-func (m *importer) files() {
-	f := &m.p.Files
-	switch m.system {
-	case "strict":
-		f.Read = append(f.Read, "/")
-	case "full":
-		f.Write, f.Read = append(f.Write, "/"), append(f.Read, "?/usr", "?/boot", "?/efi", "?/etc")
-	case "yes":
-		f.Write, f.Read = append(f.Write, "/"), append(f.Read, "?/usr", "?/boot", "?/efi")
-	default:
-		f.Write = append(f.Write, "/")
-	}
-	homes := []string{"?/home", "?/root", "?/run/user"}
-	switch m.home {
-	case "yes":
-		f.Hide = append(f.Hide, homes...)
-	case "read-only":
-		f.Read = append(f.Read, homes...)
-	case "tmpfs":
-		for _, h := range homes {
-			f.Tmpfs = append(f.Tmpfs, h[1:])
+// stricter says, in one note, where the policy refuses what the unit does not
+// speak of.
+func (m *importer) stricter() []string {
+	var list []string
+	add := func(unless bool, text string) {
+		if !unless {
+			list = append(list, text)
 		}
 	}
-	f.Read, f.Write = append(f.Read, m.readOnly...), append(f.Write, m.write...)
-	// Of two settings for one path the more special wins; a policy's does so,
-	// too, but does not have one path twice.
-	f.Write, f.Tmpfs, f.Hide = tidy(f.Write), tidy(f.Tmpfs), tidy(f.Hide)
-	f.Read = slices.DeleteFunc(tidy(f.Read), func(e string) bool {
-		return slices.ContainsFunc(slices.Concat(f.Write, f.Tmpfs), func(w string) bool { return bare(w) == bare(e) })
-	})
-	m.settle()
-}
-
-func bare(e string) string { return strings.TrimPrefix(e, "?") }
-
-// tidy sorts a list of paths; one that must be there goes before the same that
-// may be missing.
-func tidy(list []string) []string {
-	slices.SortFunc(list, func(a, b string) int {
-		return cmp.Or(strings.Compare(bare(a), bare(b)), len(a)-len(b))
-	})
-	return slices.CompactFunc(list, func(a, b string) bool { return bare(a) == bare(b) })
-}
-
-// filter writes the call filter.
-func (m *importer) filter() error {
-	s := &m.p.Seccomp
-	enosys := seccomp.Action{Kind: seccomp.Errno, Errno: 38}
-	refused := m.refused
-	if refused.Kind == seccomp.Unset {
-		refused.Kind = seccomp.KillProcess
-	}
-	byAction := map[seccomp.Action][]string{}
-	entries := m.words
-	if m.mixed {
-		entries = m.calls
-	}
-	for name, a := range entries {
-		if a.Kind == seccomp.Unset {
-			a = refused
-		}
-		byAction[a] = append(byAction[a], name)
-	}
-	allow := seccomp.Action{Kind: seccomp.Allow}
-	s.Default, s.Unknown = allow, allow
-	if m.calls != nil && m.allowList {
-		// Numbers that it has no name for systemd answers with ENOSYS.
-		s.Default, s.Unknown = refused, enosys
-		s.Allow = byAction[allow]
-	}
-	for a, names := range byAction {
-		if a == allow {
-			continue
-		}
-		slices.Sort(names)
-		if a == s.Default {
-			s.Deny = append(s.Deny, names...)
-			continue
-		}
-		s.Rules = append(s.Rules, seccomp.Rule{Syscalls: names, Action: a})
-	}
-	slices.SortStableFunc(s.Rules, func(a, b seccomp.Rule) int {
-		return strings.Compare(a.Action.String()+a.Syscalls[0], b.Action.String()+b.Syscalls[0])
-	})
-	s.Deny = slices.Compact(slices.Sorted(slices.Values(s.Deny)))
-	s.Allow = slices.Compact(slices.Sorted(slices.Values(s.Allow)))
-	for _, r := range s.Rules {
-		if err := r.Check(); err != nil {
-			return err
-		}
-	}
-	return nil
+	add(m.on["NoNewPrivileges"] || m.on["DynamicUser"], "no privileges are gained (NoNewPrivileges=)")
+	add(m.user || m.bounding != nil || m.ambient != nil, "no capability is kept (CapabilityBoundingSet=)")
+	add(m.said["RestrictNamespaces"].value == "yes", "no namespaces are made inside (RestrictNamespaces=)")
+	add(m.said["SystemCallArchitectures"].key != "",
+		"programs of other architectures are killed (SystemCallArchitectures=)")
+	add(m.on["PrivateDevices"], "/dev has no device of the machine (PrivateDevices=)")
+	add(m.on["ProtectKernelTunables"] && m.on["ProtectControlGroups"],
+		"/proc is read-only, and so is /sys (ProtectKernelTunables=, ProtectControlGroups=)")
+	add(m.modes["KeyringMode"] == "inherit", "the kernel's keyrings cannot be used (KeyringMode=)")
+	add(false, "Unix sockets of the host cannot be connected to (files.sockets)")
+	add(false, "no variable of the environment crosses that the unit does not name, PATH neither")
+	return []string{"where the unit says nothing the policy refuses: " + strings.Join(list, "; ")}
 }

@@ -11,7 +11,8 @@ import (
 // TestSetID: rules on set-id bits come out as the switch they came in by, and
 // only all of them do.
 func TestSetID(t *testing.T) {
-	p, _, err := Import("unit", []byte("[Service]\nSystemCallFilter=@system-service\nRestrictSUIDSGID=yes\n"), seccomp.AMD64)
+	p, _, _, err := Import("unit", []byte("[Service]\nSystemCallFilter=@system-service\nRestrictSUIDSGID=yes\n"),
+		Options{Native: seccomp.AMD64})
 	if err != nil {
 		t.Fatal(err)
 	}

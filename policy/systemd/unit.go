@@ -3,6 +3,7 @@
 package systemd
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -13,15 +14,29 @@ const MaxSize = 1 << 20
 
 // Error says where in a unit something is wrong, and what.
 type Error struct {
-	// File is what the caller calls the unit; Line counts from 1.
+	// File is what the caller calls the unit; Line counts from 1, and 0 means
+	// no single line.
 	File string
 	Line int
-	// Msg names the offending text.
-	Msg string
+	// Msg names the offending text. Fix, if not empty, is how to fix it.
+	Msg, Fix string
 }
 
-// Error is file:line: and the message.
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg) }
+// Hint is the fix.
+func (e *Error) Hint() string { return e.Fix }
+
+// Error is file:line: and the message, without the hint.
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.File + ": " + e.Msg
+	}
+	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg)
+}
+
+// hinted is an error of one setting that knows its fix.
+type hinted struct{ msg, fix string }
+
+func (h *hinted) Error() string { return h.msg }
 
 // setting is one KEY=VALUE of a unit.
 type setting struct {
@@ -30,20 +45,23 @@ type setting struct {
 }
 
 // parseUnit lists the settings of a unit's sections that run something:
-// [Service], [Socket], [Mount] and [Swap]. Lines without a section are taken
-// for [Service]'s, so that a fragment can be read.
+// [Service], [Socket], [Mount] and [Swap]. Lines without a section count as
+// [Service], so that a fragment can be read.
 func parseUnit(file string, data []byte) ([]setting, error) {
 	if len(data) > MaxSize {
-		return nil, &Error{file, 1, fmt.Sprintf("more than %d bytes, the most a unit may have", MaxSize)}
+		return nil, &Error{File: file, Line: 1, Msg: fmt.Sprintf("more than %d bytes, the most a unit may have", MaxSize)}
 	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark
 	if !utf8.Valid(data) {
-		return nil, &Error{file, 1, "not UTF-8"}
+		return nil, &Error{File: file, Line: 1, Msg: "not UTF-8"}
 	}
 	var out []setting
 	section, pending, first := "Service", "", 0
 	lines := strings.Split(string(data), "\n")
 	for i, line := range lines {
-		fail := func(format string, args ...any) error { return &Error{file, i + 1, fmt.Sprintf(format, args...)} }
+		fail := func(format string, args ...any) error {
+			return &Error{File: file, Line: i + 1, Msg: fmt.Sprintf(format, args...)}
+		}
 		trimmed := strings.TrimSpace(line)
 		if trimmed == "" && pending == "" || strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";") {
 			continue // comments may stand between continued lines, too
@@ -75,48 +93,21 @@ func parseUnit(file string, data []byte) ([]setting, error) {
 		}
 		switch section {
 		case "Service", "Socket", "Mount", "Swap":
-			out = append(out, setting{first, key, strings.TrimSpace(value)})
+			out = append(out, setting{first, modern(key), strings.TrimSpace(value)})
 		}
 	}
 	return out, nil
 }
 
-// words splits a value as systemd does: at blanks, with quotes around what has
-// blanks. Backslashes and specifiers are refused but for %%: they stand for
-// what only systemd knows.
-func words(value string) ([]string, error) {
-	var out []string
-	for rest := strings.TrimLeft(value, " \t"); rest != ""; rest = strings.TrimLeft(rest, " \t") {
-		var w string
-		if q := rest[0]; q == '"' || q == '\'' {
-			end := strings.IndexByte(rest[1:], q)
-			if end < 0 {
-				return nil, fmt.Errorf("%s: a quote that does not end", rest)
-			}
-			w, rest = rest[1:1+end], rest[2+end:]
-			if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-				return nil, fmt.Errorf("%q follows a quoted word", rest)
-			}
-		} else {
-			end := strings.IndexAny(rest, " \t")
-			if end < 0 {
-				end = len(rest)
-			}
-			w, rest = rest[:end], rest[end:]
-			if strings.ContainsAny(w, `"'`) {
-				return nil, fmt.Errorf("%q: a quote inside a word", w)
-			}
-		}
-		if strings.ContainsAny(w, `\`) {
-			return nil, fmt.Errorf("%q: backslashes are not understood here", w)
-		}
-		plain := strings.ReplaceAll(w, "%%", "\x00")
-		if i := strings.IndexByte(plain, '%'); i >= 0 {
-			return nil, fmt.Errorf("%q: what %.2q stands for only systemd knows", w, plain[i:])
-		}
-		out = append(out, strings.ReplaceAll(plain, "\x00", "%"))
+// modern gives the present name of a setting that has had another.
+func modern(key string) string {
+	switch key {
+	case "ReadWriteDirectories", "ReadOnlyDirectories", "InaccessibleDirectories":
+		return strings.TrimSuffix(key, "Directories") + "Paths"
+	case "MemoryLimit":
+		return "MemoryMax"
 	}
-	return out, nil
+	return key
 }
 
 // truth reads a boolean.

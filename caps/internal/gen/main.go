@@ -1,8 +1,7 @@
-// Gen writes the names of capabilities(7) by number, from gocapability: for
-// package caps, and for the packages of policies, which do not import each
-// other. They are generated, not asked for, because gocapability opens a file
-// in /proc when it is initialised: at every launch, and before a limit of a few
-// open files could be reported.
+// Gen writes the names of capabilities(7) by number, from gocapability, for package caps
+// and for a package of policies; the two do not import each other. The names are generated
+// because gocapability opens a file in /proc when it is initialised. That would happen at
+// every launch, and fail before a limit of a few open files could be reported.
 package main
 
 import (

@@ -33,7 +33,8 @@ func programs(t testing.TB) []seccomp.Program {
 	for _, p := range []*seccomp.Policy{
 		{Allow: []string{"@system-service"}},
 		{Allow: []string{"@known"}, Deny: []string{"@debug"}, Architectures: []string{"386", "x32", "arm"},
-			Rules: []seccomp.Rule{{Syscalls: []string{"socket"}, When: []string{"arg0 in {1, 2, 10}"}, Action: seccomp.Action{Kind: seccomp.Allow}},
+			Rules: []seccomp.Rule{{Syscalls: []string{"socket"}, When: []string{"arg0 in {1, 2, 10}"},
+				Action: seccomp.Action{Kind: seccomp.Allow}},
 				{Syscalls: []string{"read"}, When: []string{"arg2 > 0x100000000"}, Action: seccomp.Action{Kind: seccomp.Trap}}}},
 	} {
 		for _, a := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
@@ -95,10 +96,15 @@ func FuzzRun(f *testing.F) {
 }
 
 func TestPrint(t *testing.T) {
-	p := &seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1}, Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		Allow: []string{"read", "write"}, Rules: []seccomp.Rule{{Syscalls: []string{"kill"}, When: []string{"arg1 & 3 == 1"}, Action: seccomp.Action{Kind: seccomp.Allow}},
-			{Syscalls: []string{"socket"}, When: []string{"arg0 == AF_UNIX && arg1 & SOCK_TYPE_MASK == SOCK_STREAM"}, Action: seccomp.Action{Kind: seccomp.Allow}},
-			{Syscalls: []string{"unshare"}, When: []string{"arg0 & (CLONE_FS|CLONE_FILES) != 0"}, Action: seccomp.Action{Kind: seccomp.Log}}}}
+	p := &seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		Allow:   []string{"read", "write"},
+		Rules: []seccomp.Rule{{Syscalls: []string{"kill"}, When: []string{"arg1 & 3 == 1"},
+			Action: seccomp.Action{Kind: seccomp.Allow}},
+			{Syscalls: []string{"socket"}, When: []string{"arg0 == AF_UNIX && arg1 & SOCK_TYPE_MASK == SOCK_STREAM"},
+				Action: seccomp.Action{Kind: seccomp.Allow}},
+			{Syscalls: []string{"unshare"}, When: []string{"arg0 & (CLONE_FS|CLONE_FILES) != 0"},
+				Action: seccomp.Action{Kind: seccomp.Log}}}}
 	list, err := compile.Compile(p, seccomp.AMD64, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +163,9 @@ func filtered() {
 		// The second differs by an instruction that does nothing.
 		code := []unix.SockFilter{{Code: 0x20, K: 4 * k}, {Code: 0x06, K: 0x7fff0000}}
 		prog := unix.SockFprog{Len: 2, Filter: &code[0]}
-		if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog))); errno != 0 {
+		_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+			uintptr(unsafe.Pointer(&prog)))
+		if errno != 0 {
 			panic(errno)
 		}
 	}

@@ -16,12 +16,14 @@ func Print(w io.Writer, code []Instruction, a seccomp.Arch, mark func(i int) str
 	if mark == nil {
 		mark = func(int) string { return "" }
 	}
-	if _, err := fmt.Fprintf(w, "%s line  CODE  JT   JF      K\n%s=================================\n", mark(-1), mark(-1)); err != nil {
+	if _, err := fmt.Fprintf(w, "%s line  CODE  JT   JF      "+
+		"K\n%s=================================\n", mark(-1), mark(-1)); err != nil {
 		return err
 	}
 	known := know(code, a)
 	for n, i := range code {
-		_, err := fmt.Fprintf(w, "%s %04d: 0x%02x 0x%02x 0x%02x 0x%08x  %s\n", mark(n), n, i.Code, i.Jt, i.Jf, i.K, i.text(n, known[n]))
+		_, err := fmt.Fprintf(w, "%s %04d: 0x%02x 0x%02x 0x%02x 0x%08x  %s\n", mark(n), n, i.Code, i.Jt, i.Jf, i.K,
+			i.text(n, known[n]))
 		if err != nil {
 			return err
 		}
@@ -48,7 +50,8 @@ func (i Instruction) text(n int, f fact) string {
 		if i.Code&opMask == 0x80 {
 			return "A = -A"
 		}
-		return fmt.Sprintf("A %s= %s", [...]string{"+", "-", "*", "/", "|", "&", "<<", ">>", "", "", "^"}[i.Code&opMask>>4], k)
+		return fmt.Sprintf("A %s= %s", [...]string{"+", "-", "*", "/", "|", "&", "<<", ">>", "", "", "^"}[i.Code&opMask>>4],
+			k)
 	case classRet:
 		if i.Code&retMask == retA {
 			return "return A"

@@ -40,7 +40,8 @@ func OfProcess(pid int) (list []seccomp.Program, err error) {
 	}
 	for i := uintptr(0); ; i++ {
 		n, errno := getFilter(pid, i, nil)
-		if errno == unix.ENOENT {
+		// EINVAL: it has no filter at all.
+		if errno == unix.ENOENT || errno == unix.EINVAL && i == 0 {
 			return list, nil
 		}
 		if errno != 0 {
@@ -63,7 +64,8 @@ func needs(err error) string {
 }
 
 func getFilter(pid int, i uintptr, p seccomp.Program) (uintptr, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SECCOMP_GET_FILTER, uintptr(pid), i, uintptr(unsafe.Pointer(unsafe.SliceData(p))), 0, 0)
+	n, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SECCOMP_GET_FILTER, uintptr(pid), i,
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), 0, 0)
 	return n, errno
 }
 

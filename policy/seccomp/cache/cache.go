@@ -54,7 +54,8 @@ func (d *Dir) Get(key [32]byte) []byte {
 	if !d.open(false) {
 		return nil
 	}
-	fd, err := unix.Openat(d.fd(), hex.EncodeToString(key[:]), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(d.fd(), hex.EncodeToString(key[:]), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|
+		unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}

@@ -16,7 +16,8 @@ func (m memory) Put(key [32]byte, d []byte) { m[key] = d }
 // makes kept and not, and works out its answers only.
 func BenchmarkCompile(b *testing.B) {
 	p := &seccomp.Policy{Allow: []string{"@system-service", "@pkey"}, Deny: []string{"@kernel-surface", "@obsolete"},
-		Rules: []seccomp.Rule{{Syscalls: []string{"socket"}, When: []string{"arg0 in {AF_UNIX, AF_INET, AF_INET6}"}, Action: seccomp.Action{Kind: seccomp.Allow}}}}
+		Rules: []seccomp.Rule{{Syscalls: []string{"socket"}, When: []string{"arg0 in {AF_UNIX, AF_INET, AF_INET6}"},
+			Action: seccomp.Action{Kind: seccomp.Allow}}}}
 	for name, store := range map[string]Store{"fresh": nil, "kept": memory{}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -61,7 +61,8 @@ func Compile(p *seccomp.Policy, native seccomp.Arch, store Store) ([]seccomp.Pro
 		return nil, err
 	}
 	if len(code) > MaxInstructions {
-		return nil, fmt.Errorf("the filter has %d instructions, the kernel takes %d: use groups, ranges or fewer rules", len(code), MaxInstructions)
+		return nil, fmt.Errorf("the filter has %d instructions, the kernel takes %d: use groups, ranges or fewer rules",
+			len(code), MaxInstructions)
 	}
 	return []seccomp.Program{encode(code)}, nil
 }

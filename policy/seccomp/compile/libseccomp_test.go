@@ -24,7 +24,10 @@ func TestLibseccomp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Errno, Errno: 13}, Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 13}}
+		p := &seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
+		}
 		var numbers []uint32
 		for _, name := range []string{"read", "getpid", "futex", "semop", "io_setup"} {
 			s, nr := native64(t, name)
@@ -88,7 +91,8 @@ func saidTwice(t *testing.T, r *rand.Rand, args int) (string, []libseccomp.ScmpC
 	for _, arg := range r.Perm(args)[:1+r.IntN(args)] {
 		v := []uint64{0, 1, 7, 0xffff, 1<<32 - 1, 1 << 32, 1<<32 | 7, 1 << 63}[r.IntN(8)]
 		ops := []libseccomp.ScmpCompareOp{libseccomp.CompareEqual, libseccomp.CompareNotEqual, libseccomp.CompareLess,
-			libseccomp.CompareLessOrEqual, libseccomp.CompareGreater, libseccomp.CompareGreaterEqual, libseccomp.CompareMaskedEqual}
+			libseccomp.CompareLessOrEqual, libseccomp.CompareGreater, libseccomp.CompareGreaterEqual,
+			libseccomp.CompareMaskedEqual}
 		i := r.IntN(len(ops))
 		if i == 6 {
 			mask := []uint64{1, 0xff, 1<<32 | 3, 1<<64 - 1}[r.IntN(4)]
@@ -104,7 +108,8 @@ func saidTwice(t *testing.T, r *rand.Rand, args int) (string, []libseccomp.ScmpC
 		if err != nil {
 			t.Fatal(err)
 		}
-		conds, when = append(conds, c), when+fmt.Sprintf(" && arg%d:64 %s %#x", arg, []string{"==", "!=", "<", "<=", ">", ">="}[i], v)
+		conds, when = append(conds, c), when+fmt.Sprintf(" && arg%d:64 %s %#x", arg,
+			[]string{"==", "!=", "<", "<=", ">", ">="}[i], v)
 	}
 	return when[len(" && "):], conds
 }

@@ -31,7 +31,10 @@ func live(action string) string {
 	if err != nil {
 		return err.Error()
 	}
-	p := &seccomp.Policy{Default: seccomp.Action{Kind: seccomp.Allow}, Rules: []seccomp.Rule{{Syscalls: []string{"getpriority"}, Action: a}}}
+	p := &seccomp.Policy{
+		Default: seccomp.Action{Kind: seccomp.Allow},
+		Rules:   []seccomp.Rule{{Syscalls: []string{"getpriority"}, Action: a}},
+	}
 	programs, err := Compile(p, seccomp.Native(), nil)
 	if err != nil {
 		return err.Error()
@@ -45,7 +48,8 @@ func live(action string) string {
 			}
 			for _, code := range programs {
 				prog := unix.SockFprog{Len: uint16(len(code) / 8), Filter: (*unix.SockFilter)(unsafe.Pointer(&code[0]))}
-				if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog))); errno != 0 {
+				_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog)))
+				if errno != 0 {
 					return "load: " + errno.Error()
 				}
 			}

@@ -17,7 +17,9 @@ type naive struct {
 	native seccomp.Arch
 }
 
-var strict = []seccomp.ActionKind{seccomp.Allow, seccomp.Log, seccomp.Notify, seccomp.Errno, seccomp.Trap, seccomp.KillThread, seccomp.KillProcess}
+var strict = []seccomp.ActionKind{
+	seccomp.Allow, seccomp.Log, seccomp.Notify, seccomp.Errno, seccomp.Trap, seccomp.KillThread, seccomp.KillProcess,
+}
 
 func rank(a seccomp.Action) int { return slices.Index(strict, a.Kind) }
 
@@ -98,7 +100,8 @@ func in(list []string, name string) bool {
 	})
 }
 
-var comparison = regexp.MustCompile(`^\s*arg(\d)(?::(\d+))?\s*(?:&\s*([\w|() ]+?))?\s*(==|!=|<=|>=|<|>|not in|in)\s*(.*?)\s*$`)
+var comparison = regexp.MustCompile(`^\s*arg(\d)(?::(\d+))?\s*(?:&\s*([\w|() ]+?))?\s*(==|!=|<=|>=|<|>|not ` +
+	`in|in)\s*(.*?)\s*$`)
 
 // holds evaluates one string of a rule's when.
 func holds(when string, s seccomp.Syscall, a seccomp.Arch, args [6]uint64) bool {
@@ -193,7 +196,8 @@ func widthOf(s seccomp.Syscall, a seccomp.Arch, arg int) int {
 			return 32
 		}
 	case "prlimit64", "renameat2", "sendto", "sendmmsg", "sendmsg":
-		if name == "prlimit64" && arg == 0 || name == "renameat2" && arg == 4 || name == "sendmsg" && arg == 2 || name[:4] == "send" && arg == 3 {
+		if name == "prlimit64" && arg == 0 || name == "renameat2" && arg == 4 || name == "sendmsg" && arg == 2 ||
+			name[:4] == "send" && arg == 3 {
 			return 32
 		}
 	case "chmod", "fchmod", "creat", "mknod":

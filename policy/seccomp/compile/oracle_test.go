@@ -23,7 +23,9 @@ func audits() []uint32 {
 // callNumbers are those that any architecture gives a call, their neighbours,
 // the same with x32's bit, and the ends of the range.
 func callNumbers() []uint32 {
-	out := []uint32{0xffffffff, 0xfffffffe, 0x7fffffff, 0x80000000, 0x80000001, 0xbfffffff, 0xc0000000, 0x3fffffff, 0x40000000}
+	out := []uint32{
+		0xffffffff, 0xfffffffe, 0x7fffffff, 0x80000000, 0x80000001, 0xbfffffff, 0xc0000000, 0x3fffffff, 0x40000000,
+	}
 	for s := range seccomp.Syscalls() {
 		for _, a := range seccomp.Arches() {
 			if n, ok := s.Number(a); ok {
@@ -69,7 +71,8 @@ func checkOne(t testing.TB, m vm, v naive, audit, nr uint32, args [6]uint64) {
 	got := m.run(t, audit, nr, args)
 	a, _ := seccomp.LookupArch(audit, nr)
 	s, known := byNumber(a, nr)
-	if known && a == seccomp.I386 && v.listed(a) && slices.Contains([]string{"socketcall", "ipc", "mmap", "select"}, s.Name()) {
+	if known && a == seccomp.I386 && v.listed(a) &&
+		slices.Contains([]string{"socketcall", "ipc", "mmap", "select"}, s.Name()) {
 		checkHidden(t, v, s, args, got)
 		return
 	}
@@ -101,7 +104,9 @@ func checkHidden(t testing.TB, v naive, s seccomp.Syscall, args [6]uint64, got u
 		t.Fatalf("%s: returned %#x", s.Name(), got)
 	}
 	if names == "" { // no such call inside
-		if rank(act) < rank(fallback) && !slices.ContainsFunc(v.p.Rules, func(r seccomp.Rule) bool { return in(r.Syscalls, s.Name()) }) {
+		if rank(act) < rank(fallback) && !slices.ContainsFunc(v.p.Rules, func(r seccomp.Rule) bool {
+			return in(r.Syscalls, s.Name())
+		}) {
 			t.Fatalf("%s(%#x): %v is weaker than %v", s.Name(), args, act, fallback)
 		}
 		return
@@ -124,14 +129,17 @@ func checkHidden(t testing.TB, v naive, s seccomp.Syscall, args [6]uint64, got u
 func hidden(s seccomp.Syscall, arg0 uint32) string {
 	switch s.Name() {
 	case "socketcall":
-		names := []string{"", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
-			"sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg"}
+		names := []string{"", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair",
+			"send", "recv",
+			"sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4",
+			"recvmmsg", "sendmmsg"}
 		if int(arg0) < len(names) {
 			return names[arg0]
 		}
 		return ""
 	case "ipc":
-		return map[uint32]string{1: "semop", 2: "semget", 3: "semctl", 4: "semtimedop", 11: "msgsnd", 12: "msgrcv", 13: "msgget",
+		return map[uint32]string{1: "semop", 2: "semget", 3: "semctl", 4: "semtimedop", 11: "msgsnd", 12: "msgrcv",
+			13: "msgget",
 			14: "msgctl", 21: "shmat", 22: "shmdt", 23: "shmget", 24: "shmctl"}[arg0&0xffff]
 	}
 	return s.Name()

@@ -19,7 +19,8 @@ func randomPolicy(r *rand.Rand) *seccomp.Policy {
 			return groups[r.IntN(len(groups))].Name()
 		}
 		return []string{"read", "openat", "socket", "ioctl", "clone", "clone3", "unshare", "setns", "mmap", "mmap2",
-			"personality", "prctl", "execve", "ipc", "socketcall", "mseal", "select", "chown", "kill", "fcntl", "futex"}[r.IntN(21)]
+			"personality", "prctl", "execve", "ipc", "socketcall", "mseal", "select", "chown", "kill", "fcntl",
+			"futex"}[r.IntN(21)]
 	}
 	for range r.IntN(6) {
 		p.Allow = append(p.Allow, entry())
@@ -39,7 +40,8 @@ func randomPolicy(r *rand.Rand) *seccomp.Policy {
 }
 
 func randomAction(r *rand.Rand) seccomp.Action {
-	k := []seccomp.ActionKind{seccomp.Allow, seccomp.Errno, seccomp.Errno, seccomp.Errno, seccomp.KillProcess, seccomp.KillThread,
+	k := []seccomp.ActionKind{seccomp.Allow, seccomp.Errno, seccomp.Errno, seccomp.Errno, seccomp.KillProcess,
+		seccomp.KillThread,
 		seccomp.Trap, seccomp.Log, seccomp.Notify}[r.IntN(9)]
 	a := seccomp.Action{Kind: k}
 	if k == seccomp.Errno {
@@ -53,7 +55,10 @@ func randomAction(r *rand.Rand) seccomp.Action {
 var ruled = []struct {
 	name string
 	args int
-}{{"socket", 3}, {"ioctl", 3}, {"clone", 3}, {"mmap", 6}, {"mmap2", 6}, {"personality", 1}, {"prctl", 5}, {"fcntl", 3}, {"kill", 2}, {"openat", 4}, {"mprotect", 3}, {"setns", 2}, {"clone3", 2}, {"unshare", 1}}
+}{
+	{"socket", 3}, {"ioctl", 3}, {"clone", 3}, {"mmap", 6}, {"mmap2", 6}, {"personality", 1}, {"prctl", 5}, {"fcntl", 3},
+	{"kill", 2}, {"openat", 4}, {"mprotect", 3}, {"setns", 2}, {"clone3", 2}, {"unshare", 1},
+}
 
 func randomRule(r *rand.Rand) seccomp.Rule {
 	rule := seccomp.Rule{Action: randomAction(r)}
@@ -123,7 +128,10 @@ var numeral = regexp.MustCompile(`\b(0x[0-9a-f]+|\d+)\b`)
 // what its conditions name, and that one more, one less, and with the other
 // half set.
 func values(p *seccomp.Policy) []uint64 {
-	out := []uint64{0, 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<64 - 1, 0x5412, 0x541c, 0x5423, 1<<32 | 0x5412, 0x10000000, 0x7e020000, 0x80, 0x11, 40, 1<<32 | 40, 16, 9}
+	out := []uint64{
+		0, 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<64 - 1, 0x5412, 0x541c, 0x5423, 1<<32 | 0x5412, 0x10000000, 0x7e020000, 0x80,
+		0x11, 40, 1<<32 | 40, 16, 9,
+	}
 	for _, r := range p.Rules {
 		for _, w := range r.When {
 			for _, n := range numeral.FindAllString(w, -1) {

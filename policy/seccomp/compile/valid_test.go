@@ -21,7 +21,8 @@ func checkValid(t testing.TB, p seccomp.Program) {
 		if !reached[i] {
 			t.Fatalf("instruction %d is never reached", i)
 		}
-		code, jt, jf, k := binary.LittleEndian.Uint16(p[8*i:]), int(p[8*i+2]), int(p[8*i+3]), binary.LittleEndian.Uint32(p[8*i+4:])
+		code, jt, jf, k := binary.LittleEndian.Uint16(p[8*i:]), int(p[8*i+2]), int(p[8*i+3]),
+			binary.LittleEndian.Uint32(p[8*i+4:])
 		to := func(j int) {
 			if j >= n {
 				t.Fatalf("instruction %d goes on at %d of %d", i, j, n)

@@ -6,21 +6,21 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/sys"
 	"sbx/internal/text"
-
-	"golang.org/x/sys/unix"
 )
 
-// mounts are where systemd and everybody else mount cgroup v2; the second is
-// for machines that have version 1 beside it.
+// mounts are where systemd and other systems mount cgroup v2. The second is for
+// machines that also have version 1.
 var mounts = [...]string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 
-// Find lists the cgroups below which the caller may make others with at least
-// one controller: its own first, then those above. It changes nothing. Each
-// has a descriptor for the caller to close. If there is none, why says so. All
-// are the controllers that the machine has.
-func Find() (places []Place, all Set, why string) {
+// Find lists the cgroups below which the caller may make others with at least one
+// controller: first its own, then those above. It changes nothing. The caller
+// closes their descriptors. If there is none, why is the reason. all are the
+// controllers that the machine has.
+func Find() (places []Parent, all Set, why string) {
 	own, why := ownPath()
 	if why != "" {
 		return nil, 0, why
@@ -31,7 +31,7 @@ func Find() (places []Place, all Set, why string) {
 	}
 	defer unix.Close(root)
 	all = parse(read(root, "cgroup.controllers"))
-	var above passed
+	var above ancestors
 	for dir := own; ; dir = path.Dir(dir) {
 		fd, err := below(root, dir)
 		if err != nil {
@@ -41,7 +41,7 @@ func Find() (places []Place, all Set, why string) {
 			unix.Close(fd)
 			return nil, all, "the cgroup of this process is not to be found at " + text.Quote(mount+dir)
 		}
-		p := Place{Path: path.Join(mount, dir), FD: fd, Pids: above.pids}
+		p := Parent{Path: path.Join(mount, dir), FD: fd, Pids: above.pids}
 		no := p.look(dir == own)
 		if no == "" {
 			places = append(places, p)
@@ -61,13 +61,13 @@ func Find() (places []Place, all Set, why string) {
 	}
 }
 
-// Unified says whether cgroup v2 is the only one, with all controllers.
+// Unified says whether cgroup v2 has all controllers, with no version 1 beside it.
 func Unified() bool {
 	var st unix.Statfs_t
 	return unix.Statfs(mounts[0], &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
-// ownPath is this process's cgroup in the hierarchy of version 2.
+// ownPath is the path of this process's cgroup of version 2.
 func ownPath() (own, why string) {
 	cgroups, err := sys.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -99,20 +99,20 @@ func openMount() (fd int, name string) {
 	return -1, ""
 }
 
-// below opens a directory of the mount: without links, and not one of another
-// file system mounted over it.
+// below opens a directory of the mount. It follows no links and enters no file
+// system that is mounted over it.
 func below(root int, dir string) (int, error) {
 	return unix.Openat2(root, "."+dir, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV})
 }
 
-// look fills in what is possible below p; own says that this process is in it.
-// If nothing is, it says why.
-func (p *Place) look(own bool) (why string) {
+// look finds out what the caller may do below p. own says that this process is in
+// p. why is the reason if the caller may do nothing.
+func (p *Parent) look(own bool) (why string) {
 	quoted := text.Quote(p.Path)
 	for _, name := range [...]string{".", "cgroup.procs"} {
 		if err := unix.Faccessat(p.FD, name, unix.W_OK, unix.AT_EACCESS); err != nil {
-			return "cgroup " + quoted + " is not the caller's to write: " + err.Error()
+			return "the caller may not write to cgroup " + quoted + ": " + err.Error()
 		}
 	}
 	kind := strings.TrimSpace(read(p.FD, "cgroup.type"))
@@ -126,26 +126,27 @@ func (p *Place) look(own bool) (why string) {
 		return "cgroup " + quoted + " has none of the controllers memory, pids, cpu and io"
 	}
 	if have != p.Enabled && unix.Faccessat(p.FD, "cgroup.subtree_control", unix.W_OK, unix.AT_EACCESS) == nil {
-		// Only the root, which has no cgroup.type, has processes as well as
-		// controllers for those below.
+		// Except in the root, which has no cgroup.type, the kernel allows no processes
+		// in a cgroup with controllers enabled for those below.
 		procs := strings.TrimSpace(read(p.FD, "cgroup.procs"))
 		switch {
 		case kind == "" || procs == "":
 			p.Have = have
 		case own && procs == strconv.Itoa(unix.Getpid()) && p.delegated():
-			p.Have, p.Alone = have, true
+			p.Have, p.SoleMember = have, true
 		}
 	}
 	if p.Have == 0 {
-		return "cgroup " + quoted + " has other processes in it, or is not delegated, so that no controllers can be enabled below it"
+		return "cgroup " + quoted + " has other processes in it, or is not delegated, " +
+			"so that no controllers can be enabled below it"
 	}
 	return ""
 }
 
-// delegated says whether whoever manages the cgroup leaves alone what is below
-// it: systemd's mark for Delegate=, or another owner than root. Without a
-// systemd there is nobody to ask.
-func (p *Place) delegated() bool {
+// delegated says whether the manager of the cgroup leaves the cgroups below it to
+// the caller. Signs of that are systemd's mark for Delegate=, another owner than
+// root, and a machine without systemd.
+func (p *Parent) delegated() bool {
 	var st unix.Stat_t
 	if unix.Fstatat(p.FD, "cgroup.procs", &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Uid != 0 {
 		return true
@@ -167,28 +168,33 @@ func (p *Place) delegated() bool {
 	return false
 }
 
-// passed is what the cgroups hold that a sandbox made above them would escape.
-type passed struct{ pids uint64 }
+// ancestors has the limits of cgroups that would not apply to a sandbox whose
+// cgroup is made above them.
+type ancestors struct{ pids uint64 }
 
-// pass adds a cgroup. If what it limits cannot be held elsewhere, it says so:
-// then nothing above it will do.
-func (l *passed) pass(fd int, path string) (why string) {
-	for _, f := range [...]struct{ file, none string }{{"memory.max", "max"}, {"memory.high", "max"}, {"memory.swap.max", "max"},
-		{"cpu.max", "max"}, {"io.max", ""}, {"cpuset.cpus", ""}} {
+// pass adds a cgroup. why is the reason if one of its limits cannot be applied by
+// other means. Then no cgroup above it can be used.
+func (l *ancestors) pass(fd int, path string) (why string) {
+	for _, f := range [...]struct{ file, none string }{
+		{"memory.max", "max"}, {"memory.high", "max"}, {"memory.swap.max", "max"},
+		{"cpu.max", "max"}, {"io.max", ""}, {"cpuset.cpus", ""},
+	} {
 		limit := strings.TrimSpace(read(fd, f.file))
 		if first, _, _ := strings.Cut(limit, " "); limit != "" && first != f.none {
-			return "cgroup " + text.Quote(path) + " has a limit of its own (" + f.file + "), which a cgroup above it would not hold, and none can be made in it"
+			return "cgroup " + text.Quote(path) + " has a limit of its own (" + f.file + "), " +
+				"which would not apply to a cgroup above it, and no cgroup can be made in it"
 		}
 	}
-	// Each unit of systemd's has a limit on processes, so one that is the
-	// same for the sandbox alone has to do.
-	if n, err := strconv.ParseUint(strings.TrimSpace(read(fd, "pids.max")), 10, 64); err == nil && (l.pids == 0 || n < l.pids) {
+	// Every unit of systemd's has a limit on processes. So that one is no obstacle:
+	// the sandbox gets the same limit for itself.
+	n, err := strconv.ParseUint(strings.TrimSpace(read(fd, "pids.max")), 10, 64)
+	if err == nil && (l.pids == 0 || n < l.pids) {
 		l.pids = n
 	}
 	return ""
 }
 
-// read is a file of a cgroup, or nothing when it is not there.
+// read is the content of a cgroup's file, or "" where the file is missing.
 func read(dir int, name string) string {
 	s, err := sys.ReadFileAt(dir, name, unix.O_NOFOLLOW)
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open opens what Make has made: the outer cgroup, to read its files, and the
-// inner, to be born into. Both are for the caller to close.
+// Open opens the cgroups that Make has made: the outer one, to read its files, and
+// the inner one, to start the child in. The caller closes both.
 func (m Make) Open(token string) (outer, inside int, err error) {
 	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC | unix.O_NOFOLLOW
-	if outer, err = unix.Openat(m.Place.FD, name(token), flags, 0); err != nil {
+	if outer, err = unix.Openat(m.Parent.FD, name(token), flags, 0); err != nil {
 		return -1, -1, err
 	}
 	if inside, err = unix.Openat(outer, "box", flags, 0); err != nil {
@@ -30,7 +30,7 @@ func (l Limit) Verify(outer int) error {
 	got := read(outer, l.File)
 	for line := range strings.Lines(got) {
 		line = strings.TrimSpace(line)
-		// io.max has a line a disk, and in each more than was written.
+		// io.max has a line for each disk, and more in each line than was written.
 		if line == l.Text || l.File == "io.max" && strings.HasPrefix(line+" ", l.Text+" ") {
 			return nil
 		}
@@ -38,9 +38,9 @@ func (l Limit) Verify(outer int) error {
 	return fmt.Errorf("found %q there", strings.TrimSpace(got))
 }
 
-// Events is how often the kernel had to hold a limit.
+// Events counts how often the kernel enforced a limit.
 type Events struct {
-	// Killed is how many processes it killed for memory.
+	// Killed is how many processes it killed because of the limit on memory.
 	Killed uint64
 	// Forks is how many forks it refused.
 	Forks uint64
@@ -48,10 +48,13 @@ type Events struct {
 
 // ReadEvents reads the outer cgroup's counters.
 func ReadEvents(outer int) Events {
-	return Events{Killed: counter(read(outer, "memory.events"), "oom_kill"), Forks: counter(read(outer, "pids.events"), "max")}
+	return Events{
+		Killed: counter(read(outer, "memory.events"), "oom_kill"),
+		Forks:  counter(read(outer, "pids.events"), "max"),
+	}
 }
 
-// counter is a value of a file of lines of a key and a value.
+// counter is a value of a file whose lines are a key and a value.
 func counter(text, key string) uint64 {
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) == 2 && f[0] == key {
@@ -64,7 +67,7 @@ func counter(text, key string) uint64 {
 	return 0
 }
 
-// Disk is a whole block device, which is what io.max can be about.
+// Disk is a whole block device. Limits of io.max are per disk.
 type Disk struct {
 	Name         string
 	Major, Minor uint32

@@ -91,7 +91,7 @@ type Config struct {
 	// where the pid namespace is not the sandbox's own, so that the kernel ends
 	// nobody with init; or -1.
 	Children int
-	// Timed says that init has a timer, which ends all; see process.EndAfter.
+	// Timed says that init has a timer, which ends all; see process.Timeout.
 	Timed bool
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.

@@ -28,7 +28,8 @@ func TestCompiledRules(t *testing.T) {
 			seen++
 			continue
 		}
-		if name == "" || name == "Start" || name == "StartJanitor" || name == "Undo" || name == "NewStatus" || name == "(*Status).Free" {
+		if name == "" || name == "Start" || name == "StartJanitor" || name == "Undo" || name == "NewStatus" ||
+			name == "(*Status).Free" {
 			continue
 		}
 		if m := call.FindStringSubmatch(line); m != nil {

@@ -66,14 +66,15 @@ func sleep(st *Status, more bool, nanoseconds uint64) (errno uintptr) {
 	return uintptr(e)
 }
 
-// timeOver says whether the timer of process.EndAfter has run out. It is asked
+// timeOver says whether the timer of process.Timeout has run out. It is asked
 // itself: its signal is lost where another SIGALRM, which those inside may
 // send, waits already. But that wakes init as well.
 //
 //go:nosplit
 //go:norace
 func timeOver(st *Status) bool {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_GETITIMER, 0 /* ITIMER_REAL */, uintptr(unsafe.Pointer(&st.timer)), 0, 0, 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETITIMER, 0, /* ITIMER_REAL */
+		uintptr(unsafe.Pointer(&st.timer)), 0, 0, 0, 0)
 	return errno == 0 && st.timer[2] == 0 && st.timer[3] == 0
 }
 
@@ -196,7 +197,8 @@ func killChildren(st *Status, cfg *Config) {
 //go:norace
 func reapKilled(st *Status, killed bool, most int) bool {
 	for i := range most {
-		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)), unix.WNOHANG, 0, 0, 0)
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&st.wait)),
+			unix.WNOHANG, 0, 0, 0)
 		switch {
 		case errno == unix.EINTR:
 		case errno != 0:

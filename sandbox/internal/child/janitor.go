@@ -58,7 +58,9 @@ func Undo(t *step.Table, st *Status, undoAt int) {
 //go:noinline
 //go:nosplit
 //go:norace
-func forkJanitor(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) (uintptr, syscall.Errno) {
+func forkJanitor(
+	args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig,
+) (uintptr, syscall.Errno) {
 	beforeFork()
 	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
 	if errno != 0 || r != 0 {
@@ -76,7 +78,8 @@ func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 	walkJanitor(calls, 0, undoAt, st, false)
 	if st.Failed == 0 {
 		st.ready = 1
-		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Socket), uintptr(unsafe.Pointer(&st.ready)), 1, unix.MSG_NOSIGNAL, 0, 0)
+		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Socket), uintptr(unsafe.Pointer(&st.ready)), 1,
+			unix.MSG_NOSIGNAL, 0, 0)
 		for hearJanitor(st, cfg) {
 		}
 	}

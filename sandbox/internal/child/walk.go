@@ -24,7 +24,7 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target
 		case step.OpAwait:
 			await(st)
 		case step.OpFork:
-			return part(c, calls, i, end, st, cfg)
+			return forkTarget(c, calls, i, end, st, cfg)
 		case step.OpEnter:
 			if r, errno = do(c, st); errno == 0 && r != 0 {
 				st.Entered = uint32(r)
@@ -97,7 +97,7 @@ func simple(c *step.Call, st *Status) (r, errno uintptr) {
 //go:norace
 func verdict(c *step.Call, r, errno uintptr) uintptr {
 	switch {
-	case errno != 0 && passes(c, errno):
+	case errno != 0 && tolerates(c, errno):
 		return 0
 	case errno == 0 && c.HasWant && r != c.Want:
 		return differs
@@ -105,12 +105,12 @@ func verdict(c *step.Call, r, errno uintptr) uintptr {
 	return errno
 }
 
-// part parts the target from the init: the target goes on with the table, on
-// a stack of its own; the init gets its pid.
+// forkTarget makes the target's process, which walks the rest of the table on a
+// stack of its own. The init gets its pid.
 //
 //go:nosplit
 //go:norace
-func part(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) uintptr {
+func forkTarget(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) uintptr {
 	// What the target begins with lies at the top of its own stack, for this
 	// frame is gone by the time it looks.
 	stack := (cfg.Stack - unsafe.Sizeof(targetArgs{})) &^ 15
@@ -188,9 +188,11 @@ func value(c *step.Call, j uint, st *Status) uintptr {
 	return v
 }
 
+// tolerates says whether the errno counts as success for the call.
+//
 //go:nosplit
 //go:norace
-func passes(c *step.Call, errno uintptr) bool {
+func tolerates(c *step.Call, errno uintptr) bool {
 	for j := 0; j < len(c.Pass); j++ {
 		if c.Pass[j] != 0 && uintptr(c.Pass[j]) == errno {
 			return true

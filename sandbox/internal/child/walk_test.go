@@ -24,7 +24,9 @@ func strangers(known ...step.Op) (list []step.Op) {
 
 // walked has a process of its own walk the table and says which call it gave up
 // at, for which errno.
-func walked(t *testing.T, asm *step.Asm, start func(*step.Table, *Status) (pid, pidfd int, err error)) (call int, errno unix.Errno) {
+func walked(
+	t *testing.T, asm *step.Asm, start func(*step.Table, *Status) (pid, pidfd int, err error),
+) (call int, errno unix.Errno) {
 	t.Helper()
 	asm.Space(8) // a table has data
 	tab, err := asm.Link()

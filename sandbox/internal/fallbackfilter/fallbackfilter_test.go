@@ -8,7 +8,7 @@ import (
 	"sbx/policy/seccomp/compile"
 )
 
-// TestCurrent makes the programs anew and compares bytes.
+// TestCurrent compiles the programs again and compares the bytes.
 func TestCurrent(t *testing.T) {
 	for _, f := range Filters() {
 		for _, a := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
@@ -28,7 +28,7 @@ func TestCurrent(t *testing.T) {
 
 const amd64ABI, i386ABI, arm64ABI, armABI = 0xc000003e, 0x40000003, 0xc00000b7, 0x40000028
 
-// errno is what a filter answers to a call; 0: it lets it through.
+// errno is the errno that a filter returns for a call, or 0 where it allows it.
 func errno(t *testing.T, f Filter, machine seccomp.Arch, c bpf.Call) uint32 {
 	t.Helper()
 	code, err := bpf.Decode(f.Program(machine))
@@ -43,7 +43,7 @@ func errno(t *testing.T, f Filter, machine seccomp.Arch, c bpf.Call) uint32 {
 	return ret & 0xffff
 }
 
-// TestGroupSignals asks the program by numbers from the kernel's own headers.
+// TestGroupSignals runs the program on numbers from the kernel's own headers.
 func TestGroupSignals(t *testing.T) {
 	const perm = 1
 	for _, x := range []struct {
@@ -74,14 +74,15 @@ func TestGroupSignals(t *testing.T) {
 		}
 		for nr := range uint32(600) {
 			number := x.kill&0x40000000 | nr
-			if c := (bpf.Call{Audit: x.audit, Number: number, Args: [6]uint64{0, 9}}); number != x.kill && errno(t, GroupSignals, x.machine, c) != 0 {
+			if c := (bpf.Call{Audit: x.audit, Number: number, Args: [6]uint64{0, 9}}); number != x.kill &&
+				errno(t, GroupSignals, x.machine, c) != 0 {
 				t.Errorf("%#x: call %d is refused", x.audit, nr)
 			}
 		}
 	}
 }
 
-// TestUnixSockets asks the programs, by numbers from the kernel's own headers.
+// TestUnixSockets runs the programs on numbers from the kernel's own headers.
 func TestUnixSockets(t *testing.T) {
 	const high = 1 << 32
 	const unix, stream, dgram, raw, seqpacket, flags = 1, 1, 2, 3, 5, 0o2004000
@@ -91,7 +92,8 @@ func TestUnixSockets(t *testing.T) {
 		socket, pair uint32
 	}
 	abis := []abi{
-		{seccomp.AMD64, amd64ABI, 41, 53}, {seccomp.AMD64, amd64ABI, 0x40000000 | 41, 0x40000000 | 53}, {seccomp.AMD64, i386ABI, 359, 360},
+		{seccomp.AMD64, amd64ABI, 41, 53}, {seccomp.AMD64, amd64ABI, 0x40000000 | 41, 0x40000000 | 53},
+		{seccomp.AMD64, i386ABI, 359, 360},
 		{seccomp.ARM64, arm64ABI, 198, 199}, {seccomp.ARM64, armABI, 281, 288},
 	}
 	refused := func(x abi, nr uint32, args ...uint64) bool {
@@ -127,7 +129,7 @@ func TestUnixSockets(t *testing.T) {
 			}
 		}
 	}
-	// socketcall has its arguments in memory, and so all that it could ask.
+	// socketcall has its arguments in memory, so all its calls are denied.
 	for sub, want := range map[uint64]bool{1: true, 8: true, 2: false, 3: false, 16: false} {
 		if got := refused(abis[2], 102, sub); got != want {
 			t.Errorf("socketcall %d: refused %v", sub, got)

@@ -8,52 +8,56 @@ import (
 	"sbx/internal/text"
 )
 
-// Reason is why something is refused, for programs and tests: the words of an
-// error are for people, and change. A *NeedError is its reason by errors.Is.
+// Reason is why something is refused, for programs and tests. The text of an error is
+// for people and may change. errors.Is of a *NeedError finds its reason.
 type Reason string
 
 // The reasons.
 const (
-	// Invalid is a value that no machine could hold; Incomplete lacks another.
+	// Invalid is a value that is wrong on every machine. Incomplete is a value that needs
+	// another one.
 	Invalid    Reason = "invalid"
 	Incomplete Reason = "incomplete"
-	// Conflict is what the policy or the flags say against one another.
+	// Conflict are settings of the policy or flags that contradict each other.
 	Conflict Reason = "conflict"
-	// Impossible is what no kernel, or nothing in sbx, can do.
+	// Impossible is what no kernel, or no code in sbx, can do.
 	Impossible Reason = "impossible"
-	// WrongNamespace is what takes another namespace than the policy has: one of
-	// the sandbox's own mostly, or the host's.
+	// WrongNamespace is what needs another namespace than the policy has: mostly one of the
+	// sandbox's own, or the host's.
 	WrongNamespace Reason = "wrong-namespace"
 	// NoCapability is a right that the caller or the target does not have.
 	NoCapability Reason = "no-capability"
 	// NoLandlock is a kernel whose Landlock is missing or too old.
 	NoLandlock Reason = "no-landlock"
-	// KernelLacks is another part of the kernel that is not there, or off.
+	// KernelLacks is another part of the kernel that is missing or switched off.
 	KernelLacks Reason = "kernel-lacks"
-	// NoLimit is a limit that nothing can hold.
+	// NoLimit is a limit that nothing can enforce.
 	NoLimit Reason = "no-limit"
 	// NoIDs is a caller who may not map further ids.
 	NoIDs Reason = "no-ids"
-	// NoProc is a /proc that is not mounted, or not the kernel's.
+	// NoProc is a /proc that is not mounted, or is not a proc file system.
 	NoProc Reason = "no-proc"
-	// NoTerminal is a caller without one that could be relayed.
+	// NoTerminal is a caller without a terminal that could be relayed.
 	NoTerminal Reason = "no-terminal"
-	// NothingRuns is a policy that no program can be executed under.
+	// NothingRuns is a policy under which no program can be executed.
 	NothingRuns Reason = "nothing-runs"
 	// NotShown is a directory that the sandbox does not have.
 	NotShown Reason = "not-shown"
 	// NotWritable is a file that the target could not write to.
 	NotWritable Reason = "not-writable"
-	// Absent is what is not there; a path to be shown is a *MissingError.
+	// Absent is a missing file. A missing path to be shown is a *MissingError.
 	Absent Reason = "absent"
-	// NoPlace is a path that cannot be made because the host shows what is there.
+	// NoPlace is a path that cannot be made because the host's directory is shown there.
 	NoPlace Reason = "no-place"
-	// Occupied is a path that has something else already.
+	// Occupied is a path at which there is something else already.
 	Occupied Reason = "occupied"
 	// WrongFile is a file of another kind than is needed.
 	WrongFile Reason = "wrong-file"
-	// BehindLink is a path that a symbolic link changes the meaning of.
+	// BehindLink is a path whose meaning a symbolic link changes.
 	BehindLink Reason = "behind-link"
+	// Untrusted is a path that goes through a symbolic link of another user's, or
+	// of a program's in a sandbox.
+	Untrusted Reason = "untrusted"
 	// LeadsOut is a descriptor by which the target could leave the sandbox.
 	LeadsOut Reason = "leads-out"
 )
@@ -61,29 +65,29 @@ const (
 // Error is the reason's name.
 func (r Reason) Error() string { return string(r) }
 
-// NeedError is a protection or right that cannot be had.
+// NeedError is a protection, right or file that is needed and not available.
 type NeedError struct {
 	Reason Reason
-	// What was being done, and why it cannot be.
+	// What was being done, and why it is not possible.
 	What string
-	// Fix is what to do about it, if that is known.
+	// Fix is what to do about it, or "" where that is not known.
 	Fix string
 }
 
-// Refuse is a NeedError that nobody knows a fix for.
+// Refuse is a NeedError without a known fix.
 func Refuse(r Reason, format string, args ...any) *NeedError {
 	return &NeedError{Reason: r, What: fmt.Sprintf(format, args...)}
 }
 
 func (e *NeedError) Error() string { return e.What }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *NeedError) Unwrap() error { return e.Reason }
 
-// Hint is what to do about it.
+// Hint is what to do about it, or "" where that is not known.
 func (e *NeedError) Hint() string { return e.Fix }
 
-// MissingError is a path that the policy or a flag names and that is not there.
+// MissingError is a path that the policy or a flag names and that does not exist.
 type MissingError struct{ Path string }
 
 func (e *MissingError) Error() string {
@@ -93,7 +97,7 @@ func (e *MissingError) Error() string {
 // Unwrap makes it an ENOENT.
 func (e *MissingError) Unwrap() error { return unix.ENOENT }
 
-// Hint names the mark that makes the path optional.
+// Hint says how to make the path optional.
 func (e *MissingError) Hint() string {
 	return "put a ? in front of a path that may be missing: " + text.Quote("?"+e.Path)
 }

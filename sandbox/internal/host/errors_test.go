@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestReason: an error is its reason, and no other.
+// TestReason: errors.Is finds an error's reason, and no other.
 func TestReason(t *testing.T) {
 	err := error(&NeedError{Reason: NoLandlock, What: "x"})
 	if !errors.Is(err, NoLandlock) || errors.Is(err, NoLimit) {
@@ -21,7 +21,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// TestAllReasons: no NeedError is made without saying the reason.
+// TestAllReasons: every NeedError has a reason.
 func TestAllReasons(t *testing.T) {
 	files, err := filepath.Glob("../*/*.go")
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package host reads the machine: what a plan needs to know of it, as plain
-// data. Nothing above it reads anything, so a plan is the same wherever it is
-// made from the same facts.
+// Package host reads from the machine what a plan needs to know, as plain data. The
+// packages above it read nothing, so the same facts always give the same plan.
 package host
 
 import (
@@ -11,8 +10,8 @@ import (
 	"sbx/sandbox/internal/terminal"
 )
 
-// Facts are what Probe found out about the machine and the caller. Tests write
-// them down.
+// Facts are what Probe found out about the machine and the caller. Tests write them
+// by hand.
 type Facts struct {
 	// UID and GID are the caller's effective ids.
 	UID, GID int
@@ -34,31 +33,55 @@ type Facts struct {
 	Kept  []Stdio
 	// Files describes each path of the host that the policy needs, by its name.
 	Files map[string]File
-	// Found is what the policy's patterns match in the projects, Sockets are
-	// the sockets that were seen there, and Masks what of /proc the target could
-	// read and should not.
+	// Found are the files that match the policy's patterns in the projects. Sockets
+	// are the sockets that the search saw there. Masks are the files in /proc that the
+	// target could read and must not.
 	Found, Sockets, Masks []Found
-	// SearchTruncatedAt is the directory in which the search for them was given
-	// up half-way, if there is one.
+	// Guarded is what the policy's guard matches in the projects, and what that
+	// points to in them.
+	Guarded []Found
+	// GuardedLinks are the repositories in the projects that are symbolic links.
+	GuardedLinks []string
+	// SearchTruncatedAt is the directory in which the search stopped at SearchLimit,
+	// or "" where it was complete.
 	SearchTruncatedAt string
-	// ListsChildren says that /proc has the list of a process's children. It is
-	// asked for if a pid namespace is to be shared.
+	// ListsChildren says that /proc has the list of a process's children. It is probed
+	// only if a pid namespace is to be shared.
 	ListsChildren bool
-	// SubIDs are the ids that the caller may map besides its own, if the policy
-	// asks for them.
+	// SubIDs are the ids that the caller may map besides its own, if the policy needs
+	// them.
 	SubIDs SubIDs
+	// Owners are the numbers of the users that files.path names as owners.
+	Owners map[string]int
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
 	Limits     Limits
+	// Own are sbx's own directories, Sources the files that the policy was read
+	// from, and Receipt is where --report goes, if that has a name.
+	Own     []OwnDir
+	Sources []Source
+	Receipt File
+	// Aliases are other names of what must not be written.
+	Aliases []Alias
 
-	fds     []int // keep what Files describes from being replaced and reused
-	streams []int // are those of Metadata
+	fds     []int // they keep the inodes in Files from being reused
+	streams []int // those of Metadata
+
+	walk  walker
+	links map[string][]link // those on the way to what Files describes
+	zones []zone            // where no link is to be trusted
+
+	inside []string // projects whose repository has not been looked for
+	home   string
+
+	guardings []guardedProject
 }
 
 // Caps are the caller's capabilities.
 type Caps struct {
-	// Effective is the effective set. Keepable is what the caller could keep
-	// through an exec, of what the policy names: permitted and in the bounding set.
+	// Effective is the effective set. Keepable are those capabilities that the policy
+	// names and that the caller could keep through an exec: they are permitted and in
+	// the bounding set.
 	Effective, Keepable caps.Set
 	// Last is the number of the kernel's last capability.
 	Last int
@@ -66,57 +89,61 @@ type Caps struct {
 
 // LSM is what the kernel's security modules offer.
 type LSM struct {
-	// Landlock is the kernel's Landlock ABI, 0 without.
+	// Landlock is the kernel's Landlock ABI, 0 without Landlock.
 	Landlock int
-	// AppArmor and SELinux are the labels that sbx itself runs under, empty
-	// where the module is not on; only asked for if the policy names one.
-	// Permissive says that SELinux denies nothing.
+	// AppArmor and SELinux are the labels of sbx itself, empty where the module is
+	// off. They are read only if the policy names a label. Permissive says that SELinux
+	// denies nothing.
 	AppArmor, SELinux string
 	Permissive        bool
 }
 
-// Terminal is the caller's.
+// Terminal is about the caller's terminal.
 type Terminal struct {
 	// Controlling says that the caller has a controlling terminal.
 	Controlling bool
-	// Caller is the terminal to relay, if the policy gives the target one of
-	// its own and the caller is at one.
+	// Caller is the terminal to relay, if the policy gives the target one of its own
+	// and the caller has one.
 	Caller *terminal.Caller
 }
 
-// Found is a path of the host that a search came to.
+// Found is a path of the host that a search found.
 type Found struct {
 	Path string
 	Dir  bool
-	// ID is what was found there; the zero value: whatever is.
+	// ID is the file that was found. The zero value matches any file.
 	ID ns.ID
+	// Unread says that it is a directory which could not be searched, so all of it
+	// is hidden.
+	Unread bool
 }
 
-// File is what a path of the host was while planning.
+// File is what was at a path of the host while planning.
 type File struct {
-	// Real is the path without symbolic links in it.
+	// Real is the path with all symbolic links resolved.
 	Real string
-	// Link is the text of the link, if the path's last part is one.
-	Link string
-	// Mode is st_mode's file type, S_IFDIR for example; 0 when missing.
+	// Link is the text of the symbolic link, if the path's last part is one. Via is
+	// the first link on the way that belongs to the caller.
+	Link, Via string
+	// Mode is st_mode's file type, such as S_IFDIR; 0 where nothing is there.
 	Mode uint32
-	// Major, Minor and Ino identify the file that Real is; Rdev is a device
-	// file's own number.
+	// Major, Minor and Ino identify the file at Real. Rdev is a device file's own
+	// number.
 	Major, Minor uint32
 	Ino, Rdev    uint64
-	// UID, GID and Perm are its owner, group and mode bits; NoWrite is why the
-	// caller, with all its powers on the host, may not write to it, if so.
+	// UID, GID and Perm are its owner, group and mode bits. NoWrite is why the caller,
+	// with all its privileges on the host, may not write to it, or nil.
 	UID, GID, Perm uint32
-	// Links is how many names it has.
+	// Links is the number of its hard links.
 	Links uint64
-	// FD is open to it, by O_PATH, until Facts.Close.
+	// FD is an O_PATH descriptor of it, open until Facts.Close.
 	FD      int
 	NoWrite error
-	// NoExec says that it lies on a mount without execution, Mounted is what
-	// is mounted below it: known of what is to be an overlay alone.
+	// NoExec says that it lies on a mount without execution. Mounted is a mount point
+	// below it. Both are known only of the lower directory of an overlay.
 	NoExec  bool
 	Mounted string
-	// Err is why the path could not be looked at, if not for being missing.
+	// Err is why the path could not be looked at; a missing file is no error.
 	Err error
 }
 
@@ -129,13 +156,14 @@ func (f File) Missing() bool { return f.Mode == 0 && f.Err == nil }
 // ID is the file's identity.
 func (f File) ID() ns.ID { return ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino} }
 
-// CloseFiles lets go of what Probe holds open of the policy's files; after the
-// start.
+// CloseFiles closes what Probe has kept open of the policy's files. It is called after
+// the start.
 func (h *Facts) CloseFiles() {
 	for _, fd := range h.fds {
 		unix.Close(fd)
 	}
 	h.fds = nil
+	h.walk.close()
 }
 
 // Close lets go of all that Probe holds open; when the sandbox has ended.

@@ -9,25 +9,24 @@ import (
 	"sbx/sandbox/internal/cgroup"
 )
 
-// Limits are what the policy's limits depend on; empty without any.
+// Limits are what the policy's limits depend on. They are empty where it has none.
 type Limits struct {
-	// Hard are the caller's hard limits that the policy's come near, by
-	// RLIMIT_*.
+	// Hard are the caller's hard limits, by RLIMIT_*, for the limits that the policy sets.
 	Hard map[int]uint64
-	// PageSize is the kernel's, in bytes: it keeps a limit on memory in pages.
+	// PageSize is the kernel's page size in bytes: a limit on memory counts pages.
 	PageSize uint64
-	// CountsPerNamespace says that the kernel counts processes for each user
-	// namespace, Linux 5.14.
+	// CountsPerNamespace says that the kernel counts processes for each user namespace,
+	// Linux 5.14.
 	CountsPerNamespace bool
-	// Cgroups are those below which the caller may make others, if the policy
-	// needs one; CgroupWhy is why there are none, or not more.
-	Cgroups   []cgroup.Place
+	// Cgroups are those below which the caller may make others, if the policy needs one.
+	// CgroupWhy is why there are none, or no more.
+	Cgroups   []cgroup.Parent
 	CgroupWhy string
 	// CgroupAll are the controllers that the machine has in cgroup v2.
 	CgroupAll cgroup.Set
 	// CgroupUnified says that there is no cgroup v1 beside v2.
 	CgroupUnified bool
-	// Disks are what limits.io is about.
+	// Disks are the disks that limits.io applies to.
 	Disks []cgroup.Disk
 }
 
@@ -39,11 +38,13 @@ func (h *Facts) probeLimits(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	l := p.Limits
 	h.Limits.Hard = make(map[int]uint64)
 	for _, x := range [...]struct {
-		said     string
+		value    string
 		resource int
-	}{{l.CPUTime, unix.RLIMIT_CPU}, {l.FileSize, unix.RLIMIT_FSIZE}, {l.Core, unix.RLIMIT_CORE}, {l.OpenFiles, unix.RLIMIT_NOFILE},
-		{l.Processes, unix.RLIMIT_NPROC}} {
-		if x.said == "" {
+	}{
+		{l.CPUTime, unix.RLIMIT_CPU}, {l.FileSize, unix.RLIMIT_FSIZE}, {l.Core, unix.RLIMIT_CORE},
+		{l.OpenFiles, unix.RLIMIT_NOFILE}, {l.Processes, unix.RLIMIT_NPROC},
+	} {
+		if x.value == "" {
 			continue
 		}
 		var r unix.Rlimit
@@ -58,8 +59,8 @@ func (h *Facts) probeLimits(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	h.Limits.PageSize = uint64(unix.Getpagesize())
 	h.Limits.CountsPerNamespace = kernelFrom(5, 14)
 	h.Limits.CgroupUnified = cgroup.Unified()
-	// Their descriptors stay when Close has closed all others: with one of
-	// them the launcher undoes, should its keeper be killed.
+	// Close leaves their descriptors open, because the launcher cleans up by one of them
+	// if the janitor was killed.
 	h.Limits.Cgroups, h.Limits.CgroupAll, h.Limits.CgroupWhy = cgroup.Find()
 	if l.IO != "" {
 		var err error
@@ -70,7 +71,7 @@ func (h *Facts) probeLimits(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	return nil
 }
 
-// kernelFrom says whether the kernel calls itself that version or a later one.
+// kernelFrom says whether the kernel's version is that one or later.
 func kernelFrom(major, minor int) bool {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {

@@ -11,11 +11,11 @@ import (
 	"sbx/policy"
 )
 
-// probeModules asks which of the security modules that the policy names are there.
+// probeModules checks whether the security modules that the policy names are on.
 func (h *Facts) probeModules(p *policy.Policy) error {
 	if p.Process.AppArmor != "" {
-		// The directory is there if the kernel was built with AppArmor (5.1
-		// and later have it), and can be read if AppArmor is on.
+		// The directory exists if the kernel was built with AppArmor (from 5.1 on), and is
+		// readable if AppArmor is on.
 		s, err := sys.ReadFile("/proc/self/attr/apparmor/current")
 		if err != nil && err != unix.ENOENT && err != unix.EINVAL {
 			return fmt.Errorf("ask for AppArmor: %w", err)
@@ -29,7 +29,7 @@ func (h *Facts) probeModules(p *policy.Policy) error {
 		if err != nil {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
-		// The kernel registers it if SELinux is on.
+		// The kernel registers the file system if SELinux is on.
 		if !slices.Contains(strings.Fields(s), "selinuxfs") {
 			return nil
 		}
@@ -37,7 +37,7 @@ func (h *Facts) probeModules(p *policy.Policy) error {
 			return fmt.Errorf("ask for SELinux: %w", err)
 		}
 		h.LSM.SELinux = strings.TrimRight(s, "\n\x00")
-		// Where it is not mounted, only the kernel knows.
+		// Where the file system is not mounted, the mode cannot be read.
 		s, err = sys.ReadFile("/sys/fs/selinux/enforce")
 		h.LSM.Permissive = err == nil && strings.TrimSpace(s) == "0"
 	}

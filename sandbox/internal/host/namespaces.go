@@ -10,13 +10,13 @@ import (
 	"sbx/policy"
 )
 
-// Namespace is a namespace that a policy names by a path: open, and looked at.
+// Namespace is a namespace that a policy names by a path, opened and checked.
 type Namespace struct {
 	Kind         ns.Set
 	FD           int
 	Major, Minor uint32
 	Ino          uint64
-	// Err is why it is none.
+	// Err is why the file is not a namespace.
 	Err error
 }
 
@@ -35,10 +35,10 @@ func (h *Facts) ProbeNamespaces(n policy.Namespaces) {
 // IsPath says whether namespaces.KIND names a namespace by its path.
 func IsPath(say string) bool { return say != "" && say != "new" && say != "host" && say != "auto" }
 
-// openNamespace opens one. Nothing but nsfs is opened for more than its name: the path
-// could be of a device or a FIFO.
+// openNamespace opens one. The file is opened with O_PATH first and read only if it lies
+// on nsfs, because the path could be a device or a FIFO.
 func (h *Facts) openNamespace(name string) (s Namespace) {
-	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, err := h.openLast(name)
 	if err != nil {
 		return Namespace{Err: err}
 	}
@@ -48,8 +48,9 @@ func (h *Facts) openNamespace(name string) (s Namespace) {
 		return Namespace{Err: err}
 	}
 	if fs.Type != unix.NSFS_MAGIC {
-		return Namespace{Err: Refuse(WrongFile, "it is no namespace: not a file of nsfs")}
+		return Namespace{Err: Refuse(WrongFile, "it is not a namespace: it does not lie on nsfs")}
 	}
+	// The name is one of the kernel's, for what is open already.
 	if s.FD, err = unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return Namespace{Err: err}
 	}

@@ -12,14 +12,18 @@ import (
 	"sbx/policy"
 )
 
-// probeOverlays finds out what is to be known of overlays beyond other entries.
+// probeOverlays finds out what a plan needs to know only of overlays.
 func (h *Facts) probeOverlays(tree *policy.Tree) error {
 	if !slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool { return e.Kind == policy.KindOverlay }) {
 		return nil
 	}
 	mounts, err := mountPoints()
 	if err != nil {
-		return &NeedError{Reason: NoProc, What: "look for mounts in an overlay: " + err.Error(), Fix: "mount /proc: mount -t proc proc /proc"}
+		return &NeedError{
+			Reason: NoProc,
+			What:   "look for mounts in an overlay: " + err.Error(),
+			Fix:    "mount /proc: mount -t proc proc /proc",
+		}
 	}
 	for _, e := range tree.Entries {
 		source := e.Source()
@@ -48,7 +52,7 @@ func (h *Facts) probeOverlays(tree *policy.Tree) error {
 	return nil
 }
 
-// mountPoints are those of /proc/self/mountinfo; see proc(5).
+// mountPoints are the mount points in /proc/self/mountinfo; see proc(5).
 func mountPoints() ([]string, error) {
 	content, err := sys.ReadFile("/proc/self/mountinfo")
 	if err != nil {

@@ -13,15 +13,16 @@ import (
 	"sbx/sandbox/internal/startstate"
 )
 
-// Probe reads the machine as far as p and t need it. The facts keep the files
-// that p names open until Close, so that what the child finds in their place
-// can be told apart from them. Linux 5.12 or newer is assumed; on an older
-// kernel the first step that needs more fails and says so.
+// Probe reads the machine as far as p and t need it. The facts keep the files that p
+// names open until Close, so that the child can tell whether another file has taken
+// their place. Probe assumes Linux 5.12 or newer; on an older kernel the first step
+// that needs more fails and says so.
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeProcesses, h.probePaths, h.probeStreams, h.probeProcMasks, h.probeLimits, h.findAll,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probePaths, h.probeStreams, h.judgePlaces, h.probeProcesses,
+		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err
@@ -35,7 +36,7 @@ func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error)
 		return &NeedError{
 			Reason: NoLandlock,
 			What:   "ask the kernel for Landlock: " + err.Error(),
-			Fix:    "an outer sandbox forbids it; landlock = \"off\" in the policy's [process] does without",
+			Fix:    "an outer sandbox denies it; say landlock = \"off\" in the policy's [process] to run without",
 		}
 	}
 	return h.probeModules(p)
@@ -50,16 +51,16 @@ func (h *Facts) probeCaps(p *policy.Policy, _ *policy.Tree, _ Target) (err error
 		return err
 	}
 	if h.Caps.Effective&caps.Admin != 0 {
-		// Not readable means that there is no such file before Linux 3.19,
-		// or no /proc, which others report.
+		// The file is missing before Linux 3.19, or where /proc is not mounted, which
+		// other probes report.
 		b, err := sys.ReadFile("/proc/self/setgroups")
 		h.GroupsFixed = err == nil && strings.HasPrefix(b, "deny")
 	}
 	return nil
 }
 
-// namedCaps is the set of the capabilities that a policy names; the plan tells
-// of unknown ones.
+// namedCaps is the set of the capabilities that a policy names. The plan reports
+// unknown ones.
 func namedCaps(list []string) (s caps.Set) {
 	for _, name := range list {
 		if c, err := caps.Parse(policy.ParsePath(name).Name); err == nil {
@@ -82,7 +83,7 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 	return nil
 }
 
-// probeStart reads what sbx was started with and the target gets back.
+// probeStart reads what sbx was started with and the target gets restored.
 func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
 	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
 	h.OpenFiles[0], h.OpenFiles[1] = startstate.OpenFiles()
@@ -94,11 +95,20 @@ func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
 	return nil
 }
 
-// probeProcesses reads what namespaces and ids depend on.
+// probeProcesses reads what the namespaces and ids depend on.
 func (h *Facts) probeProcesses(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	h.ProbeNamespaces(p.Namespaces)
 	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
 		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
+	}
+	for _, o := range p.Files.Paths {
+		if o.Owner == "" || h.Owners != nil {
+			continue
+		}
+		var err error
+		if h.Owners, err = users(); err != nil {
+			return fmt.Errorf("look for the owners that files.path names: %w", err)
+		}
 	}
 	if policy.IsTrue(p.Namespaces.Ranges) {
 		h.SubIDs = h.probeSubIDs()

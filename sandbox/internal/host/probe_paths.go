@@ -2,6 +2,7 @@ package host
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,13 +12,16 @@ import (
 	"sbx/policy"
 )
 
-// probePaths looks once at each path of the host that the policy needs: what
-// its lists name, sources by another name, layers, sockets, devices, and the
-// places of what is the sandbox's own. Most policies need the lists alone.
+// probePaths looks once at each path of the host that the policy needs: the entries of
+// its lists, sources under another name, layers, sockets, devices, and the mount points
+// of what the sandbox has of its own. Most policies need only the lists.
 func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error {
-	mapped := false // something is shown under another name
+	h.findZones(tree, t) // first, because all other paths are judged by them
+	mapped := false      // something is shown under another name
+	// A link at a redundant entry may lead to what can be written otherwise.
+	writes := slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool { return e.Kind == policy.KindWrite })
 	for _, e := range tree.Entries {
-		if e.Kind.FromHost() && !redundant(tree, e) {
+		if e.Kind.FromHost() && (writes || !redundant(tree, e)) {
 			h.lookOnce(e.Source())
 		}
 		mapped = mapped || e.Options.From != ""
@@ -55,8 +59,8 @@ func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error 
 	return h.probeOverlays(tree)
 }
 
-// redundant says whether the entry may be missing and, if it is there, is shown
-// just so by the entry over it.
+// redundant says whether the entry is optional and the entry over it shows the same
+// file in the same way.
 func redundant(tree *policy.Tree, e policy.Entry) bool {
 	return e.Kind == policy.KindRead && e.Optional && e.Options == (policy.PathOptions{}) &&
 		e.Name != "/" && plainRead(tree.Over(e.Name))
@@ -66,15 +70,15 @@ func plainRead(e policy.Entry) bool {
 	return e.Kind == policy.KindRead && e.Options == (policy.PathOptions{})
 }
 
-// probePlaces looks at what the host has where something else is to be placed
-// in what is shown of it.
+// probePlaces looks at the host's files that something else is to be mounted over.
 func (h *Facts) probePlaces(tree *policy.Tree, t Target, mapped bool) {
 	place := func(name string) { h.lookOnce(h.Origin(tree, name, false)) }
 	for _, e := range tree.Entries {
-		if mapped || e.Kind == policy.KindDirectory || e.Kind == policy.KindFile {
+		if mapped || e.Kind == policy.KindTmpfs || e.Kind == policy.KindDirectory || e.Kind == policy.KindFile {
 			place(e.Name)
 		}
 	}
+	place("/dev")
 	if !mapped {
 		return
 	}
@@ -82,13 +86,12 @@ func (h *Facts) probePlaces(tree *policy.Tree, t Target, mapped bool) {
 		place(x.Name)
 		h.lookOnce(h.Origin(tree, x.Name, true))
 	}
-	place("/dev")
 	place(t.NotifySocket())
 }
 
-// Origin is the path of the host that the policy shows at name, by the deepest
-// entry over it, or by the one at name itself if self. Empty: there is something
-// of the sandbox's own, or nothing.
+// Origin is the path of the host that the policy shows at name, by the deepest entry
+// over it, or with self by the one at name itself. It is "" where the sandbox has
+// something of its own there, or nothing.
 func (h *Facts) Origin(tree *policy.Tree, name string, self bool) string {
 	if !path.IsAbs(name) {
 		return ""
@@ -128,17 +131,16 @@ func (h *Facts) lookOnce(s string) {
 	}
 }
 
-// lookDescriptor describes what a descriptor of the caller's leads to. A mount
-// of another mount namespace cannot be cloned, and the child has one of its
-// own; so the descriptor must lead to what has a name, by which the child comes
-// to the same file.
+// lookDescriptor describes the file that a descriptor of the caller's is open to. The
+// child has its own mount namespace and cannot clone a mount of another one. So the
+// file must have a name by which the child finds it.
 func (h *Facts) lookDescriptor(number string) File {
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 0 {
 		return File{Err: unix.EBADF}
 	}
 	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC != 0 { // sbx's own are all close-on-exec
+	if err != nil || flags&unix.FD_CLOEXEC != 0 { // all descriptors of sbx itself are close-on-exec
 		return File{Err: &NeedError{
 			Reason: Absent,
 			What:   "the caller hands over no such descriptor",
@@ -168,8 +170,8 @@ func (h *Facts) lookDescriptor(number string) File {
 	return f
 }
 
-// lookMissing finds out where a path that is not there would be if it were:
-// Real is that without symbolic links, as far as there is anything.
+// lookMissing finds out where a missing path would be: Real is the path with the
+// symbolic links in its existing part resolved.
 func (h *Facts) lookMissing(s string) {
 	for dir := path.Dir(s); ; dir = path.Dir(dir) {
 		f := h.look(dir)

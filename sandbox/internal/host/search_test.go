@@ -14,9 +14,11 @@ import (
 	"sbx/policy"
 )
 
-// TestPatterns holds the short comparison to path.Match.
+// TestPatterns compares pattern with path.Match.
 func TestPatterns(t *testing.T) {
-	names := []string{"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`}
+	names := []string{
+		"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`,
+	}
 	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", ""} {
 		for _, name := range names {
 			want, err := path.Match(text, name)
@@ -32,7 +34,9 @@ func TestPatterns(t *testing.T) {
 
 func TestFindHidden(t *testing.T) {
 	dir := t.TempDir()
-	for _, f := range []string{".env", "a.pem", "sub/.env", "sub/b.pem", "sub/deep/.env.x", ".ssh/id", "node/.env/x", "plain"} {
+	for _, f := range []string{
+		".env", "a.pem", "sub/.env", "sub/b.pem", "sub/deep/.env.x", ".ssh/id", "node/.env/x", "plain",
+	} {
 		name := filepath.Join(dir, f)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -58,12 +62,18 @@ func TestFindHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []Found
-	for _, name := range []string{".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain"} {
+	for _, name := range []string{
+		".env", ".ssh", "a.pem", "node/.env", "plain", "sub/.env", "sub/deep/.env.x", "sub/deep/plain",
+	} {
 		var st unix.Stat_t
 		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, Found{filepath.Join(dir, name), st.Mode&unix.S_IFMT == unix.S_IFDIR, identity(&st)})
+		want = append(want, Found{
+			Path: filepath.Join(dir, name),
+			Dir:  st.Mode&unix.S_IFMT == unix.S_IFDIR,
+			ID:   identity(&st),
+		})
 	}
 	slices.SortFunc(h.Found, func(a, b Found) int {
 		if a.Path < b.Path {
@@ -74,7 +84,8 @@ func TestFindHidden(t *testing.T) {
 	if !slices.Equal(h.Found, want) {
 		t.Errorf("found %v, want %v", h.Found, want)
 	}
-	if list := h.projects((&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree(), Target{Project: dir}); len(list) != 0 {
+	nothing := (&policy.Policy{Files: policy.Files{Hide: p.Files.Hide}}).Tree()
+	if list := h.projects(nothing, Target{Project: dir}); len(list) != 0 {
 		t.Errorf("would look where nothing is shown: %v", list)
 	}
 	if err := h.findHidden(p, dir+"/none", true); err == nil {
@@ -83,18 +94,23 @@ func TestFindHidden(t *testing.T) {
 }
 
 func TestShows(t *testing.T) {
-	p := &policy.Policy{Files: policy.Files{Read: []string{"/", "?/tmp/p"}, Tmpfs: []string{"/tmp", "/home/u"}, Write: []string{"/home/u/w"}}}
-	for dir, want := range map[string]bool{"/": true, "/usr": true, "/tmp": false, "/tmp/x": false, "/tmp/p": true, "/tmp/p/q": true,
-		"/tmp/px": false, "/home": true, "/home/u": false, "/home/u/w/x": true} {
+	p := &policy.Policy{Files: policy.Files{
+		Read:  []string{"/", "?/tmp/p"},
+		Tmpfs: []string{"/tmp", "/home/u"},
+		Write: []string{"/home/u/w"},
+	}}
+	for dir, want := range map[string]bool{
+		"/": true, "/usr": true, "/tmp": false, "/tmp/x": false, "/tmp/p": true, "/tmp/p/q": true, "/tmp/px": false,
+		"/home": true, "/home/u": false, "/home/u/w/x": true,
+	} {
 		if got := p.Files.Shows(dir); got != want {
 			t.Errorf("Shows(%s) = %v", dir, got)
 		}
 	}
 }
 
-// TestMoving exchanges a secret with a link of such a name while it is looked
-// for: it is found each time, under the one name or the other, or the search
-// says that it cannot be relied upon.
+// TestMoving exchanges a secret with a link of such a name during the search. Each time
+// the search finds it, under one name or the other, or reports that it is unreliable.
 func TestMoving(t *testing.T) {
 	dir := t.TempDir()
 	secret, link := filepath.Join(dir, ".env"), filepath.Join(dir, ".env.link")
@@ -144,8 +160,8 @@ func TestMoving(t *testing.T) {
 	}
 }
 
-// TestCut holds that a tree too large to search is searched from the top, and
-// that the project's own directory is searched whole.
+// TestCut checks that a tree too large to search is searched from the top, and that the
+// project's top directory is searched whole.
 func TestCut(t *testing.T) {
 	dir := t.TempDir()
 	make := func(name string) {

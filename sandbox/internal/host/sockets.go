@@ -7,24 +7,24 @@ import (
 	"sbx/sandbox/internal/landlock"
 )
 
-// SocketRestriction is what keeps the target from the Unix sockets of the host
+// SocketRestriction is the mechanism that keeps the target from the host's Unix sockets
 // that it sees and that the policy does not name.
 type SocketRestriction uint8
 
 const (
-	// SocketsOpen: the policy names them all.
+	// SocketsOpen is none: the policy allows all sockets.
 	SocketsOpen SocketRestriction = iota
-	// SocketsByLandlock: Landlock, from ABI 9 on, tells them from those of the
-	// sandbox's own.
+	// SocketsByLandlock is Landlock, which from ABI 9 on tells the host's sockets from the
+	// sandbox's.
 	SocketsByLandlock
-	// SocketsByFilter: nobody gets a socket to call with. For kernels without
-	// the other, where the policy names none and the manager wants no word.
+	// SocketsByFilter is a filter that denies making sockets. It is for older kernels, where
+	// the policy names no socket and there is no notify socket.
 	SocketsByFilter
-	// SocketsByMask: masks over those that were there at the start.
+	// SocketsByMask are masks over the sockets that exist at the start.
 	SocketsByMask
 )
 
-// SocketRestriction says which one holds. env is the caller's environment.
+// SocketRestriction says which mechanism is used.
 func (h *Facts) SocketRestriction(p *policy.Policy, t Target) SocketRestriction {
 	switch {
 	case slices.ContainsFunc(p.Files.Sockets, func(s string) bool { return policy.ParsePath(s).Name == "/" }):
@@ -37,7 +37,7 @@ func (h *Facts) SocketRestriction(p *policy.Policy, t Target) SocketRestriction 
 	return SocketsByMask
 }
 
-// ShownDirs are the directories that the policy shows, but for installed
+// ShownDirs are the directories that the policy shows, except those of installed
 // software.
 func (h *Facts) ShownDirs(tree *policy.Tree) []string {
 	var list []string
@@ -52,11 +52,12 @@ func (h *Facts) ShownDirs(tree *policy.Tree) []string {
 	return list
 }
 
-// installed says whether the directory holds installed software, where nobody
-// keeps sockets and the search would never end.
+// installed says whether the directory holds installed software. There are no sockets,
+// and the search would take too long.
 func installed(dir string) bool {
 	for _, d := range [...]string{
-		"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot", "/opt", "/nix", "/gnu", "/sys", "/proc", "/dev",
+		"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+		"/etc", "/boot", "/opt", "/nix", "/gnu", "/sys", "/proc", "/dev",
 	} {
 		if policy.Within(dir, d) {
 			return true

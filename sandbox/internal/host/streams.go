@@ -21,8 +21,7 @@ type Stdio struct {
 	// Path says that it is open by O_PATH only, Named that it is a FIFO with a
 	// name and not a pipe.
 	Path, Named bool
-	// Flags are its access mode and those of its status flags that a further
-	// open(2) would need.
+	// Flags are its access mode and its status flags; see F_GETFL in fcntl(2).
 	Flags int
 	// Terminal says that it is a terminal, and no master of one.
 	Terminal bool
@@ -129,10 +128,7 @@ func (t Target) listened() int {
 
 func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 	access := flags & unix.O_ACCMODE
-	s.Mode = st.Mode & unix.S_IFMT
-	// Not O_NOATIME, which only the owner may ask for: where it is opened once
-	// more the mount is read-only, and no time of access is kept.
-	s.Flags = flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT)
+	s.Mode, s.Flags = st.Mode&unix.S_IFMT, flags
 	s.Read, s.Write = access != unix.O_WRONLY, access != unix.O_RDONLY
 	s.Path = flags&unix.O_PATH != 0
 	s.ID, s.Rdev = ns.ID{Major: unix.Major(st.Dev), Minor: unix.Minor(st.Dev), Ino: st.Ino}, st.Rdev
@@ -157,6 +153,13 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 			s.Seeks, s.Offset = false, 0
 		}
 	}
+}
+
+// OpenFlags are those by which opening its file once more gives the like. Not
+// O_NOATIME, which only the owner may ask for: it is for read-only mounts, on
+// which no time of access is kept.
+func (s Stdio) OpenFlags() int {
+	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT)
 }
 
 // fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.
@@ -217,7 +220,7 @@ func (h *Facts) source(s Stdio) File {
 	}
 	// Whether it can be: the caller may have got the descriptor from somebody
 	// who may more, and a terminal may be somebody's alone.
-	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(f.FD), s.Flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(f.FD), s.OpenFlags()|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return File{}
 	}

@@ -1,27 +1,38 @@
 package host
 
-// Target is what is to run.
+// Target is the program to run.
 type Target struct {
-	// Path is the program, looked for in Env's PATH if it has no slash.
+	// Path is the program. It is looked for in Env's PATH if it has no slash.
 	Path string
 	// Args are all arguments, the program's name first.
 	Args []string
-	// Env is the caller's whole environment; the policy says what crosses.
+	// Env is the caller's whole environment. The policy says which variables the target
+	// gets.
 	Env []string
 	// Dir is the directory to start in.
 	Dir string
-	// Project is the directory in which secrets are looked for, if it is
-	// shown; empty: none. Shown are the paths that flags name: of those that
-	// are somebody's project, given Home, the same holds.
+	// Project is the directory in which secrets are looked for, if it is shown; empty:
+	// none. Shown are the paths that flags name. Those of them that are a project of a
+	// user, given Home, are searched too.
 	Project, Home string
 	Shown         []string
-	// KeepFDs are descriptors above 2 that cross under their own numbers.
+	// CallerProject is the project that the caller stands in, if the target
+	// starts elsewhere.
+	CallerProject string
+	// AccountHome is the caller's home by the password file; empty: Probe reads it.
+	AccountHome string
+	// Places are further paths that the caller named. They are judged like all other
+	// paths.
+	Places []Place
+	// Receipt is the descriptor that a receipt is written to, if there is one.
+	Receipt *int
+	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
-	// PID is the launcher's own pid, to know what systemd meant for it.
+	// PID is the launcher's pid. It tells whether systemd's variables are meant for sbx.
 	PID int
 }
 
-// NotifySocket is where the service manager wants to be notified, or "": see
+// NotifySocket is the service manager's socket for notifications, or "": see
 // sd_notify(3).
 func (t Target) NotifySocket() string {
 	s, _ := Lookup(t.Env, "NOTIFY_SOCKET")

@@ -9,11 +9,11 @@ import (
 	"sbx/internal/step"
 )
 
-// ruleNetPort is LANDLOCK_RULE_NET_PORT, which x/sys has not.
+// ruleNetPort is LANDLOCK_RULE_NET_PORT, which x/sys does not define.
 const ruleNetPort = 2
 
-// Port opens a TCP port in a domain that closes them: ABI 4, Linux 6.7. Port 0
-// to bind is any that the kernel picks.
+// Port allows a TCP port in a domain that restricts them: ABI 4, Linux 6.7.
+// Binding port 0 means any port that the kernel picks.
 type Port struct {
 	Port          uint16
 	Bind, Connect bool
@@ -27,13 +27,14 @@ func (p Port) String() string {
 	case p.Connect:
 		what = "connect to"
 	}
-	return fmt.Sprintf("allow Landlock to %s TCP port %d", what, p.Port)
+	return fmt.Sprintf("add a Landlock rule to %s TCP port %d", what, p.Port)
 }
 
 func (Port) Kind() string { return "landlock-port-rule" }
 
 func (Port) Hint(error) string {
-	return "this kernel's Landlock knows no ports; say net = \"new\" in the policy's [namespaces] in the place of [network]"
+	return "this kernel's Landlock knows no ports; " +
+		"say net = \"new\" in the policy's [namespaces] instead of [network]"
 }
 
 // Compile adds the rule, struct landlock_net_port_attr.
@@ -50,12 +51,12 @@ func (p Port) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(ruleNetPort), a.Bytes(attr), step.Int(0))
 }
 
-// Restrict enters the domain for good.
+// Restrict enters the domain. The process cannot leave it again.
 type Restrict struct {
 	ABI int
-	// Log lets the kernel's audit log tell what was denied. Without it not
-	// even domains that the target makes of its own are told of, by which it
-	// could fill the log.
+	// Log makes the kernel log denied accesses to the audit log. Without it, denials
+	// in domains that the target makes itself are not logged either: the target
+	// could fill the log with them.
 	Log bool
 }
 
@@ -69,7 +70,7 @@ func (r Restrict) String() string {
 	return "enter the Landlock domain"
 }
 
-// flags are none before ABI 7 (Linux 6.15), which logs nothing.
+// flags are none before ABI 7 (Linux 6.15), which logs no denials.
 func (r Restrict) flags() int {
 	switch {
 	case r.ABI < ABILog:

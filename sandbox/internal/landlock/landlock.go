@@ -1,32 +1,32 @@
-// Package landlock draws the policy's [files] a second time, beneath the
-// mounts, as a Landlock domain: see landlock(7).
+// Package landlock has the steps that enforce the policy's [files] a second time,
+// independently of the mounts, as a Landlock domain: see landlock(7).
 package landlock
 
 import (
 	"encoding/binary"
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
 // Access is a set of LANDLOCK_ACCESS_FS_* rights.
 type Access uint64
 
-// The rights in groups, as policies use them. Making device files is in none.
+// The rights in groups, as policies use them. No group allows making device
+// files.
 const (
 	Read  Access = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
 	files Access = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | truncate | ioctlDev
 	Write Access = Read | files | refer | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
 		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
 		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
-	// Devices is for /dev: use what is there.
+	// Devices is for /dev: using the device files that are there.
 	Devices Access = Read | files
-	// Sockets is to connect to Unix sockets of the outside; those that were
-	// bound in the domain need no right.
+	// Sockets allows connecting to Unix sockets outside the domain. Those that were
+	// bound inside it need no right.
 	Sockets Access = unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 
 	refer    = unix.LANDLOCK_ACCESS_FS_REFER
@@ -36,18 +36,17 @@ const (
 	fileOnly = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | files | Sockets
 )
 
-// The versions of Landlock (ABI) that brought what sbx asks of it. ABI 8
-// (Linux 7.0) enters a domain with all threads of a process, of which a target
-// has one.
+// The versions of Landlock (ABI) that brought what sbx uses. ABI 8 (Linux 7.0) can
+// restrict all threads of a process, but a target has only one.
 const (
 	ABIPorts   = 4 // TCP by port, Linux 6.7
 	ABIScopes  = 6 // signals and abstract sockets, Linux 6.12
-	ABILog     = 7 // what the audit log is told, Linux 6.15
+	ABILog     = 7 // logging of denials, Linux 6.15
 	ABISockets = 9 // Unix sockets by path, Linux 7.1
 )
 
-// handled are the rights that an ABI knows: what a domain does not grant of
-// these is denied.
+// handled are the rights that an ABI knows. A domain denies those of them that no
+// rule grants.
 func handled(abi int) Access {
 	h := Access(1<<13 - 1) // ABI 1, Linux 5.13
 	if abi >= 2 {          // 5.19
@@ -65,19 +64,19 @@ func handled(abi int) Access {
 	return h
 }
 
-// Ruleset makes an empty domain, of as much as the ABI knows.
+// Ruleset makes a ruleset without rules, of all rights that the ABI knows.
 //
-// From ABI 6 on (Linux 6.12) the target cannot send signals out of it: at a
-// terminal it shares its process group with the launcher and the shell, and a
-// group knows no pid namespaces. Before that package fallbackfilter has a filter.
+// From ABI 6 on (Linux 6.12) the target cannot send signals out of its domain. It
+// needs that at a terminal, where it shares its process group with the launcher
+// and the shell: a signal to a group is not limited to a pid namespace. On older
+// kernels package fallbackfilter has a filter for this.
 type Ruleset struct {
 	ABI int
-	// ScopeAbstract keeps the target from abstract Unix sockets outside
-	// (ABI 6, Linux 6.12). Older kernels: no such wall; the network
-	// namespace is.
+	// ScopeAbstract keeps the target from abstract Unix sockets outside the domain
+	// (ABI 6, Linux 6.12). On older kernels only a network namespace does that.
 	ScopeAbstract bool
-	// Bind and Connect close all TCP ports but those of Port steps. Build
-	// has seen to it that the ABI knows how.
+	// Bind and Connect deny all TCP ports except those of Port steps. The plan has
+	// checked that the ABI supports this.
 	Bind, Connect bool
 }
 
@@ -88,10 +87,10 @@ func (r Ruleset) String() string {
 		s += ", no signals out of it"
 	}
 	if at.scoped&unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET != 0 {
-		s += ", no abstract sockets of the outside"
+		s += ", no abstract sockets outside it"
 	}
 	if at.fs&Sockets != 0 {
-		s += ", no Unix sockets of the outside"
+		s += ", no Unix sockets outside it"
 	}
 	if at.net&unix.LANDLOCK_ACCESS_NET_BIND_TCP != 0 {
 		s += ", no TCP port to bind"
@@ -102,15 +101,14 @@ func (r Ruleset) String() string {
 	return s
 }
 
-// attr is struct landlock_ruleset_attr, of which a kernel takes the first size
-// bytes.
+// attr is struct landlock_ruleset_attr. The kernel gets its first size bytes.
 type attr struct {
 	fs          Access
 	net, scoped uint64
 	size        int
 }
 
-// attr is what of the ruleset an ABI can be asked for.
+// attr is the part of the ruleset that the ABI supports.
 func (r Ruleset) attr() attr {
 	at := attr{fs: handled(r.ABI), size: 8}
 	if r.ABI >= ABIPorts {
@@ -136,8 +134,8 @@ func (Ruleset) Kind() string { return "landlock-ruleset" }
 
 func (Ruleset) Hint(error) string { return withoutHint }
 
-// withoutHint is how to run where the kernel has no Landlock to offer.
-const withoutHint = "say landlock = \"off\" in the policy's [process] to do without this wall"
+// withoutHint is how to run on a kernel without Landlock.
+const withoutHint = "say landlock = \"off\" in the policy's [process] to run without this protection"
 
 // Compile leaves the ruleset in step.SlotRuleset.
 func (r Ruleset) Compile(a *step.Asm) {
@@ -148,12 +146,12 @@ func (r Ruleset) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_LANDLOCK_CREATE_RULESET, a.Bytes(b[:at.size]), step.Int(at.size), step.Int(0)).To(step.SlotRuleset)
 }
 
-// Rule grants rights on a path of the inside and all below it.
+// Rule grants rights on a path inside the sandbox and all below it.
 type Rule struct {
 	ABI  int
 	Path string
-	// Allow is what is granted; rights that the ABI does not know are left
-	// out, and on a File those that only directories have.
+	// Allow are the rights. Those that the ABI does not know are left out, and for a
+	// File those that only directories have.
 	Allow Access
 	File  bool
 }
@@ -164,19 +162,19 @@ func (r Rule) String() string {
 	case Write:
 		what = "write"
 	case Devices:
-		what = "use devices"
+		what = "use devices at"
 	case Sockets:
-		what = "connect to sockets"
+		what = "connect to sockets at"
 	}
-	return fmt.Sprintf("allow Landlock %s at %s", what, text.Quote(r.Path))
+	return fmt.Sprintf("add a Landlock rule to %s %s", what, text.Quote(r.Path))
 }
 
 func (Rule) Kind() string { return "landlock-rule" }
 
 func (Rule) Hint(error) string { return withoutHint }
 
-// Compile opens the path and adds the rule. No link is followed, for the old
-// root may still lie over the new one, where a ".." in a link would lead.
+// Compile opens the path and adds the rule. No link is followed, because the old
+// root may still lie over the new one, and a ".." in a link would lead there.
 func (r Rule) Compile(a *step.Asm) {
 	allow := r.Allow & handled(r.ABI)
 	if r.File {
@@ -188,22 +186,24 @@ func (r Rule) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
 }
 
-// open appends the opening of a path, following no link.
+// open appends a call that opens a path, following no link.
 func open(a *step.Asm, path string) *step.Call {
 	return a.Openat2(step.Fd(unix.AT_FDCWD), path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW,
 		unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
 }
 
-// addRule appends a landlock_add_rule(2): beneath what fd is open to, allow.
+// addRule appends a landlock_add_rule(2): allow these rights at and below the file
+// that fd is open to.
 func addRule(a *step.Asm, allow Access, fd step.Arg) *step.Call {
-	// struct landlock_path_beneath_attr: the rights, then the descriptor in 32 bits.
+	// struct landlock_path_beneath_attr: 64 bits of rights, then a 32-bit descriptor.
 	attr := a.Bytes(append(binary.NativeEndian.AppendUint64(nil, uint64(allow)), 0, 0, 0, 0))
 	a.Store(attr.At(8), fd)
-	return a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(), step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), attr, step.Int(0))
+	return a.Sys(unix.SYS_LANDLOCK_ADD_RULE, step.SlotRuleset.Arg(),
+		step.Int(unix.LANDLOCK_RULE_PATH_BENEATH), attr, step.Int(0))
 }
 
-// StdioRule grants on the file behind a standard stream what the stream itself
-// already can, so that it may be opened once more through /dev/stdin and its
+// StdioRule grants, on the file behind a standard stream, the rights that the
+// stream itself has. So the file can be opened again through /dev/stdin and the
 // like, wherever it lies.
 type StdioRule struct {
 	ABI, FD     int
@@ -211,7 +211,7 @@ type StdioRule struct {
 }
 
 func (r StdioRule) String() string {
-	return fmt.Sprintf("allow Landlock to open descriptor %d again", r.FD)
+	return fmt.Sprintf("add a Landlock rule to reopen descriptor %d", r.FD)
 }
 
 func (StdioRule) Kind() string { return "landlock-stdio-rule" }
@@ -231,8 +231,8 @@ func (r StdioRule) Compile(a *step.Asm) {
 	addRule(a, allow, step.Fd(r.FD))
 }
 
-// ABI is the kernel's Landlock version, 0 where it has none or has it switched
-// off. Any other errno is an error: somebody forbids the question.
+// ABI is the kernel's Landlock version, or 0 where it has none or has it switched
+// off. Any other errno is an error: a seccomp filter, for one, denies the call.
 func ABI() (int, error) {
 	n, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	switch errno {

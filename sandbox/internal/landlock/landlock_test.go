@@ -9,9 +9,8 @@ import (
 	"sbx/internal/step"
 )
 
-// TestABIs holds what each version of Landlock makes of the rights: nothing
-// that a version does not know is asked of it, nothing that it knows is left
-// unhandled.
+// TestABIs checks the rights for each version of Landlock: the kernel gets no
+// right that the version does not know, and every right that it knows is handled.
 func TestABIs(t *testing.T) {
 	known := []struct {
 		abi   int
@@ -47,9 +46,13 @@ func TestABIs(t *testing.T) {
 	}
 }
 
-// TestDowngrade holds, for each version of Landlock, all that is asked of it
-// when everything is wanted and when nothing is, to the byte.
+// TestDowngrade compares, for each version of Landlock, the whole ruleset with
+// all options set and with none.
 func TestDowngrade(t *testing.T) {
+	const (
+		scopes = "no signals out of it, no abstract sockets outside it, "
+		ports  = "no TCP port to bind, none to connect to"
+	)
 	for abi, want := range [...]struct {
 		fs          Access
 		net, scoped uint64 // with everything wanted
@@ -62,11 +65,11 @@ func TestDowngrade(t *testing.T) {
 		3:  {0x7fff, 0, 0, 8, 0, 0, "ABI 3"},
 		4:  {0x7fff, 3, 0, 16, 0, 0, "ABI 4, no TCP port to bind, none to connect to"},
 		5:  {0xffff, 3, 0, 16, 0, 0, "ABI 5, no TCP port to bind, none to connect to"},
-		6:  {0xffff, 3, 3, 24, 0, 0, "ABI 6, no signals out of it, no abstract sockets of the outside, no TCP port to bind, none to connect to"},
-		7:  {0xffff, 3, 3, 24, 4, 2, "ABI 7, no signals out of it, no abstract sockets of the outside, no TCP port to bind, none to connect to"},
-		8:  {0xffff, 3, 3, 24, 4, 2, "ABI 8, no signals out of it, no abstract sockets of the outside, no TCP port to bind, none to connect to"},
-		9:  {0x1ffff, 3, 3, 24, 4, 2, "ABI 9, no signals out of it, no abstract sockets of the outside, no Unix sockets of the outside, no TCP port to bind, none to connect to"},
-		10: {0x1ffff, 3, 3, 24, 4, 2, "ABI 10, no signals out of it, no abstract sockets of the outside, no Unix sockets of the outside, no TCP port to bind, none to connect to"},
+		6:  {0xffff, 3, 3, 24, 0, 0, "ABI 6, " + scopes + ports},
+		7:  {0xffff, 3, 3, 24, 4, 2, "ABI 7, " + scopes + ports},
+		8:  {0xffff, 3, 3, 24, 4, 2, "ABI 8, " + scopes + ports},
+		9:  {0x1ffff, 3, 3, 24, 4, 2, "ABI 9, " + scopes + "no Unix sockets outside it, " + ports},
+		10: {0x1ffff, 3, 3, 24, 4, 2, "ABI 10, " + scopes + "no Unix sockets outside it, " + ports},
 	} {
 		if abi == 0 {
 			continue // no Landlock, and no ruleset
@@ -88,14 +91,15 @@ func TestDowngrade(t *testing.T) {
 		if got := (Ruleset{ABI: abi, Connect: true}).attr().net; got != want.net&2 {
 			t.Errorf("ABI %d: connecting restricts %#x", abi, got)
 		}
-		if quiet, log := (Restrict{ABI: abi}).flags(), (Restrict{ABI: abi, Log: true}).flags(); quiet != want.quiet || log != want.log {
+		quiet, log := (Restrict{ABI: abi}).flags(), (Restrict{ABI: abi, Log: true}).flags()
+		if quiet != want.quiet || log != want.log {
 			t.Errorf("ABI %d: flags %#x, with log %#x", abi, quiet, log)
 		}
 	}
 }
 
-// TestKernel makes the ruleset of every version up to the machine's own, as
-// the child would, and a rule for a file and a directory in each.
+// TestKernel makes the ruleset of every version up to the machine's own, as the
+// child does, and a rule for a file and one for a directory in each.
 func TestKernel(t *testing.T) {
 	machine, err := ABI()
 	if err != nil {
@@ -120,7 +124,9 @@ func TestKernel(t *testing.T) {
 			t.Fatalf("ABI %d: make a ruleset: %v", abi, errno)
 		}
 		if abi >= ABIPorts {
-			for _, p := range []Port{{Port: 0, Bind: true}, {Port: 65535, Connect: true}, {Port: 80, Bind: true, Connect: true}} {
+			for _, p := range []Port{
+				{Port: 0, Bind: true}, {Port: 65535, Connect: true}, {Port: 80, Bind: true, Connect: true},
+			} {
 				var a step.Asm
 				p.Compile(&a)
 				rule, err := a.Link()
@@ -136,7 +142,9 @@ func TestKernel(t *testing.T) {
 				}
 			}
 		}
-		for _, r := range []Rule{{abi, "/etc/passwd", Write, true}, {abi, "/tmp", Write, false}, {abi, "/dev", Devices, false}} {
+		for _, r := range []Rule{
+			{abi, "/etc/passwd", Write, true}, {abi, "/tmp", Write, false}, {abi, "/dev", Devices, false},
+		} {
 			var a step.Asm
 			r.Compile(&a)
 			rule, err := a.Link()

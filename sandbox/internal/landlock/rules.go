@@ -7,12 +7,12 @@ import (
 	"sbx/internal/text"
 )
 
-// The rules of a sandbox that has no view of its own, where Landlock is the
-// only wall between the target and the files.
+// The rules of a sandbox that has no mount namespace of its own, where Landlock
+// alone restricts the target's access to files.
 
-// OpenRule is Rule for a file that the launcher holds open since it looked at
-// it: whoever puts another in its place is late.
-type OpenRule struct {
+// FDRule is Rule for a file that the launcher has kept open since it looked at it.
+// Putting another file at the path changes nothing.
+type FDRule struct {
 	ABI  int
 	Path string
 	FD   int
@@ -21,14 +21,14 @@ type OpenRule struct {
 	File  bool
 }
 
-func (r OpenRule) String() string {
-	return Rule{Path: r.Path, Allow: r.Allow}.String() + ", as it was found"
+func (r FDRule) String() string {
+	return Rule{Path: r.Path, Allow: r.Allow}.String() + ", by its descriptor"
 }
 
-func (OpenRule) Kind() string { return "landlock-descriptor-rule" }
+func (FDRule) Kind() string { return "landlock-descriptor-rule" }
 
 // Compile adds the rule on the descriptor itself.
-func (r OpenRule) Compile(a *step.Asm) {
+func (r FDRule) Compile(a *step.Asm) {
 	allow := r.Allow & handled(r.ABI)
 	if r.File {
 		allow &= fileOnly
@@ -36,9 +36,9 @@ func (r OpenRule) Compile(a *step.Asm) {
 	addRule(a, allow, step.Fd(r.FD))
 }
 
-// ThereRule is Rule for a path of a mount namespace that has been joined, of
-// which the launcher knows nothing.
-type ThereRule struct {
+// JoinedPathRule is Rule for a path of a mount namespace that has been joined. The
+// launcher knows nothing of its files.
+type JoinedPathRule struct {
 	ABI  int
 	Path string
 	// Allow is as in Rule.
@@ -47,7 +47,7 @@ type ThereRule struct {
 	Optional bool
 }
 
-func (r ThereRule) String() string {
+func (r JoinedPathRule) String() string {
 	s := Rule{Path: r.Path, Allow: r.Allow}.String()
 	if r.Optional {
 		s += ", if it is there"
@@ -55,21 +55,22 @@ func (r ThereRule) String() string {
 	return s
 }
 
-func (ThereRule) Kind() string { return "landlock-joined-rule" }
+func (JoinedPathRule) Kind() string { return "landlock-joined-rule" }
 
-func (r ThereRule) Hint(err error) string {
+func (r JoinedPathRule) Hint(err error) string {
 	switch step.Errno(err) {
 	case unix.ENOENT:
 		return "put a ? in front of a path that may be missing in the joined namespace: \"?" + r.Path + "\""
 	case unix.ELOOP:
-		return "a part of " + text.Quote(r.Path) + " is a symbolic link in the joined namespace; name the path that it leads to"
+		return "a part of " + text.Quote(r.Path) + " is a symbolic link in the joined namespace; " +
+			"name the path that it leads to"
 	}
 	return ""
 }
 
-// Compile opens the path and adds the rule: for a directory, or where the
-// kernel does not take that, for a file. No link is followed.
-func (r ThereRule) Compile(a *step.Asm) {
+// Compile opens the path and adds the rule: first with the rights that a file can
+// have, then with all, which the kernel refuses for a file. No link is followed.
+func (r JoinedPathRule) Compile(a *step.Asm) {
 	fd := a.Temp()
 	c := open(a, r.Path).To(fd)
 	if r.Optional {
@@ -79,7 +80,7 @@ func (r ThereRule) Compile(a *step.Asm) {
 	for i, rights := range [...]Access{allow & fileOnly, allow} {
 		c := addRule(a, rights, fd.Arg())
 		if i == 1 {
-			c.Or(unix.EINVAL) // rights that only directories have; a file has the rest by now
+			c.Or(unix.EINVAL) // it is a file, which has no rights of directories
 		}
 		if r.Optional {
 			c.Or(unix.EBADF)

@@ -36,7 +36,7 @@ func BenchmarkStart(b *testing.B) {
 			}
 			return false
 		})},
-		{"no masks", without(func(s step.Step) bool { _, ok := s.(ns.Hide); return ok })},
+		{"no masks", without(func(s step.Step) bool { _, ok := s.(ns.Mask); return ok })},
 		{"no devpts", without(func(s step.Step) bool { _, ok := s.(ns.Devpts); return ok })},
 		{"no etc", without(func(s step.Step) bool {
 			x, ok := s.(ns.Bind)

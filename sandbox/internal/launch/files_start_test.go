@@ -30,14 +30,16 @@ func TestFileFaults(t *testing.T) {
 		f.Inline = map[string]string{"/own/f": "x", "/scratch/a/b/f": "y", "/etc/issue": "z"}
 		f.Symlinks = map[string]string{"/own/l": "f"}
 		f.Hide = append(f.Hide, home+"/lower/sub", "/scratch/none")
-		f.Paths = map[string]policy.PathOptions{"/shown": {From: home + "/src", Exec: &no}, home + "/kept": {Upper: home + "/upper", Work: home + "/work"}}
+		f.Paths = map[string]policy.PathOptions{
+			"/shown": {From: home + "/src", Exec: &no}, home + "/kept": {Upper: home + "/upper", Work: home + "/work"},
+		}
 	}, "/bin/touch", "ran")
 	seen := map[string]bool{}
 	sweep(t, plan, func(s step.Step) bool {
 		switch s := s.(type) {
-		case ns.Overlay, ns.Over, ns.Content, ns.Pin, ns.Symlink:
+		case ns.Overlay, ns.FileOver, ns.WriteFile, ns.Pin, ns.Symlink:
 		case ns.Tmpfs:
-		case ns.Hide:
+		case ns.Mask:
 			if policy.Within(s.Path, "/proc") {
 				return false
 			}

@@ -32,7 +32,8 @@ func GuardBinary(p *plan.Plan) error {
 	if err := unix.Stat("/proc/self/exe", &st); err != nil {
 		return fmt.Errorf("look at sbx's own file: %w", err)
 	}
-	if uid := unix.Geteuid(); uid != 0 && st.Uid != uint32(uid) && unix.Faccessat(unix.AT_FDCWD, "/proc/self/exe", unix.W_OK, unix.AT_EACCESS) != nil {
+	if uid := unix.Geteuid(); uid != 0 && st.Uid != uint32(uid) &&
+		unix.Faccessat(unix.AT_FDCWD, "/proc/self/exe", unix.W_OK, unix.AT_EACCESS) != nil {
 		return nil
 	}
 	if link, err := os.Readlink("/proc/self/exe"); err != nil {

@@ -68,7 +68,7 @@ func runMapper(args []string) error {
 		return err
 	}
 	defer unix.Close(said)
-	steps := []step.Step{stdio{said}, process.Descriptors{}, process.Signals{}, process.Exec{Paths: args[:1], Args: args}}
+	steps := []step.Step{stdio{said}, process.CloseFDs{}, process.Signals{}, process.Exec{Paths: args[:1], Args: args}}
 	asm := &step.Asm{}
 	for i, s := range steps {
 		asm.Begin(i)

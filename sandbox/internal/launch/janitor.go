@@ -86,7 +86,8 @@ func (j *janitor) start(theirs int, hook func(*step.Table)) error {
 		return fmt.Errorf("lay out the janitor's status page: %w", err)
 	}
 	var pidfd int
-	if j.pid, pidfd, err = child.StartJanitor(j.table, j.status, child.JanitorConfig{UndoAt: j.undoAt, Socket: theirs}); err != nil {
+	j.pid, pidfd, err = child.StartJanitor(j.table, j.status, child.JanitorConfig{UndoAt: j.undoAt, Socket: theirs})
+	if err != nil {
 		return fmt.Errorf("fork the janitor: %w", err)
 	}
 	unix.Close(pidfd)
@@ -107,7 +108,8 @@ func (j *janitor) finish() error {
 	}
 	// Said as well as hung up: another sandbox of this process may have its
 	// copy of our end for a moment.
-	if err := unix.Sendto(j.socket, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil && err != unix.EPIPE && err != unix.ECONNRESET {
+	if err := unix.Sendto(j.socket, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil && err != unix.EPIPE &&
+		err != unix.ECONNRESET {
 		return fmt.Errorf("tell the janitor to undo: %w", err)
 	}
 	unix.Close(j.socket)

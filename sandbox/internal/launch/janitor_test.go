@@ -110,7 +110,8 @@ func TestJanitor(t *testing.T) {
 	dir := t.TempDir()
 	plan := planFor(t, "default", "/bin/sleep", "1000")
 	withDirectory(t, plan, dir)
-	if s := plan.String(); !strings.Contains(s, "janitor  make a directory\n") || !strings.Contains(s, "cleanup  remove a directory\n") {
+	if s := plan.String(); !strings.Contains(s, "janitor  make a directory\n") ||
+		!strings.Contains(s, "cleanup  remove a directory\n") {
 		t.Errorf("the plan does not say what the janitor does:\n%s", s)
 	}
 	before := openFDs(t)
@@ -127,12 +128,14 @@ func TestJanitor(t *testing.T) {
 	if sid, err := unix.Getsid(k); err != nil || sid != k {
 		t.Errorf("the janitor's session is %d, %v; want its own", sid, err)
 	}
-	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", k)); err != nil || !strings.Contains(string(b), "Name:\tsbx-janitor\n") ||
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", k)); err != nil ||
+		!strings.Contains(string(b), "Name:\tsbx-janitor\n") ||
 		!strings.Contains(string(b), "SigBlk:\tfffffffffffbfeff\n") {
 		t.Errorf("the janitor's status: %v\n%s", err, b)
 	}
 	if os.Getuid() == 0 {
-		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", k)); err != nil || string(b[:12]) != "sbx-janitor\x00" || strings.Contains(string(b), "-test") {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", k)); err != nil || string(b[:12]) != "sbx-janitor\x00" ||
+			strings.Contains(string(b), "-test") {
 			t.Errorf("the janitor's command line: %v %q", err, b)
 		}
 		if fds := entries(t, fmt.Sprintf("/proc/%d/fd", k)); len(fds) != 2 {
@@ -204,7 +207,8 @@ func TestJanitorFaults(t *testing.T) {
 		switch undo := i >= k.undoAt; {
 		case !applied && (err != nil || statErr != nil):
 			t.Fatalf("call %d left alone: %v", i, err)
-		case applied && undo && (err != nil || statErr != nil || len(exit.Notes) != 1 || exit.Notes[0] != "remove a directory: operation not permitted"):
+		case applied && undo && (err != nil || statErr != nil || len(exit.Notes) != 1 ||
+			exit.Notes[0] != "remove a directory: operation not permitted"):
 			t.Errorf("call %d of the undoing: %v, notes %q", i, err, exit.Notes)
 		case applied && !undo && (!errors.Is(err, unix.EPERM) || statErr == nil):
 			t.Errorf("call %d: %v, ran %v", i, err, statErr == nil)
@@ -300,7 +304,9 @@ func TestLauncherKilled(t *testing.T) {
 		}
 		seen += len(entries(t, dir))
 		cmd.Wait()
-		until(t, "nothing left", func() bool { return len(entries(t, dir)) == 0 && (cgroup == "" || len(cgroupsOf(t, cgroup)) == 0) })
+		until(t, "nothing left", func() bool {
+			return len(entries(t, dir)) == 0 && (cgroup == "" || len(cgroupsOf(t, cgroup)) == 0)
+		})
 		reapOrphans(t) // the janitor
 	}
 	if seen == 0 {

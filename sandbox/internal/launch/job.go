@@ -2,9 +2,11 @@ package launch
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/signals"
 )
 
@@ -26,11 +28,19 @@ func (ps *Process) readSignals() (continued bool, err error) {
 // onSignal forwards a signal that the launcher received, or handles it itself.
 func (ps *Process) onSignal(s signals.Info) error {
 	kernel := s.Code > 0 // a terminal's, mostly
+	if s.Signal == unix.SIGHUP && ps.atTerminal && (kernel || !controlled()) {
+		ps.onHangUp()
+	}
+	if kernel {
+		ps.onKey(s.Signal)
+	}
+	if s.Signal == unix.SIGTERM {
+		ps.onTerm()
+	}
 	switch {
 	case kernel && ps.plan.SharesJob && ps.status.Forked != 0:
 		// The terminal's signals go to the whole group, so to the target as
 		// well, once it is there.
-		ps.told = ps.told || asksToEnd(s.Signal)
 		return nil
 	case !ps.plan.OwnSession:
 		return ps.Signal(s.Signal)
@@ -51,6 +61,40 @@ func (ps *Process) onSignal(s signals.Info) error {
 	return ps.Signal(s.Signal)
 }
 
+// onHangUp ends a target that outlives the terminal that it was started at, but
+// not at once, and not where sbx was started to ignore that, as by nohup(1).
+func (ps *Process) onHangUp() {
+	ps.told = true
+	if ps.ending.hungUp || ps.ignoresHangUp() {
+		return
+	}
+	ps.ending.hungUp = true
+	now := time.Now()
+	ps.ending.ask = now.Add(hangUpGrace)
+	ps.endAt(now.Add(2*hangUpGrace), "ended, since the terminal was closed")
+}
+
+// ignoresHangUp says whether sbx was started with SIGHUP ignored, as the target
+// then is.
+func (ps *Process) ignoresHangUp() bool {
+	for _, s := range ps.plan.Target {
+		if restored, ok := s.(process.Signals); ok {
+			return restored.Ignored&(1<<(uint(unix.SIGHUP)-1)) != 0
+		}
+	}
+	return false
+}
+
+// controlled says whether this process has a controlling terminal. When that is
+// closed the shell tells its jobs, mostly before the kernel does.
+func controlled() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err != unix.ENXIO && err != unix.EIO
+}
+
 // asksToEnd says whether who sends the signal wants the target to end.
 func asksToEnd(s unix.Signal) bool {
 	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGHUP || s == unix.SIGQUIT
@@ -62,13 +106,16 @@ func (ps *Process) hangUp() error {
 		return nil
 	}
 	ps.hungUp = true
+	ps.onHangUp()
 	// In this order: the kernel sends the init, which leads the session, a
 	// SIGHUP too, and of two that wait the first stays.
 	return errors.Join(ps.signalGroup(unix.SIGHUP), ps.relay.HangUp())
 }
 
-// onStop makes the caller's shell see that the job has stopped.
-func (ps *Process) onStop() error {
+// onStop makes the caller's shell see that the job has stopped. by is the signal
+// that stopped the target.
+func (ps *Process) onStop(by unix.Signal) error {
+	byKey := ps.stopKey(by)
 	switch {
 	case ps.plan.SharesJob:
 		return unix.Kill(unix.Getpid(), unix.SIGSTOP)
@@ -77,6 +124,8 @@ func (ps *Process) onStop() error {
 	case ps.relay != nil:
 		// What the target wrote before, first; then all that the key would
 		// have stopped at the caller's terminal: sbx may stand in a pipeline.
+		// Where there was no key, the target has stopped itself, or another
+		// has: then sbx alone stops, as it would have.
 		var failed error
 		err := ps.relay.Flush(ps.caught, func() bool {
 			_, failed = ps.readSignals()
@@ -85,8 +134,10 @@ func (ps *Process) onStop() error {
 		if err = errors.Join(err, failed, ps.relay.Pause()); err != nil {
 			return err
 		}
-		if err := unix.Kill(0, unix.SIGTSTP); err != nil {
-			return err
+		if byKey {
+			if err := unix.Kill(0, unix.SIGTSTP); err != nil {
+				return err
+			}
 		}
 	}
 	if err := signals.Stop(); err != nil {

@@ -88,12 +88,15 @@ func TestJoin(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := inside(t, c.edit, "cd /proc/self/ns; for k in user net ipc uts cgroup time pid mnt; do echo $k $(readlink $k); done; grep ^CapEff /proc/self/status; cat /proc/1/comm; "+
+			got := inside(t, c.edit, "cd /proc/self/ns; for k in user net ipc uts cgroup time pid mnt; "+
+				"do echo $k $(readlink $k); done; grep ^CapEff /proc/self/status; cat /proc/1/comm; "+
 				"echo pid $$")
 			p := &policy.Policy{}
 			c.edit(p)
 			n := p.Namespaces
-			for kind, say := range map[string]string{"user": n.User, "net": n.Net, "ipc": n.IPC, "uts": n.UTS, "cgroup": n.Cgroup, "time": n.Time} {
+			for kind, say := range map[string]string{
+				"user": n.User, "net": n.Net, "ipc": n.IPC, "uts": n.UTS, "cgroup": n.Cgroup, "time": n.Time,
+			} {
 				if host.IsPath(say) && !strings.Contains(got, kind+" "+link(t, say)+"\n") {
 					t.Errorf("not in %s\n%s", say, got)
 				}
@@ -129,7 +132,8 @@ func TestJoinRefused(t *testing.T) {
 		{"user without ids", func(n *policy.Namespaces) { n.User = "/proc/self/ns/user" }, host.Incomplete},
 		{"a clock of the host", func(n *policy.Namespaces) { n.Monotonic = "1s" }, host.WrongNamespace},
 		{"no duration", func(n *policy.Namespaces) { n.Time, n.Boottime = "new", "1x" }, host.Invalid},
-		{"a hostname for others", func(n *policy.Namespaces) { n.UTS, n.Hostname = "/proc/self/ns/uts", "x" }, host.WrongNamespace},
+		{"a hostname for others", func(n *policy.Namespaces) { n.UTS, n.Hostname = "/proc/self/ns/uts", "x" },
+			host.WrongNamespace},
 	} {
 		p := &policy.Policy{Name: "p"}
 		c.edit(&p.Namespaces)
@@ -240,7 +244,8 @@ func TestClocks(t *testing.T) {
 	before := up()
 	got := inside(t, func(p *policy.Policy) {
 		p.Namespaces.Time, p.Namespaces.Boottime, p.Namespaces.Monotonic = "new", "2400h", "-2s"
-	}, `cut -d" " -f1 /proc/uptime; python3 -c 'import time; print(time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic())'; readlink /proc/self/ns/time; readlink /proc/self/ns/time_for_children`)
+	}, `cut -d" " -f1 /proc/uptime; python3 -c 'import time; print(time.clock_gettime(time.CLOCK_BOOTTIME), `+
+		`time.monotonic())'; readlink /proc/self/ns/time; readlink /proc/self/ns/time_for_children`)
 	after := up()
 	f := strings.Fields(got)
 	if len(f) != 5 {

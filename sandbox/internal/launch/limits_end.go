@@ -33,7 +33,7 @@ func (ps *Process) limitNotes(exit Exit) (notes []string) {
 		return nil
 	}
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
-	if ps.status.TimedOut != 0 || !ps.overdue.IsZero() {
+	if why, did := ps.endedBy(); ps.status.TimedOut != 0 || did && why == "" && l.Time != "" {
 		note("time limit %s reached, killed", l.Time)
 	}
 	if ps.cgroup >= 0 {

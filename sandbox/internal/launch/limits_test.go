@@ -26,7 +26,7 @@ func inCgroup(t testing.TB, plan *plan.Plan, dir string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	plan.Limits.Cgroup = &cgroup.Make{Place: cgroup.Place{Path: dir, FD: fd}, Launcher: os.Getpid()}
+	plan.Limits.Cgroup = &cgroup.Make{Parent: cgroup.Parent{Path: dir, FD: fd}, Launcher: os.Getpid()}
 	plan.New &^= ns.Cgroup
 	plan.Prepare = append(plan.Prepare, *plan.Limits.Cgroup)
 	plan.Cleanup = append(plan.Cleanup, cgroup.Remove{Make: *plan.Limits.Cgroup})
@@ -84,7 +84,8 @@ func TestCgroup(t *testing.T) {
 	if len(list) != 1 {
 		t.Fatalf("cgroups %v, want one", list)
 	}
-	if b, err := os.ReadFile("/proc/" + strconv.Itoa(ps.pid) + "/cgroup"); err != nil || !strings.HasSuffix(string(b), "/"+filepath.Base(list[0])+"/box\n") {
+	if b, err := os.ReadFile("/proc/" + strconv.Itoa(ps.pid) + "/cgroup"); err != nil ||
+		!strings.HasSuffix(string(b), "/"+filepath.Base(list[0])+"/box\n") {
 		t.Errorf("the init's cgroup is %q, %v", b, err)
 	}
 	for name, want := range map[string]string{"cgroup.procs": "", "cgroup.max.descendants": "1\n"} {
@@ -99,7 +100,8 @@ func TestCgroup(t *testing.T) {
 		procs, err := os.ReadFile(list[0] + "/box/cgroup.procs")
 		comm, _ := filepath.Glob("/proc/[0-9]*/comm")
 		for _, name := range comm {
-			if b, err := os.ReadFile(name); err == nil && string(b) == "sleep\n" && strings.Contains(string(procs), filepath.Base(filepath.Dir(name))+"\n") {
+			if b, err := os.ReadFile(name); err == nil && string(b) == "sleep\n" &&
+				strings.Contains(string(procs), filepath.Base(filepath.Dir(name))+"\n") {
 				return true
 			}
 		}
@@ -127,16 +129,19 @@ func TestCgroupFaults(t *testing.T) {
 		limit cgroup.Limit
 		want  string // of the error; empty: it runs
 	}{
-		{cgroup.Limit{Say: "depth to 3", File: "cgroup.max.depth", Text: "3"}, ""},
-		{cgroup.Limit{Say: "depth to 03", File: "cgroup.max.depth", Text: "03"}, `limit depth to 03: cgroup.max.depth = 03: found "3" there`},
-		{cgroup.Limit{Say: "depth to many", File: "cgroup.max.depth", Text: "many"}, "limit depth to many: cgroup.max.depth = many: invalid argument"},
-		{cgroup.Limit{Say: "nothing", File: "cgroup.nothing", Text: "1"}, "limit nothing: cgroup.nothing = 1: no such file or directory"},
-		{cgroup.Limit{Say: "nothing", File: "cgroup.nothing", Text: "1", Optional: true}, ""},
+		{cgroup.Limit{Name: "depth to 3", File: "cgroup.max.depth", Text: "3"}, ""},
+		{cgroup.Limit{Name: "depth to 03", File: "cgroup.max.depth", Text: "03"},
+			`limit depth to 03: cgroup.max.depth = 03: found "3" there`},
+		{cgroup.Limit{Name: "depth to many", File: "cgroup.max.depth", Text: "many"},
+			"limit depth to many: cgroup.max.depth = many: invalid argument"},
+		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1"},
+			"limit nothing: cgroup.nothing = 1: no such file or directory"},
+		{cgroup.Limit{Name: "nothing", File: "cgroup.nothing", Text: "1", Optional: true}, ""},
 	} {
 		plan := planFor(t, "default", "/bin/touch", "ran")
 		mount := testCgroup(t)
 		inCgroup(t, plan, mount)
-		c.limit.Place = plan.Limits.Cgroup.Place
+		c.limit.Parent = plan.Limits.Cgroup.Parent
 		plan.Limits.Files = []cgroup.Limit{c.limit}
 		plan.Prepare = append(plan.Prepare, c.limit)
 		left := leavesNothing(t, mount)
@@ -166,12 +171,12 @@ func TestCgroupSweep(t *testing.T) {
 	inCgroup(t, plan, mount)
 	sweep(t, plan, func(s step.Step) bool {
 		switch s.(type) {
-		case cgroup.Namespace, ns.Private, process.NoNewPrivs, process.Exec:
+		case cgroup.Namespace, ns.MakePrivate, process.NoNewPrivs, process.Exec:
 			return true
 		}
 		return false
 	})
-	l := cgroup.Limit{Place: plan.Limits.Cgroup.Place, Say: "depth", File: "cgroup.max.depth", Text: "3"}
+	l := cgroup.Limit{Parent: plan.Limits.Cgroup.Parent, Name: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.Limits.Files = append(plan.Limits.Files, l)
 	plan.Prepare = append(plan.Prepare, l)
 	k := &janitor{plan: plan}

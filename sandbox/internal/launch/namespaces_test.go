@@ -36,7 +36,13 @@ func inside(t *testing.T, edit func(*policy.Policy), script string) string {
 	}
 	p.Files.Write, p.Files.Tmpfs = append(p.Files.Write, home), nil
 	edit(p)
-	target := host.Target{Path: "/bin/sh", Args: []string{"sh", "-c", "{ " + script + "\n} >out 2>&1"}, Env: os.Environ(), Dir: home, PID: os.Getpid()}
+	target := host.Target{
+		Path: "/bin/sh",
+		Args: []string{"sh", "-c", "{ " + script + "\n} >out 2>&1"},
+		Env:  os.Environ(),
+		Dir:  home,
+		PID:  os.Getpid(),
+	}
 	h, err := host.Probe(p, target)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +106,8 @@ func TestCapabilitySets(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			got := inside(t, c.edit, "grep ^Cap /proc/self/status")
-			want := "CapInh:\t" + c.inh + "\nCapPrm:\t" + c.prm + "\nCapEff:\t" + c.prm + "\nCapBnd:\t" + c.bnd + "\nCapAmb:\t" + c.amb + "\n"
+			want := "CapInh:\t" + c.inh + "\nCapPrm:\t" + c.prm + "\nCapEff:\t" + c.prm + "\nCapBnd:\t" + c.bnd +
+				"\nCapAmb:\t" + c.amb + "\n"
 			if got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
@@ -157,8 +164,8 @@ func TestSpaceFaults(t *testing.T) {
 			plan := planWith(t, "default", c.edit, "/bin/touch", "ran")
 			sweep(t, plan, func(s step.Step) bool {
 				switch s.(type) {
-				case ns.OpenProc, ns.IDMap, ns.NoUsers, ns.Clocks, ns.Hostname, caps.Ambient, caps.Securebits, caps.Reduce,
-					process.Adopt, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
+				case ns.OpenProc, ns.IDMap, ns.NoUserNS, ns.Clocks, ns.Hostname, caps.Ambient, caps.Securebits, caps.Reduce,
+					process.Subreaper, process.DieWithLauncher, process.DieWithInit, process.OutliveLauncher, process.CloseAll:
 					return true
 				}
 				return false
@@ -171,7 +178,8 @@ func TestSpaceFaults(t *testing.T) {
 	}, "/bin/touch", "ran")
 	_, err = run(plan, func(tab *step.Table) {
 		for i := range tab.Calls {
-			if c := &tab.Calls[i]; c.Nr == unix.SYS_PRCTL && c.Arg[0] == unix.PR_CAP_AMBIENT && c.Arg[1] == unix.PR_CAP_AMBIENT_RAISE {
+			if c := &tab.Calls[i]; c.Nr == unix.SYS_PRCTL && c.Arg[0] == unix.PR_CAP_AMBIENT &&
+				c.Arg[1] == unix.PR_CAP_AMBIENT_RAISE {
 				c.Nr = unix.SYS_GETPID
 			}
 		}

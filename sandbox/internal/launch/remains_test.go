@@ -31,7 +31,8 @@ func remaining(t testing.TB, cgroups string) remains {
 	}
 	// The whole of /proc is read only if there is a child at all.
 	var info unix.Siginfo
-	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil); err != unix.ECHILD {
+	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|
+		unix.WALL, nil); err != unix.ECHILD {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,12 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	if err != nil {
 		return exit, err
 	}
+	held, err := holdStreams()
+	if err != nil {
+		return exit, err
+	}
+	// Before anything is printed, which a stopped terminal would hold up.
+	defer func() { exit.Notes = append(exit.Notes, held.restore()...) }()
 	defer facts.Close()
 	ps, err := Start(p)
 	facts.CloseFiles()
@@ -40,7 +46,9 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return exit, &LateError{fmt.Errorf("make the launcher untraceable: %w", err)}
 	}
-	if exit, err = ps.Supervise(caught); err != nil {
+	exit, err = ps.Supervise(caught)
+	exit.New = facts.LookAgain() // nothing inside is left that could change it
+	if err != nil {
 		if failed := (*plan.StepError)(nil); !errors.As(err, &failed) {
 			err = &LateError{err}
 		}

@@ -77,7 +77,7 @@ func (s *controlSource) ready(list []unix.PollFd) (bool, error) {
 	}
 	by, err := s.ps.readControl()
 	if err == nil && by != 0 {
-		err = s.ps.onStop()
+		err = s.ps.onStop(by)
 	}
 	s.ended = list[0].Revents&unix.POLLHUP != 0
 	return false, err
@@ -96,11 +96,11 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 		}
 		switch {
 		case b[0] == step.MsgStarted && n == 1 && ps.plan.Limits != nil:
-			ps.deadline = time.Now().Add(ps.plan.Limits.Duration + grace)
+			ps.endAt(time.Now().Add(ps.plan.Limits.Duration+grace), "")
 		case b[0] == step.MsgStopped && n == 2:
 			by = unix.Signal(b[1])
 		case b[0] == step.MsgStream && n == 2:
-			if err := ps.addStream(b[1], oob[:rights]); err != nil {
+			if err := ps.addOffset(b[1], oob[:rights]); err != nil {
 				return by, err
 			}
 		case b[0] == step.MsgTerminal && n == 1 && ps.plan.PTY != nil && ps.relay == nil:
@@ -111,6 +111,7 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			if ps.relay, err = ps.plan.PTY.Start(master); err != nil {
 				return by, err
 			}
+			ps.relay.OnKey = ps.onKey
 		default:
 			return by, fmt.Errorf("read what the init says: unknown message %q", b[:n])
 		}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -29,9 +28,9 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor // nil if there is nothing to undo on the host
-	cgroup  int      // the sandbox's, or -1
-	streams []stream // files of the caller's whose offsets are given back
+	janitor *janitor  // nil if there is nothing to undo on the host
+	cgroup  int       // the sandbox's, or -1
+	offsets []carried // files of the caller's whose offsets are given back
 
 	told bool // the target was sent a signal that asks it to end
 
@@ -40,8 +39,9 @@ type Process struct {
 	relay       *terminal.Relay // nil unless the target has a terminal of its own
 	hungUp      bool            // the target was told that the caller's terminal is gone
 	janitorLost bool            // somebody killed it
-	deadline    time.Time       // when the launcher itself ends all; see deadlineSource
-	overdue     time.Time       // when it began to; zero if it did not
+	ending      ending          // when the launcher itself ends all
+	keys        keys            // what the user typed
+	atTerminal  bool            // it began with a controlling terminal
 }
 
 // Exit is how a target ended.
@@ -53,6 +53,13 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// New are paths of the host that the policy guards and that came to be, or
+	// changed, while the sandbox ran: other programs run or obey them.
+	New []string
+
+	// job says that a key at a terminal of the target's own ended it, which at
+	// the caller's would have been for all of the caller's job.
+	job bool
 }
 
 // Code is the target's exit status, or 128+n when signal n killed it.
@@ -100,7 +107,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		}
 		ps.release()
 	}()
-	if err = ps.holdStreams(); err != nil {
+	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
 	if len(p.Cleanup) > 0 {
@@ -120,7 +127,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
 		Timed: p.Limits != nil && p.Limits.Duration > 0}
 	if p.SharesPIDNS {
-		cfg.Children = pair[0] // see process.Adopt
+		cfg.Children = pair[0] // see process.Subreaper
 	}
 	if len(p.Join) > 0 {
 		cfg.Flags = 0
@@ -158,6 +165,9 @@ func (ps *Process) Wait() (Exit, error) {
 	failed := ps.carryOffsets()
 	if err == nil {
 		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
+		if why, did := ps.endedBy(); did && why != "" {
+			exit.Notes = append(exit.Notes, why)
+		}
 	}
 	if e := ps.janitor.finish(); e != nil {
 		if err != nil {
@@ -177,7 +187,7 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 	switch {
 	case st.Failed != 0:
 		return Exit{}, failure(st, ps.plan.StepAt(int(ps.table.Calls[st.Failed-1].Step)))
-	case st.TimedOut != 0 || !ps.overdue.IsZero():
+	case st.TimedOut != 0:
 		return Exit{Status: unix.WaitStatus(unix.SIGKILL)}, nil
 	case st.Ended != 0:
 		return Exit{Status: unix.WaitStatus(st.WaitStatus), Left: int(st.Left)}, nil
@@ -195,15 +205,20 @@ func (ps *Process) leftNote(exit Exit) []string {
 	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
 		return nil
 	}
-	name := "the target"
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
-		name = text.Quote(filepath.Base(e.Args[0]))
-	}
 	running := "1 process running, which was ended"
 	if exit.Left > 1 {
 		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
 	}
-	return []string{name + " ended and left " + running + "; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+	return []string{ps.targetName() + " ended and left " + running +
+		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+}
+
+// targetName is what the target is called in messages.
+func (ps *Process) targetName() string {
+	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
+		return text.Quote(filepath.Base(e.Args[0]))
+	}
+	return "the target"
 }
 
 // failure is the failed call in st as the step's error.
@@ -257,7 +272,7 @@ func (ps *Process) kill() error {
 }
 
 func (ps *Process) release() {
-	ps.releaseStreams()
+	ps.releaseOffsets()
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1
@@ -280,7 +295,7 @@ func (ps *Process) release() {
 // area that the kernel filled at exec, up to the file name that ends it, and
 // the runtime's copies of the variables.
 func ownMemory(who string) step.Step {
-	f := process.Forget{Who: who}
+	f := process.ClearMemory{Who: who}
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	if end := execName(); start < end && end-start < 1<<24 {
 		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
@@ -289,7 +304,10 @@ func ownMemory(who string) step.Step {
 		}
 	}
 	for _, v := range os.Environ() {
-		f.Regions = append(f.Regions, process.Region{Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))), Len: uintptr(len(v))})
+		f.Regions = append(f.Regions, process.Region{
+			Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))),
+			Len:  uintptr(len(v)),
+		})
 	}
 	return f
 }

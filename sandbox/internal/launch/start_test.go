@@ -140,7 +140,7 @@ func sweep(t *testing.T, plan *plan.Plan, those func(step.Step) bool) {
 	marker := filepath.Join(workDir(plan), "ran")
 	cgroups := ""
 	if plan.Limits != nil && plan.Limits.Cgroup != nil {
-		cgroups = plan.Limits.Cgroup.Place.Path
+		cgroups = plan.Limits.Cgroup.Parent.Path
 	}
 	left := leavesNothing(t, cgroups)
 	stride := 1

@@ -2,95 +2,151 @@ package launch
 
 import (
 	"fmt"
+	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"sbx/internal/step"
-	"sbx/ns"
 )
 
-// stream is a file with an offset that was opened once more for the target; see
-// ns.Reopen. The caller's descriptor and the target's have offsets of their own.
+// streams are what the caller shares with the target and gets back as it was:
+// the open file descriptions of descriptors 0 to 2, with flags that whoever has
+// one can change for all (fcntl(2), F_SETFL), and the terminal.
+type streams []stream
+
 type stream struct {
-	caller int // a copy of the caller's descriptor, since 0 and 1 are closed
-	fd     int // the caller's number
-	from   int64
-	opened int // the file as the target has it, or -1
+	fd    int // the launcher's own descriptor of it
+	flags int
+	// tty says that it is a terminal, exclusive whether it was for us alone
+	// (TIOCEXCL), group which process group had it in the foreground; 0: it is
+	// not ours to say.
+	tty, exclusive bool
+	group          int
 }
 
-// holdStreams keeps what carryOffsets needs.
-func (ps *Process) holdStreams() error {
-	for _, s := range ps.plan.Setup {
-		r, ok := s.(ns.Reopen)
-		if !ok || !r.Seek {
-			continue
+// holdStreams looks at descriptors 0 to 2. Of a pipe the target gets an open
+// file description of its own, so that it cannot change the caller's: to hold
+// the caller's would be to keep whoever is at the other end from seeing that
+// the target has closed it. For all else, files and terminals, whose position
+// and identity are shared, the launcher holds the caller's and puts its flags
+// back when all has ended. What can be had in neither way, as a socket, or a
+// pipe that is another user's, is left as it is; see docs/security.md.
+func holdStreams() (streams, error) {
+	var list streams
+	for fd := range 3 {
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil || flags&unix.O_PATH != 0 || unix.Fstat(fd, &st) != nil {
+			continue // closed
 		}
-		fd, err := unix.FcntlInt(uintptr(r.FDs[0]), unix.F_DUPFD_CLOEXEC, 3)
-		if err != nil {
-			return fmt.Errorf("keep descriptor %d for its offset: %w", r.FDs[0], err)
-		}
-		ps.streams = append(ps.streams, stream{caller: fd, fd: r.FDs[0], from: r.From, opened: -1})
-	}
-	return nil
-}
-
-// addStream takes the file with that number, which the child has opened.
-func (ps *Process) addStream(index byte, rights []byte) error {
-	fd, err := receivedFD(rights)
-	if err != nil {
-		return fmt.Errorf("receive a file that was opened once more: %w", err)
-	}
-	if int(index) >= len(ps.streams) || ps.streams[index].opened >= 0 {
-		unix.Close(fd)
-		return fmt.Errorf("receive a file that was opened once more: there is no number %d", index)
-	}
-	ps.streams[index].opened = fd
-	return nil
-}
-
-// carryOffsets gives the caller's files the offsets that the target has arrived
-// at, when all in the sandbox have ended: the caller goes on there, as in
-// "while read line; do sbx -- head -1; done <file". What the target has not read
-// from keeps the caller's, which others may have moved.
-func (ps *Process) carryOffsets() (failed []string) {
-	// Without Supervise nobody has looked at the socket yet.
-	var b [2]byte
-	var oob [64]byte
-	for len(ps.streams) > 0 {
-		n, rights, _, _, err := unix.Recvmsg(ps.notify, b[:], oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			break
-		}
-		if n == 2 && b[0] == step.MsgStream {
-			if err := ps.addStream(b[1], oob[:rights]); err != nil {
-				failed = append(failed, err.Error())
+		hold := fd == 2 // which sbx has to the end anyway
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFREG, unix.S_IFCHR, unix.S_IFBLK:
+			hold = true
+		case unix.S_IFIFO:
+			own, err := reopenPipe(fd, flags)
+			if err != nil {
+				return list, err
 			}
+			hold = hold && !own
 		}
-	}
-	for _, s := range ps.streams {
-		if s.opened < 0 {
+		if !hold {
 			continue
 		}
-		at, err := unix.Seek(s.opened, 0, unix.SEEK_CUR)
-		if err == nil && at != s.from {
-			_, err = unix.Seek(s.caller, at, unix.SEEK_SET)
+		s := stream{flags: flags}
+		if s.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			return list, fmt.Errorf("hold descriptor %d: %w", fd, err)
 		}
-		if err != nil {
-			failed = append(failed, fmt.Sprintf("give the offset of descriptor %d back: %v", s.fd, err))
+		if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+			s.lookAtTerminal()
 		}
+		list = append(list, s)
 	}
-	return failed
+	return list, nil
 }
 
-func (ps *Process) releaseStreams() {
-	for _, s := range ps.streams {
-		unix.Close(s.caller)
-		if s.opened >= 0 {
-			unix.Close(s.opened)
+// reopenPipe puts a new open file description of the same pipe in the place of
+// the caller's, if the caller may open it.
+func reopenPipe(fd, flags int) (done bool, err error) {
+	const settable = unix.O_NONBLOCK | unix.O_APPEND | unix.O_DIRECT | unix.O_ASYNC
+	if flags&unix.O_ASYNC != 0 {
+		return false, nil // somebody waits for its signals
+	}
+	own, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), flags&unix.O_ACCMODE|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, nil // another user's, or there is no /proc
+	}
+	defer unix.Close(own)
+	if _, err = unix.FcntlInt(uintptr(own), unix.F_SETFL, flags&settable); err == nil {
+		err = unix.Dup3(own, fd, 0)
+	}
+	if err != nil {
+		return false, fmt.Errorf("open the pipe at descriptor %d anew: %w", fd, err)
+	}
+	return true, nil
+}
+
+func (s *stream) lookAtTerminal() {
+	exclusive, err := unix.IoctlGetInt(s.fd, unix.TIOCGEXCL)
+	if err != nil {
+		return // no terminal
+	}
+	s.tty, s.exclusive = true, exclusive != 0
+	if group, err := unix.IoctlGetInt(s.fd, unix.TIOCGPGRP); err == nil {
+		s.group = group
+	}
+}
+
+// restore gives all back as it was and lets go of it. It says what it could not.
+func (l streams) restore() (notes []string) {
+	for i := range l {
+		s := &l[i]
+		flags, err := unix.FcntlInt(uintptr(s.fd), unix.F_GETFL, 0)
+		if err == nil && flags != s.flags {
+			_, err = unix.FcntlInt(uintptr(s.fd), unix.F_SETFL, s.flags)
+		}
+		if err == nil && s.tty {
+			err = s.restoreTerminal()
+		}
+		unix.Close(s.fd)
+		if err != nil && err != unix.EIO { // a terminal that is gone
+			notes = append(notes, "a standard stream is not as it was: "+err.Error())
 		}
 	}
-	ps.streams = nil
+	return notes
 }
+
+// restoreTerminal undoes what would keep the caller from using the terminal:
+// output that is stopped (tcflow(3)), nobody else who may open it, and a
+// foreground process group of which nobody is left, so that keys reach nobody.
+func (s *stream) restoreTerminal() error {
+	const tcoon = 1 // TCOON; see ioctl_tty(2)
+	// Another process group may have the terminal: SIGTTOU would stop us.
+	var block, old unix.Sigset_t
+	block.Val[0] = 1 << (uint(unix.SIGTTOU) - 1)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old); err != nil {
+		return err
+	}
+	err := unix.IoctlSetInt(s.fd, unix.TCXONC, tcoon)
+	if err == nil {
+		request := uint(unix.TIOCNXCL)
+		if s.exclusive {
+			request = unix.TIOCEXCL
+		}
+		err = unix.IoctlSetInt(s.fd, request, 0)
+	}
+	if group, e := unix.IoctlGetInt(s.fd, unix.TIOCGPGRP); e == nil && s.group > 0 && group != s.group && !alive(group) {
+		to := s.group
+		if !alive(to) {
+			to = unix.Getpgrp()
+		}
+		if e := unix.IoctlSetPointerInt(s.fd, unix.TIOCSPGRP, to); err == nil {
+			err = e
+		}
+	}
+	if e := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err == nil {
+		err = e
+	}
+	return err
+}
+
+// alive says whether anybody is in the process group.
+func alive(group int) bool { return group > 0 && unix.Kill(-group, 0) != unix.ESRCH }

@@ -17,6 +17,7 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // of the target's own it relays, and gives the caller's back in every case.
 func (ps *Process) Supervise(caught int) (Exit, error) {
 	ps.caught = caught
+	ps.atTerminal = (ps.plan.SharesJob || ps.plan.OwnSession) && controlled()
 	var exit Exit
 	err := loop(ps.sources())
 	if err == nil {
@@ -46,7 +47,8 @@ type source interface {
 func (ps *Process) sources() []source {
 	// Signals first: one that came before the end is forwarded before it. The
 	// end before what is lost by it.
-	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps}, deadlineSource{ps}, relaySource{ps}}
+	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
+		endingSource{ps}, relaySource{ps}}
 }
 
 // loop waits for the sources until one of them is done.
@@ -81,9 +83,11 @@ func loop(sources []source) error {
 // finish is Wait once the sandbox has ended.
 func (ps *Process) finish() (Exit, error) {
 	var failed error
+	ownsJob := false
 	if ps.plan.PTY != nil {
 		_, failed = ps.readControl() // it was quick
 		if ps.relay != nil {
+			ownsJob = ps.plan.PTY.OwnsJob()
 			failed = errors.Join(failed, ps.drain())
 		}
 	}
@@ -91,6 +95,7 @@ func (ps *Process) finish() (Exit, error) {
 	if err != nil {
 		return exit, err
 	}
+	exit.job = ownsJob && exit.Status.Signaled() && ps.endKey(exit.Status.Signal())
 	// The target has run, and how it ended stays the result.
 	if failed != nil {
 		exit.Notes = append(exit.Notes, failed.Error())

@@ -82,7 +82,8 @@ func TestLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		exit, err := ps.Wait()
-		if err != nil || exit.Left != c.left || len(exit.Notes) > 1 || !strings.HasPrefix(strings.Join(exit.Notes, ""), c.note) ||
+		if err != nil || exit.Left != c.left || len(exit.Notes) > 1 ||
+			!strings.HasPrefix(strings.Join(exit.Notes, ""), c.note) ||
 			c.note == "" && len(exit.Notes) > 0 {
 			t.Errorf("%s: %+v, %v", c.script, exit, err)
 		}
@@ -94,7 +95,10 @@ func TestLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the target to be stopped", func() bool { by, err := ps.readControl(); return err != nil || by == unix.SIGSTOP })
+	until(t, "the target to be stopped", func() bool {
+		by, err := ps.readControl()
+		return err != nil || by == unix.SIGSTOP
+	})
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGCONT} {
 		if err := ps.Signal(sig); err != nil {
 			t.Fatal(err)

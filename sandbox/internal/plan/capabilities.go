@@ -10,19 +10,18 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// keptCaps is the set of capabilities that the target keeps: never more than the
-// caller really has, outside or in the namespace that the policy asks for in
-// so many words. A user namespace that is there only because the caller needs
-// one ("auto") gives the target nothing.
+// keptCaps is the set of capabilities that the target keeps. They are never more than the
+// caller has on the host, or in a namespace that the policy asks for explicitly. A user
+// namespace that is made only because the caller needs one ("auto") gives the target none.
 func keptCaps(p *policy.Policy, h *host.Facts, s nsPlan) (caps.Set, error) {
 	var have caps.Set
 	switch {
 	case !s.has(ns.User):
 		have = h.Caps.Keepable
-	case s.askedUser(p):
+	case s.explicitUser(p):
 		have = 1<<uint(h.Caps.Last+1) - 1
 	}
-	exec := s.uid == 0 || policy.IsTrue(p.Process.Ambient) // otherwise it takes them all
+	exec := s.uid == 0 || policy.IsTrue(p.Process.Ambient) // otherwise the exec drops them all
 	var keep caps.Set
 	for _, name := range p.Process.Capabilities {
 		c, err := caps.Parse(strings.TrimPrefix(name, "?"))
@@ -33,23 +32,30 @@ func keptCaps(p *policy.Policy, h *host.Facts, s nsPlan) (caps.Set, error) {
 			keep |= c
 		case strings.HasPrefix(name, "?"):
 		case have&c != 0:
-			return 0, &host.NeedError{Reason: host.NoCapability, What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) + " loses it when the program is executed",
-				Fix: "say ambient = true in the policy's [process]"}
+			return 0, &host.NeedError{
+				Reason: host.NoCapability,
+				What: "keep capability " + c.String() + ": user " + strconv.Itoa(s.uid) +
+					" loses it when the program is executed",
+				Fix: "say ambient = true in the policy's [process]",
+			}
 		default:
-			return 0, &host.NeedError{Reason: host.NoCapability, What: "keep capability " + c.String() + ", which the caller does not have",
-				Fix: "run sbx as root, or write \"?" + c.String() + "\" to keep it only where it is there"}
+			return 0, &host.NeedError{
+				Reason: host.NoCapability,
+				What:   "keep capability " + c.String() + ", which the caller does not have",
+				Fix:    "run sbx as root, or write \"?" + c.String() + "\" to keep it only if the caller has it",
+			}
 		}
 	}
 	return keep, nil
 }
 
-// askedUser says whether the target has a user namespace of its own because
-// the policy says so.
-func (s nsPlan) askedUser(p *policy.Policy) bool {
+// explicitUser says whether the policy explicitly gives the target a user namespace of its own.
+func (s nsPlan) explicitUser(p *policy.Policy) bool {
 	return s.has(ns.User) && p.Namespaces.User != "" && p.Namespaces.User != "auto"
 }
 
-// initCaps is what the init keeps, to signal a target that changes its user.
+// initCaps are the capabilities that the init keeps, to signal a target that changes its
+// user.
 func (s nsPlan) initCaps(h *host.Facts) caps.Set {
 	if s.has(ns.User) {
 		return caps.Kill

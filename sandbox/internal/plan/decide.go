@@ -24,24 +24,25 @@ type decisions struct {
 	ns       nsPlan
 	ids      idPlan
 	hostname string
-	// keep are the capabilities of the target, ambient those that are ambient
-	// too, initCaps the init's.
+	// keep are the target's capabilities, ambient those of them that are in the ambient
+	// set, and initCaps the init's.
 	keep, ambient, initCaps caps.Set
 	lastCap                 int
 	limits                  *Limits
-	// tree is the root file system, nil without a mount namespace of the
-	// sandbox's own, and mounts are its steps.
+	// tree is the root file system, and mounts are its steps. tree is nil without a new
+	// mount namespace.
 	tree     *rootfs.Tree
 	mounts   []step.Step
 	labels   []step.Step
 	landlock []step.Step
-	// filters are the policy's, fallback those for what Landlock lacks here.
+	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
 	filters, fallback []step.Step
 	terminal          terminalPlan
 	streams           streamPlan
 	exec              process.Exec
 	dir               string
 	fds               []int
+	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
 	ignored, mask     uint64
@@ -51,11 +52,12 @@ type decisions struct {
 	notes []string
 }
 
-// decide refuses what cannot be as the policy says, and chooses the rest.
+// decide refuses what cannot be as the policy says, and makes all choices.
 func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*decisions, error) {
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		stdio: h.Stdio,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
@@ -81,7 +83,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
-	asked, err := decode(programs, p.Name)
+	decoded, err := decode(programs, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if len(d.labels) > 0 {
 		d.ids.openProc()
 	}
-	if d.streams, err = decideStreams(p, h, d, asked); err != nil {
+	if d.streams, err = decideStreams(p, h, d, decoded); err != nil {
 		return nil, err
 	}
 	if d.streams.proc {
@@ -117,23 +119,36 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err := d.decideLandlock(p, t, h, rules); err != nil {
 		return nil, err
 	}
-	if h.SearchTruncatedAt != "" {
-		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there", host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+	for _, s := range t.Shown {
+		name := policy.ParsePath(s).Name
+		if f := h.Files[name]; f.Via != "" {
+			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via),
+				text.Quote(f.Real)))
+		}
 	}
-	d.decideFilters(p, t, h, programs, asked)
+	if h.SearchTruncatedAt != "" {
+		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
+			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+	}
+	d.decideFilters(p, t, h, programs, decoded)
 	return d, nil
 }
 
 func (d *decisions) note(s string) { d.notes = append(d.notes, s) }
 
-// refuseCombinations refuses what does not go together, or not on this machine.
+// refuseCombinations refuses settings that exclude each other, or that this machine does
+// not allow together.
 func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) error {
 	switch nest := policy.IsTrue(p.Process.Nest); {
 	case nest && h.UID == 0:
-		// A sandbox in this one needs a /proc that can be written, and in it
-		// /proc/sys is user 0's, in a user namespace that maps it as well; and
-		// user 0 without CAP_SETFCAP cannot map itself (Linux 5.12).
-		return &host.NeedError{Reason: host.Conflict, What: "nest as root: all of /proc/sys would be the target's to write", Fix: "run sbx as a user"}
+		// A nested sandbox needs a writable /proc. Its /proc/sys is writable for user 0, also
+		// in a user namespace that maps it; and user 0 without CAP_SETFCAP cannot map itself
+		// (Linux 5.12).
+		return &host.NeedError{
+			Reason: host.Conflict,
+			What:   "nest as root: the target could write to all of /proc/sys",
+			Fix:    "run sbx as a user",
+		}
 	case nest && d.ns.uid == 0 && d.keep&caps.Setfcap == 0:
 		return &host.NeedError{
 			Reason: host.NoCapability,
@@ -145,20 +160,21 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 		// listener, and sbx has none yet.
 		return &host.NeedError{
 			Reason: host.Impossible,
-			What:   "load the filter with wait_killable: it goes with a listener for notify, which sbx does not have",
+			What:   "load the filter with wait_killable: that needs a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
 	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.has(ns.Net):
 		return &host.NeedError{
 			Reason: host.WrongNamespace,
-			What:   "reach the notify socket " + text.Quote(t.NotifySocket()) + ": an abstract socket belongs to the host's network",
-			Fix:    "use --net host, or take NOTIFY_SOCKET out of the environment",
+			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
+				": an abstract socket belongs to the host's network",
+			Fix: "use --net host, or take NOTIFY_SOCKET out of the environment",
 		}
 	}
 	return nil
 }
 
-// decideTarget settles what is executed, and what it is given.
+// decideTarget decides what is executed, and with which environment and descriptors.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	env, listen := environment(p, t)
 	if d.exec, err = execStep(t, env); err != nil {
@@ -168,8 +184,9 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 		if f.Mode == unix.S_IFDIR || f.Path {
 			return &host.NeedError{
 				Reason: host.LeadsOut,
-				What:   fmt.Sprintf("hand over descriptor %d: it is a directory of the host, or a path to one, and leads out of the sandbox", fd),
-				Fix:    "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
+				What: fmt.Sprintf("hand over descriptor %d: it is open to a directory of the host, "+
+					"or by O_PATH, and leads out of the sandbox", fd),
+				Fix: "redirect it, as in </dev/null; --keep-fd hands over a descriptor on purpose",
 			}
 		}
 	}
@@ -177,12 +194,11 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	return err
 }
 
-// decideFiles makes the root file system, and gives the Landlock rules for
-// files.
+// decideFiles makes the root file system, and returns the Landlock rules for files.
 func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) (rules []step.Step, err error) {
 	keep := d.keep
 	if d.ns.has(ns.User) {
-		keep = 0 // in a namespace of its own they mean nothing for the files of others
+		keep = 0 // those of a user namespace do not apply to other users' files
 	}
 	if d.ns.new&ns.Mount == 0 {
 		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
@@ -200,10 +216,12 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	return d.tree.Rules(), nil
 }
 
-// decideFilters settles which seccomp filters are loaded.
-func (d *decisions) decideFilters(p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, asked filters) {
+// decideFilters decides which seccomp filters are loaded.
+func (d *decisions) decideFilters(
+	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
+) {
 	flags := filterFlags(p)
-	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, asked, flags)...)
+	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, decoded, flags)...)
 	for i, f := range programs {
 		name := p.Name
 		if len(programs) > 1 {
@@ -211,7 +229,7 @@ func (d *decisions) decideFilters(p *policy.Policy, t host.Target, h *host.Facts
 		}
 		d.filters = append(d.filters, process.Seccomp{Name: name, Program: string(f), Flags: flags})
 	}
-	d.verifySeccomp = asked.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
+	d.verifySeccomp = decoded.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
 }
 
 func filterFlags(p *policy.Policy) int {

@@ -8,21 +8,21 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// targetPID is the target's pid in its own pid namespace: the first process
-// that the init, pid 1, forks.
+// targetPID is the target's pid in its own pid namespace: it is the first process that
+// the init, pid 1, forks.
 const targetPID = "2"
 
-// Handed is how many descriptors, from 3 on, systemd hands over to the process
-// with that pid; see sd_listen_fds(3).
+// Handed is how many descriptors, from 3 on, systemd hands over to the process with that
+// pid; see sd_listen_fds(3).
 func Handed(env []string, pid int) int {
 	_, n := environment(&policy.Policy{}, host.Target{Env: env, PID: pid})
 	return n
 }
 
-// managerVariables are those by which a service manager speaks to a process:
-// sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3). They cross whatever the
-// policy lists, if they are meant for this process. That says the variable pid,
-// if it has one; without it, optional ones are meant for everybody.
+// managerVariables are the variables of a service manager: sd_listen_fds(3),
+// sd_watchdog_enabled(3), sd_notify(3). The target gets them whatever the policy lists, if
+// they are meant for this process. The variable pid tells that. Without it, optional ones
+// are meant for every process.
 var managerVariables = [...]struct {
 	name, pid string
 	optional  bool
@@ -35,9 +35,9 @@ var managerVariables = [...]struct {
 	{"NOTIFY_SOCKET", "", false},
 }
 
-// environment is what of the caller's environment crosses, and how many
-// descriptors systemd's LISTEN_FDS hands over. A pid in it is rewritten to the
-// one that the target sees.
+// environment is the part of the caller's environment that the target gets, and the number
+// of descriptors that systemd's LISTEN_FDS hands over. A pid in it becomes the one that the
+// target has inside.
 func environment(p *policy.Policy, t host.Target) (env []string, listen int) {
 	for _, v := range t.Env {
 		name, value, ok := strings.Cut(v, "=")
@@ -69,8 +69,8 @@ func environment(p *policy.Policy, t host.Target) (env []string, listen int) {
 	return env, listen
 }
 
-// fromManager says whether the variable is a service manager's, and whether it
-// is meant for this process.
+// fromManager says whether the variable is a service manager's, and whether it is meant for
+// this process.
 func fromManager(t host.Target, name string) (meant, managers bool) {
 	for _, m := range managerVariables {
 		if m.name != name {

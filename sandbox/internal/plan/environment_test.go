@@ -8,8 +8,8 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// TestEnvironment holds what crosses: what the policy lists, and what systemd
-// meant for this process, with the pid that the target sees.
+// TestEnvironment checks which variables the target gets: those that the policy lists, and
+// those that systemd meant for this process, with the target's pid inside.
 func TestEnvironment(t *testing.T) {
 	rules := []string{"PATH", "LC_*", "SET=1", "OVER=mine", "XYZ"}
 	for _, c := range []struct {
@@ -23,9 +23,12 @@ func TestEnvironment(t *testing.T) {
 		{"a set value wins", []string{"OVER=theirs"}, []string{"SET=1", "OVER=mine"}, 0},
 		{"sockets for us", []string{"LISTEN_PID=77", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"},
 			[]string{"LISTEN_PID=2", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b", "SET=1", "OVER=mine"}, 2},
-		{"sockets for another", []string{"LISTEN_PID=78", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"}, []string{"SET=1", "OVER=mine"}, 0},
-		{"no number of sockets", []string{"LISTEN_PID=77", "LISTEN_FDS=-1"}, []string{"LISTEN_PID=2", "SET=1", "OVER=mine"}, 0},
-		{"watchdog for us", []string{"WATCHDOG_PID=77", "WATCHDOG_USEC=5"}, []string{"WATCHDOG_PID=2", "WATCHDOG_USEC=5", "SET=1", "OVER=mine"}, 0},
+		{"sockets for another", []string{"LISTEN_PID=78", "LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"},
+			[]string{"SET=1", "OVER=mine"}, 0},
+		{"no number of sockets", []string{"LISTEN_PID=77", "LISTEN_FDS=-1"},
+			[]string{"LISTEN_PID=2", "SET=1", "OVER=mine"}, 0},
+		{"watchdog for us", []string{"WATCHDOG_PID=77", "WATCHDOG_USEC=5"},
+			[]string{"WATCHDOG_PID=2", "WATCHDOG_USEC=5", "SET=1", "OVER=mine"}, 0},
 		{"watchdog for another", []string{"WATCHDOG_PID=1", "WATCHDOG_USEC=5"}, []string{"SET=1", "OVER=mine"}, 0},
 		{"watchdog for whom it concerns", []string{"WATCHDOG_USEC=5"}, []string{"WATCHDOG_USEC=5", "SET=1", "OVER=mine"}, 0},
 		{"notify", []string{"NOTIFY_SOCKET=/run/n"}, []string{"NOTIFY_SOCKET=/run/n", "SET=1", "OVER=mine"}, 0},

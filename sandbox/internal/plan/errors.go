@@ -10,8 +10,8 @@ import (
 	"sbx/sandbox/internal/process"
 )
 
-// couldNotSandbox is the exit status where nothing of the target has run, and
-// not because the target could not be executed.
+// couldNotSandbox is the exit status where nothing of the target has run, for another
+// reason than that the target could not be executed.
 const couldNotSandbox = 125
 
 // StepError is a step that failed. Nothing of the target has run.
@@ -21,11 +21,11 @@ type StepError struct {
 	Err error
 }
 
-// MismatchError is a step whose call succeeded with another result than the
-// only right one, or a check that found something else.
+// MismatchError is a step whose call succeeded with a wrong result, or a check that found
+// something other than planned.
 type MismatchError = step.MismatchError
 
-// Error is the step and its error; of an exec, what shells say.
+// Error is the step and its error. For an exec it is what shells say.
 func (e *StepError) Error() string {
 	if x, ok := e.Step.(process.Exec); ok {
 		_, message := x.Failure(e.Err)
@@ -34,11 +34,11 @@ func (e *StepError) Error() string {
 	return fmt.Sprintf("%s: %v", e.Step, e.Err)
 }
 
-// Unwrap gives the errno.
+// Unwrap returns Err.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// ExitStatus is 127 where the target was not found in the sandbox, 126 where it
-// could not be executed for another reason, and 125 at every other step.
+// ExitStatus is 127 where the target was not found in the sandbox, 126 where it could not
+// be executed for another reason, and 125 for every other step.
 func (e *StepError) ExitStatus() int {
 	if x, ok := e.Step.(process.Exec); ok {
 		status, _ := x.Failure(e.Err)
@@ -47,7 +47,7 @@ func (e *StepError) ExitStatus() int {
 	return couldNotSandbox
 }
 
-// Hint is the step's own, else one that the errno has at every step.
+// Hint is the step's own hint, or else what the errno means for every step.
 func (e *StepError) Hint() string {
 	if h, ok := e.Step.(step.Hinter); ok {
 		if hint := h.Hint(e.Err); hint != "" {
@@ -58,11 +58,12 @@ func (e *StepError) Hint() string {
 		return "" // the errno is about the program
 	}
 	if step.Mismatched(e.Err) {
-		return "this kernel does not do what it says; see sbx --dry-run for the steps"
+		return "this kernel does not do what it reports; see sbx --dry-run for the steps"
 	}
 	switch step.Errno(e.Err) {
 	case unix.ENOSYS:
-		return "Linux 5.12 or newer is needed, or an outer sandbox hides the system call (docker: --security-opt seccomp=unconfined)"
+		return "Linux 5.12 or newer is needed, or an outer sandbox hides the system call " +
+			"(docker: --security-opt seccomp=unconfined)"
 	case unix.ENOSPC:
 		return "no more mounts are allowed: raise sysctl fs.mount-max"
 	case unix.EMFILE, unix.ENFILE:
@@ -79,8 +80,8 @@ func (e *StepError) Hint() string {
 
 const openFilesHint = "raise the limit on open files: ulimit -n"
 
-// Hint is how to fix any error, of this package or another: what its method
-// Hint says, else what its errno means everywhere; "" where that is not known.
+// Hint is how to fix any error, of this package or another: what its method Hint says, or
+// else what its errno means everywhere. It is "" where that is not known.
 func Hint(err error) string {
 	var h interface{ Hint() string }
 	switch {

@@ -19,7 +19,7 @@ import (
 	"sbx/sandbox/internal/terminal"
 )
 
-// TestStepHints holds the fix that each failing step suggests.
+// TestStepHints checks the hint of each failing step.
 func TestStepHints(t *testing.T) {
 	for _, c := range []struct {
 		step  step.Step
@@ -29,35 +29,35 @@ func TestStepHints(t *testing.T) {
 		{ns.OpenProc{}, unix.ENOENT, "mount -t proc"},
 		{ns.IDMap{}, unix.EROFS, "/proc is read-only here"},
 		{ns.IDMap{}, unix.EPERM, "forbid"},
-		{ns.Private{}, unix.EPERM, "forbids mounting"},
-		{ns.Private{}, unix.EINVAL, "chroot"},
+		{ns.MakePrivate{}, unix.EPERM, "forbids mounting"},
+		{ns.MakePrivate{}, unix.EINVAL, "chroot"},
 		{ns.Root{}, unix.ENOSYS, "Linux 5.12"},
 		{ns.Pivot{}, unix.EINVAL, "initramfs"},
 		{ns.Proc{}, unix.EPERM, "/proc is masked"},
 		{ns.Bind{Source: "/a", Dest: "/b"}, unix.ELOOP, "symbolic link inside"},
-		{ns.Bind{Source: "/a", Dest: "/b", Below: true}, unix.ENOENT, "make it outside first"},
+		{ns.Bind{Source: "/a", Dest: "/b", Below: true}, unix.ENOENT, "make it on the host first"},
 		{ns.Bind{Source: "/a", Dest: "/b"}, unix.ENOSPC, "fs.mount-max"},
 		{ns.Bind{Source: "/a", Dest: "/b"}, unix.EMFILE, "ulimit -n"},
-		{ns.Hide{Path: "/x"}, unix.ELOOP, "symbolic link"},
-		{ns.Tmpfs{Path: "/x", Below: true}, unix.ENOENT, "make it a directory there first"},
-		{ns.Over{Path: "/x", Below: true}, unix.ELOOP, "symbolic link inside"},
+		{ns.Mask{Path: "/x"}, unix.ELOOP, "symbolic link"},
+		{ns.Tmpfs{Path: "/x", Below: true}, unix.ENOENT, "make the directory there first"},
+		{ns.FileOver{Path: "/x", Below: true}, unix.ELOOP, "symbolic link inside"},
 		{ns.Overlay{Path: "/x"}, unix.ENODEV, "modprobe overlay"},
 		{ns.Overlay{Path: "/x"}, unix.EINVAL, "Linux 5.11"},
 		{ns.Overlay{Path: "/x"}, unix.EBUSY, "at this moment"},
-		{ns.Overlay{Path: "/x"}, unix.ELOOP, "apart from each other"},
+		{ns.Overlay{Path: "/x"}, unix.ELOOP, "name separate directories"},
 		{ns.Tmpfs{Path: "/tmp"}, unix.ENOMEM, "out of memory"},
 		{terminal.Open{}, unix.ENOSPC, "pty/max"},
 		{terminal.Open{}, unix.ENOENT, "hides /dev/pts"},
-		{ns.NoUsers{}, unix.EROFS, "/proc is read-only here"},
+		{ns.NoUserNS{}, unix.EROFS, "/proc is read-only here"},
 		{ns.Join{Namespace: ns.Net, Path: "/x"}, unix.EPERM, "join that one too"},
 		{ns.Join{Namespace: ns.User, Path: "/x"}, unix.EINVAL, "the caller's own"},
 		{ns.Clocks{}, unix.EINVAL, "CONFIG_TIME_NS"},
 		{ns.Clocks{}, unix.ERANGE, "before zero"},
-		{ns.OwnProc{}, unix.EPERM, "join the user namespace too"},
+		{ns.DetachedProc{}, unix.EPERM, "join that user namespace too"},
 		{ns.Ranges{}, unix.EPERM, "/etc/subuid"},
-		{process.Become{UID: 5}, unix.EINVAL, "uid_map"},
-		{landlock.ThereRule{Path: "/x"}, unix.ENOENT, "\"?/x\""},
-		{landlock.ThereRule{Path: "/x"}, unix.ELOOP, "symbolic link"},
+		{process.SetIDs{UID: 5}, unix.EINVAL, "uid_map"},
+		{landlock.JoinedPathRule{Path: "/x"}, unix.ENOENT, "\"?/x\""},
+		{landlock.JoinedPathRule{Path: "/x"}, unix.ELOOP, "symbolic link"},
 		{ns.Loopback{}, unix.EPERM, "--net host"},
 		{process.Label{Module: "AppArmor", Name: "x"}, unix.ENOENT, "apparmor_parser -r"},
 		{process.Label{Module: "AppArmor", Name: "x"}, unix.EACCES, "run sbx unconfined"},
@@ -71,7 +71,7 @@ func TestStepHints(t *testing.T) {
 		{landlock.Restrict{}, unix.EPERM, `landlock = "off"`},
 		{landlock.Ruleset{}, unix.EINVAL, `landlock = "off"`},
 		{landlock.Rule{Path: "/x"}, unix.EINVAL, `landlock = "off"`},
-		{landlock.OpenRule{Path: "/x"}, unix.EPERM, "an outer sandbox forbids it"},
+		{landlock.FDRule{Path: "/x"}, unix.EPERM, "an outer sandbox forbids it"},
 		{cgroup.Make{}, unix.EBUSY, "must be alone"},
 		{cgroup.Make{}, unix.EAGAIN, "cgroup.max.descendants"},
 		{cgroup.Remove{}, unix.EAGAIN, "pids.max"},
@@ -80,7 +80,8 @@ func TestStepHints(t *testing.T) {
 		{NewNamespaces{ns.User}, unix.ENOMEM, "out of memory"},
 		{process.NoNewPrivs{Who: "x"}, unix.EINVAL, ""},
 	} {
-		if got := Hint(&StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+		if got := Hint(&StepError{Step: c.step, Err: c.errno}); !strings.Contains(got, c.want) ||
+			(got == "") != (c.want == "") {
 			t.Errorf("%s: %v: hint %q, want %q", c.step, c.errno, got, c.want)
 		}
 	}
@@ -92,25 +93,27 @@ func TestStepHints(t *testing.T) {
 		{ns.OpenProc{}, "something else is mounted at /proc"},
 		{ns.Bind{Source: "/a", Dest: "/a"}, "replaced while"},
 		{ns.RootBind{Bind: ns.Bind{Source: "/", Dest: "/"}}, "replaced while"},
-		{ns.Hide{Path: "/a"}, "replaced while"},
-		{ns.Over{Path: "/a"}, "replaced while"},
+		{ns.Mask{Path: "/a"}, "replaced while"},
+		{ns.FileOver{Path: "/a"}, "replaced while"},
 		{ns.Overlay{Path: "/a"}, "replaced while"},
-		{ns.Ranges{}, "does not do what it says"},
-		{process.DropGroups{}, "does not do what it says"},
-		{process.NoNewPrivs{Who: "x"}, "does not do what it says"},
+		{ns.Ranges{}, "does not do what it reports"},
+		{process.DropGroups{}, "does not do what it reports"},
+		{process.NoNewPrivs{Who: "x"}, "does not do what it reports"},
 	} {
 		err := &StepError{Step: c.step, Err: &MismatchError{Got: 5}}
-		if got := Hint(err); !strings.Contains(got, c.want) || !strings.HasSuffix(err.Error(), ": read-back failed: the kernel reports 0x5") {
+		if got := Hint(err); !strings.Contains(got, c.want) ||
+			!strings.HasSuffix(err.Error(), ": read-back failed: the kernel reports 0x5") {
 			t.Errorf("%v: hint %q, want %q", err, got, c.want)
 		}
 	}
-	// What newuidmap says has no errno.
-	if got := Hint(&StepError{Step: ns.Ranges{}, Err: errors.New("newuidmap: no")}); !strings.Contains(got, "/etc/subuid") {
+	// The message of newuidmap has no errno.
+	got := Hint(&StepError{Step: ns.Ranges{}, Err: errors.New("newuidmap: no")})
+	if !strings.Contains(got, "/etc/subuid") {
 		t.Errorf("a failed newuidmap: hint %q", got)
 	}
 }
 
-// TestOtherHints holds those that need no failing step.
+// TestOtherHints checks the hints that need no failing step.
 func TestOtherHints(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -128,8 +131,7 @@ func TestOtherHints(t *testing.T) {
 	}
 }
 
-// TestExec holds the exit status, words and hint of a target that does not
-// start.
+// TestExec checks the exit status, message and hint for a target that does not start.
 func TestExec(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
@@ -149,7 +151,8 @@ func TestExec(t *testing.T) {
 		{dir + "/none", unix.ENOENT, 127, "not found in the sandbox", ""},
 		{file("plain", "x", 0o644), unix.EACCES, 126, "permission denied", "chmod +x"},
 		{dir, unix.EACCES, 126, "permission denied", "is a directory"},
-		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found in the sandbox", "interpreter /no/such/perl"},
+		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found in the sandbox",
+			"interpreter /no/such/perl"},
 		{file("hidden", "x", 0o755), unix.ENOENT, 127, "not found in the sandbox", "--read " + dir},
 		{file("text", "echo", 0o755), unix.ENOEXEC, 126, "exec format error", "#!/bin/sh"},
 		{file("bits", "\x7fELF", 0o755), unix.ENOEXEC, 126, "exec format error", "another kind of machine"},
@@ -157,7 +160,8 @@ func TestExec(t *testing.T) {
 		{file("long", "x", 0o755), unix.E2BIG, 126, "argument list too long", "execve(2)"},
 	} {
 		err := &StepError{Step: process.Exec{Paths: []string{c.path}, Args: []string{"evil\x1b[2J"}}, Err: c.errno}
-		if got := err.Error(); !strings.HasPrefix(got, `run "evil\x1b[2J": `) || !strings.HasSuffix(got, c.words) || strings.ContainsRune(got, 0x1b) {
+		if got := err.Error(); !strings.HasPrefix(got, `run "evil\x1b[2J": `) || !strings.HasSuffix(got, c.words) ||
+			strings.ContainsRune(got, 0x1b) {
 			t.Errorf("%s, %v: %q", c.path, c.errno, got)
 		}
 		if got := err.ExitStatus(); got != c.code {

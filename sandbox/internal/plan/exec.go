@@ -10,8 +10,8 @@ import (
 	"sbx/sandbox/internal/process"
 )
 
-// execStep lists the paths to try, as execvp(3) would, but never the current
-// directory or another relative one.
+// execStep lists the paths to try, as execvp(3) does, except that it never looks in the
+// current directory or another relative one.
 func execStep(t host.Target, env []string) (process.Exec, error) {
 	if len(t.Args) == 0 || t.Path == "" {
 		return process.Exec{}, host.Refuse(host.Invalid, "run the target: its name is empty")
@@ -45,7 +45,7 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 	return e, nil
 }
 
-// descriptors is what crosses: systemd's, then the caller's own list.
+// descriptors are those that the target gets: systemd's, then the caller's own list.
 func descriptors(t host.Target, listen int) ([]int, error) {
 	const most = 1 << 16
 	if listen > most {
@@ -58,7 +58,7 @@ func descriptors(t host.Target, listen int) ([]int, error) {
 	slices.Sort(fds)
 	fds = slices.Compact(fds)
 	if len(fds) > 0 && fds[0] < 3 {
-		return nil, host.Refuse(host.Invalid, "keep descriptor %d: 0, 1 and 2 always cross, others begin at 3", fds[0])
+		return nil, host.Refuse(host.Invalid, "keep descriptor %d: 0, 1 and 2 are always kept, others begin at 3", fds[0])
 	}
 	return fds, nil
 }

@@ -10,11 +10,10 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// filters are seccomp programs taken apart, to ask them what they will say.
+// filters are decoded seccomp programs, to find out what they return for a call.
 type filters [][]bpf.Instruction
 
-// decode takes the programs apart. What the kernel would refuse is an error
-// already here.
+// decode decodes the programs. It is an error if the kernel would refuse one.
 func decode(programs []seccomp.Program, name string) (filters, error) {
 	list := make(filters, 0, len(programs))
 	for _, p := range programs {
@@ -25,14 +24,17 @@ func decode(programs []seccomp.Program, name string) (filters, error) {
 		list = append(list, code)
 	}
 	if !list.allow(unix.SYS_EXECVE) {
-		return nil, &host.NeedError{Reason: host.NothingRuns, What: fmt.Sprintf("policy %s lets nothing run: its filter denies execve", name),
-			Fix: "add \"execve\" to allow in the policy's [seccomp]"}
+		return nil, &host.NeedError{
+			Reason: host.NothingRuns,
+			What:   fmt.Sprintf("policy %s lets nothing run: its filter denies execve", name),
+			Fix:    "add \"execve\" to allow in the policy's [seccomp]",
+		}
 	}
 	return list, nil
 }
 
-// allow says whether every filter lets the machine's own system call nr
-// through, with args as its first arguments and zeros for the rest.
+// allow says whether every filter allows the native system call nr, with args as its first
+// arguments and zeros for the others.
 func (f filters) allow(nr uint32, args ...uint64) bool {
 	c := bpf.Call{Audit: seccomp.Native().Audit(), Number: nr}
 	copy(c.Args[:], args)

@@ -10,38 +10,38 @@ import (
 	"sbx/sandbox/internal/process"
 )
 
-// idPlan is who the child is in its user namespace.
+// idPlan decides who the child is in its user namespace.
 type idPlan struct {
-	// steps are the child's first: who it is, and what takes a file of its own
+	// steps are the child's first steps: they set its ids, and do what needs its own files
 	// in /proc.
 	steps []step.Step
-	// ranges are the ids that the launcher maps, if it does.
+	// ranges are the ids that the launcher maps, or nil.
 	ranges *ns.Ranges
 }
 
-// hasProc says whether the host's /proc is opened among the steps.
+// hasProc says whether one of the steps opens the host's /proc.
 func (i idPlan) hasProc() bool {
 	return slices.ContainsFunc(i.steps, func(s step.Step) bool { _, ok := s.(ns.OpenProc); return ok })
 }
 
-// openProc opens the host's /proc first of all, if nobody does.
+// openProc opens the host's /proc before the other steps, if none of them does.
 func (i *idPlan) openProc() {
 	if !i.hasProc() {
 		i.steps = append([]step.Step{ns.OpenProc{}}, i.steps...)
 	}
 }
 
-// ids decides it.
+// ids makes the idPlan.
 func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPlan, err error) {
 	list := &plan.steps
 	add := func(s ...step.Step) { *list = append(*list, s...) }
-	alone := len(s.joins) == 0 // otherwise /proc is open
+	alone := len(s.joins) == 0 // otherwise the joining process has opened /proc
 	if (s.new&(ns.User|ns.Time) != 0 || sharesPIDNS) && alone {
 		add(ns.OpenProc{})
 	}
 	switch {
 	case s.joined(ns.User):
-		add(process.DropGroups{IfAllowed: true}, process.Become{UID: s.uid, GID: s.gid})
+		add(process.DropGroups{IfAllowed: true}, process.SetIDs{UID: s.uid, GID: s.gid})
 	case s.new&ns.User == 0:
 	case policy.IsTrue(p.Namespaces.Ranges):
 		if h.SubIDs.Err != nil {
@@ -55,17 +55,21 @@ func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPl
 			return plan, err
 		}
 		if alone {
-			add(process.LeaveLauncher{}) // or the wait would outlive it
+			add(process.LeaveLauncher{}) // or the child would wait on after the launcher's death
 		}
-		// The groups can go here. Denying setgroups(2) for good, as with one id,
-		// would keep them; so it is for want of CAP_SETGID that it is denied.
+		// The groups can be dropped here. Denying setgroups(2), as with a single id, would
+		// prevent that. The target cannot set groups again, because it has no CAP_SETGID.
 		add(r, process.DropGroups{})
 		plan.ranges = &r
 	default:
 		add(ns.IDMap{UID: s.uid, GID: s.gid, OutsideUID: h.UID, OutsideGID: h.GID})
 	}
 	if policy.IsTrue(p.Namespaces.Ranges) && plan.ranges == nil {
-		return plan, &host.NeedError{Reason: host.WrongNamespace, What: "map ranges of ids: the user namespace is not a new one", Fix: "say user = \"new\" in the policy's [namespaces]"}
+		return plan, &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "map ranges of ids: the user namespace is not a new one",
+			Fix:    "say user = \"new\" in the policy's [namespaces]",
+		}
 	}
 	if s.new&ns.Time != 0 {
 		add(ns.Clocks{Monotonic: s.monotonic, Boottime: s.boottime})
@@ -73,8 +77,8 @@ func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPl
 	return plan, nil
 }
 
-// extents maps the caller's own id and gives the other ids inside, from 0 on,
-// to the ranges in their order.
+// extents maps the caller's own id, and then all other ids inside, from 0 on, to the ranges
+// in their order.
 func extents(inside, outside int, sub []ns.Extent) ([]ns.Extent, error) {
 	own := ns.Extent{Inside: uint32(inside), Outside: uint32(outside), Count: 1}
 	var list []ns.Extent
@@ -96,7 +100,7 @@ func extents(inside, outside int, sub []ns.Extent) ([]ns.Extent, error) {
 		add(e)
 	}
 	if next > host.MaxID+1 {
-		return nil, host.Refuse(host.NoIDs, "map ranges of ids: they are more than there are")
+		return nil, host.Refuse(host.NoIDs, "map ranges of ids: they have more ids than there are")
 	}
 	if !placed {
 		list = append(list, own)

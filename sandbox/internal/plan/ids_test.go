@@ -12,7 +12,7 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestExtents holds which inside id is whose.
+// TestExtents checks to which id outside each id inside is mapped.
 func TestExtents(t *testing.T) {
 	sub := []ns.Extent{{Outside: 100000, Count: 10}, {Outside: 500, Count: 5}}
 	for _, c := range []struct {
@@ -36,12 +36,18 @@ func TestExtents(t *testing.T) {
 	}
 }
 
-// TestRangesPlan holds the plan's order, and what it refuses.
+// TestRangesPlan checks the plan's order, and what it refuses.
 func TestRangesPlan(t *testing.T) {
 	yes := true
-	p := &policy.Policy{Name: "p", Namespaces: policy.Namespaces{User: "new", UID: plantest.Ptr(0), GID: plantest.Ptr(0), Ranges: &yes}}
+	p := &policy.Policy{
+		Name:       "p",
+		Namespaces: policy.Namespaces{User: "new", UID: plantest.Ptr(0), GID: plantest.Ptr(0), Ranges: &yes},
+	}
 	h := plantest.Debian(p, 1000)
-	h.SubIDs = host.SubIDs{UIDs: []ns.Extent{{Outside: 100000, Count: 65536}}, GIDs: []ns.Extent{{Outside: 200000, Count: 10}}}
+	h.SubIDs = host.SubIDs{
+		UIDs: []ns.Extent{{Outside: 100000, Count: 65536}},
+		GIDs: []ns.Extent{{Outside: 200000, Count: 10}},
+	}
 	target := host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}
 	plan, err := Build(p, plantest.AllowAll, target, h)
 	if err != nil {
@@ -49,8 +55,11 @@ func TestRangesPlan(t *testing.T) {
 	}
 	text := plan.String()
 	last := -1
-	for _, want := range []string{"open /proc and verify it", "let go of the launcher's socket", "let newuidmap map users 0 to 1000, 1-65536 to 100000-165535 and newgidmap groups 0 to 1000, 1-10 to 200000-200009",
-		"drop the supplementary groups", "die with the launcher", "allow no user namespaces inside"} {
+	for _, want := range []string{
+		"open /proc and verify it", "close the launcher's end of the socket",
+		"let newuidmap map users 0 to 1000, 1-65536 to 100000-165535 and newgidmap groups 0 to 1000, 1-10 to 200000-200009",
+		"drop the supplementary groups", "die with the launcher", "allow no user namespaces inside",
+	} {
 		at := strings.Index(text, want+"\n")
 		if at <= last {
 			t.Errorf("%q is missing or too early in\n%.1000s", want, text)
@@ -59,7 +68,7 @@ func TestRangesPlan(t *testing.T) {
 	}
 	h.SubIDs.Err = &host.NeedError{What: "no ranges"}
 	if _, err := Build(p, plantest.AllowAll, target, h); !errors.Is(err, h.SubIDs.Err) {
-		t.Errorf("ranges that are not there: %v", err)
+		t.Errorf("without any ranges: %v", err)
 	}
 	p.Namespaces = policy.Namespaces{Ranges: &yes}
 	if _, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 0)); !errors.Is(err, host.WrongNamespace) {

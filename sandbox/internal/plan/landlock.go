@@ -5,11 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
@@ -17,50 +16,69 @@ import (
 	"sbx/sandbox/internal/rootfs"
 )
 
-// decideLandlock settles the target's Landlock domain: the policy's files once
-// more (rules), its ports, and what there is to keep signals and sockets inside.
-// None where the policy or the kernel has none, and what that leaves open is
-// noted.
+// decideLandlock decides on the target's Landlock domain: rules for the policy's files, its
+// ports, and scopes that keep signals and sockets inside. There is no domain where the
+// policy or the kernel has none; a note says what that leaves open.
 func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Facts, rules []step.Step) error {
 	mode, nest := p.Process.Landlock, policy.IsTrue(p.Process.Nest)
 	restricted := p.Network.Bind != nil || p.Network.Connect != nil
 	switch {
 	case nest && mode == "require":
-		return &host.NeedError{Reason: host.Conflict, What: "require Landlock and nest: inside a Landlock domain nothing can be mounted",
-			Fix: "choose one: landlock = \"auto\" goes with nest = true"}
+		return &host.NeedError{
+			Reason: host.Conflict,
+			What:   "require Landlock and nest: inside a Landlock domain nothing can be mounted",
+			Fix:    "choose one: landlock = \"auto\" goes with nest = true",
+		}
 	case restricted && nest:
-		return &host.NeedError{Reason: host.Conflict, What: "restrict TCP ports and nest: ports take a Landlock domain, and inside of one nothing can be mounted",
-			Fix: "take nest out of the policy, or say net = \"new\" in its [namespaces] in the place of ports"}
+		return &host.NeedError{
+			Reason: host.Conflict,
+			What:   "restrict TCP ports and nest: ports need a Landlock domain, and inside one nothing can be mounted",
+			Fix:    "take nest out of the policy, or say net = \"new\" in its [namespaces] instead of ports",
+		}
 	case restricted && mode == "off":
-		return &host.NeedError{Reason: host.Conflict, What: "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
-			Fix: "say landlock = \"auto\" in the policy's [process]"}
+		return &host.NeedError{
+			Reason: host.Conflict,
+			What:   "restrict TCP ports with landlock = \"off\": Landlock is what restricts them",
+			Fix:    "say landlock = \"auto\" in the policy's [process]",
+		}
 	case restricted && h.LSM.Landlock < landlock.ABIPorts:
-		return &host.NeedError{Reason: host.NoLandlock, What: fmt.Sprintf("restrict TCP ports: that takes Landlock ABI %d, and this kernel has %s", landlock.ABIPorts, rootfs.ABIName(h.LSM.Landlock)),
-			Fix: "use Linux 6.7 or newer with landlock in the lsm= list, or say net = \"new\" in the policy's [namespaces] in the place of ports"}
+		return &host.NeedError{
+			Reason: host.NoLandlock,
+			What: fmt.Sprintf("restrict TCP ports: that needs Landlock ABI %d, and this kernel has %s",
+				landlock.ABIPorts, rootfs.ABIName(h.LSM.Landlock)),
+			Fix: "use Linux 6.7 or newer with landlock in the lsm= list, " +
+				"or say net = \"new\" in the policy's [namespaces] instead of ports",
+		}
 	case mode == "off" || nest:
-		// A Landlock domain may not mount, and so could not nest.
+		// In a Landlock domain nothing can be mounted, so no sandbox can be nested.
 		if policy.IsTrue(p.Process.LandlockLog) {
-			d.note("there is no Landlock domain, and so nothing for landlock_log to log")
+			d.note("there is no Landlock domain, so landlock_log has nothing to log")
 		}
 		return nil
 	case h.LSM.Landlock == 0 && mode == "require":
-		return &host.NeedError{Reason: host.NoLandlock, What: "require Landlock, which this kernel does not have",
-			Fix: "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\""}
+		return &host.NeedError{
+			Reason: host.NoLandlock,
+			What:   "require Landlock, which this kernel does not have",
+			Fix:    "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\"",
+		}
 	case h.LSM.Landlock == 0:
-		d.note("this kernel has no Landlock: the file rules hold by the mounts alone, and a file behind a standard stream can be opened for writing too")
+		d.note("this kernel has no Landlock: only the mounts restrict files, " +
+			"and a file behind a standard stream can be opened for writing too")
 		return nil
 	}
 	if policy.IsTrue(p.Process.LandlockLog) && h.LSM.Landlock < landlock.ABILog {
-		d.note("this kernel does not log what Landlock denies: that takes Linux 6.15")
+		d.note("this kernel does not log what Landlock denies: that needs Linux 6.15")
 	}
-	// Abstract sockets go with a new network; with the host's they are closed
-	// here, unless all files are there to be written anyway.
+	// A new network namespace has its own abstract sockets. With the host's, Landlock
+	// denies them, unless the target may write to all files anyway.
 	scope := d.ns.new&ns.Net == 0 && !d.allWritable && !strings.HasPrefix(t.NotifySocket(), "@")
-	steps := []step.Step{landlock.Ruleset{ABI: h.LSM.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil}}
+	steps := []step.Step{landlock.Ruleset{
+		ABI: h.LSM.Landlock, ScopeAbstract: scope, Bind: p.Network.Bind != nil, Connect: p.Network.Connect != nil,
+	}}
 	steps = append(steps, rules...)
 	for fd, f := range h.Stdio {
 		if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
-			// /dev/stdin and its like open the file once more.
+			// /dev/stdin and the like open the file again.
 			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: fd, Read: f.Read, Write: f.Write})
 		}
 	}
@@ -73,7 +91,7 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	return nil
 }
 
-// ports opens what the policy names, in order of number.
+// ports are the rules for the ports that the policy names, in ascending order.
 func ports(n policy.Network) ([]step.Step, error) {
 	var list []landlock.Port
 	add := func(names []string, mark func(*landlock.Port)) error {

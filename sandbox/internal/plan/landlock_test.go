@@ -11,8 +11,8 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestPorts holds what becomes of a policy's ports, on each kernel: the whole
-// ruleset in the plan, or no plan.
+// TestPorts checks what a policy's ports become, on each kernel: the whole ruleset in the
+// plan, or no plan.
 func TestPorts(t *testing.T) {
 	yes, words := true, &refusals{}
 	for _, c := range []struct {
@@ -24,12 +24,17 @@ func TestPorts(t *testing.T) {
 		refused       error
 	}{
 		{"both", 7, []string{"8080", "0"}, []string{"443", "8080"}, nil, []string{
-			"allow Landlock to bind TCP port 0", "allow Landlock to connect to TCP port 443", "allow Landlock to bind and connect to TCP port 8080",
+			"add a Landlock rule to bind TCP port 0", "add a Landlock rule to connect to TCP port 443",
+			"add a Landlock rule to bind and connect to TCP port 8080",
 			"enter the Landlock domain, log nothing"}, nil},
 		{"none to bind", 4, []string{}, nil, nil, []string{"enter the Landlock domain"}, nil},
 		{"none to connect", 9, nil, []string{}, nil, []string{"enter the Landlock domain, log nothing"}, nil},
-		{"logged", 7, nil, nil, func(p *policy.Policy) { p.Process.LandlockLog = &yes }, []string{"enter the Landlock domain, log what it denies"}, nil},
-		{"not logged by an old kernel", 6, nil, nil, func(p *policy.Policy) { p.Process.LandlockLog = &yes }, []string{"enter the Landlock domain"}, nil},
+		{"logged", 7, nil, nil, func(p *policy.Policy) {
+			p.Process.LandlockLog = &yes
+		}, []string{"enter the Landlock domain, log what it denies"}, nil},
+		{"not logged by an old kernel", 6, nil, nil, func(p *policy.Policy) {
+			p.Process.LandlockLog = &yes
+		}, []string{"enter the Landlock domain"}, nil},
 		{"an old kernel", 3, nil, []string{"443"}, nil, nil, host.NoLandlock},
 		{"no Landlock", 0, []string{}, nil, nil, nil, host.NoLandlock},
 		{"Landlock off", 7, []string{}, nil, func(p *policy.Policy) { p.Process.Landlock = "off" }, nil, host.Conflict},
@@ -63,7 +68,7 @@ func TestPorts(t *testing.T) {
 			}
 			at := slices.Index(lines, c.want[0])
 			if at < 0 || at+len(c.want) > len(lines) || !slices.Equal(lines[at:at+len(c.want)], c.want) {
-				t.Errorf("the plan has not, in a row, %q:\n%s", c.want, plan)
+				t.Errorf("the plan does not have these lines in a row: %q\n%s", c.want, plan)
 			}
 			head := ""
 			for _, l := range lines {
@@ -71,7 +76,8 @@ func TestPorts(t *testing.T) {
 					head = l
 				}
 			}
-			if strings.Contains(head, "no TCP port to bind") != (c.bind != nil) || strings.Contains(head, "none to connect to") != (c.connect != nil) {
+			if strings.Contains(head, "no TCP port to bind") != (c.bind != nil) ||
+				strings.Contains(head, "none to connect to") != (c.connect != nil) {
 				t.Errorf("the plan says %q", head)
 			}
 			noted := strings.Contains(strings.Join(plan.Notes, "\n"), "does not log")

@@ -13,13 +13,19 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestLimits: what holds a limit, on machines on paper. A limit that nothing
-// can hold is an error, or, with a "?", a note.
+// TestLimits checks which mechanism enforces a limit, on invented machines. A limit that
+// cannot be enforced is an error, or, with a "?", a note.
 func TestLimits(t *testing.T) {
 	const all = cgroup.Memory | cgroup.Pids | cgroup.CPU | cgroup.IO
-	user := []cgroup.Place{{Path: "/sys/fs/cgroup/app.slice", FD: 90, Have: cgroup.Memory | cgroup.Pids | cgroup.CPU, Enabled: cgroup.Memory | cgroup.Pids | cgroup.CPU, Pids: 400}}
-	root := []cgroup.Place{{Path: "/sys/fs/cgroup/a", FD: 91, Have: cgroup.Pids, Enabled: cgroup.Pids}, {Path: "/sys/fs/cgroup", FD: 92, Have: all, Enabled: cgroup.Pids}}
-	alone := []cgroup.Place{{Path: "/sys/fs/cgroup/x.service", FD: 93, Have: all, Alone: true}}
+	user := []cgroup.Parent{
+		{Path: "/sys/fs/cgroup/app.slice", FD: 90, Have: cgroup.Memory | cgroup.Pids | cgroup.CPU,
+			Enabled: cgroup.Memory | cgroup.Pids | cgroup.CPU, Pids: 400},
+	}
+	root := []cgroup.Parent{
+		{Path: "/sys/fs/cgroup/a", FD: 91, Have: cgroup.Pids, Enabled: cgroup.Pids},
+		{Path: "/sys/fs/cgroup", FD: 92, Have: all, Enabled: cgroup.Pids},
+	}
+	alone := []cgroup.Parent{{Path: "/sys/fs/cgroup/x.service", FD: 93, Have: all, SoleMember: true}}
 	vda := []cgroup.Disk{{Name: "vda", Major: 254}}
 	words := &refusals{}
 	for _, c := range []struct {
@@ -27,42 +33,74 @@ func TestLimits(t *testing.T) {
 		uid     int
 		limits  policy.Limits
 		edit    func(*policy.Policy, *host.Facts)
-		places  []cgroup.Place
-		want    []string // lines of the plan; "!": not there
+		places  []cgroup.Parent
+		want    []string // lines of the plan; with "!" in front, none of them
 		refused error
 	}{
-		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!janitor", "!cleanup", "ipc uts cgroup\n"}, nil},
-		{"memory", 1000, policy.Limits{Memory: "256M"}, nil, user, []string{"make a cgroup of a random name in /sys/fs/cgroup/app.slice\n", "memory.max = 268435456\n",
-			"memory.swap.max = 0\n", "memory.oom.group = 1\n", "pids.max = 400\n", "ipc uts\n", "make a cgroup namespace", "cleanup  kill"}, nil},
+		{"none", 1000, policy.Limits{}, nil, user, []string{"!limit processes", "!limit memory", "!end all", "!janitor",
+			"!cleanup", "ipc uts cgroup\n"}, nil},
+		{"memory", 1000, policy.Limits{Memory: "256M"}, nil, user,
+			[]string{"make a cgroup of a random name in /sys/fs/cgroup/app.slice\n", "memory.max = 268435456\n",
+				"memory.swap.max = 0\n", "memory.oom.group = 1\n", "pids.max = 400\n", "ipc uts\n", "make a cgroup namespace",
+				"cleanup  kill"}, nil},
 		{"memory is whole pages", 1000, policy.Limits{Memory: "4097"}, nil, user, []string{"memory.max = 4096\n"}, nil},
-		{"in the machine's pages", 1000, policy.Limits{Memory: "100000"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.PageSize = 65536 }, user, []string{"memory.max = 65536\n"}, nil},
-		{"nobody has more than the launcher", 1000, policy.Limits{Processes: "1000"}, nil, user, []string{"pids.max = 400\n"}, nil},
-		{"fewer", 1000, policy.Limits{Processes: "10"}, nil, user, []string{"pids.max = 11\n", "!RLIMIT", "!user namespace to"}, nil},
-		{"the first that has all", 0, policy.Limits{Memory: "1M", Processes: "5"}, nil, root, []string{"in /sys/fs/cgroup, enable memory there\n", "memory.max = 1048576\n", "pids.max = 6\n"}, nil},
+		{"in the machine's pages", 1000, policy.Limits{Memory: "100000"}, func(_ *policy.Policy, h *host.Facts) {
+			h.Limits.PageSize = 65536
+		}, user, []string{"memory.max = 65536\n"}, nil},
+		{"no more than the launcher has", 1000, policy.Limits{Processes: "1000"}, nil, user,
+			[]string{"pids.max = 400\n"}, nil},
+		{"fewer", 1000, policy.Limits{Processes: "10"}, nil, user,
+			[]string{"pids.max = 11\n", "!RLIMIT", "!user namespace to"}, nil},
+		{"the first that has all", 0, policy.Limits{Memory: "1M", Processes: "5"}, nil, root,
+			[]string{"in /sys/fs/cgroup, enable memory there\n", "memory.max = 1048576\n", "pids.max = 6\n"}, nil},
 		{"the nearest that does", 0, policy.Limits{Processes: "5"}, nil, root, []string{"in /sys/fs/cgroup/a\n"}, nil},
-		{"making room", 1000, policy.Limits{CPU: "150%"}, nil, alone, []string{"x.service, enable cpu there, move the launcher out of the way\n", "cpu.max = 150000 100000\n"}, nil},
+		{"making room", 1000, policy.Limits{CPU: "150%"}, nil, alone,
+			[]string{"x.service, enable cpu there, move the launcher to a leaf\n", "cpu.max = 150000 100000\n"}, nil},
 		{"io takes memory", 0, policy.Limits{IO: "1M"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.Disks = vda }, root,
 			[]string{"enable memory io there\n", "io.max = 254:0 rbps=1048576 wbps=1048576\n"}, nil},
 		{"io without a disk", 0, policy.Limits{IO: "1M"}, nil, root, nil, host.NoLimit},
 		{"io lacking", 1000, policy.Limits{IO: "1M", CPU: "5%"}, nil, user, nil, host.NoLimit},
-		{"optional io", 1000, policy.Limits{IO: "?1M", CPU: "5%"}, nil, user, []string{"cpu.max = 5000 100000\n", "note: limits.io is not held: no cgroup that", "!io.max"}, nil},
+		{"optional io", 1000, policy.Limits{IO: "?1M", CPU: "5%"}, nil, user,
+			[]string{"cpu.max = 5000 100000\n", "note: limits.io is not enforced: no cgroup that", "!io.max"}, nil},
 		{"nothing", 1000, policy.Limits{Memory: "1M"}, nil, nil, nil, host.NoLimit},
 		{"nothing for root", 0, policy.Limits{Processes: "10"}, nil, nil, nil, host.NoLimit},
-		{"version 1", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.CgroupUnified = false }, nil, nil, host.NoLimit},
-		{"a kernel without", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.CgroupAll = cgroup.Pids }, nil, nil, host.NoLimit},
-		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil, []string{"note: limits.memory is not held: no cgroup of yours", "!janitor"}, nil},
-		{"processes by the namespace", 1000, policy.Limits{Processes: "10"}, nil, nil, []string{"limit processes of the user namespace to 10 and the init\n", "!note"}, nil},
-		{"processes before 5.14", 1000, policy.Limits{Processes: "10"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.CountsPerNamespace = false }, nil, nil, host.NoLimit},
-		{"root's processes in a namespace", 0, policy.Limits{Processes: "?10"}, func(p *policy.Policy, _ *host.Facts) { p.Namespaces.User = "new" }, nil, []string{"note: limits.processes is not held"}, nil},
-		{"both ways", 1000, policy.Limits{Processes: "10", Memory: "?1M"}, nil, nil, []string{"user namespace to 10", "note: limits.memory"}, nil},
+		{"version 1", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *host.Facts) {
+			h.Limits.CgroupUnified = false
+		}, nil, nil, host.NoLimit},
+		{"a kernel without", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *host.Facts) {
+			h.Limits.CgroupAll = cgroup.Pids
+		}, nil, nil, host.NoLimit},
+		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil,
+			[]string{"note: limits.memory is not enforced: no cgroup of yours", "!janitor"}, nil},
+		{"processes by the namespace", 1000, policy.Limits{Processes: "10"}, nil, nil,
+			[]string{"limit processes of the user namespace to 10 and the init\n", "!note"}, nil},
+		{"processes before 5.14", 1000, policy.Limits{Processes: "10"}, func(_ *policy.Policy, h *host.Facts) {
+			h.Limits.CountsPerNamespace = false
+		}, nil, nil, host.NoLimit},
+		{"root's processes in a namespace", 0, policy.Limits{Processes: "?10"}, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User = "new"
+		}, nil, []string{"note: limits.processes is not enforced"}, nil},
+		{"both ways", 1000, policy.Limits{Processes: "10", Memory: "?1M"}, nil, nil,
+			[]string{"user namespace to 10", "note: limits.memory"}, nil},
 		{"of a process", 1000, policy.Limits{CPUTime: "1500ms", FileSize: "1M"}, nil, nil, nil, host.Invalid},
 		{"rounded up", 1000, policy.Limits{CPUTime: "1m1s", OpenFiles: "20", Core: "0", Time: "1h"}, nil, nil,
-			[]string{"limit processor time to 1m1s for each process\n", "limit open files to 20\n", "forbid core dumps\n", "end all after 1h0m0s\n", "!restore the limit on open files"}, nil},
-		{"the caller has less", 1000, policy.Limits{FileSize: "1M"}, func(_ *policy.Policy, h *host.Facts) { h.Limits.Hard[unix.RLIMIT_FSIZE] = 4096 }, nil, []string{"limit file size to 1M, of which the caller has only 4096 itself\n"}, nil},
-		{"who can raise it", 0, policy.Limits{FileSize: "1M"}, func(p *policy.Policy, _ *host.Facts) { p.Process.Capabilities = []string{"sys_resource"} }, nil, nil, host.NoLimit},
-		{"who may", 0, policy.Limits{FileSize: "?1M"}, func(p *policy.Policy, _ *host.Facts) { p.Process.Capabilities = []string{"sys_resource"} }, nil, []string{"note: limits.file_size is not held", "limit file size to 1M\n"}, nil},
-		{"cgroups to write", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) { p.Files.Write = []string{"/sys"} }, root, nil, host.NoLimit},
-		{"cgroups of the host", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) { p.Namespaces.Mount = "host" }, root, nil, host.NoLimit},
+			[]string{"limit processor time to 1m1s for each process\n", "limit open files to 20\n", "forbid core dumps\n",
+				"end the sandbox after 1h0m0s\n", "!restore the limit on open files"}, nil},
+		{"the caller has less", 1000, policy.Limits{FileSize: "1M"}, func(_ *policy.Policy, h *host.Facts) {
+			h.Limits.Hard[unix.RLIMIT_FSIZE] = 4096
+		}, nil, []string{"limit file size to 1M, lowered to the caller's own limit of 4096\n"}, nil},
+		{"the target can raise it", 0, policy.Limits{FileSize: "1M"}, func(p *policy.Policy, _ *host.Facts) {
+			p.Process.Capabilities = []string{"sys_resource"}
+		}, nil, nil, host.NoLimit},
+		{"the target can raise it, optional", 0, policy.Limits{FileSize: "?1M"}, func(p *policy.Policy, _ *host.Facts) {
+			p.Process.Capabilities = []string{"sys_resource"}
+		}, nil, []string{"note: limits.file_size is not enforced", "limit file size to 1M\n"}, nil},
+		{"cgroups to write", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) {
+			p.Files.Write = []string{"/sys"}
+		}, root, nil, host.NoLimit},
+		{"cgroups of the host", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.Mount = "host"
+		}, root, nil, host.NoLimit},
 		{"cgroups in a part", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) {
 			p.Files.Write, p.Files.Read = []string{"?/sys/fs/cgroup/a"}, []string{"/sys"}
 		}, root, nil, host.NoLimit},
@@ -70,7 +108,8 @@ func TestLimits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}}, Limits: c.limits}
 			h := plantest.Debian(p, c.uid)
-			h.Limits.CountsPerNamespace, h.Limits.CgroupUnified, h.Limits.CgroupAll, h.Limits.Cgroups, h.Limits.Hard = true, true, all, c.places, map[int]uint64{}
+			h.Limits.CountsPerNamespace, h.Limits.CgroupUnified = true, true
+			h.Limits.CgroupAll, h.Limits.Cgroups, h.Limits.Hard = all, c.places, map[int]uint64{}
 			for r := range 16 {
 				h.Limits.Hard[r] = unix.RLIM_INFINITY
 			}
@@ -99,8 +138,8 @@ func TestLimits(t *testing.T) {
 	golden(t, "refusals-limits.txt", words.String())
 }
 
-// TestGuarded: cgroups that the target could write to, by whatever name, hold
-// nothing.
+// TestGuarded checks that no limit is enforced by cgroups that the target could write to, by
+// whatever name.
 func TestGuarded(t *testing.T) {
 	for _, c := range []struct {
 		files policy.Files

@@ -9,7 +9,7 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestLabels holds what becomes of the labels that a policy names.
+// TestLabels checks what the labels that a policy names become.
 func TestLabels(t *testing.T) {
 	words := &refusals{}
 	for _, c := range []struct {
@@ -20,8 +20,10 @@ func TestLabels(t *testing.T) {
 	}{
 		{"none", "", "", "", "", "", nil},
 		{"AppArmor", "web", "", "unconfined", "", "execute under AppArmor profile web\n", nil},
-		{"AppArmor from a profile that confines nothing", "web", "", "code (unconfined)", "", "execute under AppArmor profile web\n", nil},
-		{"AppArmor from a profile", "web", "", "lxc (enforce)", "", "execute under AppArmor profile web, and the caller's own\n", nil},
+		{"AppArmor from a profile that confines nothing", "web", "", "code (unconfined)", "",
+			"execute under AppArmor profile web\n", nil},
+		{"AppArmor from a profile", "web", "", "lxc (enforce)", "",
+			"execute under AppArmor profile web, and the caller's own\n", nil},
 		{"AppArmor that is not there", "web", "", "", "a_u:b_r:d_t:s0", "", host.KernelLacks},
 		{"SELinux", "", "a_u:b_r:c_t:s0", "", "a_u:b_r:d_t:s0", "execute under SELinux context a_u:b_r:c_t:s0\n", nil},
 		{"SELinux that is not there", "", "a_u:b_r:c_t:s0", "unconfined", "", "", host.KernelLacks},
@@ -49,12 +51,13 @@ func TestLabels(t *testing.T) {
 					t.Fatal(err)
 				}
 				text := plan.String()
-				at, wall, proc := strings.Index(text, "execute under"), strings.Index(text, "make a Landlock domain"), strings.Index(text, "open /proc")
+				at, domain, proc := strings.Index(text, "execute under"), strings.Index(text, "make a Landlock domain"),
+					strings.Index(text, "open /proc")
 				if !strings.Contains(text, c.want) || (at >= 0) != (c.want != "") {
 					t.Errorf("uid %d: no %q in the plan:\n%s", uid, c.want, text)
 				}
-				if at >= 0 && (at > wall || proc < 0 || proc > at) {
-					t.Errorf("uid %d: the label has its place at %d, /proc is opened at %d, Landlock is at %d", uid, at, proc, wall)
+				if at >= 0 && (at > domain || proc < 0 || proc > at) {
+					t.Errorf("uid %d: the label is at %d, /proc is opened at %d, Landlock is at %d", uid, at, proc, domain)
 				}
 				if strings.Count(text, "open /proc") > 1 {
 					t.Errorf("uid %d: /proc is opened twice", uid)

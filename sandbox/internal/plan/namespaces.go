@@ -7,26 +7,25 @@ import (
 	"strings"
 	"time"
 
-	"sbx/internal/text"
-	"sbx/sandbox/internal/host"
-
 	"sbx/caps"
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/host"
 )
 
-// nsPlan is what becomes of the namespaces: those that are made new and those
-// that are joined, in order. All others are the host's.
+// nsPlan decides about the namespaces: which are new, and which are joined, in order. All
+// others are the host's.
 type nsPlan struct {
 	new   ns.Set
 	joins []ns.Join
 	// uid and gid are the target's ids in its user namespace.
 	uid, gid int
-	// monotonic and boottime are how far a new time namespace is shifted.
+	// monotonic and boottime are the offsets of the clocks in a new time namespace.
 	monotonic, boottime time.Duration
 }
 
-// joinedSet are the namespaces that are joined.
+// joinedSet is the set of the namespaces that are joined.
 func (s nsPlan) joinedSet() (set ns.Set) {
 	for _, j := range s.joins {
 		set |= j.Namespace
@@ -34,16 +33,15 @@ func (s nsPlan) joinedSet() (set ns.Set) {
 	return set
 }
 
-// has says whether the target's namespace of the kind is another than the
-// host's.
+// has says whether the target's namespace of that kind is not the host's.
 func (s nsPlan) has(k ns.Set) bool { return s.new&k != 0 || s.joined(k) }
 
-// joined says whether it is one that was there before.
+// joined says whether the namespace of that kind is an existing one that is joined.
 func (s nsPlan) joined(k ns.Set) bool {
 	return slices.ContainsFunc(s.joins, func(j ns.Join) bool { return j.Namespace == k })
 }
 
-// namespaces decides which are new.
+// namespaces makes the nsPlan.
 func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 	n := p.Namespaces
 	s := nsPlan{uid: h.UID, gid: h.GID}
@@ -81,17 +79,20 @@ func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 		if err != nil {
 			return s, err
 		}
-		// A user has the right to the others only in there; root has it by
-		// what it loses in there.
+		// A user may join the others only from inside the user namespace, so that comes
+		// first. Root loses its right to them in there, so for root it comes last.
 		if h.Caps.Effective&caps.Admin == 0 {
 			s.joins = slices.Insert(s.joins, 0, j)
 		} else {
 			s.joins = append(s.joins, j)
 		}
 		if n.UID == nil || n.GID == nil {
-			// Who has no number there would count as "nobody", by an accident.
-			return s, &host.NeedError{Reason: host.Incomplete, What: "join user namespace " + text.Quote(n.User) + " without knowing as whom",
-				Fix: "say uid and gid, of that namespace, in the policy's [namespaces]"}
+			// An id that the namespace does not map would silently become "nobody".
+			return s, &host.NeedError{
+				Reason: host.Incomplete,
+				What:   "join user namespace " + text.Quote(n.User) + ": the policy does not say which user to be in it",
+				Fix:    "say uid and gid, of that namespace, in the policy's [namespaces]",
+			}
 		}
 	}
 	if err := s.clocks(n); err != nil {
@@ -100,7 +101,7 @@ func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 	return s, s.ids(n)
 }
 
-// clocks takes in what a policy says of the time.
+// clocks reads the policy's offsets of the clocks.
 func (s *nsPlan) clocks(n policy.Namespaces) error {
 	for _, c := range [...]struct {
 		say string
@@ -112,16 +113,24 @@ func (s *nsPlan) clocks(n policy.Namespaces) error {
 		var err error
 		switch *c.to, err = policy.ParseOffset(c.say); {
 		case err != nil:
-			return host.Refuse(host.Invalid, "shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", text.Quote(c.say))
+			return host.Refuse(host.Invalid,
+				"shift a clock by %s: not a duration such as \"90s\" or \"-1h30m\"", text.Quote(c.say))
 		case s.new&ns.Time == 0:
-			return &host.NeedError{Reason: host.WrongNamespace, What: "shift a clock by " + c.say + ": the time namespace is not a new one",
-				Fix: "say time = \"new\" in the policy's [namespaces]"}
+			return &host.NeedError{
+				Reason: host.WrongNamespace,
+				What:   "shift a clock by " + c.say + ": the time namespace is not a new one",
+				Fix:    "say time = \"new\" in the policy's [namespaces]",
+			}
 		}
 	}
 	if s.new&ns.Time != 0 && s.joined(ns.User) {
-		// Its offsets could be written only while the process can be traced,
-		// and those in the joined namespace could be the ones to do it.
-		return &host.NeedError{Reason: host.WrongNamespace, What: "make a new time namespace in a joined user namespace", Fix: "say time = \"host\", or user = \"new\""}
+		// The offsets can be written only while the process can be traced, and processes in
+		// the joined namespace could trace it.
+		return &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "make a new time namespace in a joined user namespace",
+			Fix:    "say time = \"host\", or user = \"new\"",
+		}
 	}
 	return nil
 }
@@ -131,8 +140,7 @@ func (s nsPlan) canDropGroups(h *host.Facts) bool {
 	return h.Caps.Effective&caps.Admin != 0 && !h.GroupsFixed
 }
 
-// ids takes in what a policy says of single namespaces: ids and the host's
-// name.
+// ids reads the policy's settings for single namespaces: ids and the hostname.
 func (s *nsPlan) ids(n policy.Namespaces) error {
 	for _, id := range [...]struct {
 		name string
@@ -144,8 +152,11 @@ func (s *nsPlan) ids(n policy.Namespaces) error {
 		case *id.say < 0 || int64(*id.say) > host.MaxID:
 			return host.Refuse(host.Invalid, "map %s %d: ids go from 0 to %d", id.name, *id.say, int64(host.MaxID))
 		case !s.has(ns.User):
-			return &host.NeedError{Reason: host.WrongNamespace, What: fmt.Sprintf("be %s %d: the user namespace is the host's", id.name, *id.say),
-				Fix: "say user = \"new\" in the policy's [namespaces]"}
+			return &host.NeedError{
+				Reason: host.WrongNamespace,
+				What:   fmt.Sprintf("be %s %d: the user namespace is the host's", id.name, *id.say),
+				Fix:    "say user = \"new\" in the policy's [namespaces]",
+			}
 		default:
 			*id.to = *id.say
 		}
@@ -155,10 +166,14 @@ func (s *nsPlan) ids(n policy.Namespaces) error {
 	}
 	switch {
 	case s.new&ns.UTS == 0:
-		return &host.NeedError{Reason: host.WrongNamespace, What: "set the hostname " + text.Quote(n.Hostname) + ": the UTS namespace is not the target's own",
-			Fix: "say uts = \"new\" in the policy's [namespaces]"}
+		return &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "set the hostname " + text.Quote(n.Hostname) + ": the UTS namespace is not a new one",
+			Fix:    "say uts = \"new\" in the policy's [namespaces]",
+		}
 	case len(n.Hostname) > 64 || strings.IndexByte(n.Hostname, 0) >= 0:
-		return host.Refuse(host.Invalid, "set the hostname %s: it has 64 bytes at most, none of them zero", text.Quote(n.Hostname))
+		return host.Refuse(host.Invalid,
+			"set the hostname %s: it has 64 bytes at most, none of them zero", text.Quote(n.Hostname))
 	}
 	return nil
 }
@@ -172,7 +187,8 @@ func joinStep(h *host.Facts, kind ns.Set, path string) (ns.Join, error) {
 	case s.Err != nil:
 		return ns.Join{}, fmt.Errorf("join %s namespace %s: %w", kind, text.Quote(path), s.Err)
 	case s.Kind != kind:
-		return ns.Join{}, host.Refuse(host.WrongFile, "join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
+		return ns.Join{}, host.Refuse(host.WrongFile,
+			"join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
 	return ns.Join{Namespace: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"sbx/sandbox/internal/plantest"
 )
 
-// TestKept holds who may keep which capabilities.
+// TestKept checks which capabilities can be kept, and by whom.
 func TestKept(t *testing.T) {
 	const bind = caps.Set(1) << unix.CAP_NET_BIND_SERVICE
 	for _, c := range []struct {
@@ -24,21 +24,40 @@ func TestKept(t *testing.T) {
 		err  error
 	}{
 		{"root", 0, nil, "net_bind_service", bind, nil},
-		{"root, ambient", 0, func(p *policy.Policy, _ *host.Facts) { p.Process.Ambient = plantest.Ptr(true) }, "net_bind_service", bind, nil},
-		{"root without it", 0, func(_ *policy.Policy, h *host.Facts) { h.Caps.Keepable = 0 }, "net_bind_service", 0, host.NoCapability},
-		{"root without it, optional", 0, func(_ *policy.Policy, h *host.Facts) { h.Caps.Keepable = 0 }, "?net_bind_service", 0, nil},
+		{"root, ambient", 0, func(p *policy.Policy, _ *host.Facts) {
+			p.Process.Ambient = plantest.Ptr(true)
+		}, "net_bind_service", bind, nil},
+		{"root without it", 0, func(_ *policy.Policy, h *host.Facts) {
+			h.Caps.Keepable = 0
+		}, "net_bind_service", 0, host.NoCapability},
+		{"root without it, optional", 0, func(_ *policy.Policy, h *host.Facts) {
+			h.Caps.Keepable = 0
+		}, "?net_bind_service", 0, nil},
 		{"user", 1000, nil, "net_bind_service", 0, host.NoCapability},
 		{"user, optional", 1000, nil, "?net_bind_service", 0, nil},
-		{"user, ambient, optional", 1000, func(p *policy.Policy, _ *host.Facts) { p.Process.Ambient = plantest.Ptr(true) }, "?net_bind_service", 0, nil},
-		{"user 0 of an automatic namespace", 1000, func(p *policy.Policy, _ *host.Facts) { p.Namespaces.UID = plantest.Ptr(0) }, "?net_bind_service", 0, nil},
-		{"root mapped", 1000, func(p *policy.Policy, _ *host.Facts) { p.Namespaces.User, p.Namespaces.UID = "new", plantest.Ptr(0) }, "net_bind_service", bind, nil},
-		{"root in a namespace of its own", 0, func(p *policy.Policy, h *host.Facts) { p.Namespaces.User, h.Caps.Keepable = "new", 0 }, "net_bind_service", bind, nil},
-		{"root as a user", 0, func(p *policy.Policy, _ *host.Facts) { p.Namespaces.User, p.Namespaces.UID = "new", plantest.Ptr(5) }, "net_bind_service", 0, host.NoCapability},
-		{"user in a namespace of its own", 1000, func(p *policy.Policy, _ *host.Facts) { p.Namespaces.User = "new" }, "net_bind_service", 0, host.NoCapability},
+		{"user, ambient, optional", 1000, func(p *policy.Policy, _ *host.Facts) { p.Process.Ambient = plantest.Ptr(true) },
+			"?net_bind_service", 0, nil},
+		{"user 0 of an automatic namespace", 1000, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.UID = plantest.Ptr(0)
+		}, "?net_bind_service", 0, nil},
+		{"root mapped", 1000, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User, p.Namespaces.UID = "new", plantest.Ptr(0)
+		}, "net_bind_service", bind, nil},
+		{"root in a namespace of its own", 0, func(p *policy.Policy, h *host.Facts) {
+			p.Namespaces.User, h.Caps.Keepable = "new", 0
+		}, "net_bind_service", bind, nil},
+		{"root as a user", 0, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User, p.Namespaces.UID = "new", plantest.Ptr(5)
+		}, "net_bind_service", 0, host.NoCapability},
+		{"user in a namespace of its own", 1000, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User = "new"
+		}, "net_bind_service", 0, host.NoCapability},
 		{"user in a namespace of its own, ambient", 1000, func(p *policy.Policy, _ *host.Facts) {
 			p.Namespaces.User, p.Process.Ambient = "new", plantest.Ptr(true)
 		}, "net_bind_service", bind, nil},
-		{"user with powers", 1000, func(_ *policy.Policy, h *host.Facts) { h.Caps.Effective, h.Caps.Keepable = caps.Admin|bind, bind }, "net_bind_service", 0, host.NoCapability},
+		{"user with powers", 1000, func(_ *policy.Policy, h *host.Facts) {
+			h.Caps.Effective, h.Caps.Keepable = caps.Admin|bind, bind
+		}, "net_bind_service", 0, host.NoCapability},
 		{"user with powers, ambient", 1000, func(p *policy.Policy, h *host.Facts) {
 			p.Process.Ambient, h.Caps.Effective, h.Caps.Keepable = plantest.Ptr(true), caps.Admin|bind, bind
 		}, "net_bind_service", bind, nil},

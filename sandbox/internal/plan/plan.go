@@ -1,6 +1,5 @@
-// Package plan turns a policy and the facts of a machine into one list of steps:
-// it is printed, tested and executed. It is pure: it reads nothing, and it does
-// nothing.
+// Package plan turns a policy and the facts of a machine into one list of steps, which is
+// printed, tested and executed. It is pure: it reads nothing and executes nothing.
 package plan
 
 import (
@@ -25,47 +24,47 @@ type Plan struct {
 	Name string
 	// New are the namespaces that the child is made in.
 	New ns.Set
-	// Joined are the namespaces that it enters, and Join is how: by a process
-	// that ends when it has made the child in them. Without Joined there is
-	// none.
+	// Joined are the existing namespaces that the child is made in. Join are the steps of
+	// the process that enters them, makes the child and exits. Without Joined there is no
+	// such process.
 	Joined ns.Set
 	Join   []step.Step
-	// Ranges are the ids that the launcher has mapped while the child waits;
-	// nil: the child maps its own.
+	// Ranges are the ids that the launcher maps while the child waits. It is nil where the
+	// child maps its own.
 	Ranges *ns.Ranges
-	// SharesPIDNS says that the pid namespace is not the sandbox's own.
+	// SharesPIDNS says that the pid namespace is not a new one.
 	SharesPIDNS bool
-	// Setup is done by the child that then becomes the init, Target by the
-	// process that becomes the target, Init by the init while the target
+	// Setup are the steps of the child, which then becomes the init. Target are the steps
+	// of the target's process up to its exec. Init are the init's steps, while the target
 	// waits.
 	Setup, Target, Init []step.Step
-	// Prepare is done on the host by the janitor before the sandbox is made,
-	// Cleanup by the same when the launcher has ended, however it has. Without
-	// Cleanup there is no janitor. See package launch.
+	// Prepare are the janitor's steps on the host before the sandbox is made, Cleanup its
+	// steps after the launcher has ended in any way. Without Cleanup there is no janitor.
+	// See package launch.
 	Prepare, Cleanup []step.Step
 	// Notes say which optional protections are missing.
 	Notes []string
-	// Landlock says that the target is in a Landlock domain, AllWritable
-	// that it sees the host's root and may write to all of it.
+	// Landlock says that the target is in a Landlock domain. AllWritable says that it sees
+	// the host's root and may write to all of it.
 	Landlock, AllWritable bool
-	// SharesJob says that sbx shares its process group with the target, as a
-	// terminal's job control needs.
+	// SharesJob says that sbx and the target are in one process group, as a terminal's job
+	// control needs.
 	SharesJob bool
-	// OwnSession says that the sandbox has a session of its own: the signals of
-	// the caller's terminal do not reach it but through sbx.
+	// OwnSession says that the sandbox has a session of its own: only sbx passes the
+	// signals of the caller's terminal on to it.
 	OwnSession bool
-	// PTY is the caller's terminal if the target has one of its own, to be
-	// relayed; nil: it has none.
+	// PTY is the caller's terminal, to be relayed, if the target has a pseudo-terminal of
+	// its own; otherwise nil.
 	PTY *terminal.Caller
-	// Tree is what each path inside is; nil where the mount namespace is not
-	// the sandbox's own.
+	// Tree is what each path inside is. It is nil where the mount namespace is not a new
+	// one.
 	Tree *rootfs.Tree
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
 }
 
-// Each calls f for each step in order of the printed plan. in says who does it:
-// janitor, launcher, join, setup, init, target or cleanup.
+// Each calls f for each step in the order of the printed plan. in is the process that does
+// it: janitor, launcher, join, setup, init, target or cleanup.
 func (p *Plan) Each(f func(in string, s step.Step)) {
 	prepare, cleanup := p.JanitorSteps()
 	first := func() (list []step.Step) {
@@ -81,7 +80,8 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 		in    string
 		steps []step.Step
 	}{
-		{"janitor", prepare}, {"launcher", first()}, {"join", p.Join}, {"setup", p.Setup}, {"init", p.Init}, {"target", p.Target},
+		{"janitor", prepare}, {"launcher", first()}, {"join", p.Join},
+		{"setup", p.Setup}, {"init", p.Init}, {"target", p.Target},
 		{"cleanup", cleanup},
 	} {
 		for _, s := range part.steps {
@@ -90,27 +90,27 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 	}
 }
 
-// JanitorSteps are all that the janitor does, before and after.
+// JanitorSteps are all steps of the janitor, before the sandbox and after it.
 func (p *Plan) JanitorSteps() (prepare, cleanup []step.Step) {
 	if len(p.Cleanup) == 0 {
 		return nil, nil
 	}
-	var hold process.Hold
+	var hold process.CloseUnneeded
 	for _, list := range [...][]step.Step{p.Prepare, p.Cleanup} {
 		for _, s := range list {
-			// A step that uses a descriptor of the launcher's.
+			// The step uses a descriptor of the launcher's.
 			if h, ok := s.(interface{ Holds() int }); ok {
 				hold.FDs = append(hold.FDs, h.Holds())
 			}
 		}
 	}
-	// First what keeps it alive and apart, then what it makes.
-	prepare = append(prepare, process.OwnSession{}, process.Undumpable{}, hold, process.Forget{Who: "janitor"})
+	// First the steps that protect the janitor, then those that make something.
+	prepare = append(prepare, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
 	return append(prepare, p.Prepare...), p.Cleanup
 }
 
-// NewNamespaces is the clone3(2) of the launcher as the plan shows it, or of
-// the process that has joined others before.
+// NewNamespaces is the clone3(2) by which the launcher, or the process that has joined
+// namespaces, makes the child.
 type NewNamespaces struct{ Set ns.Set }
 
 func (n NewNamespaces) String() string { return "make new namespaces: " + (n.Set &^ ns.Time).String() }
@@ -118,7 +118,7 @@ func (n NewNamespaces) String() string { return "make new namespaces: " + (n.Set
 // Kind is the step's name in JSON.
 func (NewNamespaces) Kind() string { return "new-namespaces" }
 
-// Hint says what forbids namespaces here.
+// Hint says why namespaces are denied here.
 func (NewNamespaces) Hint(err error) string {
 	switch errno := step.Errno(err); errno {
 	case unix.ENOSPC, unix.EPERM, unix.EINVAL:
@@ -127,27 +127,28 @@ func (NewNamespaces) Hint(err error) string {
 	return ""
 }
 
-// Flags are clone3(2)'s. A time namespace made by it would be entered at once,
-// with no moment to shift its clocks.
+// Flags are the flags for clone3(2). It makes no time namespace, because the child would be
+// in that at once, and its clocks could no longer be set.
 func (n NewNamespaces) Flags() uint64 { return uint64(n.Set &^ ns.Time) }
 
-// Compile is for the process that has joined.
+// Compile is for the process that has joined namespaces.
 func (n NewNamespaces) Compile(a *step.Asm) { a.Enter(n.Flags()) }
 
-// VerifyCgroup is the launcher's look at what the janitor has made.
+// VerifyCgroup is the launcher's check of the cgroup that the janitor has made.
 type VerifyCgroup struct{}
 
-func (VerifyCgroup) String() string { return "verify the cgroup's limits, to be born into it" }
+func (VerifyCgroup) String() string { return "verify the cgroup's limits" }
 
 // Kind is the step's name in JSON.
 func (VerifyCgroup) Kind() string { return "verify-cgroup" }
 
-// Compile makes no call: the launcher does it by itself.
+// Compile makes no call, because the launcher does the check in Go.
 func (VerifyCgroup) Compile(*step.Asm) {}
 
-// Compile is the table of the child: set-up, target, then the init's part from
-// initAt on. janitor is the launcher's end of the socket to the janitor, or -1. forget takes the place of process.Forget, which is about the
-// memory of the process that starts the plan.
+// Compile is the table of the child: the calls of set-up and target, then from initAt on
+// those of the init. janitor is the launcher's end of the socket to the janitor, or -1.
+// forget replaces process.ClearMemory, which depends on the memory of the process that
+// starts the plan.
 func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{Launcher: launcher, Notify: notify, Janitor: janitor}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
@@ -160,7 +161,7 @@ func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) st
 	return asm, initAt
 }
 
-// CompileJanitor is the janitor's table. cleanupAt is the first call that cleans up.
+// CompileJanitor is the table of the janitor. Its cleanup begins at the call cleanupAt.
 func (p *Plan) CompileJanitor(asm *step.Asm, forget func(who string) step.Step) (cleanupAt int) {
 	prepare, cleanup := p.JanitorSteps()
 	asm.Grow(len(prepare) + len(cleanup))
@@ -170,12 +171,12 @@ func (p *Plan) CompileJanitor(asm *step.Asm, forget func(who string) step.Step) 
 	return cleanupAt
 }
 
-// compile numbers the steps from n on, and gives the next number.
+// compile numbers the steps from n on, and returns the next number.
 func compile(asm *step.Asm, list []step.Step, n int, forget func(who string) step.Step) int {
 	for _, s := range list {
 		asm.Begin(n)
 		n++
-		if f, ok := s.(process.Forget); ok {
+		if f, ok := s.(process.ClearMemory); ok {
 			s = forget(f.Who)
 		}
 		s.Compile(asm)
@@ -183,7 +184,7 @@ func compile(asm *step.Asm, list []step.Step, n int, forget func(who string) ste
 	return n
 }
 
-// StepAt is the step that Compile numbered n.
+// StepAt is the step to which Compile gave the number n.
 func (p *Plan) StepAt(n int) step.Step {
 	for _, list := range [...][]step.Step{p.Join, p.Setup, p.Target, p.Init} {
 		if n < len(list) {
@@ -194,7 +195,7 @@ func (p *Plan) StepAt(n int) step.Step {
 	return nil
 }
 
-// String is the plan for people, a step a line: what --dry-run prints.
+// String is the plan for people, one step per line, as --dry-run prints it.
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan of policy %s\n", text.Quote(p.Name))
@@ -209,9 +210,8 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// MarshalJSON is the same plan for programs. A step is checked if what it finds
-// is compared with what was planned, beyond that its calls succeed: it reads
-// back what it did, or looks at what is there.
+// MarshalJSON is the plan for programs. A step is checked if it compares something with
+// the plan, beyond that its calls succeed: what it has set itself, or what it finds.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	type line struct {
 		Number  int    `json:"number"`
@@ -228,17 +228,17 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Notes      []string `json:"notes,omitempty"`
 	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
 	p.Each(func(in string, s step.Step) {
-		// What the janitor writes, the launcher reads back.
+		// The launcher reads back what the janitor writes.
 		checked := in != "janitor" && in != "cleanup" && checks(s)
 		out.Steps = append(out.Steps, line{len(out.Steps) + 1, in, s.String(), s.Kind(), checked})
 	})
 	return json.Marshal(out)
 }
 
-// checks says whether any of the step's calls checks what it finds.
+// checks says whether one of the step's calls compares something with the plan.
 func checks(s step.Step) bool {
 	if _, ok := s.(VerifyCgroup); ok {
-		return true // by the launcher, without a table
+		return true // the launcher does it, without a table
 	}
 	asm := &step.Asm{Launcher: 3, Notify: 4, Janitor: 5} // any two descriptors
 	asm.Begin(0)

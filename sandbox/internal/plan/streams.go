@@ -77,7 +77,7 @@ func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Re
 	if x.Rdev == tty && x.Mode == unix.S_IFCHR && d.terminal.ownSession {
 		return ns.Reopen{}, false
 	}
-	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.Flags, Number: f.FD, Named: x.Mode == unix.S_IFREG}
+	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.OpenFlags(), Number: f.FD, Named: x.Mode == unix.S_IFREG}
 	if d.tree.IsDevice(f.Real, x.ID) {
 		r.Inside = true
 		return r, true

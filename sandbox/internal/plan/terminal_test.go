@@ -15,7 +15,7 @@ import (
 	"sbx/sandbox/internal/terminal"
 )
 
-// TestTerminalModes: each has its steps, and no other's.
+// TestTerminalModes checks that each mode has its own steps, and no others.
 func TestTerminalModes(t *testing.T) {
 	base, err := policies.Find("default")
 	if err != nil {
@@ -47,11 +47,12 @@ func TestTerminalModes(t *testing.T) {
 			t.Errorf("%q at a terminal %v: %+v", c.mode, c.at, got)
 		}
 		plan := order(&decisions{limits: &Limits{}, terminal: got})
-		if plan.SharesJob != c.terminal || plan.OwnSession != c.apart || (plan.PTY != nil) != c.own || (len(plan.Cleanup) > 0) != c.own {
+		if plan.SharesJob != c.terminal || plan.OwnSession != c.apart || (plan.PTY != nil) != c.own ||
+			(len(plan.Cleanup) > 0) != c.own {
 			t.Errorf("%q at a terminal %v: %+v", c.mode, c.at, plan)
 		}
 	}
-	// Without a root file system of its own, or a /dev in it, there is nowhere to make one.
+	// Without a new mount namespace, or without a /dev, no pseudo-terminal can be made.
 	p, no := *base, false
 	p.Process.Terminal = "pty"
 	at := &host.Facts{Terminal: host.Terminal{Caller: &terminal.Caller{}}}
@@ -64,9 +65,12 @@ func TestTerminalModes(t *testing.T) {
 	}
 }
 
-// TestGroupFilter: the job's group is out of reach by Landlock or by a filter.
+// TestGroupFilter checks that Landlock or a filter protects the job's group from signals.
 func TestGroupFilter(t *testing.T) {
-	want := process.Seccomp{Name: fallbackfilter.GroupSignals.String(), Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native()))}
+	want := process.Seccomp{
+		Name:    fallbackfilter.GroupSignals.String(),
+		Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native())),
+	}
 	for _, c := range []struct {
 		job, shared, landlock bool
 		abi                   int

@@ -12,26 +12,28 @@ import (
 	"sbx/sandbox/internal/process"
 )
 
-// socketFilter is the filter that leaves nobody a Unix socket, where that is the
-// restriction and the policy's own filters let through what it stops.
-func (d *decisions) socketFilter(p *policy.Policy, t host.Target, h *host.Facts, asked filters, flags int) []step.Step {
+// socketFilter is the fallback filter against Unix sockets, where that is the restriction
+// and the policy's own filters allow such sockets.
+func (d *decisions) socketFilter(
+	p *policy.Policy, t host.Target, h *host.Facts, decoded filters, flags int,
+) []step.Step {
 	restriction := h.SocketRestriction(p, t)
-	if restriction < host.SocketsByFilter || !asked.unixSockets() {
+	if restriction < host.SocketsByFilter || !decoded.unixSockets() {
 		return nil
 	}
 	if restriction == host.SocketsByMask {
 		if len(h.ShownDirs(p.Tree())) > 0 {
-			d.note("Unix sockets that come to be under shown paths from now on can be connected to: " +
-				"this kernel's Landlock knows none, and the policy or the service manager needs some")
+			d.note("the target can connect to Unix sockets that are made in shown directories after the start: " +
+				"this kernel's Landlock does not know sockets, and the policy or the service manager needs some")
 		}
 		return nil
 	}
 	return []step.Step{fallback(fallbackfilter.UnixSockets, flags)}
 }
 
-// groupFilter keeps signals in the sandbox at a terminal, where Landlock does
-// not: the job there is the target's process group as well as the launcher's.
-// With the host's pid namespace it is one of many that can be named.
+// groupFilter is the fallback filter that keeps signals inside at a terminal, where
+// Landlock does not: the target and the launcher are in one process group. In the host's
+// pid namespace there are other groups that the target could name, so it does not help.
 func (d *decisions) groupFilter(h *host.Facts, flags int) []step.Step {
 	scoped := len(d.landlock) > 0 && h.LSM.Landlock >= landlock.ABIScopes
 	if !d.terminal.sharesJob || scoped || d.sharesPIDNS {
@@ -40,18 +42,19 @@ func (d *decisions) groupFilter(h *host.Facts, flags int) []step.Step {
 	return []step.Step{fallback(fallbackfilter.GroupSignals, flags)}
 }
 
-// fallback loads a filter of sbx's own in the place of what Landlock lacks.
+// fallback is the step that loads a fallback filter.
 func fallback(f fallbackfilter.Filter, flags int) step.Step {
 	return process.Seccomp{Name: f.String(), Program: string(f.Program(seccomp.Native())), Flags: flags}
 }
 
-// unixSockets says whether the filters let anybody have a Unix socket that can
-// be called with, but for pairs of streams.
+// unixSockets says whether the filters allow making Unix sockets other than pairs of
+// streams.
 func (f filters) unixSockets() bool {
 	for _, kind := range [...]uint64{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_RAW, unix.SOCK_SEQPACKET} {
 		if f.allow(unix.SYS_SOCKET, unix.AF_UNIX, kind) {
 			return true
 		}
 	}
-	return f.allow(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_DGRAM) || f.allow(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_RAW)
+	return f.allow(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_DGRAM) ||
+		f.allow(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_RAW)
 }

@@ -1,4 +1,4 @@
-// Package plantest has what tests of plans begin with: a machine on paper,
+// Package plantest has what the tests of plans share: the facts of an invented machine,
 // shipped policies, and a filter that allows everything.
 package plantest
 
@@ -16,10 +16,11 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// Debian is a machine on paper: a merged /usr, all else as the policy wants
-// it, and a project in /home/u/p.
+// Debian are the facts of an invented machine: it has a merged /usr, whatever else the
+// policy names, and a project in /home/u/p.
 func Debian(p *policy.Policy, uid int) *host.Facts {
-	h := &host.Facts{UID: uid, GID: uid, Caps: host.Caps{Last: 40}, LSM: host.LSM{Landlock: 7}, OpenFiles: [2]uint64{1024, 4096}, Files: map[string]host.File{},
+	h := &host.Facts{UID: uid, GID: uid, Caps: host.Caps{Last: 40}, LSM: host.LSM{Landlock: 7},
+		OpenFiles: [2]uint64{1024, 4096}, Owners: map[string]int{"www-data": 33}, Files: map[string]host.File{},
 		Masks: []host.Found{{Path: "/proc/keys"}, {Path: "/proc/acpi", Dir: true}}}
 	h.Limits.PageSize = 4096
 	if uid == 0 {
@@ -36,7 +37,8 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		case path.Dir(name) == "/dev" && slices.Contains(host.Devices[:], base):
 			f.Mode = unix.S_IFCHR
 			f.Rdev = host.DeviceNumber(slices.Index(host.Devices[:], base))
-		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), base == "passwd", base == "group":
+		case strings.HasPrefix(name, "/etc/") && strings.Contains(base, "."), strings.HasPrefix(name, "/var/log/"),
+			base == "passwd", base == "group":
 			f.Mode = unix.S_IFREG
 		case name == "/lib32" || name == "/libx32" || strings.Contains(name, "/etc/pki"):
 			return
@@ -45,23 +47,30 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		}
 		h.Files[name] = f
 	}
-	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide} {
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide, p.Files.Tmpfs} {
 		for _, s := range list {
 			if s = strings.TrimPrefix(s, "?"); s[0] == '/' {
 				add(s)
 			}
 		}
 	}
+	add("/dev")
 	for _, d := range host.Devices {
 		add("/dev/" + d)
 	}
 	if p.Files.Shows("/home/u/p") {
 		h.Found = []host.Found{{Path: "/home/u/p/.env"}, {Path: "/home/u/p/.ssh", Dir: true}}
 	}
+	if len(p.Files.Guard) > 0 {
+		for i, name := range []string{".git", ".gitignore", "Jenkinsfile", "lib/.git"} {
+			id := host.File{Major: 8, Minor: 1, Ino: uint64(9000 + i)}.ID()
+			h.Guarded = append(h.Guarded, host.Found{Path: "/home/u/p/" + name, Dir: strings.HasSuffix(name, ".git"), ID: id})
+		}
+	}
 	return h
 }
 
-// Shipped is an embedded policy as a user with a project has it.
+// Shipped is a shipped policy, expanded for a user with a project.
 func Shipped(t testing.TB, name string) *policy.Policy {
 	t.Helper()
 	p, err := policies.Find(name)

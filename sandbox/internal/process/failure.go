@@ -13,8 +13,7 @@ import (
 	"sbx/internal/text"
 )
 
-// The exit statuses by which shells and env(1) tell that a program was not
-// started.
+// The exit statuses of shells and env(1) for a program that could not be started.
 const (
 	notExecutable = 126
 	notFound      = 127
@@ -32,7 +31,8 @@ func (e Exec) Failure(err error) (status int, message string) {
 	return notExecutable, fmt.Sprintf("run %s: %v", name, err)
 }
 
-// Hint looks at the target on the host, once it could not be started inside.
+// Hint looks at the target's file on the host to explain why it did not start
+// inside.
 func (e Exec) Hint(err error) string {
 	errno := step.Errno(err)
 	for _, p := range e.Paths {
@@ -75,7 +75,7 @@ func interpreter(path string) string {
 	return ""
 }
 
-// firstBytes is the beginning of a file; of one that cannot be read, nothing.
+// firstBytes is the beginning of a file, or "" where it cannot be read.
 func firstBytes(path string, n int) string {
 	f, err := os.Open(path)
 	if err != nil {

@@ -3,23 +3,22 @@ package process
 import (
 	"fmt"
 
-	"sbx/internal/text"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
-// Label makes the target's exec a change of its security module's label. It is
-// written to the attributes of the target itself, see proc_pid_attr(5), by way
-// of step.SlotProc: the /proc inside is read-only.
+// Label makes the target's exec change the label of its security module. The
+// label is written to the target's own attributes, see proc_pid_attr(5), below
+// step.SlotProc, because the /proc inside is read-only.
 type Label struct {
 	// Module is "AppArmor" or "SELinux".
 	Module string
 	// Name is the profile or the context.
 	Name string
-	// Stack lays an AppArmor profile over the caller's own, which goes on to
-	// hold: with no_new_privs nothing else leads out of that one.
+	// Stack combines an AppArmor profile with the caller's own, which stays in
+	// force. With no_new_privs the kernel allows no other change of a profile.
 	Stack bool
 }
 

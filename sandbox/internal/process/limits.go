@@ -9,21 +9,21 @@ import (
 	"sbx/internal/step"
 )
 
-// Rlimit is one limit of setrlimit(2), soft and hard, on the target and what
-// descends from it.
+// Rlimit sets one limit of setrlimit(2), soft and hard, for the target and its
+// descendants.
 type Rlimit struct {
-	// Say is the limit in the user's words: "file size to 10M".
-	Say string
+	// Name is the limit in the user's words: "file size to 10M".
+	Name string
 	// Resource is RLIMIT_*.
 	Resource   int
 	Soft, Hard uint64
 }
 
-func (r Rlimit) String() string { return "limit " + r.Say }
+func (r Rlimit) String() string { return "limit " + r.Name }
 
 func (Rlimit) Kind() string { return "set-rlimit" }
 
-// Compile is a prlimit(2) and another that reads it back.
+// Compile is a prlimit(2), and a second one that reads the limit back.
 func (r Rlimit) Compile(a *step.Asm) {
 	want := a.Words(step.Int(r.Soft), step.Int(r.Hard))
 	got := a.Scratch()
@@ -33,18 +33,18 @@ func (r Rlimit) Compile(a *step.Asm) {
 	a.Compare(got, binary.NativeEndian.AppendUint64(b, r.Hard))
 }
 
-// EndAfter ends the sandbox after a time. The init's own timer does, so that
-// nothing that the target may do to the launcher, such as to have it stopped
-// along at a terminal, makes it late. setitimer(2), ITIMER_REAL: while the
-// machine sleeps, it stands.
-type EndAfter struct{ Time time.Duration }
+// Timeout ends the sandbox after a time. The timer is the init's, so nothing that
+// the target can do to the launcher delays it, such as stopping it at a terminal.
+// setitimer(2), ITIMER_REAL: it does not count while the machine is suspended.
+type Timeout struct{ Time time.Duration }
 
-func (e EndAfter) String() string { return "end all after " + e.Time.String() }
+func (t Timeout) String() string { return "end the sandbox after " + t.Time.String() }
 
-func (EndAfter) Kind() string { return "set-timeout" }
+func (Timeout) Kind() string { return "set-timeout" }
 
 // Compile sets the timer of the init, which its SIGALRM wakes.
-func (e EndAfter) Compile(a *step.Asm) {
-	sec, usec := int64(e.Time/time.Second), int64(e.Time%time.Second/time.Microsecond)
-	a.Sys(unix.SYS_SETITIMER, step.Int(0), a.Words(step.Int(0), step.Int(0), step.Int(uint64(sec)), step.Int(uint64(usec))), step.Int(0))
+func (t Timeout) Compile(a *step.Asm) {
+	sec, usec := int64(t.Time/time.Second), int64(t.Time%time.Second/time.Microsecond)
+	a.Sys(unix.SYS_SETITIMER, step.Int(0),
+		a.Words(step.Int(0), step.Int(0), step.Int(uint64(sec)), step.Int(uint64(usec))), step.Int(0))
 }

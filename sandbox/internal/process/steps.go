@@ -1,92 +1,43 @@
-// Package process holds the steps that are about the process itself: who it
-// belongs to, what it inherits, what it may still do, and its exec.
+// Package process has the steps that are about the process itself: its ids and
+// privileges, what it inherits, and its exec.
 package process
 
 import (
-	"encoding/binary"
 	"fmt"
-	"strings"
-
-	"sbx/internal/text"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/internal/text"
 )
 
-// DieWithLauncher makes the launcher's death the child's (prctl(2),
-// PR_SET_PDEATHSIG) and makes sure that it has not happened already.
-type DieWithLauncher struct {
-	// Left says that LeaveLauncher has been done.
-	Left bool
-}
+// SetIDs sets the process's ids to ids of the user namespace that it has joined.
+// They must be mapped there: the kernel refuses others.
+type SetIDs struct{ UID, GID int }
 
-func (DieWithLauncher) String() string { return "die with the launcher" }
+func (s SetIDs) String() string { return fmt.Sprintf("set user id %d and group id %d", s.UID, s.GID) }
 
-func (DieWithLauncher) Kind() string { return "die-with-launcher" }
+func (SetIDs) Kind() string { return "set-ids" }
 
-// Compile sets the signal first and only then looks: the launcher's end of
-// the socket hangs up exactly when it is gone. That may be after the thread is
-// that the signal goes by, while others of the launcher's are still ending: so
-// the socket itself sends a signal (SIGIO) too, by which init ends.
-func (d DieWithLauncher) Compile(a *step.Asm) {
-	self := a.Temp()
-	a.Sys(unix.SYS_GETPID).To(self)
-	a.Sys(unix.SYS_FCNTL, step.Fd(a.Notify), step.Int(unix.F_SETOWN), self.Arg())
-	a.Sys(unix.SYS_FCNTL, step.Fd(a.Notify), step.Int(unix.F_SETFL), step.Int(unix.O_ASYNC))
-	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_PDEATHSIG), step.Int(int(unix.SIGKILL)))
-	if !d.Left {
-		a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher))
-	}
-	launcherThere(a)
-}
-
-// launcherThere makes sure that the launcher's end of the socket has not hung
-// up.
-func launcherThere(a *step.Asm) {
-	pollfd := binary.NativeEndian.AppendUint32(nil, uint32(a.Notify))
-	pollfd = binary.NativeEndian.AppendUint32(pollfd, 0) // only POLLHUP and POLLERR
-	a.Sys(unix.SYS_PPOLL, a.Bytes(pollfd), step.Int(1), a.Space(16), step.Int(0), step.Int(0)).Expect(0)
-}
-
-// LeaveLauncher lets go of the launcher's end of the socket, so that it hangs
-// up with the launcher whatever becomes of this process.
-type LeaveLauncher struct{}
-
-func (LeaveLauncher) String() string { return "let go of the launcher's socket" }
-
-func (LeaveLauncher) Kind() string { return "close-launcher-socket" }
-
-// Compile is one close(2).
-func (LeaveLauncher) Compile(a *step.Asm) { a.Sys(unix.SYS_CLOSE, step.Fd(a.Launcher)) }
-
-// Become takes other ids, of the user namespace that has been joined. They
-// must be mapped there: the kernel refuses others.
-type Become struct{ UID, GID int }
-
-func (b Become) String() string { return fmt.Sprintf("become user %d and group %d", b.UID, b.GID) }
-
-func (Become) Kind() string { return "set-ids" }
-
-func (Become) Hint(err error) string {
+func (SetIDs) Hint(err error) string {
 	if step.Errno(err) == unix.EINVAL {
 		return "the user namespace has no such uid or gid; its /proc/PID/uid_map and gid_map say which it has"
 	}
 	return ""
 }
 
-// Compile changes all three of each. The capabilities stay meanwhile
-// (SECBIT_NO_SETUID_FIXUP), for the steps to come.
-func (b Become) Compile(a *step.Asm) {
+// Compile sets the real, effective and saved ids. Until a later step sets the
+// securebits again, the capabilities stay (SECBIT_NO_SETUID_FIXUP).
+func (s SetIDs) Compile(a *step.Asm) {
 	const noSetuidFixup = 1 << 2
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_SECUREBITS), step.Int(noSetuidFixup))
-	a.Sys(unix.SYS_SETRESGID, step.Int(b.GID), step.Int(b.GID), step.Int(b.GID))
-	a.Sys(unix.SYS_SETRESUID, step.Int(b.UID), step.Int(b.UID), step.Int(b.UID))
-	a.Sys(unix.SYS_GETEGID).Expect(b.GID)
-	a.Sys(unix.SYS_GETEUID).Expect(b.UID)
+	a.Sys(unix.SYS_SETRESGID, step.Int(s.GID), step.Int(s.GID), step.Int(s.GID))
+	a.Sys(unix.SYS_SETRESUID, step.Int(s.UID), step.Int(s.UID), step.Int(s.UID))
+	a.Sys(unix.SYS_GETEGID).Expect(s.GID)
+	a.Sys(unix.SYS_GETEUID).Expect(s.UID)
 }
 
-// Undumpable keeps others from tracing the process and from reading its
+// Undumpable keeps other processes from tracing this one and from reading its
 // memory and most of its /proc: prctl(2), PR_SET_DUMPABLE. Exec ends it.
 type Undumpable struct{}
 
@@ -100,22 +51,9 @@ func (Undumpable) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_GET_DUMPABLE)).Expect(0)
 }
 
-// OwnGroup makes a process group of the sandbox's own, so that a signal to
-// the launcher's group arrives once, forwarded, and not twice. Not at the
-// caller's terminal, whose job control goes by groups. Away from it the target
-// makes one, in the init's session: then it is no orphan and Ctrl-Z stops it.
-type OwnGroup struct{}
-
-func (OwnGroup) String() string { return "make an own process group" }
-
-func (OwnGroup) Kind() string { return "new-process-group" }
-
-// Compile is one setpgid(2).
-func (OwnGroup) Compile(a *step.Asm) { a.Sys(unix.SYS_SETPGID, step.Int(0), step.Int(0)) }
-
 // DropGroups empties the list of supplementary groups.
 type DropGroups struct {
-	// IfAllowed leaves them where the user namespace denies setgroups(2).
+	// IfAllowed keeps the groups where the user namespace denies setgroups(2).
 	IfAllowed bool
 }
 
@@ -145,15 +83,15 @@ func (d DropGroups) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_GETGROUPS, step.Int(0), step.Int(0)).Expect(0)
 }
 
-// ClearUmask makes modes in the plan mean what they say; RestoreUmask gives
-// the target the caller's back.
+// ClearUmask sets the umask to 0, so that files get the modes that the plan says.
+// RestoreUmask gives the target the caller's umask.
 type ClearUmask struct{}
 
 func (ClearUmask) String() string { return "clear the umask" }
 
 func (ClearUmask) Kind() string { return "clear-umask" }
 
-// Compile keeps the old mask in step.SlotUmask.
+// Compile keeps the old umask in step.SlotUmask.
 func (ClearUmask) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_UMASK, step.Int(0)).To(step.SlotUmask)
 }
@@ -168,44 +106,10 @@ func (RestoreUmask) Kind() string { return "restore-umask" }
 // Compile is one umask(2).
 func (RestoreUmask) Compile(a *step.Asm) { a.Sys(unix.SYS_UMASK, step.SlotUmask.Arg()) }
 
-// Fork parts the sandbox's init, pid 1, from the target, pid 2.
-type Fork struct {
-	// Copy gives the target a copy of init's memory: a new time namespace is
-	// entered by a fork only if it has its own.
-	Copy bool
-}
-
-func (f Fork) String() string {
-	if f.Copy {
-		return "fork the target from the init, with memory of its own"
-	}
-	return "fork the target from the init"
-}
-
-func (Fork) Kind() string { return "fork-target" }
-
-// Compile is one clone(2). The target shares init's memory until its exec.
-func (f Fork) Compile(a *step.Asm) {
-	if f.Copy {
-		a.Fork(int(unix.SIGCHLD))
-		return
-	}
-	a.Fork(unix.CLONE_VM | int(unix.SIGCHLD))
-}
-
-// Await holds the target until init has given up its own powers.
-type Await struct{}
-
-func (Await) String() string { return "wait until the init is ready" }
-
-func (Await) Kind() string { return "wait-for-init" }
-
-// Compile is a wait on a futex(2) that is mostly there already.
-func (Await) Compile(a *step.Asm) { a.Await() }
-
-// Chdir changes to a directory of the inside, by a path without links: the
-// launcher has resolved them, and who puts one there since does not decide
-// where the target stands. Magic links of /proc: runc's CVE-2024-21626.
+// Chdir changes to a directory inside the sandbox, by a path without symbolic
+// links. The launcher has resolved the links; one that was put there since then
+// does not decide where the target starts. No magic link of /proc is followed
+// either: runc's CVE-2024-21626.
 type Chdir struct{ Dir string }
 
 func (c Chdir) String() string { return "change to directory " + text.Quote(c.Dir) }
@@ -214,7 +118,7 @@ func (Chdir) Kind() string { return "chdir" }
 
 func (Chdir) Hint(err error) string {
 	if step.Errno(err) == unix.EACCES {
-		return "the target's user may not enter it, with the capabilities that the policy keeps; start elsewhere with --dir"
+		return "the target's user, with the capabilities that the policy keeps, may not enter it; start elsewhere with --dir"
 	}
 	return "start elsewhere with --dir, or show the directory with --read"
 }
@@ -228,39 +132,8 @@ func (c Chdir) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
 }
 
-// Descriptors closes every descriptor above 2 but those of Keep, which cross
-// the exec under their own numbers. close_range(2), Linux 5.9.
-type Descriptors struct{ Keep []int } // ascending, all above 2
-
-func (d Descriptors) String() string {
-	if len(d.Keep) == 0 {
-		return "close descriptors from 3 on"
-	}
-	return "close descriptors from 3 on but " + strings.Trim(fmt.Sprint(d.Keep), "[]")
-}
-
-func (Descriptors) Kind() string { return "close-descriptors" }
-
-// Compile closes the gaps.
-func (d Descriptors) Compile(a *step.Asm) {
-	closeBut(a, 3, d.Keep)
-	for _, fd := range d.Keep {
-		a.Sys(unix.SYS_FCNTL, step.Fd(fd), step.Int(unix.F_SETFD), step.Int(0))
-	}
-}
-
-func closeBut(a *step.Asm, from int, keep []int) {
-	for _, fd := range keep {
-		if fd > from {
-			a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Fd(fd-1), step.Int(0))
-		}
-		from = fd + 1
-	}
-	a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Int(^uint32(0)), step.Int(0))
-}
-
-// Signals gives the target the dispositions and the mask that sbx itself was
-// started with: nohup(1) and the like go on working.
+// Signals gives the target the dispositions and the signal mask that sbx was
+// started with, so that nohup(1) and the like work.
 type Signals struct {
 	Ignored uint64 // bit n-1: signal n was ignored
 	Mask    uint64 // bit n-1: signal n was blocked
@@ -275,7 +148,8 @@ func (s Signals) String() string {
 
 func (Signals) Kind() string { return "restore-signals" }
 
-// Compile sets what differs: fork left every disposition at its default.
+// Compile ignores signals that were ignored. All other dispositions are the
+// default, because the child was cloned with CLONE_CLEAR_SIGHAND.
 func (s Signals) Compile(a *step.Asm) {
 	for n := 1; n <= 64; n++ {
 		if s.Ignored&(1<<uint(n-1)) != 0 && n != int(unix.SIGKILL) && n != int(unix.SIGSTOP) {
@@ -302,8 +176,8 @@ func (l OpenFiles) Compile(a *step.Asm) {
 		a.Words(step.Int(l.Soft), step.Int(l.Hard)), step.Int(0))
 }
 
-// NoNewPrivs makes set-id bits and file capabilities worthless from here on.
-// Linux 3.5, prctl(2).
+// NoNewPrivs takes the effect of set-id bits and file capabilities from every
+// later exec. Linux 3.5, prctl(2).
 type NoNewPrivs struct {
 	// Who is "target" or "init".
 	Who string
@@ -316,10 +190,11 @@ func (NoNewPrivs) Kind() string { return "no-new-privs" }
 // Compile sets the bit and reads it back.
 func (n NoNewPrivs) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_NO_NEW_PRIVS), step.Int(1), step.Int(0), step.Int(0), step.Int(0))
-	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_GET_NO_NEW_PRIVS), step.Int(0), step.Int(0), step.Int(0), step.Int(0)).Expect(1)
+	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_GET_NO_NEW_PRIVS), step.Int(0), step.Int(0), step.Int(0), step.Int(0)).
+		Expect(1)
 }
 
-// Seccomp loads one filter. Program is a string so that the step compares.
+// Seccomp loads one filter. Program is a string so that steps can be compared.
 type Seccomp struct {
 	Name    string
 	Program string // sock_filter structures, 8 bytes each
@@ -339,8 +214,8 @@ func (s Seccomp) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_SECCOMP, step.Int(unix.SECCOMP_SET_MODE_FILTER), step.Int(s.Flags), fprog)
 }
 
-// VerifySeccomp reads the seccomp mode back. Build leaves it out where the
-// filter itself forbids to ask.
+// VerifySeccomp reads the seccomp mode back. The plan leaves it out where the
+// filter itself denies that call.
 type VerifySeccomp struct{}
 
 func (VerifySeccomp) String() string { return "verify that seccomp filters are on" }
@@ -352,7 +227,7 @@ func (VerifySeccomp) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_GET_SECCOMP)).Expect(unix.SECCOMP_MODE_FILTER)
 }
 
-// Exec starts the target: the first of Paths that is there.
+// Exec starts the target: the first of Paths that exists.
 type Exec struct {
 	Paths     []string
 	Args, Env []string

@@ -1,8 +1,10 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -12,7 +14,7 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// kindOf is the kind of a node by the list that its entry stands in.
+// kindOf is the kind of a node whose entry is in that list of the policy.
 func kindOf(k policy.Kind) Kind {
 	switch k {
 	case policy.KindWrite:
@@ -31,7 +33,7 @@ func kindOf(k policy.Kind) Kind {
 	return Link
 }
 
-// addEntries takes in what the policy's lists show of the host, and its tmpfs.
+// addEntries adds what the policy's lists show of the host, and each tmpfs.
 func (t *Tree) addEntries() error {
 	for _, e := range t.entries.Entries {
 		if !e.Kind.FromHost() && e.Kind != policy.KindTmpfs {
@@ -48,9 +50,17 @@ func (t *Tree) addEntries() error {
 	return nil
 }
 
-// fromEntry is the entry as a node. It is left out where it may be missing and is.
+// fromEntry is the entry as a node. It is not ok if the entry is optional and missing.
 func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
-	n = Node{Path: e.Name, Kind: kindOf(e.Kind), Optional: e.Optional, Mode: 0o700, From: e.Options.From, Size: e.Options.Size, NoExec: e.NoExec()}
+	n = Node{
+		Path:     e.Name,
+		Kind:     kindOf(e.Kind),
+		Optional: e.Optional,
+		Mode:     0o700,
+		From:     e.Options.From,
+		Size:     e.Options.Size,
+		NoExec:   e.NoExec(),
+	}
 	if n.Kind == Tmpfs && slices.Contains([]string{"/tmp", "/var/tmp", "/dev/shm"}, n.Path) {
 		n.Mode = 0o1777
 	}
@@ -65,6 +75,11 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	}
 	source := e.Source()
 	n.Source = t.facts.Files[source]
+	if errors.As(n.Source.Err, &n.Untrusted) {
+		// Not for nothing: what shows the directory may hold the restriction at
+		// what the link leads to. See settle.
+		n.Source = n.Untrusted.File
+	}
 	switch {
 	case n.Source.Err != nil:
 		return n, false, fmt.Errorf("look at %s: %w", text.Quote(source), n.Source.Err)
@@ -80,8 +95,8 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	return n, err == nil, err
 }
 
-// setOptions takes in what the policy says of the node in files.path. An option
-// that the node cannot have is an error: somebody relies on it.
+// setOptions applies the entry's options in files.path to the node. An option that the
+// node cannot have is an error, because the policy's author relies on it.
 func (t *Tree) setOptions(n *Node, o policy.PathOptions) error {
 	if o == (policy.PathOptions{}) {
 		return nil
@@ -96,10 +111,12 @@ func (t *Tree) setOptions(n *Node, o policy.PathOptions) error {
 		{o.Exec != nil && n.Kind < Tmpfs, "exec"},
 		{o.Size != "" && (n.Kind != Tmpfs && n.Kind != Overlay || keeps), "size"},
 		{o.Mode != "" && !own, "mode"},
+		{o.Owner != "" && !own, "owner"},
 		{keeps && n.Kind != Overlay, "upper and work"},
 	} {
 		if x.wrong {
-			return host.Refuse(host.Invalid, "hold files.path of %s: %s does not go with what it is", text.Quote(n.Path), x.key)
+			return host.Refuse(host.Invalid, "apply files.path of %s: %s does not go with a %s entry",
+				text.Quote(n.Path), x.key, n.Kind)
 		}
 	}
 	if o.Mode != "" {
@@ -111,11 +128,41 @@ func (t *Tree) setOptions(n *Node, o policy.PathOptions) error {
 	}
 	if o.Size != "" {
 		if _, err := policy.ParseSize(o.Size); err != nil {
-			return host.Refuse(host.Invalid, "bound %s: %v", text.Quote(n.Path), err)
+			return host.Refuse(host.Invalid, "limit the size of %s: %v", text.Quote(n.Path), err)
+		}
+	}
+	if o.Owner != "" {
+		if err := t.setOwner(n, o.Owner); err != nil {
+			return err
 		}
 	}
 	if keeps {
 		return t.layers(n, o)
+	}
+	return nil
+}
+
+// setOwner gives the node to the user that the policy names.
+func (t *Tree) setOwner(n *Node, owner string) error {
+	user := policy.ParsePath(owner)
+	uid, known := t.facts.Owners[user.Name]
+	if number, err := strconv.Atoi(user.Name); !known && err == nil {
+		uid, known = number, true
+	}
+	switch {
+	case known && t.facts.UID == 0 && !t.opts.UserNS:
+		n.Owner = uid
+	case user.Optional || known && uid == t.facts.UID:
+	case !known:
+		return host.Refuse(host.Absent, "give %s to %s: no such user in /etc/passwd", text.Quote(n.Path),
+			text.Quote(user.Name))
+	default:
+		return &host.NeedError{
+			Reason: host.Impossible,
+			What: fmt.Sprintf("give %s to %s: only root may, without a user namespace of the sandbox's own",
+				text.Quote(n.Path), text.Quote(user.Name)),
+			Fix: `start sbx as root, or say owner = "?` + user.Name + `" to do without`,
+		}
 	}
 	return nil
 }
@@ -125,15 +172,16 @@ func (t *Tree) checkTmpSize() error {
 		return nil
 	}
 	if _, err := policy.ParseSize(t.tmpSize); err != nil {
-		return host.Refuse(host.Invalid, "bound each tmpfs: %v", err)
+		return host.Refuse(host.Invalid, "limit the size of each tmpfs: %v", err)
 	}
 	return nil
 }
 
-// writable says why the target could not write to the file, if so: an error
-// now rather than a riddle later. keep are the capabilities it has for that.
+// writable is an error if the target could not write to the file, so that the user learns
+// why before the start. keep are the capabilities that the target has for that.
 func writable(h *host.Facts, name string, f host.File, keep caps.Set) error {
-	const ownWay = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID // past the mode bits, or to another user
+	// These override the mode bits, or allow switching to the owner.
+	const override = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID
 	switch {
 	case f.NoWrite != nil:
 		return &host.NeedError{
@@ -141,13 +189,14 @@ func writable(h *host.Facts, name string, f host.File, keep caps.Set) error {
 			What:   fmt.Sprintf("let the target write to %s: %v", text.Quote(name), f.NoWrite),
 			Fix:    "start sbx where you may write, or use a policy that only reads, such as default",
 		}
-	case h.UID != 0 || keep&ownWay != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
+	case h.UID != 0 || keep&override != 0 || f.Mode != unix.S_IFDIR && f.Mode != unix.S_IFREG,
 		f.UID == 0 && f.Perm&0o200 != 0, f.UID != 0 && f.GID == uint32(h.GID) && f.Perm&0o020 != 0, f.Perm&0o002 != 0:
 		return nil
 	}
 	return &host.NeedError{
 		Reason: host.NotWritable,
-		What:   fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override", text.Quote(name), f.UID),
-		Fix:    fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID),
+		What: fmt.Sprintf("let the target write to %s: it belongs to user %d, and root keeps no dac_override",
+			text.Quote(name), f.UID),
+		Fix: fmt.Sprintf("run sbx as user %d, or keep dac_override in a policy of your own", f.UID),
 	}
 }

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -15,11 +16,10 @@ import (
 	"sbx/sandbox/internal/landlock"
 )
 
-// LandlockOnly are the rules for files without a mount namespace of the
-// sandbox's own: the target sees the tree of the host, or of the namespace that
-// it joins (joined), and Landlock alone says what it may open there. What
-// cannot be held so is refused. keep are the capabilities that the target has
-// for the files of others.
+// LandlockOnly are the rules for files without a new mount namespace. The target sees the
+// files of the host, or of the namespace that it joins (joined), and Landlock alone
+// restricts what it may open there. What Landlock cannot restrict is refused. keep are the
+// target's capabilities, as far as they apply to other users' files.
 func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, keep caps.Set) ([]step.Step, error) {
 	if err := refuseMounts(p, t, h); err != nil {
 		return nil, err
@@ -28,8 +28,16 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	if err := refuseNested(tree); err != nil {
 		return nil, err
 	}
+	if !joined {
+		if err := refuseLinked(tree, h); err != nil {
+			return nil, err
+		}
+		if err := refuseWritable(h, tree); err != nil {
+			return nil, err
+		}
+	}
 	var rules []step.Step
-	shown := false // the directory to start in
+	shown := false // whether a rule allows the directory to start in
 	for _, kind := range [...]policy.Kind{policy.KindRead, policy.KindWrite} {
 		allow := landlock.Read
 		if kind == policy.KindWrite {
@@ -40,7 +48,9 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 				continue
 			}
 			if joined {
-				rules = append(rules, landlock.ThereRule{ABI: h.LSM.Landlock, Path: e.Name, Allow: allow, Optional: e.Optional})
+				rules = append(rules, landlock.JoinedPathRule{
+					ABI: h.LSM.Landlock, Path: e.Name, Allow: allow, Optional: e.Optional,
+				})
 				shown = shown || policy.Within(t.Dir, e.Name)
 				continue
 			}
@@ -49,7 +59,9 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 				return nil, err
 			}
 			if src.Mode != 0 {
-				rules = append(rules, landlock.OpenRule{ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: allow, File: !src.Dir()})
+				rules = append(rules, landlock.FDRule{
+					ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: allow, File: !src.Dir(),
+				})
 				shown = shown || policy.Within(t.Dir, src.Real)
 			}
 		}
@@ -57,14 +69,23 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	if policy.NotFalse(p.Files.Dev) {
 		for i, d := range host.Devices {
 			if joined {
-				rules = append(rules, landlock.ThereRule{ABI: h.LSM.Landlock, Path: "/dev/" + d, Allow: landlock.Devices, Optional: true})
+				rules = append(rules, landlock.JoinedPathRule{
+					ABI: h.LSM.Landlock, Path: "/dev/" + d, Allow: landlock.Devices, Optional: true,
+				})
 			} else if src := h.Files["/dev/"+d]; src.IsDevice(i) {
-				rules = append(rules, landlock.OpenRule{ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: landlock.Devices, File: true})
+				rules = append(rules, landlock.FDRule{
+					ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: landlock.Devices, File: true,
+				})
 			}
 		}
 	}
+	if f := h.Files[t.NotifySocket()]; f.Err != nil && !joined {
+		return nil, fmt.Errorf("allow connecting to the notify socket %s: %w", text.Quote(t.NotifySocket()), f.Err)
+	}
 	if s := t.NotifySocket(); strings.HasPrefix(s, "/") && !joined && h.SocketRestriction(p, t) == host.SocketsByLandlock {
-		rules = append(rules, landlock.OpenRule{ABI: h.LSM.Landlock, Path: s, FD: h.Files[s].FD, Allow: landlock.Sockets, File: true})
+		rules = append(rules, landlock.FDRule{
+			ABI: h.LSM.Landlock, Path: s, FD: h.Files[s].FD, Allow: landlock.Sockets, File: true,
+		})
 	}
 	switch {
 	case !path.IsAbs(t.Dir):
@@ -80,26 +101,32 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 }
 
 // openable is the file of an entry; the zero File where it may be missing and is.
-// A link in what the target may write is not followed: it was made by whoever
-// could write there.
+// A link in what is shown is not followed, as in a root of the sandbox's own: it
+// was made by whoever could write there. One that leads to what is shown anyway
+// says nothing new.
 func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (host.File, error) {
 	src := h.Files[e.Name]
 	over := tree.Over(e.Name)
+	inside := over.Kind == policy.KindRead && e.Kind == policy.KindRead && tree.At(src.Real).Kind.FromHost()
 	switch {
+	case errors.Is(src.Err, host.Untrusted) && e.Optional:
+		return host.File{}, nil
 	case src.Err != nil:
 		return src, fmt.Errorf("look at %s: %w", text.Quote(e.Name), src.Err)
 	case src.Mode == 0 && e.Optional:
 		return src, nil
 	case src.Mode == 0:
 		return src, &host.MissingError{Path: e.Name}
-	case over.Kind == policy.KindWrite && src.Real != path.Join(h.Files[over.Name].Real, e.Name[len(over.Name):]):
+	case over.Kind.FromHost() && src.Real != path.Join(h.Files[over.Name].Real, strings.TrimPrefix(e.Name,
+		over.Name)) && !inside:
 		if e.Optional {
 			return host.File{}, nil
 		}
 		return src, &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("show %s: it is a symbolic link in a directory that can be written, to %s", text.Quote(e.Name), text.Quote(src.Real)),
-			Fix:    "name what it leads to",
+			What: fmt.Sprintf("show %s: it is a symbolic link in a directory that is shown, to %s",
+				text.Quote(e.Name), text.Quote(src.Real)),
+			Fix: "name the path that it leads to",
 		}
 	case e.Kind == policy.KindWrite && !e.Optional:
 		return src, writable(h, e.Name, src, keep)
@@ -107,57 +134,89 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 	return src, nil
 }
 
-// refuseNested refuses what is to be read-only inside what can be written:
-// Landlock adds rights on the way down, and takes none away.
+// refuseNested refuses read-only entries inside writable ones: a Landlock rule for a path
+// below another adds rights, and takes none away.
 func refuseNested(tree *policy.Tree) error {
 	for _, e := range tree.Entries {
 		if over := tree.Over(e.Name); e.Kind == policy.KindRead && over.Kind == policy.KindWrite {
 			return &host.NeedError{
 				Reason: host.WrongNamespace,
-				What: fmt.Sprintf("use a mount namespace that is not new, and keep %s read-only: it lies in %s, which can be written",
-					text.Quote(e.Name), text.Quote(over.Name)),
-				Fix: "say mount = \"new\" in the policy's [namespaces], or write to directories beside it only",
+				What: fmt.Sprintf("keep %s read-only inside %s, which is writable: %s",
+					text.Quote(e.Name), text.Quote(over.Name), notNew),
+				Fix: "say mount = \"new\" in the policy's [namespaces], or make only directories beside it writable",
 			}
 		}
 	}
 	return nil
 }
 
-// refuseMounts refuses what takes a mount, or Landlock where there is none.
+// refuseLinked refuses the same where links lead there: a file that is to be
+// read-only by one name and lies in what can be written by another.
+func refuseLinked(tree *policy.Tree, h *host.Facts) error {
+	for _, e := range tree.Entries {
+		for _, w := range tree.Entries {
+			a, b := h.Files[e.Name], h.Files[w.Name]
+			if e.Kind != policy.KindRead || w.Kind != policy.KindWrite || a.Mode == 0 || b.Mode == 0 ||
+				!policy.Within(a.Real, b.Real) {
+				continue
+			}
+			return &host.NeedError{
+				Reason: host.WrongNamespace,
+				What: fmt.Sprintf("keep %s read-only: it lies in %s, which can be written as %s, and "+notNew,
+					text.Quote(e.Name), text.Quote(b.Real), text.Quote(w.Name)),
+				Fix: "say mount = \"new\" in the policy's [namespaces], or take one of the two out of it",
+			}
+		}
+	}
+	return nil
+}
+
+const notNew = "the policy uses a mount namespace that is not new"
+
+// refuseMounts refuses what needs a mount, and what needs Landlock where there is none.
 func refuseMounts(p *policy.Policy, t host.Target, h *host.Facts) error {
 	const truncates = 3 // the ABI that knows truncate(2)
 	f := p.Files
 	for _, x := range [...]struct {
 		wanted    bool
-		what, fix string
-		reason    host.Reason // WrongNamespace if there is none
+		what, why string // no why: notNew
+		fix       string
+		reason    host.Reason // "": WrongNamespace
 	}{
 		{
-			p.Process.Landlock == "off", "have neither mounts nor Landlock",
+			p.Process.Landlock == "off", "restrict files", "Landlock is off, and " + notNew,
 			"say landlock = \"require\" in the policy's [process], or mount = \"new\"", host.Conflict,
 		},
 		{
-			policy.IsTrue(p.Process.Nest), "nest: that goes without Landlock, which is the only restriction here",
+			policy.IsTrue(p.Process.Nest), "nest", "it works only without Landlock, and " + notNew,
 			"take nest out of the policy, or say mount = \"new\"", host.Conflict,
 		},
 		{
-			h.LSM.Landlock < truncates,
-			fmt.Sprintf("hold files by Landlock alone: it takes ABI %d (Linux 6.2), and this kernel has %s", truncates, ABIName(h.LSM.Landlock)),
+			h.LSM.Landlock < truncates, "restrict files by Landlock alone",
+			fmt.Sprintf("that needs ABI %d (Linux 6.2), and this kernel has %s", truncates, ABIName(h.LSM.Landlock)),
 			"say mount = \"new\" in the policy's [namespaces]", host.NoLandlock,
 		},
-		{len(f.Tmpfs) > 0, "mount a tmpfs", "", ""},
-		{len(f.Hide) > 0, "hide what is inside of what is shown", "", ""},
-		{len(f.Overlay) > 0, "mount an overlay", "", ""},
-		{len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0, "make files and directories of its own", "", ""},
-		{len(f.Sockets) > 0, "allow single Unix sockets", "", ""},
-		{len(f.Paths) > 0, "hold the options of files.path", "", ""},
-		{p.Process.Terminal == "pty", "give the target a terminal of its own", "say terminal = \"inherit\", or mount = \"new\"", ""},
+		{len(f.Tmpfs) > 0, "mount a tmpfs", "", "", ""},
+		{len(f.Hide) > 0, "hide files", "", "", ""},
+		{len(f.Guard) > 0, "guard names in what can be written", "", "", ""},
+		{len(f.Overlay) > 0, "mount an overlay", "", "", ""},
 		{
-			h.SocketRestriction(p, t) == host.SocketsByMask, "allow single Unix sockets: it takes masks over the others, or Landlock ABI 9",
+			len(f.Directories) > 0 || len(f.Inline) > 0 || len(f.Symlinks) > 0,
+			"make files and directories of the sandbox's own", "", "", "",
+		},
+		{len(f.Sockets) > 0, "allow single Unix sockets", "", "", ""},
+		{len(f.Paths) > 0, "apply the options of files.path", "", "", ""},
+		{
+			p.Process.Terminal == "pty", "give the target a terminal of its own", "",
+			"say terminal = \"inherit\", or mount = \"new\"", "",
+		},
+		{
+			h.SocketRestriction(p, t) == host.SocketsByMask, "allow single Unix sockets",
+			"that needs Landlock ABI 9 or masks over the others, and " + notNew,
 			"say mount = \"new\", or name no sockets and take NOTIFY_SOCKET out of the environment", "",
 		},
 		{
-			policy.NotFalse(f.Proc), "mask /proc",
+			policy.NotFalse(f.Proc), "mask files in /proc", "",
 			"say proc = false in the policy's [files]; read = [\"/proc\"] shows all that the namespace has there", "",
 		},
 	} {
@@ -165,13 +224,17 @@ func refuseMounts(p *policy.Policy, t host.Target, h *host.Facts) error {
 			if x.fix == "" {
 				x.fix = "take it out of the policy (base has tmpfs and hide), or say mount = \"new\" in its [namespaces]"
 			}
-			return &host.NeedError{Reason: cmp.Or(x.reason, host.WrongNamespace), What: "use a mount namespace that is not new, and " + x.what, Fix: x.fix}
+			return &host.NeedError{
+				Reason: cmp.Or(x.reason, host.WrongNamespace),
+				What:   x.what + ": " + cmp.Or(x.why, notNew),
+				Fix:    x.fix,
+			}
 		}
 	}
 	return nil
 }
 
-// ABIName is a version of Landlock in a message.
+// ABIName is a version of Landlock, for messages.
 func ABIName(abi int) string {
 	if abi == 0 {
 		return "none"

@@ -13,23 +13,23 @@ import (
 // Line is one path of the tree as it is printed.
 type Line struct {
 	Path string `json:"path"`
-	// Is is the kind in words: read-only, writable, overlay, tmpfs, hidden,
-	// directory, empty directory, file, link, device, proc or devpts.
+	// Is is the kind in words: read-only, writable, overlay, tmpfs, hidden, directory,
+	// empty directory, file, link, device, proc or devpts.
 	Is string `json:"is"`
 	// Source is the path of the host that is shown, if it is not Path.
 	Source string `json:"source,omitempty"`
 	// To is what a link leads to.
 	To string `json:"to,omitempty"`
-	// Size bounds a tmpfs.
+	// Size is the size limit of a tmpfs.
 	Size string `json:"size,omitempty"`
-	// NoExec says that nothing can be executed there, Pinned that the directory
+	// NoExec says that nothing can be executed there. Pinned says that the directory
 	// cannot be renamed.
 	NoExec bool `json:"no_exec,omitempty"`
 	Pinned bool `json:"pinned,omitempty"`
 }
 
-// Lines are the paths of the tree in order, with what each is. All others are
-// what the deepest of these over them is.
+// Lines are the paths of the tree in order, with what each is. Every other path is what
+// the deepest of these over it is.
 func (t *Tree) Lines() []Line {
 	pins := t.pins()
 	byPath := make(map[string]Line)
@@ -52,7 +52,11 @@ func (t *Tree) Lines() []Line {
 	}
 	for p := range pins {
 		n, _ := t.deepest(p)
-		add(Line{Path: p, Is: n.Kind.String()})
+		l := Line{Path: p, Is: n.Kind.String(), NoExec: n.NoExec}
+		if real := n.hostPath(p); n.Kind.FromHost() && real != p {
+			l.Source = real
+		}
+		add(l)
 	}
 	for _, n := range t.nodes {
 		l := Line{Path: n.Path, Is: n.Kind.String(), NoExec: n.NoExec, Size: n.Size}
@@ -79,7 +83,7 @@ func (t *Tree) Lines() []Line {
 	return lines
 }
 
-// key sorts a path right before what lies below it.
+// key makes a path sort right before the paths below it.
 func key(p string) string { return strings.ReplaceAll(p, "/", "\x00") }
 
 // pins are the directories that are kept from being renamed.
@@ -91,15 +95,15 @@ func (t *Tree) pins() map[string]bool {
 		}
 	}
 	for _, m := range t.masks {
-		l.preparePlace(m)
+		l.prepareMask(m)
 	}
 	return l.pins
 }
 
-// MarshalJSON is the tree for programs: its lines.
+// MarshalJSON is the tree for programs: the list of its lines.
 func (t *Tree) MarshalJSON() ([]byte, error) { return json.Marshal(t.Lines()) }
 
-// String is the tree for people, a path a line: what --dry-run --tree prints.
+// String is the tree for people, one path per line, as --dry-run --tree prints it.
 func (t *Tree) String() string {
 	var b strings.Builder
 	for _, l := range t.Lines() {

@@ -11,7 +11,7 @@ import (
 	"sbx/sandbox/internal/landlock"
 )
 
-// Rules are the Landlock rules that say the same once more beneath the mounts.
+// Rules are the Landlock rules that restrict files in the same way as the mounts do.
 func (t *Tree) Rules() []step.Step {
 	abi := t.facts.LSM.Landlock
 	rules := []step.Step{landlock.Rule{ABI: abi, Path: "/", Allow: landlock.Read}}
@@ -20,7 +20,7 @@ func (t *Tree) Rules() []step.Step {
 		case n.Device || t.maskOver(n.Path) != "":
 		case n.Kind == Write || n.Kind == Overlay:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write, File: !n.Source.Dir()})
-		case n.Kind == Tmpfs:
+		case n.Kind == Tmpfs && !t.isOwnDev(n):
 			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write})
 		}
 	}
@@ -31,8 +31,8 @@ func (t *Tree) Rules() []step.Step {
 	return rules
 }
 
-// socketRules let the target connect to the sockets that the policy names, and
-// to the manager's.
+// socketRules let the target connect to the sockets that the policy names, and to the
+// service manager's.
 func (t *Tree) socketRules() (rules []step.Step) {
 	abi := t.facts.LSM.Landlock
 	if abi < landlock.ABISockets || t.facts.SocketRestriction(t.policy, t.target) > host.SocketsByLandlock {
@@ -40,7 +40,7 @@ func (t *Tree) socketRules() (rules []step.Step) {
 	}
 	add := func(f host.File) {
 		for _, n := range t.places(f.Real) {
-			if place := n.place(f.Real); t.maskOver(place) == "" {
+			if place := n.insidePath(f.Real); t.maskOver(place) == "" {
 				rules = append(rules, landlock.Rule{ABI: abi, Path: place, Allow: landlock.Sockets, File: !f.Dir()})
 			}
 		}

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -12,24 +13,29 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// A socket file can be connected to wherever it is seen, on a read-only mount
-// as well. So those under shown paths are covered unless files.sockets names
-// them: what is there when the sandbox starts. What comes later is for Landlock
-// or a filter.
+// A process can connect to every socket file that it sees, even on a read-only mount. So
+// the sockets in shown directories that exist at the start are masked, unless
+// files.sockets names them. Landlock or a filter restricts those that are made later.
 
-// addSockets reads files.sockets: each is named, and shown if nothing shows it;
-// "/" names all, and shows none.
+// addSockets reads files.sockets. It allows each socket, and shows those that nothing else
+// shows. "/" allows all sockets and shows none.
 func (t *Tree) addSockets() error {
 	for _, s := range t.policy.Files.Sockets {
 		x := policy.ParsePath(s)
 		if e, ok := t.entries.Get(x.Name); ok && e.Kind == policy.KindTmpfs {
-			continue // the sandbox's own; what of the host is shown below it is not named
+			continue // it is the sandbox's own, and allows none of the host's below it
 		}
 		f := t.facts.Files[x.Name]
 		over := t.entries.Over(x.Name)
+		if e, ok := f.Err.(*host.LinkError); ok && over.Kind.FromHost() && !x.Optional {
+			f = e.File // it is refused below, as every link in what is shown
+		}
 		switch {
+		case errors.Is(f.Err, host.Untrusted) && x.Optional:
+			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be connected to: %v", text.Quote(x.Name), f.Err))
+			continue
 		case f.Err != nil:
-			return fmt.Errorf("look at %s: %w", text.Quote(x.Name), f.Err)
+			return fmt.Errorf("allow connecting to %s: %w", text.Quote(x.Name), f.Err)
 		case f.Mode == 0 && x.Optional:
 			continue
 		case f.Mode == 0:
@@ -41,12 +47,12 @@ func (t *Tree) addSockets() error {
 				Fix:    "take it out of the policy's files.sockets",
 			}
 		case over.Kind.FromHost() && f.Real != t.shownAs(over, x.Name):
-			// What it leads to is not for who can write there to choose.
+			// The target could have made the link, and must not choose the socket.
 			return &host.NeedError{
 				Reason: host.BehindLink,
 				What: fmt.Sprintf("allow connecting to %s: it is a symbolic link in a directory that is shown, to %s",
 					text.Quote(x.Name), text.Quote(f.Real)),
-				Fix: "name what it leads to",
+				Fix: "name the path that it leads to",
 			}
 		}
 		t.sockets = append(t.sockets, f.Real)
@@ -61,7 +67,7 @@ func (t *Tree) addSockets() error {
 func (t *Tree) shownAs(e policy.Entry, name string) string {
 	f := t.facts.Files[e.Source()]
 	if f.Mode == 0 {
-		return name // a plain part of what is shown, which was not looked at
+		return name // it was not looked at, so there is no link in it
 	}
 	return path.Join(f.Real, name[len(e.Name):])
 }
@@ -70,7 +76,7 @@ func (t *Tree) isNamedSocket(real string) bool {
 	return slices.ContainsFunc(t.sockets, func(n string) bool { return policy.Within(real, n) })
 }
 
-// unnamedSockets are the sockets that are shown and not named, to be covered.
+// unnamedSockets are the sockets that are shown and that the policy does not name.
 func (t *Tree) unnamedSockets() (list []host.Found) {
 	for _, n := range t.nodes {
 		if n.Source.Mode == unix.S_IFSOCK && !t.isNamedSocket(n.Source.Real) {

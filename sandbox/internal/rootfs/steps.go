@@ -13,31 +13,31 @@ import (
 // layout makes the steps of a tree, in order.
 type layout struct {
 	*Tree
-	steps []step.Step
-	made  map[string]bool // directories of sbx's own
-	pins  map[string]bool // directories that are kept from being renamed
-	cover step.Slot       // of sbx's own root
+	steps   []step.Step
+	made    map[string]bool // directories that sbx makes
+	pins    map[string]bool // directories that cannot be renamed
+	scratch step.Slot       // the scratch tmpfs
 }
 
-// Steps make the tree: an empty root, the nodes by depth of path, /proc and
-// /dev, and masks over what is hidden, after all that could cover them again.
+// Steps make the tree: an empty root, the nodes by depth, /proc and /dev, and masks over
+// hidden paths. The masks come last, because a later mount could hide them.
 func (t *Tree) Steps() ([]step.Step, error) {
-	l := &layout{Tree: t, made: make(map[string]bool), pins: make(map[string]bool), cover: step.SlotRoot}
+	l := &layout{Tree: t, made: make(map[string]bool), pins: make(map[string]bool), scratch: step.SlotRoot}
 	first := 0
 	if t.HostRoot() {
-		// The root is the host's; an empty one beneath it has the masks.
-		l.cover = step.SlotCover
+		// The root is the host's. An empty tmpfs beneath it has the masks.
+		l.scratch = step.SlotScratch
 		l.add(ns.RootBind{Bind: bind(t.nodes[0])})
 		first = 1
 	} else {
 		l.add(ns.Root{Extra: contentSize(t.nodes)})
 	}
-	l.add(ns.Covers{Cover: l.cover})
+	l.add(ns.MakeMasks{Scratch: l.scratch})
 	for _, n := range t.nodes[first:] {
 		l.place(n)
 	}
 	for _, m := range t.masks {
-		l.preparePlace(m)
+		l.prepareMask(m)
 	}
 	if policy.NotFalse(t.policy.Files.Dev) {
 		l.dev()
@@ -48,40 +48,46 @@ func (t *Tree) Steps() ([]step.Step, error) {
 		}
 	}
 	for _, m := range t.masks {
-		l.add(ns.Hide{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Cover: l.cover})
+		l.add(ns.Mask{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Scratch: l.scratch})
 	}
-	l.add(ns.Uncover{Cover: l.cover})
+	l.add(ns.DropMaskNames{Scratch: l.scratch})
 	return l.steps, nil
 }
 
-// ReadOnly are the mounts of sbx's own that are made read-only once all is in
-// them.
+// ReadOnly are the mounts of the sandbox's own that are remounted read-only when
+// everything in them has been made.
 func (t *Tree) ReadOnly() []string {
 	var list []string
 	if !t.HostRoot() {
 		list = append(list, "/")
 	}
-	if n, ok := t.deepest("/dev"); ok && n.Path == "/dev" && n.Kind == Tmpfs && policy.NotFalse(t.policy.Files.Dev) {
+	if n, _ := t.deepest("/dev"); t.isOwnDev(n) {
 		list = append(list, "/dev")
 	}
 	return list
 }
 
+// isOwnDev says that the node is the minimal /dev, which is a tmpfs where a
+// directory of sbx's own root would not be seen, and read-only in the end.
+func (t *Tree) isOwnDev(n Node) bool {
+	return n.Path == "/dev" && n.Kind == Tmpfs && policy.NotFalse(t.policy.Files.Dev)
+}
+
 func (l *layout) add(s ...step.Step) { l.steps = append(l.steps, s...) }
 
-// place makes the node's mount point, where it has none yet, and the node.
+// place makes the node's mount point, if it has none yet, and mounts the node.
 func (l *layout) place(n Node) {
 	up := l.over(n.Path)
 	below := up.Kind.FromHost()
 	switch {
 	case n.Kind == Empty:
 		l.pinParents(n.Path)
-		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, ReadOnly: true, Below: true})
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, ReadOnly: true, Below: true})
 		return
 	case n.Kind == File && below:
 		l.pinParents(n.Path)
-		o := ns.Over{Path: n.Path, Text: n.Text, Below: true, Cover: l.cover}
-		if up.Kind != Overlay { // files of an overlay have other numbers
+		o := ns.FileOver{Path: n.Path, Text: n.Text, Below: true, Scratch: l.scratch}
+		if up.Kind != Overlay { // an overlay's files have other inode numbers
 			o.ID = n.Source.ID()
 		}
 		l.add(o)
@@ -89,7 +95,7 @@ func (l *layout) place(n Node) {
 	case n.Kind == File && l.inTmpfs(up):
 		l.parents(n.Path)
 		l.pinParents(n.Path)
-		l.add(ns.File{Path: n.Path}, ns.Over{Path: n.Path, Text: n.Text, Cover: l.cover})
+		l.add(ns.File{Path: n.Path}, ns.FileOver{Path: n.Path, Text: n.Text, Scratch: l.scratch})
 		return
 	}
 	if !below {
@@ -98,10 +104,10 @@ func (l *layout) place(n Node) {
 	switch n.Kind {
 	case Directory:
 		l.made[n.Path] = true
-		l.add(ns.Dir{Path: n.Path, Mode: n.Mode})
+		l.add(ns.Dir{Path: n.Path, Mode: n.Mode, Owner: n.Owner})
 		return
 	case File:
-		l.add(ns.Content{Path: n.Path, Text: n.Text})
+		l.add(ns.WriteFile{Path: n.Path, Text: n.Text})
 		return
 	case Link:
 		l.add(ns.Symlink{Target: n.Text, Path: n.Path})
@@ -117,7 +123,8 @@ func (l *layout) place(n Node) {
 	}
 	switch n.Kind {
 	case Tmpfs:
-		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec, Below: below})
+		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec,
+			Below: below})
 	case Overlay:
 		l.add(l.overlay(n, below))
 	default:
@@ -127,9 +134,9 @@ func (l *layout) place(n Node) {
 	}
 }
 
-// preparePlace makes a place for a mask that has none, and keeps the directories
-// over it where they are.
-func (l *layout) preparePlace(m mask) {
+// prepareMask makes the mount point of a mask that has none, and pins the directories over
+// it.
+func (l *layout) prepareMask(m mask) {
 	if l.absent[m.path] {
 		l.parents(m.path)
 	}
@@ -141,7 +148,7 @@ func (l *layout) preparePlace(m mask) {
 	}
 }
 
-// parents makes the directories over a path that sbx's own file systems lack.
+// parents makes the missing directories over a path on sbx's own file systems.
 func (l *layout) parents(p string) {
 	dir := path.Dir(p)
 	if dir == "/" || l.made[dir] || l.has(dir) {
@@ -152,9 +159,9 @@ func (l *layout) parents(p string) {
 	l.add(ns.Dir{Path: dir, Mode: 0o755})
 }
 
-// pinParents keeps the directories between a mount and the writable mount that
-// it lies in from being renamed by the target. With them would go what is
-// mounted further below, and leave its place to a forgery.
+// pinParents pins the directories between a mount and the writable mount that it lies in,
+// so that the target cannot rename them. Renaming one would move the mounts below it, and
+// the target could then make other files at their paths.
 func (l *layout) pinParents(p string) {
 	dir := path.Dir(p)
 	if dir == "/" || l.pins[dir] {
@@ -164,7 +171,7 @@ func (l *layout) pinParents(p string) {
 		return
 	}
 	up := l.mountOver(dir)
-	if up.Kind != Write && up.Kind != Overlay && up.Kind != Tmpfs || up.Path == "/dev" && !up.Kind.FromHost() {
+	if up.Kind != Write && up.Kind != Overlay && up.Kind != Tmpfs || l.isOwnDev(up) {
 		return
 	}
 	l.pinParents(dir)
@@ -205,7 +212,7 @@ func contentSize(nodes []Node) int {
 		case n.Kind == File:
 			size += (len(n.Text)/page + 1) * page
 		case n.Kind == Link && n.Source.Mode == 0:
-			size += page // a long one has a page of its own
+			size += page // a long link takes a page
 		}
 	}
 	return size
@@ -216,18 +223,19 @@ func (l *layout) dev() {
 	l.directory("/dev/pts")
 	l.add(ns.Devpts{})
 	for _, s := range [...][2]string{
-		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
+		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+		{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
 	} {
 		l.add(ns.Symlink{Target: s[0], Path: "/dev/" + s[1]})
 	}
 }
 
-// proc mounts /proc and covers what of it is the kernel's.
+// proc mounts /proc and masks files in it.
 func (l *layout) proc() error {
 	l.directory("/proc")
 	nest := policy.IsTrue(l.policy.Process.Nest)
 	if l.policy.Namespaces.PID == "host" {
-		// Of a pid namespace that it does not own nobody mounts a new one.
+		// A new /proc can be mounted only by the owner of the pid namespace.
 		proc := l.facts.Files["/proc"]
 		if !proc.Dir() {
 			return host.Refuse(host.Absent, "show the host's /proc: it is not there")
@@ -237,16 +245,16 @@ func (l *layout) proc() error {
 		l.add(ns.Proc{Write: nest})
 	}
 	if nest {
-		return nil // the kernel lets nobody mount a /proc that shows more than this one
+		return nil // with masks here, the kernel would allow no new /proc in a nested sandbox
 	}
 	for _, m := range l.facts.Masks {
-		l.add(ns.Hide{Path: m.Path, Dir: m.Dir, Below: true, Cover: l.cover})
+		l.add(ns.Mask{Path: m.Path, Dir: m.Dir, Below: true, Scratch: l.scratch})
 	}
 	return nil
 }
 
-// directory makes sure that a directory of sbx's own, or one of the host, is
-// there.
+// directory makes the directory on sbx's own file systems, unless it is there already or
+// the host's is shown.
 func (l *layout) directory(p string) {
 	if l.made[p] || l.has(p) || l.over(p).Kind.FromHost() {
 		return

@@ -13,7 +13,7 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// addOwn takes in the directories, files and links that the sandbox has of its own.
+// addOwn adds the directories, files and links that the sandbox has of its own.
 func (t *Tree) addOwn() error {
 	for _, e := range t.entries.Entries {
 		if e.Kind < policy.KindDirectory {
@@ -27,7 +27,7 @@ func (t *Tree) addOwn() error {
 			return takenError(e.Name)
 		}
 		if n.Kind == Link && (n.Text == "" || len(n.Text) >= unix.PathMax || strings.IndexByte(n.Text, 0) >= 0) {
-			return host.Refuse(host.Invalid, "make symlink %s: %s is no path", text.Quote(n.Path), text.Quote(n.Text))
+			return host.Refuse(host.Invalid, "make symlink %s: %s is not a path", text.Quote(n.Path), text.Quote(n.Text))
 		}
 		t.nodes = append(t.nodes, n)
 	}
@@ -47,29 +47,31 @@ func takenError(name string) error {
 	}
 }
 
-// taken says whether something else has the path: a socket that the policy
-// names, or what every sandbox has.
+// taken says whether the path has something else: a socket that the policy names, or
+// what every sandbox has.
 func (t *Tree) taken(name string) bool {
 	f := &t.policy.Files
-	return name == "/" || policy.NotFalse(f.Proc) && policy.Within(name, "/proc") || policy.NotFalse(f.Dev) && inDev(name) || t.named(name)
+	return name == "/" || policy.NotFalse(f.Proc) && policy.Within(name, "/proc") ||
+		policy.NotFalse(f.Dev) && inDev(name) || t.named(name)
 }
 
-// named says whether there is a node at the path, before they are in order.
+// named says whether there is a node at the path, before the index is made.
 func (t *Tree) named(name string) bool {
 	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path == name })
 }
 
-// devNames are what the minimal /dev has beside the devices.
+// devNames are the files of the minimal /dev other than devices.
 var devNames = [...]string{"fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm"}
 
 // inDev says whether the minimal /dev has the path.
 func inDev(name string) bool {
 	in := path.Base(name)
-	return name == "/dev" || path.Dir(name) == "/dev" && (slices.Contains(host.Devices[:], in) || slices.Contains(devNames[:], in))
+	return name == "/dev" ||
+		path.Dir(name) == "/dev" && (slices.Contains(host.Devices[:], in) || slices.Contains(devNames[:], in))
 }
 
-// addDev takes in the minimal /dev: a directory, devices of the host, and a
-// place for shared memory.
+// addDev adds the minimal /dev: a directory, devices of the host, and a tmpfs for shared
+// memory.
 func (t *Tree) addDev() error {
 	f := &t.policy.Files
 	if !policy.NotFalse(f.Dev) {
@@ -83,88 +85,105 @@ func (t *Tree) addDev() error {
 		src, name := t.facts.Files["/dev/"+d], "/dev/"+d
 		if !src.IsDevice(i) {
 			if d == "tty" && src.Mode == 0 {
-				continue // a build machine without terminals
+				continue // some build machines have no terminals
 			}
 			return host.Refuse(host.WrongFile, "show %s: it is not the character device of that name", name)
 		}
 		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == name })
 		t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src, Device: true})
 	}
-	// Shared memory can be written, so it is not for a policy by which nothing
-	// can. Nobody has programs there to run.
+	// Shared memory is writable, so a policy under which nothing is writable does not
+	// have it. No program is executed from there.
 	if len(f.Tmpfs)+len(f.Write)+len(f.Overlay) > 0 && !t.named("/dev/shm") {
 		t.nodes = append(t.nodes, Node{Path: "/dev/shm", Kind: Tmpfs, Mode: 0o1777, NoExec: true})
 	}
 	return nil
 }
 
-// addNotifySocket takes in the service manager's socket, if it has a path.
+// addNotifySocket adds the service manager's socket, if it has a path.
 func (t *Tree) addNotifySocket() error {
 	name := t.target.NotifySocket()
 	if !strings.HasPrefix(name, "/") {
 		return nil
 	}
 	src := t.facts.Files[name]
+	if src.Err != nil {
+		return fmt.Errorf("show the notify socket %s: %w", text.Quote(name), src.Err)
+	}
 	if src.Mode != unix.S_IFSOCK {
 		return host.Refuse(host.Absent, "show the notify socket %s: no such socket", text.Quote(name))
 	}
-	t.sockets = append(t.sockets, src.Real) // the caller's, for the target
+	t.sockets = append(t.sockets, src.Real)
 	if t.entries.Over(name).Kind.FromHost() {
-		name = src.Real // the links on the way are shown as they are
+		name = src.Real // links in the shown directory are shown as they are
 	}
 	// A socket can be connected to on a read-only mount as well.
 	t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src})
 	return nil
 }
 
-// placeOwn looks at what is not itself at its place: what is sbx's own in what
-// is shown of the host, where nothing is ever made, and what is shown there
-// under another name.
+// placeOwn checks the mount points of nodes that are not the host's file of the same
+// path: what sbx makes in a shown directory of the host, where it makes no mount point,
+// and what is shown there under another name.
 func (t *Tree) placeOwn() error {
-	kept := t.nodes[:0:0]
-	for _, n := range t.nodes {
-		up := t.over(n.Path)
-		switch {
-		case n.Path == "/" || n.Device:
-		case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
-			return host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox", text.Quote(n.Path), text.Quote(up.Path))
-		case !up.Kind.FromHost():
-		case n.Kind == Link:
-			return &host.NeedError{
-				Reason: host.NoPlace,
-				What:   fmt.Sprintf("make symlink %s: it lies in what is shown of the host, where nothing is made", text.Quote(n.Path)),
-				Fix:    "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
-			}
-		case n.Kind < Tmpfs || n.From != "" || up.From != "":
-			f, err := t.spot(n, up)
-			if err != nil {
-				return err
-			}
-			if f.Mode == 0 {
-				continue // it may be missing, and so may its place
-			}
-			if n.Kind < Tmpfs {
-				n.Source = f
-			}
-			if n.Kind == Directory {
-				n.Kind = Empty
-			}
+	for i := 0; i < len(t.nodes); {
+		n, keep, err := t.settlePlace(t.nodes[i])
+		if err != nil {
+			return err
 		}
-		kept = append(kept, n)
+		if keep {
+			t.nodes[i] = n
+			i++
+			continue
+		}
+		// What lies below has another node over it now.
+		t.nodes = slices.Delete(t.nodes, i, i+1)
+		t.sort()
 	}
-	t.nodes = kept
-	t.sort()
 	return nil
 }
 
-// spot is what the host has at the place of the node, which lies in what up
-// shows of it: the node must be the like of it, and it no link, which was
-// somebody else's idea. The zero File means that the node may be left out.
-func (t *Tree) spot(n, up Node) (host.File, error) {
-	what, source := text.Quote(n.Path), up.real(n.Path)
-	f, looked := t.facts.Files[source]
-	if !looked && n.Optional && n.From == source {
-		return n.Source, nil // an alias: the file itself, under a second name
+// settlePlace is the node as it is at its place, or keep is false: it may be
+// missing, and so may its place.
+func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
+	up := t.over(n.Path)
+	switch {
+	case n.Path == "/" || n.Device || n.alias:
+	case up.Kind == File || up.Kind == Link || up.Kind == Empty || up.Kind == Directory && t.over(up.Path).Kind.FromHost():
+		return n, false, host.Refuse(host.WrongFile, "make a place for %s: %s is no directory of the sandbox",
+			text.Quote(n.Path), text.Quote(up.Path))
+	case !up.Kind.FromHost():
+	case n.Kind == Link:
+		return n, false, &host.NeedError{
+			Reason: host.NoPlace,
+			What: fmt.Sprintf("make symlink %s: it lies in a directory of the host, where sbx makes nothing",
+				text.Quote(n.Path)),
+			Fix: "make it on the host, or show less than " + text.Quote(path.Dir(n.Path)),
+		}
+	case n.Kind <= Tmpfs || n.From != "" || up.From != "":
+		f, err := t.mountPoint(n, up)
+		if err != nil || f.Mode == 0 {
+			return n, false, err
+		}
+		if n.Kind < Tmpfs {
+			n.Source = f
+		}
+		if n.Kind == Directory {
+			n.Kind = Empty
+		}
+	}
+	return n, true, nil
+}
+
+// mountPoint is the host's file that the node will be mounted over, in the directory
+// that up shows. It must be of the same type as the node, and no symbolic link, which
+// the target of an earlier launch could have made. The zero File means that the node is
+// dropped.
+func (t *Tree) mountPoint(n, up Node) (host.File, error) {
+	what, source := text.Quote(n.Path), up.hostPath(n.Path)
+	f := t.facts.Files[source]
+	if e, ok := f.Err.(*host.LinkError); ok {
+		f = e.File // it is refused below, as every link in what is shown
 	}
 	dir := n.Source.Dir() || n.Kind == Directory || n.Kind == Tmpfs
 	switch {
@@ -174,19 +193,21 @@ func (t *Tree) spot(n, up Node) (host.File, error) {
 	case f.Mode == 0:
 		return f, &host.NeedError{
 			Reason: host.NoPlace,
-			What:   fmt.Sprintf("place %s: there is no %s, and nothing is made in what is shown of the host", what, text.Quote(source)),
-			Fix:    "make it on the host first, or show less than " + text.Quote(path.Dir(n.Path)),
+			What: fmt.Sprintf("place %s: there is no %s, and sbx makes nothing in a directory of the host",
+				what, text.Quote(source)),
+			Fix: "make it on the host first, or show less than " + text.Quote(path.Dir(n.Path)),
 		}
 	case f.Real != source:
 		return f, &host.NeedError{
 			Reason: host.BehindLink,
-			What:   fmt.Sprintf("place %s: it is a symbolic link in what is shown, to %s", what, text.Quote(f.Real)),
-			Fix:    "name what it leads to",
+			What:   fmt.Sprintf("place %s: it is a symbolic link in a shown directory, to %s", what, text.Quote(f.Real)),
+			Fix:    "name the path that it leads to",
 		}
 	case f.Dir() && !dir:
 		return f, &host.NeedError{
 			Reason: host.WrongFile,
-			What:   fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)), Fix: "name a file in it",
+			What:   fmt.Sprintf("place %s: a file cannot lie over the directory %s", what, text.Quote(source)),
+			Fix:    "name a file in it",
 		}
 	case !f.Dir() && dir:
 		return f, &host.NeedError{
@@ -198,7 +219,7 @@ func (t *Tree) spot(n, up Node) (host.File, error) {
 	return f, nil
 }
 
-// checkDir makes sure that there is a directory to start in.
+// checkDir checks that there is a directory to start in.
 func (t *Tree) checkDir() error {
 	dir := t.target.Dir
 	if !path.IsAbs(dir) {
@@ -206,10 +227,11 @@ func (t *Tree) checkDir() error {
 	}
 	n, ok := t.deepest(dir)
 	switch {
-	case n.Path == dir && n.Kind != File && n.Kind != Link && ok, n.Path != dir && (n.Kind.FromHost() || n.Kind == Tmpfs), dir == "/":
+	case n.Path == dir && n.Kind != File && n.Kind != Link && ok,
+		n.Path != dir && (n.Kind.FromHost() || n.Kind == Tmpfs), dir == "/":
 		return nil
 	case slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != dir && policy.Within(n.Path, dir) }):
-		return nil // a directory of sbx's own on the way to something
+		return nil // it is a directory that sbx makes
 	}
 	return &host.NeedError{
 		Reason: host.NotShown,

@@ -1,10 +1,10 @@
-// Package rootfs decides what each path inside a sandbox is. It is pure: from a
-// policy and the facts of a machine it makes one tree, and the mounts, the
-// masks, the pinned directories and the Landlock rules are derived from that
-// tree, as is what --dry-run --tree prints.
+// Package rootfs decides what each path inside a sandbox is. It is pure: from a policy
+// and the facts of a machine it makes one tree. The mounts, the masks, the pinned
+// directories and the Landlock rules are derived from that tree, and --dry-run --tree
+// prints it.
 //
-// The deepest entry decides, whatever list of [files] it stands in; a path of
-// hide beats everything at and below it.
+// The deepest entry decides, whatever list of [files] it stands in. A hidden path
+// overrides every entry at and below it.
 package rootfs
 
 import (
@@ -19,69 +19,77 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// Kind is how a path inside comes to be.
+// Kind is what a path inside is.
 type Kind uint8
 
 const (
-	// Directory is made by sbx on its own tmpfs, File and Link likewise.
+	// Directory, File and Link are made by sbx on its own tmpfs.
 	Directory Kind = iota
 	File
 	Link
-	// Empty is an empty directory over one of the host's.
+	// Empty is an empty read-only directory, mounted over one of the host's.
 	Empty
-	// Tmpfs is private and writable; directories in it are made by sbx.
+	// Tmpfs is a private and writable tmpfs, in which sbx makes directories.
 	Tmpfs
-	// Read and Write show the host's file or directory, Overlay its directory
-	// with changes kept apart. sbx makes nothing in them.
+	// Read and Write show the host's file or directory. Overlay shows its directory and
+	// keeps changes elsewhere. sbx makes nothing in them.
 	Read
 	Write
 	Overlay
-	// Hidden is covered by an empty file or directory without any mode bits.
+	// Hidden is masked by an empty file or directory without any mode bits.
 	Hidden
 )
 
-var kindNames = [...]string{"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden"}
+var kindNames = [...]string{
+	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden",
+}
 
 // String is the kind in words.
 func (k Kind) String() string { return kindNames[k] }
 
-// FromHost says that what lies there is the host's.
+// FromHost says that the host's files are there.
 func (k Kind) FromHost() bool { return k == Read || k == Write || k == Overlay }
 
-// Node is one path of the tree: it says what is at the path and, but for deeper
-// nodes, at all paths below it.
+// Node is one path of the tree. It says what is at the path, and at all paths below it
+// that have no deeper node.
 type Node struct {
 	Path string
 	Kind Kind
-	// Source is what of the host is shown, and From the name by which the policy
-	// means it if that is not Path.
+	// Source is the host's file that is shown. From is its name in the policy, if that is
+	// not Path.
 	Source host.File
 	From   string
-	// Mode is that of a tmpfs or a directory, Size a tmpfs's bound.
+	// Untrusted is why the link that led to Source is in doubt, or nil.
+	Untrusted *host.LinkError
+	// Mode is the mode of a tmpfs or a directory, Size the size limit of a tmpfs.
 	Mode uint32
 	Size string
+	// Owner is the user a tmpfs or a directory is given to, 0: nobody.
+	Owner int
 	// Text is a file's content or a link's target.
 	Text string
-	// NoExec says that nothing can be executed there, Device that it is one of
-	// the device files of the sandbox's own /dev.
+	// NoExec says that nothing can be executed there. Device says that it is one of the
+	// device files in the sandbox's own /dev.
 	NoExec, Device bool
-	// Optional says that the policy lets it be missing.
+	// Optional says that it may be missing.
 	Optional bool
-	// Layers are an overlay's upper and work directories, if they are kept.
+	// Layers are an overlay's upper and work directories, or nil for a tmpfs.
 	Layers *[2]host.File
+	// alias says that it is a read-only entry's file under a second name.
+	alias bool
 }
 
 // Options are what New needs to know beyond the policy's [files].
 type Options struct {
 	// UserNS says that the target has a user namespace of its own.
 	UserNS bool
-	// Keep are the capabilities that mean something for the files of others.
+	// Keep are the target's capabilities, as far as they apply to other users' files.
 	Keep caps.Set
 }
 
 // Tree is what each path inside is.
 type Tree struct {
-	// Notes say what of the policy was left out, and why.
+	// Notes say which entries of the policy were dropped, and why.
 	Notes []string
 
 	policy  *policy.Policy
@@ -89,37 +97,40 @@ type Tree struct {
 	facts   *host.Facts
 	target  host.Target
 	opts    Options
-	// nodes are in order of depth, then of the path: parents come first.
+	// nodes are sorted by depth and then by path, so parents come first.
 	nodes []Node
 	index map[string]int
-	// masks are the paths that are covered, in the same order.
+	// guards are the read-only entries, links those of them that are symbolic
+	// links, followed or not: all hold for the file that they lead to.
+	guards, links []Node
+	// masks are the masked paths, in the same order.
 	masks  []mask
 	masked map[string]bool
-	// absent are hidden paths that are not there and that the target could make.
+	// absent are hidden paths that do not exist and that the target could make.
 	absent map[string]bool
-	// sockets are the real paths of those that may be connected to.
+	// sockets are the real paths of the sockets that the target may connect to.
 	sockets []string
-	tmpSize string // of each tmpfs that has no size of its own
+	tmpSize string // the size of each tmpfs without a size of its own
 }
 
-// New decides what each path inside is, in a mount namespace of the sandbox's
-// own. What cannot be as the policy says is an error.
+// New decides what each path inside is, in a new mount namespace. It is an error where
+// that cannot be as the policy says.
 func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, error) {
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.addAliases, tree.placeOwn, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.checkDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
 		}
 	}
-	slices.Sort(tree.Notes) // whatever the order of the lists
+	slices.Sort(tree.Notes) // independent of the order of the lists
 	return tree, nil
 }
 
-// At is what the path inside is: the node at it or the deepest one over it, or
-// a Hidden one where the path is covered.
+// At is what the path inside is: the node at it, or the deepest one over it, or a Hidden
+// one where the path is masked.
 func (t *Tree) At(name string) Node {
 	if m := t.maskOver(name); m != "" {
 		return Node{Path: m, Kind: Hidden}
@@ -128,8 +139,8 @@ func (t *Tree) At(name string) Node {
 	return n
 }
 
-// deepest is the node at the path or over it; the root directory of sbx's own
-// where there is none.
+// deepest is the node at the path or the deepest one over it. Where there is none, it is
+// the root directory that sbx makes.
 func (t *Tree) deepest(name string) (Node, bool) {
 	for {
 		if i, ok := t.index[name]; ok {
@@ -142,7 +153,7 @@ func (t *Tree) deepest(name string) (Node, bool) {
 	}
 }
 
-// over is the deepest node over the path, without the one at it.
+// over is the deepest node over the path, not counting one at it.
 func (t *Tree) over(name string) Node {
 	if name == "/" {
 		return Node{Path: "/", Kind: Directory, Mode: 0o755}
@@ -153,7 +164,7 @@ func (t *Tree) over(name string) Node {
 
 func (t *Tree) has(name string) bool { _, ok := t.index[name]; return ok }
 
-// sort puts the nodes in order and numbers them.
+// sort sorts the nodes and fills the index.
 func (t *Tree) sort() {
 	slices.SortStableFunc(t.nodes, func(a, b Node) int { return byDepth(a.Path, b.Path) })
 	t.index = make(map[string]int, len(t.nodes))
@@ -183,19 +194,19 @@ func (t *Tree) IsDevice(name string, id ns.ID) bool {
 	return ok && t.nodes[i].Device && t.nodes[i].Source.ID() == id && t.maskOver(name) == ""
 }
 
-// AllWritable says that the host's root is the root inside, to be written.
+// AllWritable says that the root inside is the host's root and is writable.
 func (t *Tree) AllWritable() bool {
 	n, _ := t.deepest("/")
 	return n.Kind == Write && n.Source.Real == "/"
 }
 
-// place is the path inside of what of the host has the real path, by a node
+// insidePath is the path inside of the host's file with that real path, below a node
 // that shows a directory over it.
-func (n Node) place(real string) string {
+func (n Node) insidePath(real string) string {
 	return path.Join(n.Path, strings.TrimPrefix(real, n.Source.Real))
 }
 
-// real is the real path of what of the host the node shows at a path inside.
-func (n Node) real(name string) string {
+// hostPath is the real path of the host's file that the node shows at a path inside.
+func (n Node) hostPath(name string) string {
 	return path.Join(n.Source.Real, strings.TrimPrefix(name, n.Path))
 }

@@ -86,7 +86,9 @@ func Read(fd int) (Info, bool) {
 func Stop() error {
 	var old, def sigaction
 	set := func(to, was *sigaction) error {
-		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGTSTP), uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(was)), 8, 0, 0); e != 0 {
+		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGTSTP), uintptr(unsafe.Pointer(to)),
+			uintptr(unsafe.Pointer(was)), 8, 0, 0)
+		if e != 0 {
 			return fmt.Errorf("stop at the terminal: %w", e)
 		}
 		return nil
@@ -97,4 +99,31 @@ func Stop() error {
 	// To this thread: it is back here only when all is over.
 	err := unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
 	return errors.Join(err, set(&old, nil))
+}
+
+// Raise sends the process a signal with its default action, whatever it was
+// started with: for most signals that is its end. With job, its whole process
+// group gets it, as from a key at the terminal. The calling goroutine is locked
+// to its thread.
+func Raise(s unix.Signal, job bool) error {
+	if s != unix.SIGKILL && s != unix.SIGSTOP {
+		var def sigaction
+		if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0); e != 0 {
+			return fmt.Errorf("restore the default action of signal %d: %w", s, e)
+		}
+		set := uint64(1) << uint(s-1)
+		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_UNBLOCK, uintptr(unsafe.Pointer(&set)), 0, 8, 0, 0)
+		if e != 0 {
+			return fmt.Errorf("unblock signal %d: %w", s, e)
+		}
+	}
+	var err error
+	if job {
+		err = unix.Kill(0, s)
+	}
+	// To this thread, so that it is delivered before this returns.
+	if err = errors.Join(err, unix.Tgkill(unix.Getpid(), unix.Gettid(), s)); err != nil {
+		return fmt.Errorf("send signal %d: %w", s, err)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-// Package startstate tells what the process was started with where the Go
-// runtime has changed it since: signal dispositions and mask, and the limit on
-// open files. A prefix command hands them on as it got them, as execve(2) does.
+// Package startstate has what the process was started with and the Go runtime has
+// changed since then: signal dispositions and mask, and the limit on open files.
+// sbx gives them to the target unchanged, as execve(2) does.
 package startstate

@@ -4,16 +4,16 @@ package startstate
 
 import "golang.org/x/sys/unix"
 
-// Without cgo nothing of ours runs before the Go runtime; sbx itself is built
-// with it, and this is for checks of the packages on other machines.
+// Without cgo no code of sbx runs before the Go runtime. sbx itself is built with
+// cgo; this file is for checking the packages on other machines.
 
-// Ignored is the set of signals that were ignored: here, none is known.
+// Ignored is the set of signals that were ignored, which is not known here.
 func Ignored() uint64 { return 0 }
 
-// Mask is the set of signals that were blocked: here, none is known.
+// Mask is the set of signals that were blocked, which is not known here.
 func Mask() uint64 { return 0 }
 
-// OpenFiles is RLIMIT_NOFILE, soft and hard, as it is now.
+// OpenFiles is the current RLIMIT_NOFILE, soft and hard.
 func OpenFiles() (soft, hard uint64) {
 	var now unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &now) != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestInherited starts the test binary behind a shell that ignores a signal
-// and lowers the limit; the runtime has changed both by the time we look.
+// TestInherited starts the test binary from a shell that ignores a signal and
+// lowers the limit. The Go runtime has changed both by the time the test runs.
 func TestInherited(t *testing.T) {
 	if os.Getenv("INHERIT_CHILD") != "" {
 		if soft, _ := OpenFiles(); soft != 77 {
@@ -22,7 +22,8 @@ func TestInherited(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command("/bin/sh", "-c", `trap "" PIPE; ulimit -S -n 77; exec env --block-signal=TERM,USR1 "$0" -test.run=TestInherited -test.v`, os.Args[0])
+	cmd := exec.Command("/bin/sh", "-c",
+		`trap "" PIPE; ulimit -S -n 77; exec env --block-signal=TERM,USR1 "$0" -test.run=TestInherited -test.v`, os.Args[0])
 	cmd.Env = append(os.Environ(), "INHERIT_CHILD=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestInherited") {

@@ -10,19 +10,19 @@ import (
 	"sbx/internal/step"
 )
 
-// Caller is the terminal that sbx was started at, opened anew: a descriptor
-// of our own can be made non-blocking and nobody else notices.
+// Caller is the terminal that sbx was started at. It is opened again, because a new
+// descriptor can be made non-blocking without an effect on other processes.
 type Caller struct {
 	FD int
 	// Streams says which of descriptors 0, 1 and 2 are this terminal.
 	Streams [3]bool
-	// Modes are its modes and Size its size when it was found.
+	// Modes and Size are what the terminal had when it was found.
 	Modes unix.Termios
 	Size  unix.Winsize
 
-	device   int  // its number
-	controls bool // it is our controlling terminal, with job control
-	raw      bool // the modes are ours, and was what was there before
+	device   int  // its device number
+	controls bool // it is the controlling terminal, with job control
+	raw      bool // setRaw has set the modes, and was holds those before
 	was      unix.Termios
 }
 
@@ -32,12 +32,8 @@ func (c *Caller) Is(fd int) bool {
 	return err == nil && n == c.device
 }
 
-// ErrSeveral says that the standard streams are different terminals, of which
-// one alone can be relayed.
-var ErrSeveral = errors.New("the standard streams are different terminals")
-
-// Find looks for the caller's terminal: that of the standard streams, or else
-// the controlling one. It is nil if there is none. The caller of Find closes
+// Find looks for the caller's terminal: that of the standard streams, or else the
+// controlling terminal. It returns nil if there is none. The caller of Find closes
 // it.
 func Find() (*Caller, error) {
 	c := &Caller{FD: -1}
@@ -48,7 +44,7 @@ func Find() (*Caller, error) {
 			continue // no terminal, or not open
 		}
 		if first >= 0 && n != device {
-			return nil, ErrSeveral
+			return nil, errors.New("the standard streams are different terminals")
 		}
 		if first < 0 {
 			first, device = fd, n
@@ -68,7 +64,7 @@ func Find() (*Caller, error) {
 		unix.Close(fd)
 		fallthrough
 	case first >= 0:
-		// Of another session. It may be another user's, after su(1).
+		// It is the terminal of another session, perhaps of another user after su(1).
 		if fd, err = unix.Open("/proc/self/fd/"+strconv.Itoa(first), how, 0); err != nil {
 			return nil, fmt.Errorf("open the terminal at descriptor %d: %w", first, err)
 		}
@@ -91,8 +87,8 @@ func Find() (*Caller, error) {
 	return c, nil
 }
 
-// deviceOf is the number of the terminal that fd is; see TIOCGDEV in
-// ioctl_tty(2), Linux 3.3. /dev/tty's own number says nothing.
+// deviceOf is the number of the terminal that fd is open to; see TIOCGDEV in
+// ioctl_tty(2), Linux 3.3. fstat(2) of /dev/tty gives /dev/tty's own number.
 func deviceOf(fd int) (int, error) {
 	n, err := unix.IoctlGetUint32(fd, unix.TIOCGDEV)
 	return int(n), err
@@ -106,14 +102,14 @@ func (c *Caller) look() error {
 	return err
 }
 
-// Open is the step that makes the sandbox's own terminal like this one.
+// Open is the step that makes the sandbox's pseudo-terminal like this terminal.
 func (c *Caller) Open() Open {
 	return Open{Streams: c.Streams, Modes: modesOf(&c.Modes),
 		Rows: c.Size.Row, Cols: c.Size.Col, XPixel: c.Size.Xpixel, YPixel: c.Size.Ypixel}
 }
 
-// foreground says whether what is typed is for us: always, if it is not the
-// terminal of our session, whose job control then is not ours.
+// foreground says whether typed input is for this process. At the terminal of
+// another session it always is, because no job control of this session applies.
 func (c *Caller) foreground() bool {
 	if !c.controls {
 		return true
@@ -122,8 +118,12 @@ func (c *Caller) foreground() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// rawOf is t with every key and byte left to the other terminal; see
-// cfmakeraw in termios(3).
+// OwnsJob says that it is the controlling terminal and that this process's group is in
+// the foreground: its keys are for this process and the rest of the caller's job.
+func (c *Caller) OwnsJob() bool { return c.controls && c.foreground() }
+
+// rawOf is t in raw mode, which passes every key and byte on to the sandbox's
+// pseudo-terminal; see cfmakeraw in termios(3).
 func rawOf(t unix.Termios) unix.Termios {
 	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
 	t.Oflag &^= unix.OPOST
@@ -134,9 +134,9 @@ func rawOf(t unix.Termios) unix.Termios {
 	return t
 }
 
-// setRaw takes the terminal over, if it is ours to take. What is restored is
-// read once more: while we were stopped, the user may have changed it. The raw
-// modes are always the same, and so known to the janitor.
+// setRaw puts the terminal into raw mode if this process is in the foreground. It
+// reads the modes to restore anew, because the user may have changed them while this
+// process was stopped. The raw modes are always the same, so the janitor knows them.
 func (c *Caller) setRaw() error {
 	if c.raw || !c.foreground() {
 		return nil
@@ -151,8 +151,8 @@ func (c *Caller) setRaw() error {
 	return err
 }
 
-// restore gives the terminal its modes back, unless somebody has changed them
-// since: then it is in other hands.
+// restore gives the terminal its modes back, unless another program has changed them
+// since then: that program now controls the terminal.
 func (c *Caller) restore() error {
 	if !c.raw {
 		return nil
@@ -166,7 +166,7 @@ func (c *Caller) restore() error {
 	if now.Iflag != raw.Iflag || now.Oflag != raw.Oflag || now.Lflag != raw.Lflag {
 		return nil
 	}
-	// From the background it would stop us.
+	// SIGTTOU would stop this process if it is in the background.
 	var block, old unix.Sigset_t
 	block.Val[0] = 1 << (uint(unix.SIGTTOU) - 1)
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old); err != nil {
@@ -176,10 +176,10 @@ func (c *Caller) restore() error {
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil))
 }
 
-// Restore is the step of the janitor that gives the terminal its modes back
-// when the launcher was killed. It leaves them alone unless they are ours: the
-// shell may have been quicker. One that comes between the look and the change has
-// the caller's modes until its next prompt.
+// Restore is the janitor's step that restores the terminal's modes after the launcher
+// was killed. It changes nothing if the modes are no longer the raw ones, since the
+// shell may have been quicker. A shell that changes them between the check and the
+// change gets the caller's modes until its next prompt.
 type Restore struct {
 	FD       int
 	Was, Raw Modes
@@ -193,17 +193,17 @@ func (c *Caller) Restore() Restore {
 
 func (Restore) String() string { return "restore the modes of the caller's terminal" }
 
-// Holds is the descriptor that the janitor has to hold open for it.
+// Holds is the descriptor that the janitor keeps open for it.
 func (r Restore) Holds() int { return r.FD }
 
 func (Restore) Kind() string { return "restore-terminal" }
 
-// Compile looks at c_iflag, c_oflag and c_lflag, by which raw modes are known:
-// in the rest the driver has a say. A terminal that is gone answers EIO. The
-// janitor belongs to no terminal, so nothing stops it for the background.
+// Compile compares c_iflag, c_oflag and c_lflag, which identify the raw modes; the
+// driver may change the other fields. A terminal that has hung up returns EIO. The
+// janitor has no controlling terminal, so it is not stopped in the background.
 func (r Restore) Compile(a *step.Asm) {
 	const lflagAt = 12
-	now := a.Space(modesLen) // zero, as no terminal's modes are
+	now := a.Space(modesLen) // zero, unlike any terminal's modes
 	a.Sys(unix.SYS_IOCTL, step.Fd(r.FD), step.Int(unix.TCGETS), now).Or(unix.EIO)
 	a.SkipUnless(2, now, []byte(r.Raw[:8]))
 	a.SkipUnless(1, now.At(lflagAt), []byte(r.Raw[lflagAt:lflagAt+4]))

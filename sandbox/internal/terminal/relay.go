@@ -7,25 +7,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Relay moves bytes between the caller's terminal and the sandbox's, both
-// ways, without waiting for either: what one side does not take, the other
-// cannot send. It is for one goroutine.
+// Relay moves bytes in both directions between the caller's terminal and the
+// sandbox's, and waits for neither: where one side takes no more bytes, the relay
+// reads no more from the other. It is for one goroutine.
 type Relay struct {
+	// OnKey, unless nil, is told of each key typed that the target's terminal
+	// makes a signal of: SIGINT, SIGQUIT, SIGTSTP. Of the last also where it
+	// makes none of it, since an editor then stops itself.
+	OnKey func(unix.Signal)
+
 	caller        *Caller
 	master, slave int
-	in, out       buffer // what was typed; what is to be shown
-	gone, ended   bool   // one of the terminals is no more; End was called
+	in, out       buffer // typed input, and output to show
+	gone, ended   bool   // one of the terminals has hung up; End was called
 }
 
-// Start begins to relay to the terminal whose master is given, which is the
-// Relay's from here on, as is the caller's terminal; End lets go of both. From
-// here on the caller's terminal is in raw mode while it is ours.
+// Start begins to relay to the terminal with that master. The Relay now owns the
+// master and the caller's terminal; End closes both. The caller's terminal is in raw
+// mode from here on, as long as this process is in the foreground.
 func (c *Caller) Start(master int) (*Relay, error) {
 	r := &Relay{caller: c, master: master, slave: -1}
 	err := unix.SetNonblock(master, true)
 	if err == nil {
-		// Held open, or the master would be hung up whenever nobody inside has
-		// the terminal open, which is not the end: somebody may open it again.
+		// The slave stays open. Otherwise the master would hang up whenever no process
+		// inside has the terminal open, although one may open it again.
 		r.slave, err = peer(master)
 	}
 	if err == nil {
@@ -37,32 +42,33 @@ func (c *Caller) Start(master int) (*Relay, error) {
 	return r, nil
 }
 
-// peer opens the other side of the terminal whose master is given.
+// peer opens the slave of the terminal with that master.
 func peer(master int) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER,
+		unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
 		return -1, errno
 	}
 	return int(fd), nil
 }
 
-// Resume takes the caller's terminal over again after a pause, if it is ours,
-// and hands its size on.
+// Resume puts the caller's terminal into raw mode again after a pause, if this process
+// is in the foreground, and passes its size on.
 func (r *Relay) Resume() error {
 	if r == nil || r.gone {
 		return nil
 	}
 	if err := r.caller.setRaw(); err != nil {
 		if err == unix.EIO {
-			return nil // hung up, or in other hands that very moment: Move will see
+			return nil // it hung up or went to another process just now, which Move notices
 		}
 		return fmt.Errorf("make the terminal raw: %w", err)
 	}
 	return r.Resize()
 }
 
-// Resize gives the sandbox's terminal the size of the caller's; the kernel
-// tells those inside, if it is another one.
+// Resize gives the sandbox's terminal the size of the caller's. If that is a new size
+// the kernel sends SIGWINCH inside.
 func (r *Relay) Resize() error {
 	if r == nil || r.gone {
 		return nil
@@ -72,16 +78,16 @@ func (r *Relay) Resize() error {
 		err = unix.IoctlSetWinsize(r.master, unix.TIOCSWINSZ, &r.caller.Size)
 	}
 	if err != nil && err != unix.EIO {
-		return fmt.Errorf("hand on the size of the terminal: %w", err)
+		return fmt.Errorf("pass on the size of the terminal: %w", err)
 	}
 	return nil
 }
 
-// backgroundPause is how often, in milliseconds, a relay in the background
-// looks whether it is in the foreground again: not every shell says so.
+// backgroundPause is how often, in milliseconds, a relay in the background checks
+// whether it is in the foreground again: not every shell sends a signal then.
 const backgroundPause = 300
 
-// Watch appends what to poll for, and says for how long at most; see poll(2).
+// Watch appends the descriptors to poll, and returns the timeout; see poll(2).
 func (r *Relay) Watch(list []unix.PollFd) (all []unix.PollFd, timeout int) {
 	if r.gone {
 		return list, -1
@@ -106,9 +112,8 @@ func (r *Relay) Watch(list []unix.PollFd) (all []unix.PollFd, timeout int) {
 	return append(list, keys, bytes), timeout
 }
 
-// Move moves what can be moved after a poll of what Watch appended. It says
-// whether the caller's terminal has hung up, and then wants to be told to
-// HangUp.
+// Move moves the bytes that can be moved after a poll of what Watch appended. If the
+// caller's terminal has hung up it says so, and the caller then calls HangUp.
 func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 	if r.gone {
 		return false, nil
@@ -127,11 +132,13 @@ func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 	}
 	if keys&unix.POLLIN != 0 {
 		if r.caller.foreground() {
+			had := r.in.to
 			if err := r.in.fill(r.caller.FD); err != nil {
 				return true, nil
 			}
+			r.keys(r.in.b[had:r.in.to])
 		} else {
-			r.caller.raw = false // taken from us, and so not ours to restore
+			r.caller.raw = false // another process has the terminal now; nothing to restore
 		}
 	}
 	if bytes&unix.POLLIN != 0 {
@@ -148,9 +155,32 @@ func (r *Relay) Move(polled []unix.PollFd) (hungUp bool, err error) {
 	return false, nil
 }
 
-// Flush shows what the sandbox has written by now, up to what a terminal
-// holds. It waits for the caller's terminal to take it, unless a signal comes
-// that stop says is for it.
+// keys tells of those among what was typed.
+func (r *Relay) keys(typed []byte) {
+	if len(typed) == 0 || r.OnKey == nil {
+		return
+	}
+	modes, err := unix.IoctlGetTermios(r.slave, unix.TCGETS)
+	if err != nil {
+		return // gone: Move is about to see
+	}
+	for _, c := range typed {
+		switch {
+		case c == 0: // no key, where there is none
+		case c == modes.Cc[unix.VSUSP]:
+			r.OnKey(unix.SIGTSTP)
+		case modes.Lflag&unix.ISIG == 0:
+		case c == modes.Cc[unix.VINTR]:
+			r.OnKey(unix.SIGINT)
+		case c == modes.Cc[unix.VQUIT]:
+			r.OnKey(unix.SIGQUIT)
+		}
+	}
+}
+
+// Flush shows what the sandbox has written so far, at most as much as a terminal
+// buffers. It waits until the caller's terminal has taken it, or until a signal comes
+// for which stop returns true.
 func (r *Relay) Flush(caught int, stop func() bool) error {
 	for left := 1 << 17; left > 0 && !r.gone; {
 		more := true
@@ -191,7 +221,7 @@ func (r *Relay) Pause() error {
 	return nil
 }
 
-// End gives the caller's terminal back for good. Once is enough.
+// End restores the caller's terminal and closes it. A second call does nothing.
 func (r *Relay) End() error {
 	if r.ended {
 		return nil
@@ -202,8 +232,8 @@ func (r *Relay) End() error {
 	return errors.Join(err, r.close())
 }
 
-// HangUp does to the sandbox's terminal what happened to the caller's. Nothing
-// is relayed from here on.
+// HangUp hangs up the sandbox's terminal, after the caller's has hung up. Nothing is
+// relayed from here on.
 func (r *Relay) HangUp() error {
 	if r == nil {
 		return nil
@@ -235,8 +265,8 @@ func (b *buffer) empty() bool { return b.from == b.to }
 // room says whether there is room for another read.
 func (b *buffer) room() bool { return b.to < len(b.b) }
 
-// fill reads what is there and fits. Nothing is no end: a terminal that has
-// hung up says so in poll(2), and another program may have been quicker.
+// fill reads what is there and fits. Reading nothing is not an end: a terminal that
+// has hung up says so in poll(2), and another program may have been quicker.
 func (b *buffer) fill(fd int) error {
 	n, err := unix.Read(fd, b.b[b.to:])
 	if err == unix.EAGAIN || err == unix.EINTR {
@@ -249,7 +279,7 @@ func (b *buffer) fill(fd int) error {
 	return nil
 }
 
-// drain writes what the other side takes.
+// drain writes as much as the other side takes.
 func (b *buffer) drain(fd int) error {
 	for !b.empty() {
 		n, err := unix.Write(fd, b.b[b.from:b.to])

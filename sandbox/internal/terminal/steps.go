@@ -1,7 +1,8 @@
-// Package terminal gives a target a terminal of its own, a pseudo-terminal
-// (pty(7)) of the sandbox's own devpts, and relays between it and the caller's:
-// steps for the inside, the relay for the launcher. The target then has no
-// descriptor of the caller's terminal, nor is that its controlling one.
+// Package terminal gives a target a pseudo-terminal (pty(7)) of its own, in the
+// sandbox's devpts, and relays between it and the caller's terminal. It has the
+// steps that make the pseudo-terminal and the relay for the launcher. The target
+// then has no descriptor of the caller's terminal, which is not its controlling
+// terminal either.
 package terminal
 
 import (
@@ -15,12 +16,12 @@ import (
 	"sbx/internal/step"
 )
 
-// modesLen is the length of the kernel's struct termios, of which that of
-// package unix is the beginning; see asm-generic/termbits.h.
+// modesLen is the length of the kernel's struct termios. The struct of package unix
+// begins with it; see asm-generic/termbits.h.
 const modesLen = 4*4 + 1 + 19
 
-// Modes is a struct termios as TCGETS fills it in: a string, so that steps
-// compare.
+// Modes is a struct termios as TCGETS fills it in. It is a string, so that steps can
+// be compared.
 type Modes string
 
 // modesOf is the part of t that the kernel knows.
@@ -28,12 +29,13 @@ func modesOf(t *unix.Termios) Modes {
 	return Modes(unsafe.Slice((*byte)(unsafe.Pointer(t)), modesLen))
 }
 
-// Open makes the terminal and hands its other side, the master, to the
-// launcher. Descriptors are the only names of both: nobody else can be meant.
+// Open makes the pseudo-terminal and sends its master side to the launcher. Both
+// sides are used by descriptor only, so no other terminal can take their place.
 type Open struct {
-	// Streams says which of 0, 1 and 2 it replaces: those that were terminals.
+	// Streams says which of descriptors 0, 1 and 2 it replaces: those that were
+	// terminals.
 	Streams [3]bool
-	// Modes and Rows to YPixel are what the caller's terminal has.
+	// Modes and Rows to YPixel are those of the caller's terminal.
 	Modes                      Modes
 	Rows, Cols, XPixel, YPixel uint16
 }
@@ -53,7 +55,7 @@ func (o Open) String() string {
 	default:
 		s = " for descriptors " + strings.Join(list[:n-1], ", ") + " and " + list[n-1]
 	}
-	return "make an own terminal" + s + ", relayed by the launcher"
+	return "make a pseudo-terminal" + s + ", relayed by the launcher"
 }
 
 func (Open) Kind() string { return "open-terminal" }
@@ -68,14 +70,15 @@ func (Open) Hint(err error) string {
 	return ""
 }
 
-// Compile opens the master in the sandbox's own devpts, by a path of our own
-// making, and the slave from the master: TIOCGPTPEER, Linux 4.13. The process
-// leads a session that has no terminal yet, and this becomes it.
+// Compile opens the master in the sandbox's own devpts, below directories that sbx
+// made, and the slave from the master: TIOCGPTPEER, Linux 4.13. The process leads a
+// session without a controlling terminal, and the slave becomes that.
 func (o Open) Compile(a *step.Asm) {
 	master, slave := a.Temp(), step.SlotTerminal
-	a.Sys(unix.SYS_OPENAT, step.SlotRoot.Arg(), a.Str("dev/pts/ptmx"), step.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).To(master)
+	const how = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
+	a.Sys(unix.SYS_OPENAT, step.SlotRoot.Arg(), a.Str("dev/pts/ptmx"), step.Int(how)).To(master)
 	a.Sys(unix.SYS_IOCTL, master.Arg(), step.Int(unix.TIOCSPTLCK), a.Space(4))
-	a.Sys(unix.SYS_IOCTL, master.Arg(), step.Int(unix.TIOCGPTPEER), step.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).To(slave)
+	a.Sys(unix.SYS_IOCTL, master.Arg(), step.Int(unix.TIOCGPTPEER), step.Int(how)).To(slave)
 	a.Sys(unix.SYS_IOCTL, slave.Arg(), step.Int(unix.TCSETS), a.Bytes([]byte(o.Modes)))
 	var size []byte
 	for _, n := range [...]uint16{o.Rows, o.Cols, o.XPixel, o.YPixel} {
@@ -92,17 +95,17 @@ func (o Open) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_CLOSE, master.Arg())
 }
 
-// Foreground makes the target's process group the terminal's foreground one,
-// which its keys send their signals to. The init, which leads the session, is
-// in another: so the group is no orphan, and Ctrl-Z can stop it.
+// Foreground makes the target's process group the terminal's foreground group, which
+// gets the signals of its keys. The init, which leads the session, is in another
+// group. So the target's group is not orphaned, and Ctrl-Z can stop it.
 type Foreground struct{}
 
-func (Foreground) String() string { return "be the terminal's foreground process group" }
+func (Foreground) String() string { return "become the terminal's foreground process group" }
 
 func (Foreground) Kind() string { return "set-foreground-group" }
 
-// Compile is tcsetpgrp(3), from the background and so with SIGTTOU blocked, as
-// all signals are here.
+// Compile is tcsetpgrp(3). The process is in the background, where the call takes
+// that SIGTTOU is blocked. All signals are blocked here.
 func (Foreground) Compile(a *step.Asm) {
 	pid, group := a.Temp(), a.Space(4)
 	a.Sys(unix.SYS_GETPID).To(pid)

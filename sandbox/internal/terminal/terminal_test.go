@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ends are two terminals as a relay has them: what the user types at and
-// sees, what the target reads and writes.
+// ends are two terminals as a relay has them: the side at which the user types and
+// reads, and the side at which the target reads and writes.
 type ends struct {
 	user, target *os.File
 	caller       *Caller
@@ -30,8 +30,8 @@ func relayed(t *testing.T) ends {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Without a new description of its own the caller's descriptor would be
-	// Go's to poll.
+	// The caller's descriptor gets an open file description of its own, because the Go
+	// runtime would otherwise poll it.
 	fd, err := unix.Open(outer.Name(), unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +82,8 @@ func modesAt(t *testing.T, f *os.File) unix.Termios {
 	return *m
 }
 
-// TestRelayHoldsBack: what the user's side does not take, the target's side
-// cannot write: nothing is lost, and nothing grows.
+// TestRelayHoldsBack: the target's side cannot write more than the user's side takes.
+// No byte is lost, and no buffer grows.
 func TestRelayHoldsBack(t *testing.T) {
 	e := relayed(t)
 	const size = 1 << 20
@@ -96,7 +96,7 @@ func TestRelayHoldsBack(t *testing.T) {
 	}
 	select {
 	case err := <-wrote:
-		t.Fatalf("a megabyte went into a terminal that nobody reads: %v", err)
+		t.Fatalf("a megabyte went into a terminal that is not read: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	got := make(chan []byte)
@@ -108,7 +108,8 @@ func TestRelayHoldsBack(t *testing.T) {
 	for {
 		select {
 		case b := <-got:
-			if len(b) != size || !bytes.Equal(b[size-16:], []byte("0123456789abcdef")) || bytes.Count(b, []byte("f0")) != size/16-1 {
+			if len(b) != size || !bytes.Equal(b[size-16:], []byte("0123456789abcdef")) ||
+				bytes.Count(b, []byte("f0")) != size/16-1 {
 				t.Fatalf("%d bytes arrived, ending in %q", len(b), b[max(0, len(b)-20):])
 			}
 			if err := <-wrote; err != nil {
@@ -124,7 +125,7 @@ func TestRelayHoldsBack(t *testing.T) {
 	}
 }
 
-// TestRelayFlush: the end shows the last of it, and gives up when told to.
+// TestRelayFlush: the last output is shown, and stop ends the wait.
 func TestRelayFlush(t *testing.T) {
 	e := relayed(t)
 	if _, err := e.target.WriteString("the last\n"); err != nil {
@@ -155,8 +156,8 @@ func TestRelayFlush(t *testing.T) {
 	}
 }
 
-// TestRestores: the modes come back, also after a pause in which they were
-// changed; but not where somebody else has changed them since.
+// TestRestores: the modes are restored, also after a pause in which they were changed,
+// but not where another program has changed them since then.
 func TestRestores(t *testing.T) {
 	e := relayed(t)
 	before := e.caller.Modes
@@ -197,8 +198,8 @@ func TestRestores(t *testing.T) {
 	}
 }
 
-// TestRelayHangsUp: a terminal that is gone ends the relay, and the target
-// reads an end.
+// TestRelayHangsUp: a terminal that hangs up ends the relay, and the target reads an
+// end of file.
 func TestRelayHangsUp(t *testing.T) {
 	e := relayed(t)
 	if _, err := e.user.WriteString("typed"); err != nil {
@@ -218,10 +219,10 @@ func TestRelayHangsUp(t *testing.T) {
 
 func TestStepsSay(t *testing.T) {
 	for want, s := range map[string]Open{
-		"make an own terminal, relayed by the launcher":                            {},
-		"make an own terminal for descriptor 0, relayed by the launcher":           {Streams: [3]bool{true}},
-		"make an own terminal for descriptors 0, 1 and 2, relayed by the launcher": {Streams: [3]bool{true, true, true}},
-		"make an own terminal for descriptors 0 and 2, relayed by the launcher":    {Streams: [3]bool{true, false, true}},
+		"make a pseudo-terminal, relayed by the launcher":                            {},
+		"make a pseudo-terminal for descriptor 0, relayed by the launcher":           {Streams: [3]bool{true}},
+		"make a pseudo-terminal for descriptors 0, 1 and 2, relayed by the launcher": {Streams: [3]bool{true, true, true}},
+		"make a pseudo-terminal for descriptors 0 and 2, relayed by the launcher":    {Streams: [3]bool{true, false, true}},
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

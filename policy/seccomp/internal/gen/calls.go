@@ -127,7 +127,7 @@ func addArgs(by map[string]*call, dir string) error {
 		if strings.Trim(args, "plih") != "" && args != "-" || len(args) > 6 {
 			return fmt.Errorf("args.txt: %s: bad arguments %q", name, args)
 		}
-		c.args = strings.Trim(args, "-")
+		c.args = args
 	}
 	return nil
 }

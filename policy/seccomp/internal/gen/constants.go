@@ -49,7 +49,9 @@ func readConstants(unix, dir string) ([]*constant, error) {
 		if arch == "x32" {
 			arch = "amd64"
 		}
-		for _, file := range []string{"zerrors_linux.go", "ztypes_linux.go", "zerrors_linux_" + arch + ".go", "ztypes_linux_" + arch + ".go"} {
+		for _, file := range []string{
+			"zerrors_linux.go", "ztypes_linux.go", "zerrors_linux_" + arch + ".go", "ztypes_linux_" + arch + ".go",
+		} {
 			text, err := os.ReadFile(filepath.Join(unix, file))
 			if err != nil {
 				return nil, err
@@ -109,9 +111,12 @@ func printConstants(consts []*constant) string {
 			}
 		}
 	}
-	return "// constants lists names and the value most architectures give them, sorted.\nvar constants = [...]constant{\n" + all.String() +
-		"}\n\n// oddConstants lists the values that differ, sorted by name.\nvar oddConstants = [...]oddConstant{\n" + odd.String() +
-		"}\n\n// absentConstants lists what an architecture has not, sorted by name.\nvar absentConstants = [...]oddConstant{\n" + absent.String() + "}\n\n"
+	return "// constants lists names and the value most architectures give them, sorted.\nvar constants = " +
+		"[...]constant{\n" + all.String() +
+		"}\n\n// oddConstants lists the values that differ, sorted by name.\nvar oddConstants = [...]oddConstant{\n" +
+		odd.String() +
+		"}\n\n// absentConstants lists what an architecture has not, sorted by name.\nvar absentConstants = " +
+		"[...]oddConstant{\n" + absent.String() + "}\n\n"
 }
 
 type errno struct {

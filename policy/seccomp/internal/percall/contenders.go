@@ -29,7 +29,11 @@ func contenders() ([]contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	same, _, err := profile.Policy(oci.Target{Arch: seccomp.Native(), Kernel: seccomp.Release{Major: 6, Minor: 18}, Capabilities: lower(dockerCaps())})
+	same, _, err := profile.Policy(oci.Target{
+		Arch:         seccomp.Native(),
+		Kernel:       seccomp.Release{Major: 6, Minor: 18},
+		Capabilities: lower(dockerCaps()),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +42,16 @@ func contenders() ([]contender, error) {
 	own := &seccomp.Policy{Allow: []string{"@system-service", "@pkey"}, Deny: []string{"@kernel-surface", "@obsolete"}}
 	// What the kernel spends on asking at all, whatever the filter says.
 	allow := seccomp.Program{6, 0, 0, 0, 0, 0, 0xff, 0x7f}
-	out := []contender{{name: "none"}, {"one that allows everything", allow}, {"Docker's default, by libseccomp as runc does", theirs}}
+	out := []contender{
+		{name: "none"}, {"one that allows everything", allow}, {"Docker's default, by libseccomp as runc does", theirs},
+	}
 	for _, c := range []struct {
 		name string
 		p    *seccomp.Policy
-	}{{"the same, by sbx", same}, {"the same, by sbx, one ABI", &alone}, {"@system-service less the kernel's surface, by sbx", own}} {
+	}{
+		{"the same, by sbx", same}, {"the same, by sbx, one ABI", &alone},
+		{"@system-service less the kernel's surface, by sbx", own},
+	} {
 		list, err := compile.Compile(c.p, seccomp.Native(), nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -68,7 +77,8 @@ func runc() (seccomp.Program, error) {
 	for i := range caps {
 		caps[i] = "CAP_" + caps[i]
 	}
-	p, err := moby.GetDefaultProfile(&specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}})
+	process := &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}
+	p, err := moby.GetDefaultProfile(&specs.Spec{Process: process})
 	if err != nil {
 		return nil, err
 	}

@@ -137,7 +137,8 @@ func child(file string) error {
 			return err
 		}
 		prog := unix.SockFprog{Len: uint16(len(program) / 8), Filter: (*unix.SockFilter)(unsafe.Pointer(&program[0]))}
-		if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog))); errno != 0 {
+		_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog)))
+		if errno != 0 {
 			return fmt.Errorf("load the filter: %w", errno)
 		}
 	}
@@ -158,7 +159,8 @@ type contender struct {
 
 // dockerCaps are the capabilities that Docker leaves a container.
 func dockerCaps() []string {
-	return strings.Fields("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE")
+	return strings.Fields("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP " +
+		"NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE")
 }
 
 func marshal(v any) ([]byte, error) { return json.Marshal(v) }

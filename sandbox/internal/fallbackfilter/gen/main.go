@@ -1,5 +1,5 @@
-// Command gen compiles the filters of package fallbackfilter into fallbackfilter_gen.go. Run
-// it with "go generate ./sandbox/internal/fallbackfilter".
+// Command gen compiles the filters of package fallbackfilter into
+// fallbackfilter_gen.go. Run it with "go generate ./sandbox/internal/fallbackfilter".
 package main
 
 import (

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/text"
+	"sbx/policy"
+	"sbx/sandbox"
+)
+
+// where is where a launch takes place.
+type where struct {
+	// cwd is the directory to start in and home the caller's, both without links.
+	cwd, home string
+	// caller is the directory that the caller stands in, and account the caller's
+	// home by the password file.
+	caller, account string
+	// places are how flags and the environment led there.
+	places []sandbox.Place
+}
+
+// where finds out where the launch takes place.
+func (l *launch) where() (w where, err error) {
+	buf := make([]byte, unix.PathMax+1)
+	n, err := unix.Getcwd(buf)
+	if err != nil {
+		return w, fmt.Errorf("find the current directory: %w", err)
+	}
+	w.caller = string(buf[:n-1])
+	if !strings.HasPrefix(w.caller, "/") {
+		return w, fmt.Errorf("find the current directory: %s is not below the root", text.Quote(w.caller))
+	}
+	w.cwd = w.caller
+	if l.Dir != "" {
+		dir := absolute(l.Dir, w.caller)
+		what := "start in " + text.Quote(dir)
+		place, err := sandbox.Follow(what, dir)
+		if err != nil {
+			return w, fmt.Errorf("%s: %w", what, err)
+		}
+		w.cwd, w.places = place.Path(), append(w.places, place)
+	}
+	w.account = sandbox.AccountHome(os.Geteuid())
+	w.home = os.Getenv("HOME")
+	if !filepath.IsAbs(w.home) {
+		w.home = w.account
+	}
+	w.home = filepath.Clean(w.home)
+	switch place, err := sandbox.Follow("use the home "+text.Quote(w.home), w.home); {
+	case err == nil:
+		w.home, w.places = place.Path(), append(w.places, place)
+	case errors.Is(err, unix.ESTALE):
+		return w, fmt.Errorf("use the home %s: %w", text.Quote(w.home), err)
+	}
+	return w, nil
+}
+
+// project is the directory as a project, or "" where nobody means it as one for
+// standing in it.
+func (w *where) project(dir string) string {
+	project := policy.ProjectDir(dir, w.home)
+	// Settings are none, nor is what has sbx's own policies and filters in it,
+	// wherever they are.
+	if project == "" || policy.Settings(dir, w.home) {
+		return ""
+	}
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
+		if own := filepath.Join(os.Getenv(name), "sbx"); policy.Within(own, dir) || policy.Within(dir, own) {
+			return ""
+		}
+	}
+	// HOME may be another's, or none, after sudo or in a service: the home by
+	// the password file is no project either.
+	own := w.account
+	if own == w.home {
+		return project
+	}
+	if place, err := sandbox.Follow("", own); err == nil {
+		own = place.Path()
+	}
+	if own != "/" && (policy.ProjectDir(dir, own) == "" || policy.Settings(dir, own)) {
+		return ""
+	}
+	return project
+}

@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// sight is what a policy lets the target do at a path, as far as its text tells.
+type sight struct {
+	access access
+	// source is the path of the host that is there; empty for sbx's own.
+	source string
+	noExec bool
+}
+
+// sights answers for all paths by the policy's tree, to which it adds what
+// belongs to every sandbox, and the sockets that are shown for being named.
+type sights struct{ tree *Tree }
+
+func newSights(f *Files) sights {
+	p := &Policy{Files: *f}
+	t := p.Tree()
+	for _, s := range f.Sockets {
+		if x := ParsePath(s); x.Name != "/" && !t.At(x.Name).Kind.FromHost() {
+			t.add(Entry{Path: x, Kind: KindRead})
+		}
+	}
+	for _, own := range [...]struct {
+		want *bool
+		name string
+	}{{f.Proc, "/proc"}, {f.Dev, "/dev"}} {
+		if NotFalse(own.want) {
+			t.replace(Entry{Path: Path{Name: own.name}, Kind: KindDirectory})
+		}
+	}
+	return sights{t}
+}
+
+func (s sights) at(name string) sight {
+	e := s.tree.At(name)
+	x := sight{noExec: e.NoExec()}
+	switch e.Kind {
+	case KindRead:
+		x.access = readable
+	case KindWrite:
+		x.access = writable
+	case KindOverlay:
+		x.access = overlaid
+	case KindTmpfs:
+		x.access = private
+	case KindDirectory, KindFile, KindSymlink:
+		x.access = fixed
+	}
+	if e.Kind.FromHost() {
+		if x.source = path.Join(e.Source(), strings.TrimPrefix(name, e.Name)); e.Source() == "/" && !path.IsAbs(name) {
+			x.source = name // it begins with a variable
+		}
+	}
+	return x
+}
+
+// around is the nearest of the paths that lies above p, or "".
+func around(p string, paths []string) string {
+	best := ""
+	for _, q := range paths {
+		if q != p && Within(p, q) && len(q) > len(best) {
+			best = q
+		}
+	}
+	return best
+}
+
+// files compares the root file systems path by path. They change only at the
+// entries of either policy, so that looking there is looking everywhere.
+func (d *Difference) files(a, b *Files, tmpA, tmpB string) error {
+	was, is := newSights(a), newSights(b)
+	var paths []string
+	for _, t := range [...]*Tree{was.tree, is.tree} {
+		for _, e := range t.Entries {
+			paths = append(paths, e.Name)
+		}
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	for _, by := range []int{1, -1} {
+		more, less := is, was
+		if by < 0 {
+			more, less = was, is
+		}
+		for _, p := range paths {
+			what := more.at(p).access.beyond(less.at(p).access)
+			if above := around(p, paths); above != "" && more.at(p).access == more.at(above).access &&
+				strings.Contains(more.at(above).access.beyond(less.at(above).access), what) {
+				continue // said with the directory above
+			}
+			if (p == "/proc" || p == "/dev") && what == fixed.beyond(nothing) {
+				continue // said below
+			}
+			if what != "" {
+				d.step(by, "%s %s", what, p)
+			}
+		}
+	}
+	d.placesDiffer(was, is, paths)
+	d.hidden(a, b)
+	d.guarded(a, b)
+	for _, x := range []struct {
+		what string
+		a, b *bool
+	}{{"/proc", a.Proc, b.Proc}, {"a minimal /dev", a.Dev, b.Dev}} {
+		d.truth(x.what, x.a, x.b, true)
+	}
+	d.sockets(a, b)
+	return d.inFiles(a, b, tmpA, tmpB)
+}
+
+// placesDiffer says where both show something, and other than the same: another
+// path of the host, or files that can be executed.
+func (d *Difference) placesDiffer(was, is sights, paths []string) {
+	for _, p := range paths {
+		x, y := was.at(p), is.at(p)
+		above := around(p, paths)
+		if x.source != y.source && (x.source != "" && y.source != "" || y.source != "" && y.source != p) {
+			if up, now := was.at(above), is.at(above); above == "" ||
+				x.source != path.Join(up.source, strings.TrimPrefix(p, above)) ||
+				y.source != path.Join(now.source, strings.TrimPrefix(p, above)) || up.source == now.source {
+				d.other("what is shown at %s: %s instead of %s", p, shown(y.source, p), shown(x.source, p))
+			}
+		}
+		if x.access < private || y.access < private || x.noExec == y.noExec {
+			continue
+		}
+		if above != "" && was.at(above).noExec == x.noExec && is.at(above).noExec == y.noExec &&
+			was.at(above).access >= private && is.at(above).access >= private {
+			continue // said with the directory above
+		}
+		d.step(sign(x.noExec), "executing files of %s", p)
+	}
+}
+
+// shown is a source in words.
+func shown(source, p string) string {
+	switch source {
+	case "":
+		return "nothing of the host"
+	case p:
+		return "the path itself"
+	}
+	return source
+}
+
+// hidden compares what is covered. A path that is covered only if it is there
+// at the start can come to be later. A pattern covers nothing that is shown by
+// its name.
+func (d *Difference) hidden(a, b *Files) {
+	covered := func(e string, list []string) bool {
+		x := ParsePath(e)
+		return slices.ContainsFunc(list, func(o string) bool {
+			y := ParsePath(o)
+			return (x.Name == y.Name || path.IsAbs(x.Name) && path.IsAbs(y.Name) && Within(x.Name, y.Name)) &&
+				(x.Optional || !y.Optional || !path.IsAbs(x.Name))
+		})
+	}
+	for _, e := range b.Hide {
+		if !covered(e, a.Hide) {
+			d.step(-1, "what is hidden by %s", withoutMark(e))
+		}
+	}
+	for _, e := range a.Hide {
+		if !covered(e, b.Hide) {
+			d.step(1, "what was hidden by %s", withoutMark(e))
+		}
+	}
+	for _, x := range []struct {
+		by         int
+		more, less *Files
+	}{{1, b, a}, {-1, a, b}} {
+		for _, e := range slices.Concat(x.more.Read, x.more.Write) {
+			name := withoutMark(e)
+			if k := x.less.kindOf(name); k == "read" || k == "write" {
+				continue
+			}
+			for _, pattern := range x.less.Hide {
+				if pat := withoutMark(pattern); hides(pat, name) {
+					d.step(x.by, "%s, by its name, which %s hides", name, pat)
+					break
+				}
+			}
+		}
+	}
+}
+
+// guarded compares what is read-only by its name.
+func (d *Difference) guarded(a, b *Files) {
+	for _, x := range []struct {
+		by       int
+		key      string
+		was, now []string
+	}{{-1, "guard", a.Guard, b.Guard}, {1, "unguard", a.Unguard, b.Unguard}} {
+		for _, e := range minus(x.now, x.was) {
+			d.step(x.by, "what %s says of %s", x.key, e)
+		}
+		for _, e := range minus(x.was, x.now) {
+			d.step(-x.by, "what %s said of %s", x.key, e)
+		}
+	}
+}
+
+// hides says whether a pattern of hide is of names such as the path's.
+func hides(pattern, name string) bool {
+	if path.IsAbs(pattern) || strings.HasPrefix(pattern, "$") {
+		return false
+	}
+	ok, err := path.Match(strings.TrimPrefix(pattern, "**/"), path.Base(name))
+	return ok || err != nil
+}

@@ -1,0 +1,214 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sbx/policy"
+)
+
+// project makes a directory with these files: "name" is a file, "name/" a
+// directory, "name -> to" a link, "name = text" a file with that text.
+func project(t *testing.T, files ...string) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, files...)
+	return dir
+}
+
+func put(t *testing.T, dir string, files ...string) {
+	t.Helper()
+	for _, f := range files {
+		name, to, link := strings.Cut(f, " -> ")
+		name, content, _ := strings.Cut(name, " = ")
+		isDir := strings.HasSuffix(name, "/")
+		name = filepath.Join(dir, name)
+		err := os.MkdirAll(filepath.Dir(name), 0o755)
+		switch {
+		case err != nil:
+		case link:
+			err = os.Symlink(to, name)
+		case isDir:
+			err = os.MkdirAll(name, 0o755)
+		default:
+			err = os.WriteFile(name, []byte(content+"\n"), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// searchGuards searches the project and names what is guarded in it.
+func searchGuards(t *testing.T, dir, home string) (*Facts, []string) {
+	t.Helper()
+	p := &policy.Policy{Files: policy.Files{
+		Write: []string{dir}, Guard: []string{".*", "**/.git", "AGENTS.md", ".config/"}, Unguard: []string{".venv",
+			".*.sw?", ".config"},
+	}}
+	h := &Facts{home: home}
+	if err := h.findHidden(p, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, g := range h.Guarded {
+		list = append(list, strings.TrimPrefix(g.Path, dir+"/"))
+	}
+	slices.Sort(list)
+	return h, list
+}
+
+// TestGuards: names by shape, repositories, and all that they point to inside
+// the project; nothing else, and nothing elsewhere.
+func TestGuards(t *testing.T) {
+	elsewhere := project(t, "hooks/", "settings = [core]\nhooksPath = fromhome",
+		"main/.git/config = [filter \"w\"]\nclean = worktree-tools/w.sh")
+	for _, c := range []struct {
+		name  string
+		files []string
+		want  string
+	}{
+		{"shape", []string{".editorconfig", ".zed/settings.json", ".venv/x", ".a.swp", "AGENTS.md", "sub/.x",
+			"sub/AGENTS.md", "Makefile"},
+			".editorconfig .zed AGENTS.md"},
+		{"a file and a directory of one name", []string{".config"}, ""},
+		{"the directory", []string{".config/mise.toml"}, ".config"},
+		{"repositories", []string{".git/", "a/b/.git/", "sub/.git = gitdir: ../.git/modules/sub", ".git/modules/sub/"},
+			".git a/b/.git sub/.git"},
+		{"one without a work tree", []string{"x/HEAD", "x/objects/", "x/refs/", "x/hooks/post-update", "y/HEAD",
+			"y/objects/"}, "x"},
+		{"core.hooksPath", []string{".git/config = [core]\n\thooksPath = ci/hooks", "ci/hooks/pre-commit", "ci/x"},
+			".git ci/hooks"},
+		{"in other words", []string{".git/config = [CORE]HooksPath=\"ci/\\\nhooks\" ; x", "ci/hooks/pre-commit"},
+			".git ci/hooks"},
+		{"in config.worktree", []string{".git/config.worktree = [core] hookspath = hk", "hk/x"}, ".git hk"},
+		{"hooks that are links", []string{".git/hooks/pre-push -> ../../tools/push", "tools/push -> real", "tools/real"},
+			".git tools/real"},
+		{"a directory of hooks that is a link, with links", []string{".git/hooks -> ../hk", "hk/a",
+			"hk/sub/b -> ../../tools/b", "tools/b"}, ".git hk tools/b"},
+		{"settings that are a link", []string{".git/config -> ../cfg", "cfg = [core]\nfsmonitor = ./watch", "watch"},
+			".git cfg watch"},
+		{"included files", []string{".git/config = [include]\npath = ../inc/a\n" +
+			"[includeIf \"gitdir:~/x\"]\npath = ../inc/b", "inc/a = [include] path = c",
+			"inc/b = [core] hooksPath = hk", "inc/c = [alias] x = !tools/run --now", "hk/h", "tools/run"},
+			".git hk inc/a inc/b inc/c tools/run"},
+		{"that include themselves", []string{".git/config = [include] path = config\n[include] path = ../a",
+			"a = [include] path = a"}, ".git a"},
+		{"commands", []string{".git/config = [filter \"f\"]\n clean = python3 'tools/clean.py' %f\n" +
+			"[diff \"d\"] textconv=tools/text\n[merge \"m\"]\n\tdriver = sh -c \"tools/merge %A\"\n" +
+			"[core]\nsshCommand = FOO=1 tools/ssh;true\n[credential] helper = !tools/cred", "tools/clean.py", "tools/text",
+			"tools/merge", "tools/ssh", "tools/cred", "tools/other"},
+			".git tools/clean.py tools/cred tools/merge tools/ssh tools/text"},
+		{"what is no command", []string{".git/config = [branch \"main\"]\n" +
+			"description = src\n[remote \"origin\"]\nurl = ./src\n" +
+			"[core]\nworktree = ../src\n[user] name = src", "src"}, ".git"},
+		{"directories are no commands", []string{".git/config = [x]\ny = src", "src/a"}, ".git"},
+		{"a repository elsewhere in the project", []string{".git = gitdir: store/x",
+			"store/x/config = [core] hooksPath = hk", "hk/h"}, ".git hk store/x"},
+		{"a further work tree", []string{".git = gitdir: " + elsewhere + "/main/.git/worktrees/w",
+			"worktree-tools/w.sh"}, ".git"},
+		{"the caller's own settings", []string{".git/", "fromhome/pre-commit"}, ".git fromhome"},
+		{"out of the project", []string{".git/config = [core]\nhooksPath = " + elsewhere + "/hooks", ".git/hooks/x -> " +
+			elsewhere + "/hooks", ".zed -> " + elsewhere}, ".git"},
+		{"links by guarded names", []string{"AGENTS.md -> docs/agents.md", "docs/agents.md", ".vscode -> editor",
+			"editor/tasks.json -> ../t.json", "t.json"},
+			"docs/agents.md editor t.json"},
+		{"mercurial", []string{".hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py"},
+			".hg tools/hook.py"},
+		{"no settings at all", []string{".git/config = [core\nx [[[ = \"\\", ".git/hooks = no directory"}, ".git"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			home := project(t, ".gitconfig -> "+elsewhere+"/none")
+			if c.name == "the caller's own settings" {
+				home = project(t, ".gitconfig = [core]\nhooksPath = fromhome")
+			}
+			if _, got := searchGuards(t, project(t, c.files...), home); strings.Join(got, " ") != c.want {
+				t.Errorf("guarded: %s\nwant:    %s", strings.Join(got, " "), c.want)
+			}
+		})
+	}
+}
+
+// TestGuardBounds: too much to look at is an error that names it.
+func TestGuardBounds(t *testing.T) {
+	dir := project(t, "x/.git/config = "+strings.Repeat("#", configSize))
+	p := &policy.Policy{Files: policy.Files{Write: []string{dir}, Guard: []string{"**/.git"}}}
+	err := new(Facts).findHidden(p, dir, true)
+	if err == nil || !strings.Contains(err.Error(), dir+"/x/.git/config") {
+		t.Errorf("settings that are too large: %v", err)
+	}
+}
+
+// TestLookAgain: what came to be under guarded names is found, what was there
+// or is nobody's business is not.
+func TestLookAgain(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		files, then []string
+		gone        string
+		want        string
+	}{
+		{"nothing", []string{".git/", ".x", "a/b/c"}, nil, "", ""},
+		{"ordinary work", []string{".git/", "a/b"}, []string{"a/c", "d/e/f", ".venv/bin/python", "d/.hidden", ".a.swp"},
+			"", ""},
+		{"names", []string{"a"}, []string{".idea/x", "AGENTS.md", ".config/x", "sub/AGENTS.md"}, "",
+			".config .idea AGENTS.md"},
+		{"repositories", []string{"a/b/"}, []string{"a/b/.git/config", "new/deep/.git = gitdir: x", "r/HEAD",
+			"r/objects/", "r/refs/"}, "", "a/b/.git new/deep/.git r"},
+		{"one that an old directory becomes", []string{"r/HEAD", "r/objects/"}, []string{"r/refs/"}, "", "r"},
+		{"a link that is another now", []string{".x -> a", "a"}, []string{".x -> b"}, ".x", ".x"},
+		{"a link that is a file now", []string{".x -> a", "a"}, []string{".x"}, ".x", ".x"},
+		{"what settings point to", []string{".git/config = [core]\nhooksPath = hk\n[include] path = ../inc"},
+			[]string{"hk/pre-commit", "inc"}, "", "hk inc"},
+		{"what a link points to", []string{".x -> later"}, []string{"later"}, "", "later"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := project(t, c.files...)
+			h, _ := searchGuards(t, dir, "")
+			if c.gone != "" {
+				if err := os.Remove(filepath.Join(dir, c.gone)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put(t, dir, c.then...)
+			var got []string
+			for _, name := range h.LookAgain() {
+				got = append(got, strings.TrimPrefix(name, dir+"/"))
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("found %s\nwant  %s", strings.Join(got, " "), c.want)
+			}
+		})
+	}
+}
+
+// FuzzGitConfig: whatever the text, the reader ends, and makes nothing up.
+func FuzzGitConfig(f *testing.F) {
+	for _, s := range []string{"[core]\n\thooksPath = a", "[a \"b\\\"c\"]d=\"e;f\" # g", "[include]path=x\\\ny", "[",
+		"=", "a", "\ufeff[x]y", "[x.y]z = \\"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, s := range parseGitConfig(text) {
+			if !strings.Contains(strings.ToLower(text), s.Key) || len(s.Value) > len(text) {
+				t.Errorf("%q: %+v", text, s)
+			}
+		}
+	})
+}
+
+func TestGitConfig(t *testing.T) {
+	got := fmt.Sprint(parseGitConfig("\ufeff# c\n[Core]\n bare = false\r\n Editor = \"vi # \" x ; y\n" +
+		"[a \"B c\"] k\n[d.E]\nK=1\\\n 2\\t\\\"\n!\n[f]g==h"))
+	want := `[{core  bare false} {core  editor vi #  x} {a B c k } {d e k 1 2	"} {f  g =h}]`
+	if got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,160 @@
+package host
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
+	"sbx/policy"
+)
+
+// OwnDir is a directory that sbx itself reads its policies or filters from.
+type OwnDir struct {
+	// Name is the path by which sbx finds it. File is what is there; if nothing is,
+	// its Real is where the directory would be.
+	Name string
+	File File
+	// Checked says that what is read there is checked before it is used, so that a
+	// missing directory is no risk.
+	Checked bool
+}
+
+// systemDir has the machine's policies.
+const systemDir = "/etc/sbx"
+
+// probeOwn looks where sbx's own policies and filters are, if the target may
+// write to anything of the host: for the HOME that sbx has now and for the one of
+// the password file, which it has the next time. sudo, su and cron make them two.
+func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
+	if !writes(tree) {
+		return nil
+	}
+	account := t.AccountHome
+	if account == "" {
+		account = AccountHome(h.UID)
+	}
+	home, _ := Lookup(t.Env, "HOME")
+	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
+	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
+	h.addOwn(systemDir, false)
+	for _, x := range [...]struct {
+		base, below string
+		checked     bool
+	}{
+		{config, "sbx", false}, {home, ".config/sbx", false}, {account, ".config/sbx", false},
+		{cache, "sbx", true}, {home, ".cache/sbx", true}, {account, ".cache/sbx", true},
+	} {
+		if path.IsAbs(x.base) {
+			h.addOwn(path.Join(x.base, x.below), x.checked)
+		}
+	}
+	return nil
+}
+
+func (h *Facts) addOwn(name string, checked bool) {
+	for _, d := range h.Own {
+		if d.Name == name {
+			return
+		}
+	}
+	f := h.look(name)
+	for dir := name; f.Mode == 0 && f.Err == nil && dir != "/"; {
+		// It is not there: the nearest directory that is says where it would be.
+		dir = path.Dir(dir)
+		switch up := h.look(dir); {
+		case up.Err != nil:
+			f = up
+		case up.Mode != 0:
+			f.Real = path.Join(up.Real, strings.TrimPrefix(name, dir))
+			dir = "/"
+		}
+	}
+	switch e, ok := f.Err.(*LinkError); {
+	case ok && !e.Inside:
+		f = e.File // another user's link: policies by it are refused when they are read
+	case f.Err == unix.EACCES:
+		f = File{Real: name} // another user's, in which sbx does not look either
+	}
+	h.Own = append(h.Own, OwnDir{name, f, checked})
+}
+
+// writes says whether the target may write to anything of the host.
+func writes(tree *policy.Tree) bool {
+	for _, e := range tree.Entries {
+		if e.Kind == policy.KindWrite || e.Options.Upper != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// probeSources looks at the files that the policy was read from: what decides
+// over this launch and the next must not be the target's to write.
+func (h *Facts) probeSources(p *policy.Policy, _ *policy.Tree, _ Target) error {
+	for _, s := range p.Sources() {
+		f := h.look(s.Path)
+		switch {
+		case f.Err != nil:
+		case f.Mode == 0:
+			f.Err = unix.ENOENT
+		case unix.Mkdev(f.Major, f.Minor) != s.Dev || f.Ino != s.Ino:
+			f.Err = unix.ESTALE
+		}
+		h.Sources = append(h.Sources, Source{s.Path, f})
+	}
+	return nil
+}
+
+// Source is a file that the policy was read from.
+type Source struct {
+	Name string
+	File File
+}
+
+// probeReceipt finds out by what name the receipt's file could be changed.
+func (h *Facts) probeReceipt(_ *policy.Policy, _ *policy.Tree, t Target) error {
+	if t.Receipt == nil {
+		return nil
+	}
+	var st, there unix.Stat_t
+	if err := unix.Fstat(*t.Receipt, &st); err != nil {
+		return err
+	}
+	name, err := readlink("/proc/self/fd/" + strconv.Itoa(*t.Receipt))
+	if err != nil {
+		return &NeedError{
+			Reason: NoProc,
+			What:   "see by /proc what the receipt's descriptor is: " + err.Error(),
+			Fix:    "mount /proc: mount -t proc proc /proc",
+		}
+	}
+	if !path.IsAbs(name) {
+		return nil // a pipe or socket without a name
+	}
+	h.Receipt = describe(opened{fd: *t.Receipt, st: st, real: name})
+	if unix.Lstat(name, &there) != nil || identity(&there) != identity(&st) {
+		h.Receipt.Real = "" // it has lost this name; there may be others
+		if st.Nlink == 0 {
+			h.Receipt = File{}
+		}
+	}
+	return nil
+}
+
+// AccountHome is the user's home by /etc/passwd, or "/": systemd sets no HOME for
+// its services.
+func AccountHome(uid int) string {
+	data, err := sys.ReadFile("/etc/passwd")
+	if err != nil {
+		return "/"
+	}
+	for line := range strings.Lines(data) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == strconv.Itoa(uid) && path.IsAbs(f[5]) {
+			return f[5]
+		}
+	}
+	return "/"
+}

@@ -1,0 +1,99 @@
+package process
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+)
+
+// CloseFDs closes every descriptor above 2 except those of Keep, which the target
+// gets under the same numbers. close_range(2), Linux 5.9.
+type CloseFDs struct{ Keep []int } // ascending, all above 2
+
+func (c CloseFDs) String() string {
+	if len(c.Keep) == 0 {
+		return "close descriptors from 3 on"
+	}
+	return "close descriptors from 3 on except " + strings.Trim(fmt.Sprint(c.Keep), "[]")
+}
+
+func (CloseFDs) Kind() string { return "close-descriptors" }
+
+// Compile closes the ranges between the kept descriptors.
+func (c CloseFDs) Compile(a *step.Asm) {
+	closeExcept(a, 3, c.Keep)
+	for _, fd := range c.Keep {
+		a.Sys(unix.SYS_FCNTL, step.Fd(fd), step.Int(unix.F_SETFD), step.Int(0))
+	}
+}
+
+// CloseAll closes all descriptors of the init except its end of the socket to the
+// launcher.
+type CloseAll struct {
+	// Children also keeps the list of the init's children; see Subreaper.
+	Children bool
+}
+
+func (CloseAll) String() string { return "close all descriptors of the init" }
+
+func (CloseAll) Kind() string { return "close-all-descriptors" }
+
+// Compile closes from 0 on.
+func (c CloseAll) Compile(a *step.Asm) {
+	keep := []int{a.Notify}
+	if c.Children {
+		keep = append(keep, a.Launcher)
+		slices.Sort(keep)
+	}
+	closeExcept(a, 0, keep)
+}
+
+// CloseUnneeded closes all descriptors of the janitor except its end of the socket
+// to the launcher and those that its cleanup steps use.
+type CloseUnneeded struct{ FDs []int }
+
+func (CloseUnneeded) String() string {
+	return "close all descriptors of the janitor but those it needs"
+}
+
+func (CloseUnneeded) Kind() string { return "close-unneeded-descriptors" }
+
+// Compile closes from 0 on.
+func (c CloseUnneeded) Compile(a *step.Asm) {
+	keep := append(slices.Clone(c.FDs), a.Notify)
+	slices.Sort(keep)
+	closeExcept(a, 0, slices.Compact(keep))
+}
+
+func closeExcept(a *step.Asm, from int, keep []int) {
+	for _, fd := range keep {
+		if fd > from {
+			a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Fd(fd-1), step.Int(0))
+		}
+		from = fd + 1
+	}
+	a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Int(^uint32(0)), step.Int(0))
+}
+
+// RestoreFlags restores the status flags of an open file description that the caller
+// shares with the target, after the launcher was killed. It is for files and terminals:
+// while the janitor has a pipe open, its other end would not see an end of file.
+type RestoreFlags struct{ FD, Flags int }
+
+func (r RestoreFlags) String() string {
+	return fmt.Sprintf("restore the status flags of descriptor %d", r.FD)
+}
+
+func (RestoreFlags) Kind() string { return "restore-flags" }
+
+// Holds is the descriptor that the janitor has to hold open for it.
+func (r RestoreFlags) Holds() int { return r.FD }
+
+// Compile is one fcntl(2).
+func (r RestoreFlags) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_FCNTL, step.Fd(r.FD), step.Int(unix.F_SETFL), step.Int(r.Flags))
+}
