@@ -167,6 +167,14 @@ func (p *treePolicy) names() (list []string) {
 	return list
 }
 
+// writes says whether an entry of write has a directory over the path.
+func (p *treePolicy) writes(name string) bool {
+	return slices.ContainsFunc(p.lists["write"], func(s string) bool {
+		s = strings.TrimPrefix(s, "?")
+		return p.from[s] == "" && s != name && inside(name, s)
+	})
+}
+
 // treeLine is one of sbx --dry-run --tree --json.
 type treeLine struct {
 	Path, Is, Source string

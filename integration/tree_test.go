@@ -291,14 +291,15 @@ func (c *treeCase) expected(a tried, at treeLine, source string, plan treeLines)
 	}
 }
 
-// planted says whether the first target has put a link where the second policy
-// names something: that such a link is followed is known, and A1 and A7 of
-// another test. It also looks for what cannot be seen any more.
+// planted says whether the first target has put a link of the caller's where the
+// second policy names something, and does not let it be written: such a link is
+// followed, as docs/files.md says. It also looks for what cannot be seen any more.
 func (c *treeCase) planted() bool {
 	for _, p := range c.policies[1].names() {
 		for ; inside(p, c.dir); p = filepath.Dir(p) {
 			fi, err := os.Lstat(p)
-			if c.nodes[p].kind != 'l' && (err == nil && fi.Mode()&fs.ModeSymlink != 0 || os.IsPermission(err)) {
+			link := err == nil && fi.Mode()&fs.ModeSymlink != 0 || os.IsPermission(err)
+			if c.nodes[p].kind != 'l' && link && !c.policies[1].writes(p) {
 				return true
 			}
 		}

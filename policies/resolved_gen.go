@@ -699,13 +699,13 @@ func resolvedBuildFilesUnguard() []string {
 	return []string{
 		".#*", ".*.cmd", ".*.o.d", ".*.sw?", ".DS_Store", ".angular", ".astro", ".benchmarks", ".build",
 		".cache", ".ccache", ".ccls-cache", ".config", ".config.old", ".coverage", ".coverage.*",
-		".dart_tool", ".depend", ".deps", ".dmypy.json", ".docusaurus", ".eggs", ".elixir_ls",
-		".eslintcache", ".fuse_hidden*", ".goutputstream-*", ".gradle", ".hypothesis", ".ipynb_checkpoints",
-		".kotlin", ".libs", ".mypy_cache", ".next", ".nfs*", ".ninja_deps", ".ninja_log", ".nox", ".npm",
-		".nuxt", ".nyc_output", ".objs", ".output", ".parcel-cache", ".pnpm-store", ".pytest_cache",
-		".pytype", ".ruff_cache", ".sass-cache", ".sconsign*", ".stack-work", ".stylelintcache",
-		".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*", ".tox", ".turbo", ".venv", ".version",
-		".virtualenv", ".vite", ".yarn-cache", ".zig-cache",
+		".dart_tool", ".depend", ".deps", ".dmypy.json", ".dockerignore", ".docusaurus", ".eggs",
+		".elixir_ls", ".eslintcache", ".fuse_hidden*", ".gitignore", ".gitkeep", ".goutputstream-*",
+		".gradle", ".hypothesis", ".ipynb_checkpoints", ".keep", ".kotlin", ".libs", ".mypy_cache", ".next",
+		".nfs*", ".ninja_deps", ".ninja_log", ".nox", ".npm", ".npmignore", ".nuxt", ".nyc_output", ".objs",
+		".output", ".parcel-cache", ".pnpm-store", ".pytest_cache", ".pytype", ".ruff_cache", ".sass-cache",
+		".sconsign*", ".stack-work", ".stylelintcache", ".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*",
+		".tox", ".turbo", ".venv", ".version", ".virtualenv", ".vite", ".yarn-cache", ".zig-cache",
 	}
 }
 

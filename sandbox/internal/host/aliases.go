@@ -35,6 +35,11 @@ func (h *Facts) probeAliases(_ *policy.Policy, tree *policy.Tree, _ Target) erro
 			add(f, e.Source())
 		}
 	}
+	for _, g := range h.Guarded {
+		if !g.Dir && g.Links > 1 {
+			guarded[g.ID] = g.Path
+		}
+	}
 	for _, s := range h.Sources {
 		add(s.File, s.Name)
 	}

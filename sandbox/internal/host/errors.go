@@ -25,6 +25,8 @@ const (
 	// WrongNamespace is what needs another namespace than the policy has: mostly one of the
 	// sandbox's own, or the host's.
 	WrongNamespace Reason = "wrong-namespace"
+	// NotOwned is a namespace that is somebody else's.
+	NotOwned Reason = "not-owned"
 	// NoCapability is a right that the caller or the target does not have.
 	NoCapability Reason = "no-capability"
 	// NoLandlock is a kernel whose Landlock is missing or too old.

@@ -55,7 +55,9 @@ type Facts struct {
 	Owners map[string]int
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
-	Limits     Limits
+	// UserNS is the caller's own user namespace, if there are Namespaces.
+	UserNS ns.ID
+	Limits Limits
 	// Own are sbx's own directories, Sources the files that the policy was read
 	// from, and Receipt is where --report goes, if that has a name.
 	Own     []OwnDir
@@ -113,6 +115,8 @@ type Found struct {
 	Dir  bool
 	// ID is the file that was found. The zero value matches any file.
 	ID ns.ID
+	// Links is the number of hard links of what is guarded.
+	Links uint64
 	// Unread says that it is a directory which could not be searched, so all of it
 	// is hidden.
 	Unread bool

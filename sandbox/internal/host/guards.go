@@ -217,7 +217,7 @@ func (g *guarding) add(real, rel string, st *unix.Stat_t) bool {
 	if have, ok := g.names[real]; ok && have.id == identity(st) {
 		return false
 	}
-	found := Found{Path: real, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st)}
+	found := Found{Path: real, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st), Links: uint64(st.Nlink)}
 	g.name(real, guarded{id: found.ID})
 	g.list = append(g.list, found)
 	if found.Dir {

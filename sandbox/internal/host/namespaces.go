@@ -16,9 +16,19 @@ type Namespace struct {
 	FD           int
 	Major, Minor uint32
 	Ino          uint64
+	// Owner is the user namespace that it belongs to, and OwnerUID the user who
+	// made that one, by the caller's numbers; see ioctl_ns(2). OwnerErr is why
+	// they are not known: EPERM where it belongs to one above the caller's. A user
+	// namespace is asked for none.
+	Owner    ns.ID
+	OwnerUID uint32
+	OwnerErr error
 	// Err is why the file is not a namespace.
 	Err error
 }
+
+// ID is the namespace's identity.
+func (s Namespace) ID() ns.ID { return ns.ID{Major: s.Major, Minor: s.Minor, Ino: s.Ino} }
 
 // ProbeNamespaces opens the namespaces that the policy names by path.
 func (h *Facts) ProbeNamespaces(n policy.Namespaces) {
@@ -26,6 +36,10 @@ func (h *Facts) ProbeNamespaces(n policy.Namespaces) {
 		if _, have := h.Namespaces[s]; !have && IsPath(s) {
 			if h.Namespaces == nil {
 				h.Namespaces = make(map[string]Namespace)
+				var st unix.Stat_t
+				if unix.Stat("/proc/self/ns/user", &st) == nil { // else it is nobody's
+					h.UserNS = identity(&st)
+				}
 			}
 			h.Namespaces[s] = h.openNamespace(s)
 		}
@@ -64,5 +78,24 @@ func (h *Facts) openNamespace(name string) (s Namespace) {
 		return Namespace{Err: err}
 	}
 	s.Kind, s.Major, s.Minor, s.Ino = ns.Set(kind), unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino
+	if s.Kind != ns.User {
+		s.Owner, s.OwnerUID, s.OwnerErr = owner(s.FD)
+	}
 	return s
+}
+
+// owner asks for the user namespace that a namespace belongs to, and for who
+// made that.
+func owner(fd int) (id ns.ID, uid uint32, err error) {
+	user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	if err != nil {
+		return id, 0, err
+	}
+	defer unix.Close(user)
+	var st unix.Stat_t
+	if err := unix.Fstat(user, &st); err != nil {
+		return id, 0, err
+	}
+	uid, err = unix.IoctlGetUint32(user, unix.NS_GET_OWNER_UID)
+	return identity(&st), uid, err
 }

@@ -105,6 +105,14 @@ func TestAliases(t *testing.T) {
 	if s := strings.Join(got, " "); s != "/w/d/second /w/guard" {
 		t.Errorf("names: %s", s)
 	}
+	// What is guarded by its shape alone.
+	h = probed(t, policy.Files{Write: []string{dir + "/w"}}, Target{})
+	guard := h.look(dir + "/w/guard")
+	h.Guarded = []Found{{Path: guard.Real, ID: guard.ID(), Links: guard.Links}, {Path: dir + "/w", Dir: true, Links: 3}}
+	guards := &policy.Policy{Files: policy.Files{Write: []string{dir + "/w"}}}
+	if err := h.probeAliases(guards, guards.Tree(), Target{}); err != nil || len(h.Aliases) != 2 {
+		t.Errorf("of a guard: %v, %v", h.Aliases, err)
+	}
 	// A policy's own file and a receipt without a name are looked for, too.
 	var st unix.Stat_t
 	if err := unix.Stat(dir+"/other/third", &st); err != nil {

@@ -56,6 +56,9 @@ func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 		case k.say == "host":
 		default:
 			j, err := joinStep(h, k.set, k.say)
+			if err == nil {
+				err = checkOwner(h, k.set, k.say, n.User)
+			}
 			if err != nil {
 				return s, err
 			}
@@ -191,4 +194,29 @@ func joinStep(h *host.Facts, kind ns.Set, path string) (ns.Join, error) {
 			"join %s namespace %s: it is a %s namespace", kind, text.Quote(path), s.Kind)
 	}
 	return ns.Join{Namespace: kind, Path: path, FD: s.FD, Major: s.Major, Minor: s.Minor, Ino: s.Ino}, nil
+}
+
+// checkOwner refuses a namespace of somebody else's: who owns the user namespace
+// that it belongs to decides what is in it, which files are under which names for
+// example, and the target would run that with the caller's ids. With the user
+// namespace joined too, user, it has ids of that one.
+func checkOwner(h *host.Facts, kind ns.Set, path, user string) error {
+	s := h.Namespaces[path]
+	const root = 0
+	switch joined, ok := h.Namespaces[user]; {
+	case ok && joined.Err == nil && s.OwnerErr == nil && s.Owner == joined.ID():
+		return nil
+	case s.OwnerErr != nil:
+		return &host.NeedError{Reason: host.NotOwned,
+			What: fmt.Sprintf("join %s namespace %s: ask which user namespace it belongs to: %v", kind, text.Quote(path),
+				s.OwnerErr),
+			Fix: "join only what belongs to your own user namespace, or to one below it"}
+	case s.Owner == h.UserNS || s.OwnerUID == root:
+		return nil
+	}
+	return &host.NeedError{Reason: host.NotOwned,
+		What: fmt.Sprintf("join %s namespace %s: it belongs to a user namespace that user %d made, "+
+			"and not to the caller's or root's",
+			kind, text.Quote(path), s.OwnerUID),
+		Fix: "join that user namespace too: say user = \"/its/path\", with uid and gid, in the policy's [namespaces]"}
 }

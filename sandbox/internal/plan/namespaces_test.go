@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plantest"
@@ -77,4 +78,46 @@ func TestKept(t *testing.T) {
 			t.Errorf("%s: keeps %v, %v; want %v, %v", c.name, got, err, c.want, c.err)
 		}
 	}
+}
+
+// TestOwner holds whose namespaces can be joined: those of the caller's own user
+// namespace, of one that root made, and of one that is joined too.
+func TestOwner(t *testing.T) {
+	const path, user = "/run/some/net", "/run/some/user"
+	own, other, third := ns.ID{Ino: 1}, ns.ID{Ino: 2}, ns.ID{Ino: 3}
+	words := &refusals{}
+	for _, c := range []struct {
+		name   string
+		owner  ns.ID
+		uid    uint32
+		err    error
+		joined ns.ID
+		want   error
+	}{
+		{"the caller's", own, 1000, nil, ns.ID{}, nil},
+		{"root's", other, 0, nil, ns.ID{}, nil},
+		{"a user's", other, 1000, nil, ns.ID{}, host.NotOwned},
+		{"of a user that has no number here", other, 65534, nil, ns.ID{}, host.NotOwned},
+		{"a user's, joined too", other, 1000, nil, other, nil},
+		{"a user's, another joined", other, 1000, nil, third, host.NotOwned},
+		{"the caller's, another joined", own, 0, nil, other, nil},
+		{"of one above", ns.ID{}, 0, unix.EPERM, ns.ID{}, host.NotOwned},
+		{"of one above, another joined", ns.ID{}, 0, unix.EPERM, other, host.NotOwned},
+	} {
+		p := &policy.Policy{Name: "p", Namespaces: policy.Namespaces{Net: path}}
+		h := plantest.Debian(p, 0)
+		h.UserNS = own
+		h.Namespaces = map[string]host.Namespace{path: {Kind: ns.Net, Ino: 9, Owner: c.owner, OwnerUID: c.uid,
+			OwnerErr: c.err}}
+		if c.joined != (ns.ID{}) {
+			p.Namespaces.User, p.Namespaces.UID, p.Namespaces.GID = user, plantest.Ptr(0), plantest.Ptr(0)
+			h.Namespaces[user] = host.Namespace{Kind: ns.User, Ino: c.joined.Ino}
+		}
+		_, err := namespaces(p, h)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		words.add(c.name, err)
+	}
+	golden(t, "refusals-owner.txt", words.String())
 }

@@ -126,6 +126,10 @@ func (w *world) extended(d *dice) (bad []string, _ *world) {
 		if !ok || !still || !writes(is.kind) || writes(was.kind) || which == 1 && policy.Within(p, entry) {
 			continue
 		}
+		if c, _ := deepestClaim(other.claims(), p); which == 0 && was.kind == rootfs.Hidden && c.name != entry &&
+			policy.Within(c.name, entry) {
+			continue // what lay over it and is hidden is not there any more
+		}
 		if real, err := w.machine.real(entry); which == 1 && from == "" && err == nil && policy.Within(is.source, real) {
 			continue // a link: it lies where that leads to
 		}
