@@ -161,7 +161,8 @@ func blockDevice(t *testing.T) string {
 // chattr says whether it is a file whose flags, or leases on it, the answer is
 // about.
 func (h handed) chattr(answer string) bool {
-	return !strings.HasPrefix(h.path, "/dev/") && (strings.Contains(answer, "lease") || strings.Contains(answer, "setflags"))
+	return !strings.HasPrefix(h.path, "/dev/") && (strings.Contains(answer, "lease") || strings.Contains(answer,
+		"setflags"))
 }
 
 // changed is what is not as it was, and may not be.
@@ -316,7 +317,8 @@ func TestPathMetadata(t *testing.T) {
 		}
 		devices := hostDevices(t)
 		dir, args := under(t, policy)
-		r := run(t, call{dir: dir, limit: 2 * time.Minute, args: append(args, "--read", binary("probe"), "--", binary("probe"), "metadata-paths")})
+		r := run(t, call{dir: dir, limit: 2 * time.Minute, args: append(args, "--read", binary("probe"), "--",
+			binary("probe"), "metadata-paths")})
 		r.want(t, 0)
 		if _, tried, ok := strings.Cut(r.stdout, "tried: "); !ok || len(tried) < len("100\n") {
 			t.Errorf("few files were tried: %s", tried)

@@ -46,7 +46,8 @@ func TestOrdinaryStreams(t *testing.T) {
 		`cat fifo >out & { $SBX echo one; $SBX echo two; } >fifo; wait; cat out`,
 		// Flags.
 		`echo old >out; $SBX python3 -c 'import os; os.lseek(1, 0, 0); os.write(1, b"new\n")' >>out; cat out`,
-		`$SBX python3 -c 'import fcntl; print([oct(fcntl.fcntl(f, fcntl.F_GETFL) & 0o6003) for f in (0, 1, 2)])' <lines >out 2>>err; cat out`,
+		`$SBX python3 -c 'import fcntl; print([oct(fcntl.fcntl(f, fcntl.F_GETFL) & 0o6003) for f in (0, 1, 2)])' \
+			<lines >out 2>>err; cat out`,
 		`$SBX python3 -c 'import os; s = os.fstat(0); print(s.st_ino, s.st_size)' <lines`,
 	} {
 		with := streamed(t, script, binary("sbx")+" --policy project --")

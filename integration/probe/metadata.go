@@ -103,7 +103,8 @@ func utimens(fd int, to *unix.Timespec) error {
 
 func fchmodat2(fd int, mode uint32) error {
 	var empty [1]byte
-	_, _, errno := unix.Syscall6(unix.SYS_FCHMODAT2, uintptr(fd), uintptr(unsafe.Pointer(&empty)), uintptr(mode), unix.AT_EMPTY_PATH, 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_FCHMODAT2, uintptr(fd), uintptr(unsafe.Pointer(&empty)), uintptr(mode),
+		unix.AT_EMPTY_PATH, 0, 0)
 	return errnoOrNil(errno)
 }
 
@@ -188,7 +189,8 @@ func metadataPath(path string) {
 	}
 	try("chmod", unix.Chmod(path, st.Mode&0o777))
 	try("chown", unix.Lchown(path, int(st.Uid), int(st.Gid)))
-	try("utimensat", unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: st.Mtim.Sec, Nsec: st.Mtim.Nsec}}, 0))
+	try("utimensat", unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Nsec: unix.UTIME_OMIT},
+		{Sec: st.Mtim.Sec, Nsec: st.Mtim.Nsec}}, 0))
 	if err := unix.Setxattr(path, "user.probe", []byte("x"), 0); err == nil {
 		try("setxattr", unix.Removexattr(path, "user.probe"))
 	}
@@ -209,17 +211,15 @@ func metadataPath(path string) {
 
 // unescape undoes what mountinfo does to blanks and the like.
 func unescape(s string) string {
-	for {
-		i := strings.IndexByte(s, '\\')
-		if i < 0 || i+4 > len(s) {
-			return s
-		}
-		n, err := strconv.ParseUint(s[i+1:i+4], 8, 8)
-		if err != nil {
-			return s
-		}
-		return s[:i] + string([]byte{byte(n)}) + unescape(s[i+4:])
+	i := strings.IndexByte(s, '\\')
+	if i < 0 || i+4 > len(s) {
+		return s
 	}
+	n, err := strconv.ParseUint(s[i+1:i+4], 8, 8)
+	if err != nil {
+		return s
+	}
+	return s[:i] + string([]byte{byte(n)}) + unescape(s[i+4:])
 }
 
 // mountinfo is /proc/self/mountinfo as it is.

@@ -130,7 +130,8 @@ func awaitInit(st *Status) {
 	*(*uint16)(unsafe.Add(unsafe.Pointer(&st.mask), 4)) = unix.POLLIN
 	st.timespec = [2]uint64{60, 0}
 	for {
-		_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&st.mask)), 1, uintptr(unsafe.Pointer(&st.timespec)), 0, 8, 0)
+		_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&st.mask)), 1,
+			uintptr(unsafe.Pointer(&st.timespec)), 0, 8, 0)
 		if errno != unix.EINTR {
 			return
 		}

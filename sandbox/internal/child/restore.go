@@ -70,7 +70,8 @@ func first(errno, other uintptr) uintptr {
 //go:nosplit
 //go:norace
 func statFD(record uintptr, to *unix.Stat_t) uintptr {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_FSTAT, uintptr(word(record, step.RecordFD)), uintptr(unsafe.Pointer(to)), 0, 0, 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_FSTAT, uintptr(word(record, step.RecordFD)),
+		uintptr(unsafe.Pointer(to)), 0, 0, 0, 0)
 	return uintptr(errno)
 }
 
@@ -121,7 +122,8 @@ func restoreAttributes(record, path uintptr) (changed bool, errno uintptr) {
 		return false, uintptr(e)
 	}
 	const most = 1 << 16 // XATTR_LIST_MAX, XATTR_SIZE_MAX
-	names, _, e := syscall.RawSyscall6(unix.SYS_MMAP, 0, 2*most, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS,
+	names, _, e := syscall.RawSyscall6(unix.SYS_MMAP, 0, 2*most, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS,
 		^uintptr(0), 0)
 	if e != 0 {
 		return false, uintptr(e)

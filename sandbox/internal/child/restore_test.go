@@ -67,12 +67,16 @@ func TestRestore(t *testing.T) {
 		{"nothing", func(string) error { return nil }, 0},
 		{"contents", func(p string) error { return os.WriteFile(p, []byte("other"), 0) }, 0},
 		{"mode", func(p string) error { return os.Chmod(p, 0o666) }, step.RestoredMode},
-		{"attribute changed", func(p string) error { return unix.Setxattr(p, "user.kept", []byte("b"), 0) }, step.RestoredAttributes},
-		{"attribute longer", func(p string) error { return unix.Setxattr(p, "user.kept", []byte("aa"), 0) }, step.RestoredAttributes},
+		{"attribute changed", func(p string) error { return unix.Setxattr(p, "user.kept", []byte("b"), 0) },
+			step.RestoredAttributes},
+		{"attribute longer", func(p string) error { return unix.Setxattr(p, "user.kept", []byte("aa"), 0) },
+			step.RestoredAttributes},
 		{"attribute gone", func(p string) error { return unix.Removexattr(p, "user.kept") }, step.RestoredAttributes},
-		{"attribute new", func(p string) error { return unix.Setxattr(p, "user.kep", []byte("x"), 0) }, step.RestoredAttributes},
+		{"attribute new", func(p string) error { return unix.Setxattr(p, "user.kep", []byte("x"), 0) },
+			step.RestoredAttributes},
 		{"past", func(p string) error { return os.Chtimes(p, time.Unix(1, 0), time.Unix(2, 0)) }, step.RestoredTimes},
-		{"to come", func(p string) error { in := time.Now().Add(time.Hour); return os.Chtimes(p, in, in) }, step.RestoredTimes},
+		{"to come", func(p string) error { in := time.Now().Add(time.Hour); return os.Chtimes(p, in, in) },
+			step.RestoredTimes},
 		{"several", func(p string) error {
 			if err := os.Chmod(p, 0o606); err != nil {
 				return err
@@ -105,7 +109,8 @@ func TestRestore(t *testing.T) {
 			if after.Mode&0o7777 != 0o640 || attribute(path, "user.kept") != "a" || attribute(path, "user.kep") != "" {
 				t.Errorf("mode %o, attributes %q and %q", after.Mode, attribute(path, "user.kept"), attribute(path, "user.kep"))
 			}
-			if now := time.Now().Unix(); after.Mtim.Sec < m.Mtime[0] || after.Mtim.Sec > now || after.Atim.Sec < m.Atime[0] || after.Atim.Sec > now {
+			if now := time.Now().Unix(); after.Mtim.Sec < m.Mtime[0] || after.Mtim.Sec > now ||
+				after.Atim.Sec < m.Atime[0] || after.Atim.Sec > now {
 				t.Errorf("times %d and %d, were %d and %d", after.Atim.Sec, after.Mtim.Sec, m.Atime[0], m.Mtime[0])
 			}
 			if c.want == 0 && after.Ctim != before.Ctim {

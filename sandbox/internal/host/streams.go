@@ -220,7 +220,8 @@ func (h *Facts) source(s Stdio) File {
 	}
 	// Whether it can be: the caller may have got the descriptor from somebody
 	// who may more, and a terminal may be somebody's alone.
-	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(f.FD), s.OpenFlags()|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(f.FD),
+		s.OpenFlags()|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return File{}
 	}

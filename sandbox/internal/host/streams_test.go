@@ -55,7 +55,8 @@ func TestStreams(t *testing.T) {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
-	slave, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	slave, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER,
+		unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
 		t.Fatal(errno)
 	}
@@ -103,7 +104,8 @@ func TestStreams(t *testing.T) {
 			}
 			s := h.Kept[0]
 			if s.OnHost != c.onHost || (s.Source.Mode != 0) != c.source {
-				t.Errorf("on the host %v, want %v; can be opened once more %v, want %v: %+v", s.OnHost, c.onHost, s.Source.Mode != 0, c.source, s)
+				t.Errorf("on the host %v, want %v; can be opened once more %v, want %v: %+v", s.OnHost, c.onHost,
+					s.Source.Mode != 0, c.source, s)
 			}
 			if c.onHost && s.Metadata.FD == 0 {
 				t.Error("its metadata was not looked at")
@@ -112,7 +114,8 @@ func TestStreams(t *testing.T) {
 	}
 	h := &Facts{Files: map[string]File{}}
 	defer h.Close()
-	if err := h.probeStreams(&policy.Policy{}, nil, Target{KeepFDs: []int{read, again, open(path, unix.O_RDONLY)}}); err != nil {
+	if err := h.probeStreams(&policy.Policy{}, nil, Target{KeepFDs: []int{read, again, open(path,
+		unix.O_RDONLY)}}); err != nil {
 		t.Fatal(err)
 	}
 	if k := h.Kept; k[0].Offset != 5 || k[1].Same != read || k[2].Same != k[2].FD {
@@ -126,7 +129,8 @@ func TestHandedStreams(t *testing.T) {
 	if n := target.listened(); n != 2 {
 		t.Errorf("%d descriptors, want 2", n)
 	}
-	for _, env := range [][]string{{"LISTEN_FDS=2"}, {"LISTEN_PID=8", "LISTEN_FDS=2"}, {"LISTEN_PID=7", "LISTEN_FDS=x"}, {"LISTEN_PID=7", "LISTEN_FDS=-1"}} {
+	for _, env := range [][]string{{"LISTEN_FDS=2"}, {"LISTEN_PID=8", "LISTEN_FDS=2"}, {"LISTEN_PID=7",
+		"LISTEN_FDS=x"}, {"LISTEN_PID=7", "LISTEN_FDS=-1"}} {
 		target.Env = env
 		if n := target.listened(); n != 0 {
 			t.Errorf("%q: %d descriptors, want none", env, n)

@@ -146,13 +146,15 @@ func (j *janitor) noteRestored() {
 		for _, x := range [...]struct {
 			bit  uint8
 			name string
-		}{{step.RestoredMode, "mode"}, {step.RestoredOwner, "owner"}, {step.RestoredTimes, "times"}, {step.RestoredAttributes, "attributes"}} {
+		}{{step.RestoredMode, "mode"}, {step.RestoredOwner, "owner"}, {step.RestoredTimes, "times"},
+			{step.RestoredAttributes, "attributes"}} {
 			if j.status.Restored(r.Index)&x.bit != 0 {
 				changed = append(changed, x.name)
 			}
 		}
 		if len(changed) > 0 {
-			j.notes = append(j.notes, fmt.Sprintf("the file at descriptor %d had its %s changed, which was restored", r.Stream, strings.Join(changed, ", ")))
+			j.notes = append(j.notes, fmt.Sprintf("the file at descriptor %d had its %s changed, which was restored",
+				r.Stream, strings.Join(changed, ", ")))
 		}
 	}
 }

@@ -63,7 +63,8 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 }
 
 func tooMany(fd int) error {
-	return host.Refuse(host.Impossible, "hand over descriptor %d: more than %d files cannot be kept as they are", fd, step.MaxStreams)
+	return host.Refuse(host.Impossible, "hand over descriptor %d: more than %d files cannot be kept as they are", fd,
+		step.MaxStreams)
 }
 
 // reopen is the step for a descriptor that can be had once more on a read-only
@@ -77,7 +78,8 @@ func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Re
 	if x.Rdev == tty && x.Mode == unix.S_IFCHR && d.terminal.ownSession {
 		return ns.Reopen{}, false
 	}
-	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.OpenFlags(), Number: f.FD, Named: x.Mode == unix.S_IFREG}
+	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.OpenFlags(), Number: f.FD,
+		Named: x.Mode == unix.S_IFREG}
 	if d.tree.IsDevice(f.Real, x.ID) {
 		r.Inside = true
 		return r, true
@@ -115,8 +117,10 @@ func metadata(x host.Stdio) step.Metadata {
 // metadataCalls are the system calls that change a file's mode, owner, times or
 // attributes, by any name of the file.
 var metadataCalls = [...]string{
-	"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat", "utimensat",
-	"setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "file_setattr",
+	"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes",
+	"futimesat", "utimensat",
+	"setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr",
+	"removexattrat", "file_setattr",
 }
 
 // changeMetadata says whether the filters let anybody change the metadata of a

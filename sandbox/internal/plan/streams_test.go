@@ -19,11 +19,13 @@ import (
 // TestStreams: what becomes of a descriptor, by what it is open to.
 func TestStreams(t *testing.T) {
 	file := host.File{Real: "/data/in", Mode: unix.S_IFREG, Major: 8, Minor: 1, Ino: 7, FD: 50}
-	in := host.Stdio{FD: 0, Mode: unix.S_IFREG, Read: true, ID: file.ID(), OnHost: true, Source: file, Seeks: true, Offset: 5,
+	in := host.Stdio{FD: 0, Mode: unix.S_IFREG, Read: true, ID: file.ID(), OnHost: true, Source: file, Seeks: true,
+		Offset:   5,
 		Metadata: host.Metadata{FD: 60, UID: 1000}}
 	out := host.Stdio{FD: 1, Same: 1, Mode: unix.S_IFREG, Write: true, ID: ns.ID{Major: 8, Minor: 1, Ino: 9}, OnHost: true,
 		Metadata: host.Metadata{FD: 61, Perm: 0o640, UID: 1000}}
-	tty := host.Stdio{FD: 0, Mode: unix.S_IFCHR, Read: true, Write: true, ID: ns.ID{Minor: 22, Ino: 3}, Rdev: unix.Mkdev(136, 0),
+	tty := host.Stdio{FD: 0, Mode: unix.S_IFCHR, Read: true, Write: true, ID: ns.ID{Minor: 22, Ino: 3},
+		Rdev:   unix.Mkdev(136, 0),
 		OnHost: true, Terminal: true, Source: host.File{Real: "/dev/pts/0", Mode: unix.S_IFCHR, Minor: 22, Ino: 3, FD: 51},
 		Metadata: host.Metadata{FD: 62, UID: 1000}}
 	foreign := tty
@@ -51,24 +53,29 @@ func TestStreams(t *testing.T) {
 		{name: "a file to write", role: "default", uid: 1000, streams: []host.Stdio{{}, out}, want: []string{restoreOut}},
 		{name: "a file to write, by a role that changes nothing", role: "pure", uid: 1000, streams: []host.Stdio{{}, out}},
 		{name: "terminal", role: "default", uid: 1000, streams: []host.Stdio{tty}, want: []string{reopenTTY}},
-		{name: "a terminal that is relayed", role: "default", uid: 1000, streams: []host.Stdio{tty}, change: func(p *policy.Policy, h *host.Facts) {
-			p.Process.Terminal = "pty"
-			h.Terminal.Caller = &terminal.Caller{Streams: [3]bool{true}}
-		}},
-		{name: "somebody else's terminal", role: "default", uid: 1000, streams: []host.Stdio{foreign}, want: []string{reopenTTY}},
-		{name: "root's in a user namespace", role: "default", streams: []host.Stdio{foreign}, change: func(p *policy.Policy, _ *host.Facts) {
-			p.Namespaces.User = "new"
-		}, want: []string{restoreIn}},
-		{name: "without a mount namespace", role: "default", uid: 1000, streams: []host.Stdio{in}, change: func(p *policy.Policy, _ *host.Facts) {
-			p.Namespaces.Mount = "host"
-			no := false
-			p.Files = policy.Files{Read: []string{"/usr"}, Proc: &no, Dev: &no}
-		}, want: []string{restoreIn}},
+		{name: "a terminal that is relayed", role: "default", uid: 1000, streams: []host.Stdio{tty},
+			change: func(p *policy.Policy, h *host.Facts) {
+				p.Process.Terminal = "pty"
+				h.Terminal.Caller = &terminal.Caller{Streams: [3]bool{true}}
+			}},
+		{name: "somebody else's terminal", role: "default", uid: 1000, streams: []host.Stdio{foreign},
+			want: []string{reopenTTY}},
+		{name: "root's in a user namespace", role: "default", streams: []host.Stdio{foreign},
+			change: func(p *policy.Policy, _ *host.Facts) {
+				p.Namespaces.User = "new"
+			}, want: []string{restoreIn}},
+		{name: "without a mount namespace", role: "default", uid: 1000, streams: []host.Stdio{in},
+			change: func(p *policy.Policy, _ *host.Facts) {
+				p.Namespaces.Mount = "host"
+				no := false
+				p.Files = policy.Files{Read: []string{"/usr"}, Proc: &no, Dev: &no}
+			}, want: []string{restoreIn}},
 		{name: "/dev/tty in a session of its own", role: "default", uid: 1000, streams: []host.Stdio{func() host.Stdio {
 			s := tty
 			s.Rdev = unix.Mkdev(5, 0)
 			return s
-		}()}, change: func(p *policy.Policy, _ *host.Facts) { p.Process.Terminal = "new-session" }, want: []string{restoreIn}},
+		}()}, change: func(p *policy.Policy, _ *host.Facts) { p.Process.Terminal = "new-session" },
+			want: []string{restoreIn}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := plantest.Shipped(t, c.role)
@@ -106,7 +113,8 @@ func TestStreams(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, c.want)
 			}
 			// Nothing is restored without a janitor who knows when all have ended.
-			if restores := strings.Contains(strings.Join(c.want, ""), "restore"); restores != (announced == 1) || restores && janitor == 0 {
+			if restores := strings.Contains(strings.Join(c.want, ""), "restore"); restores != (announced == 1) ||
+				restores && janitor == 0 {
 				t.Errorf("told %d times; %d steps of the janitor\n%s", announced, janitor, pl)
 			}
 		})

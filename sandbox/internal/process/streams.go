@@ -40,7 +40,8 @@ type RestoreMetadata struct {
 }
 
 func (r RestoreMetadata) String() string {
-	return fmt.Sprintf("restore mode, owner, times and attributes of the file at descriptor %d if they have changed", r.Stream)
+	return fmt.Sprintf("restore mode, owner, times and attributes of the file at descriptor %d if they have changed",
+		r.Stream)
 }
 
 func (RestoreMetadata) Kind() string { return "restore-metadata" }
