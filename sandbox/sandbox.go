@@ -99,7 +99,7 @@ const (
 )
 
 // Probe reads the machine as far as the policy and the target need it. The
-// policy is resolved and expanded. Close the facts when the plan has started.
+// policy is resolved and expanded. Close the facts when the sandbox has ended.
 func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t) }
 
 // Follow opens the directory of that absolute path and says where it is. Probe

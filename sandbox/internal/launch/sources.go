@@ -99,6 +99,10 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			ps.endAt(time.Now().Add(ps.plan.Limits.Duration+grace), "")
 		case b[0] == step.MsgStopped && n == 2:
 			by = unix.Signal(b[1])
+		case b[0] == step.MsgStream && n == 2:
+			if err := ps.addOffset(b[1], oob[:rights]); err != nil {
+				return by, err
+			}
 		case b[0] == step.MsgTerminal && n == 1 && ps.plan.PTY != nil && ps.relay == nil:
 			master, err := receivedFD(oob[:rights])
 			if err != nil {

@@ -28,8 +28,9 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor // nil if there is nothing to undo on the host
-	cgroup  int      // the sandbox's, or -1
+	janitor *janitor  // nil if there is nothing to undo on the host
+	cgroup  int       // the sandbox's, or -1
+	offsets []carried // files of the caller's whose offsets are given back
 
 	told bool // the target was sent a signal that asks it to end
 
@@ -106,13 +107,16 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		}
 		ps.release()
 	}()
+	if err = ps.holdOffsets(); err != nil {
+		return nil, err
+	}
 	if len(p.Cleanup) > 0 {
 		// Before anything is there that could be left behind.
 		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
 			return nil, err
 		}
 	}
-	asm, initAt := p.Compile(pair[0], pair[1], ownMemory)
+	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -158,8 +162,9 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
+	failed := ps.carryOffsets()
 	if err == nil {
-		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
+		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
 		}
@@ -169,6 +174,9 @@ func (ps *Process) Wait() (Exit, error) {
 			return Exit{}, errors.Join(err, e)
 		}
 		exit.Notes = append(exit.Notes, e.Error())
+	}
+	if err == nil {
+		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	return exit, err
 }
@@ -264,6 +272,7 @@ func (ps *Process) kill() error {
 }
 
 func (ps *Process) release() {
+	ps.releaseOffsets()
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1

@@ -40,6 +40,7 @@ type decisions struct {
 	filters, fallback []step.Step
 	handed            handedPlan
 	terminal          terminalPlan
+	streams           streamPlan
 	exec              process.Exec
 	dir               string
 	fds               []int
@@ -107,6 +108,12 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		return nil, err
 	}
 	if len(d.labels) > 0 {
+		d.ids.openProc()
+	}
+	if d.streams, err = decideStreams(p, h, d, decoded); err != nil {
+		return nil, err
+	}
+	if d.streams.proc {
 		d.ids.openProc()
 	}
 	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()

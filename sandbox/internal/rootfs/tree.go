@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"sbx/caps"
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 )
@@ -187,6 +188,12 @@ func depth(p string) int {
 func (t *Tree) HostRoot() bool {
 	n, _ := t.deepest("/")
 	return n.Kind.FromHost()
+}
+
+// IsDevice says whether the path inside is that device of the sandbox's own /dev.
+func (t *Tree) IsDevice(name string, id ns.ID) bool {
+	i, ok := t.index[name]
+	return ok && t.nodes[i].Device && t.nodes[i].Source.ID() == id && t.maskOver(name) == ""
 }
 
 // AllWritable says that the root inside is the host's root and is writable.
