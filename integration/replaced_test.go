@@ -38,7 +38,8 @@ func TestReplacedOnHost(t *testing.T) {
 		}
 		defer report.Close()
 		cmd := exec.Command(binary("sbx"), "--policy", "project", "--report", "3", "--", "sh", "-c",
-			"cat .env && exit 1; echo ready; read x; exec 2>&1; cat .env; echo more >>.gitattributes; echo no >>.editorconfig; true")
+			"cat .env && exit 1; echo ready; read x; exec 2>&1; cat .env; echo more >>.gitattributes; "+
+				"echo no >>.editorconfig; true")
 		stderr := &lockedBuffer{}
 		cmd.Dir, cmd.Env, cmd.Stderr, cmd.ExtraFiles = dir, userEnv(), stderr, []*os.File{report}
 		in, err := cmd.StdinPipe()
@@ -92,7 +93,8 @@ func TestReplacedOnHost(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !replaced {
-			if strings.Contains(stderr.String(), "note") || len(receipt.Lost)+len(receipt.Notes) > 0 || strings.Contains(rest.String(), "old") {
+			if strings.Contains(stderr.String(), "note") || len(receipt.Lost)+len(receipt.Notes) > 0 ||
+				strings.Contains(rest.String(), "old") {
 				t.Errorf("nothing was replaced: %+v\n%s\n%s", receipt, stderr, rest.String())
 			}
 			continue
