@@ -298,8 +298,12 @@ func (c *treeCase) planted() bool {
 	for _, p := range c.policies[1].names() {
 		for ; inside(p, c.dir); p = filepath.Dir(p) {
 			fi, err := os.Lstat(p)
-			link := err == nil && fi.Mode()&fs.ModeSymlink != 0 || os.IsPermission(err)
-			if c.nodes[p].kind != 'l' && link && !c.policies[1].writes(p) {
+			link := err == nil && fi.Mode()&fs.ModeSymlink != 0
+			if link && c.nodes[p].kind == 'l' {
+				to, err := os.Readlink(p)
+				link = err != nil || to != c.nodes[p].target
+			}
+			if (link || os.IsPermission(err)) && !c.policies[1].writes(p) {
 				return true
 			}
 		}
