@@ -106,7 +106,9 @@ func TestFiltersAreTheRun(t *testing.T) {
 				loads = append(loads, strings.Trim(name, `"`))
 			}
 		}
-		var answer struct{ Filters []struct{ Name, Why, Action string } }
+		var answer struct {
+			Filters []struct{ Name, Why, Action string }
+		}
 		r := sbx(t, "seccomp", "emulate", policy, "-s", "getpid", "--json")
 		if err := json.Unmarshal([]byte(r.stdout), &answer); err != nil {
 			t.Fatal(policy, err, r)

@@ -71,7 +71,7 @@ func TestTerminalModes(t *testing.T) {
 func TestGroupFilter(t *testing.T) {
 	want := process.Seccomp{
 		Name:    fallbackfilter.GroupSignals.String(),
-		Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native())),
+		Why: fallbackfilter.GroupSignals.Why(), Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native())),
 	}
 	for _, c := range []struct {
 		job, shared, landlock bool
