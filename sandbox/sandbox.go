@@ -125,6 +125,10 @@ func Build(p *policy.Policy, filters []seccomp.Program, t Target, f *Facts) (*Pl
 	return plan.Build(p, filters, t, f)
 }
 
+// PassedOver says that another program is going to run than the caller's shell would
+// run by that name, since that one is not in the sandbox; "" where it is the same.
+func PassedOver(p *Plan) string { return launch.PassedOver(p) }
+
 // Start executes the plan's steps in a forked child. The calling thread must
 // live as long as the sandbox, whose processes die with it: see
 // runtime.LockOSThread. It may be called from several goroutines at once. An

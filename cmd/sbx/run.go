@@ -93,6 +93,9 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if plan, err = sandbox.Build(p, filters, t, host); err != nil {
 		return nil, exit, err
 	}
+	if passed := sandbox.PassedOver(plan); passed != "" {
+		notes = append(notes, passed)
+	}
 	plan.Notes = append(plan.Notes, notes...)
 	if !p.Files.Shows(cwd) {
 		sayElsewhere(plan, &w, why, target[1:])

@@ -229,6 +229,20 @@ func (ps *Process) targetName() string {
 	return "the target"
 }
 
+// PassedOver says, in a sentence, that another program is going to run than the
+// caller's shell would run by that name; "" where it is the same.
+func PassedOver(p *plan.Plan) string {
+	e, ok := p.Target[len(p.Target)-1].(process.Exec)
+	if !ok {
+		return ""
+	}
+	program, run := e.PassedOver()
+	if program == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
+}
+
 // failure is the failed call in st as the step's error.
 func failure(st *child.Status, s step.Step) *plan.StepError {
 	if st.Errno == 0 {

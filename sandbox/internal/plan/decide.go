@@ -86,6 +86,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
+	if d.exec.Dir = d.dir; d.tree != nil {
+		d.exec.Inside = view{d.tree}
+	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
 		return nil, err

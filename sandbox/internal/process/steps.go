@@ -232,6 +232,10 @@ func (VerifySeccomp) Compile(a *step.Asm) {
 type Exec struct {
 	Paths     []string
 	Args, Env []string
+	// Inside and Dir, where the target starts, are for the words of an error. Inside
+	// is nil where the host's mounts are there.
+	Inside Inside
+	Dir    string
 }
 
 func (e Exec) String() string {
