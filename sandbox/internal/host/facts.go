@@ -66,6 +66,9 @@ type Facts struct {
 	Own     []OwnDir
 	Sources []Source
 	Receipt File
+	// Indexes are files that name an index of packages, which the target may not
+	// see.
+	Indexes []string
 	// Aliases are other names of what must not be written.
 	Aliases []Alias
 

@@ -43,6 +43,8 @@ type Plan struct {
 	// steps after the launcher has ended in any way. Without Cleanup there is no janitor.
 	// See package launch.
 	Prepare, Cleanup []step.Step
+	// Dir is the directory that the target starts in.
+	Dir string
 	// Notes say which optional protections are missing.
 	Notes []string
 	// Landlock says that the target is in a Landlock domain. AllWritable says that it sees
