@@ -149,7 +149,7 @@ func TestExplainedFaults(t *testing.T) {
 		}
 		return false
 	})
-	if found < 6 {
+	if found < 6 && !testing.Short() || found == 0 { // -short tries each seventh
 		t.Errorf("only %d calls were made to fail", found)
 	}
 }
