@@ -671,12 +671,21 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
@@ -770,12 +779,21 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
@@ -835,12 +853,21 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},

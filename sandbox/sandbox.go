@@ -27,6 +27,8 @@ type (
 	Process = launch.Process
 	// Exit is how a target ended.
 	Exit = launch.Exit
+	// Lost is a path that was replaced on the host meanwhile.
+	Lost = launch.Lost
 )
 
 // An error of this package may have two more methods: Hint() string, which

@@ -54,6 +54,8 @@ const (
 	offerDir            // directories
 	offerVariable       // the names of environment variables
 	offerChoice         // the flag's choices
+	offerCall           // the names of system calls
+	offerCalls          // these and groups
 )
 
 // launchFlags are all flags of a launch, in the order of the help. It holds

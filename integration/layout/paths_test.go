@@ -55,6 +55,7 @@ var paths = map[string]string{
 	"policies/policies.go":                 "for the words of a hint",
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",
 	"cmd/sbx/writefile.go":                 "output of subcommands, to where the user says",
+	"cmd/sbx/policy_new.go":                "a new file, to where the user says, or among the user's policies",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",

@@ -9,7 +9,7 @@ package step
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |                                             |
-//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.Timeout)
+//	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |

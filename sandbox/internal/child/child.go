@@ -93,6 +93,9 @@ type Config struct {
 	Children int
 	// Timed says that init has a timer, which ends all; see process.Timeout.
 	Timed bool
+	// Watched says that the launcher is told when the target is let go, as it is
+	// with Timed; see step.MsgStarted.
+	Watched bool
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.
 	InitAt int

@@ -95,7 +95,8 @@ func notCertificate(fd int) string {
 		return err.Error()
 	case strings.Contains(s, "PRIVATE KEY"):
 		return "it holds a private key"
-	case !strings.Contains(s, "-----BEGIN CERTIFICATE-----") && !strings.Contains(s, "-----BEGIN TRUSTED CERTIFICATE-----"):
+	case !strings.Contains(s, "-----BEGIN CERTIFICATE-----") && !strings.Contains(s,
+		"-----BEGIN TRUSTED CERTIFICATE-----"):
 		return "it holds no certificate"
 	}
 	return ""

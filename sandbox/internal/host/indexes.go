@@ -86,7 +86,8 @@ var indexFiles = [...]indexFile{
 
 // publicIndexes are the hosts of those that everybody asks anyway.
 var publicIndexes = [...]string{
-	"registry.npmjs.org", "registry.yarnpkg.com", "pypi.org", "pypi.python.org", "files.pythonhosted.org", "proxy.golang.org",
+	"registry.npmjs.org", "registry.yarnpkg.com", "pypi.org", "pypi.python.org", "files.pythonhosted.org",
+	"proxy.golang.org",
 	"index.crates.io", "crates.io", "static.crates.io", "repo.maven.apache.org", "repo1.maven.org", "plugins.gradle.org",
 	"rubygems.org", "conda.anaconda.org", "repo.anaconda.com",
 }
@@ -133,7 +134,10 @@ func (x *indexFile) names(text string) bool {
 	for line := range strings.Lines(text) {
 		line = strings.ToLower(strings.TrimSpace(line))
 		if line == "" || line[0] == '#' || line[0] == ';' || strings.HasPrefix(line, "proxy") ||
-			x.keys != "" && !slices.ContainsFunc(strings.Fields(x.keys), func(k string) bool { return strings.Contains(line, k) }) {
+			x.keys != "" && !slices.ContainsFunc(strings.Fields(x.keys), func(k string) bool {
+				return strings.Contains(line,
+					k)
+			}) {
 			continue
 		}
 		if x.plain {

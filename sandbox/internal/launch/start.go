@@ -34,11 +34,15 @@ type Process struct {
 
 	told bool // the target was sent a signal that asks it to end
 
+	lost     []Lost
+	lostNote string // why that could not be watched
+
 	// While it is supervised:
 	caught      int             // the descriptor of signals.Catch
 	relay       *terminal.Relay // nil unless the target has a terminal of its own
 	hungUp      bool            // the target was told that the caller's terminal is gone
 	janitorLost bool            // somebody killed it
+	mounts      mountSource     // those on the host's files
 	ending      ending          // when the launcher itself ends all
 	keys        keys            // what the user typed
 	atTerminal  bool            // it began with a controlling terminal
@@ -56,6 +60,9 @@ type Exit struct {
 	// New are paths of the host that the policy guards and that came to be, or
 	// changed, while the sandbox ran: other programs run or obey them.
 	New []string
+	// Lost are paths that were not as the policy says any more, because somebody
+	// on the host had replaced their files. Run alone watches for that.
+	Lost []Lost
 
 	// job says that a key at a terminal of the target's own ended it, which at
 	// the caller's would have been for all of the caller's job.
@@ -125,7 +132,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	}
 	cfg := child.Config{Flags: plan.NewNamespaces{Set: p.New}.Flags(), Cgroup: -1, Children: -1,
 		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
-		Timed: p.Limits != nil && p.Limits.Duration > 0}
+		Timed: p.Limits != nil && p.Limits.Duration > 0, Watched: p.Tree.AnyOnHost()}
 	if p.SharesPIDNS {
 		cfg.Children = pair[0] // see process.Subreaper
 	}
@@ -165,6 +172,7 @@ func (ps *Process) Wait() (Exit, error) {
 	failed := ps.carryOffsets()
 	if err == nil {
 		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
+		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
 		}

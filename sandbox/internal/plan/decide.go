@@ -249,6 +249,9 @@ func (d *decisions) decideFilters(
 	if d.sharesPIDNS {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
 	}
+	if d.tree.NothingWrittenRuns() {
+		d.fallback = append(d.fallback, fallback(fallbackfilter.MemoryPrograms, flags))
+	}
 	for _, f := range d.handed.filters() {
 		d.fallback = append(d.fallback, fallback(f, flags))
 	}

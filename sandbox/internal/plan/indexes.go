@@ -35,7 +35,8 @@ func (d *decisions) noteIndexes(p *policy.Policy, h *host.Facts) {
 	}
 	if len(d.keptBack) > 0 {
 		d.note("not handed over, though they say where packages come from: " + strings.Join(d.keptBack, ", ") +
-			" (without them a public index is asked; --env " + strings.Join(d.keptBack, " --env ") + " hands over, credentials too)")
+			" (without them a public index is asked; --env " + strings.Join(d.keptBack, " --env ") +
+			" hands over, credentials too)")
 	}
 	shown := p.Tree()
 	var files []string

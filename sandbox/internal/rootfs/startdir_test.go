@@ -23,7 +23,8 @@ func TestStartDir(t *testing.T) {
 		{"/home", "/h", "/h"},
 		{"/c", "", ""},
 	} {
-		p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Read: []string{"/a/b"}, Proc: &no, Dev: &no}}
+		p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Read: []string{"/a/b"}, Proc: &no,
+			Dev: &no}}
 		target := host.Target{Dir: c.dir, Elsewhere: c.elsewhere, Home: "/home/u"}
 		tree, err := rootfs.New(p, target, machine(p, c.dir), rootfs.Options{})
 		if got := dirOf(tree); (err == nil) != (c.want != "") || got != c.want {

@@ -207,6 +207,26 @@ func (t *Tree) AllWritable() bool {
 	return n.Kind == Write && n.Source.Real == "/"
 }
 
+// NothingWrittenRuns says that the policy lets the target execute nothing at all that it
+// can write: there are such places, and each has exec = false. A nil tree says no.
+func (t *Tree) NothingWrittenRuns() bool {
+	some := false
+	if t == nil {
+		return false
+	}
+	for _, n := range t.nodes {
+		writes := n.Kind == Write || n.Kind == Overlay || n.Kind == Tmpfs
+		switch {
+		case !writes || n.Device || t.isOwnDev(n) || t.maskOver(n.Path) != "":
+		case !n.NoExec:
+			return false
+		default:
+			some = true
+		}
+	}
+	return some
+}
+
 // insidePath is the path inside of the host's file with that real path, below a node
 // that shows a directory over it.
 func (n Node) insidePath(real string) string {
