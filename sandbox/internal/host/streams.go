@@ -70,13 +70,9 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 		all = append(all, &h.Stdio[fd])
 		h.Stdio[fd].FD = fd
 	}
-	h.Kept = make([]Stdio, 0, len(t.KeepFDs))
-	for _, fd := range t.KeepFDs {
-		if fd > 2 {
-			h.Kept = append(h.Kept, Stdio{FD: fd})
-		}
-	}
-	for fd := 3; fd < 3+t.listened(); fd++ {
+	fds, _ := t.crossing(p)
+	h.Kept = make([]Stdio, 0, len(fds))
+	for _, fd := range fds {
 		h.Kept = append(h.Kept, Stdio{FD: fd})
 	}
 	for i := range h.Kept {
@@ -109,21 +105,6 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 		s.Metadata = h.metadata(s.FD, &st)
 	}
 	return nil
-}
-
-// listened is how many descriptors from 3 on a service manager hands over; see
-// sd_listen_fds(3). What is wrong with the number is for the plan to say.
-func (t Target) listened() int {
-	const most = 1 << 10
-	if pid, _ := Lookup(t.Env, "LISTEN_PID"); pid != strconv.Itoa(t.PID) {
-		return 0
-	}
-	s, _ := Lookup(t.Env, "LISTEN_FDS")
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0
-	}
-	return max(0, min(n, most))
 }
 
 func (s *Stdio) describe(flags int, st *unix.Stat_t) {

@@ -3,6 +3,7 @@ package host
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -123,17 +124,18 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestHandedStreams: what a service manager hands over is looked at as well.
-func TestHandedStreams(t *testing.T) {
-	target := Target{PID: 7, Env: []string{"LISTEN_PID=7", "LISTEN_FDS=2"}}
-	if n := target.listened(); n != 2 {
-		t.Errorf("%d descriptors, want 2", n)
+// TestCrossing: what a service manager hands over crosses as what is kept does, each
+// once.
+func TestCrossing(t *testing.T) {
+	target := Target{PID: 7, Env: []string{"LISTEN_PID=7", "LISTEN_FDS=2"}, KeepFDs: []int{0, 4, 9, 9, 6}}
+	if fds, listen := target.crossing(&policy.Policy{}); !slices.Equal(fds, []int{3, 4, 9, 6}) || listen != 2 {
+		t.Errorf("%v, of which %d are handed over", fds, listen)
 	}
-	for _, env := range [][]string{{"LISTEN_FDS=2"}, {"LISTEN_PID=8", "LISTEN_FDS=2"}, {"LISTEN_PID=7",
-		"LISTEN_FDS=x"}, {"LISTEN_PID=7", "LISTEN_FDS=-1"}} {
+	for _, env := range [][]string{{"LISTEN_FDS=2"}, {"LISTEN_PID=8", "LISTEN_FDS=2"},
+		{"LISTEN_PID=7", "LISTEN_FDS=x"}, {"LISTEN_PID=7", "LISTEN_FDS=-1"}} {
 		target.Env = env
-		if n := target.listened(); n != 0 {
-			t.Errorf("%q: %d descriptors, want none", env, n)
+		if fds, listen := target.crossing(&policy.Policy{}); !slices.Equal(fds, []int{4, 9, 6}) || listen != 0 {
+			t.Errorf("%q: %v, of which %d are handed over", env, fds, listen)
 		}
 	}
 }
