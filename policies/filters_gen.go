@@ -35,10 +35,17 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
@@ -51,8 +58,8 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "8b28540d8ae439fe",
-		arm64: "b7db6e5a1c384e37",
+		amd64: "95b4f406b6a28b8a",
+		arm64: "52856fb08051bd9c",
 	},
 	// filter
 	{
@@ -84,10 +91,17 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
@@ -102,8 +116,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "42377444ba78e052",
-		arm64: "485561fc67c4c36b",
+		amd64: "297594b8868c98de",
+		arm64: "77e087f5896d7e8c",
 	},
 	// kernel
 	{
@@ -135,10 +149,17 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
@@ -178,18 +199,25 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "df7b4dd2b529de8a",
-		arm64: "cb71d71339157651",
+		amd64: "baf32b398228a199",
+		arm64: "b085d99ce9c0f744",
 	},
 	// pure
 	{
@@ -221,10 +249,17 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
@@ -239,7 +274,7 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "5480b6fa401d2843",
-		arm64: "0751845b268d65c5",
+		amd64: "a69c63681731f0bd",
+		arm64: "a8f46216bcc612de",
 	},
 }

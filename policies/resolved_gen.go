@@ -208,9 +208,19 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
-				"ALL_PROXY", "COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG",
-				"LANGUAGE", "LC_*", "LINES", "LOGNAME", "NO_COLOR", "NO_PROXY", "PATH", "SHELL", "TERM", "TZ",
-				"USER", "all_proxy", "http_proxy", "https_proxy", "no_proxy",
+				"ALL_PROXY", "AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "CARGO_HTTP_CAINFO",
+				"CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM", "COLUMNS",
+				"CONDA_CHANNELS", "CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS", "COREPACK_NPM_REGISTRY",
+				"CURL_CA_BUNDLE", "DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GOINSECURE",
+				"GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HEX_CACERTS_PATH", "HEX_MIRROR",
+				"HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+				"NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "NO_PROXY", "NPM_CONFIG_CAFILE",
+				"NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE", "PIPENV_PYPI_MIRROR",
+				"PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_NO_INDEX",
+				"POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL", "SSL_CERT_DIR",
+				"SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS",
+				"UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY", "all_proxy",
+				"http_proxy", "https_proxy", "no_proxy", "npm_config_cafile", "npm_config_registry",
 			},
 			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
@@ -547,8 +557,22 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 		},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
-			Ambient:      no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto", LandlockLog: no,
-			Terminal: "inherit",
+			Ambient:      no,
+			Env: []string{
+				"AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_*",
+				"CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM", "COLUMNS", "CONDA_CHANNELS",
+				"CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS", "COREPACK_NPM_REGISTRY", "CURL_CA_BUNDLE",
+				"DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GOINSECURE", "GONOPROXY",
+				"GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HEX_CACERTS_PATH", "HEX_MIRROR", "HOME", "LANG",
+				"LANGUAGE", "LC_*", "LINES", "LOGNAME", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
+				"NPM_CONFIG_CAFILE", "NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE",
+				"PIPENV_PYPI_MIRROR", "PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL",
+				"PIP_NO_INDEX", "POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL",
+				"SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL",
+				"UV_FIND_LINKS", "UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER",
+				"YARN_REGISTRY", "npm_config_cafile", "npm_config_registry",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -647,12 +671,21 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
@@ -746,12 +779,21 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
@@ -811,12 +853,21 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},

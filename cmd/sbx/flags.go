@@ -15,6 +15,8 @@ type launch struct {
 	Tree    bool
 	JSON    bool
 	Report  *int
+	Explain bool
+	Verbose bool
 	Help    bool
 	Version bool
 }
@@ -84,7 +86,7 @@ var launchFlags = [...]flagEntry{
 		help:  "Also hand over descriptor N, or several as in 3,4.",
 		field: func(l *launch) any { return &l.KeepFD }},
 	{name: "dir", short: 'C', value: "PATH", offer: offerDir,
-		help:  "Start in PATH.",
+		help:  "Start in PATH. Paths of other flags stay relative to the current directory.",
 		field: func(l *launch) any { return &l.Dir }},
 	{name: "dry-run", short: 'n',
 		help:  "Print the plan and run nothing.",
@@ -98,6 +100,12 @@ var launchFlags = [...]flagEntry{
 	{name: "report", value: "N", offer: offerNothing,
 		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
 		field: func(l *launch) any { return &l.Report }},
+	{name: "explain",
+		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
+		field: func(l *launch) any { return &l.Explain }},
+	{name: "verbose", short: 'v',
+		help:  "Also explain denials that do not matter. Goes with --explain.",
+		field: func(l *launch) any { return &l.Verbose }},
 	{name: "help", short: 'h',
 		help:  "Print this help.",
 		field: func(l *launch) any { return &l.Help }},

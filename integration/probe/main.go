@@ -52,6 +52,7 @@ func commands() []command {
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},
 		{"others", "PID: what of a process of the host can be limited or slowed down", others},
+		{"memory", "FILE: attempts to run programs in memory, and FILE", memory},
 		{"tree", "SEED DIR PATH...: what can be done at each path, before and after harm", tree},
 		{"tty", "what the terminal lets one do", tty},
 		{"spoil", "change what is shared of descriptors 0 to 2", spoil},

@@ -8,8 +8,9 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |                                             |
-//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.Timeout)
+//	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |
@@ -27,6 +28,7 @@ const (
 	MsgMapped   = 'M'
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
+	MsgListener = 'L'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
