@@ -115,6 +115,7 @@ var allowed = map[string][]string{
 	"integration/layout":                  {},
 	"integration/probe":                   {"integration/probe/oracle"},
 	"integration/probe/oracle":            {},
+	"integration/sbom":                    {},
 }
 
 // forbidden is a package of others that must not be reached: those matching
