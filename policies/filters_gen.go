@@ -48,12 +48,12 @@ architectures
 		amd64: "0af4a236a2201727",
 		arm64: "0715a7cac1451b85",
 	},
-	// filter, pure
+	// filter
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap mq_open msgget semget shmget
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget semget shmget
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -86,10 +86,13 @@ then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule socket socketpair
+when arg0 != AF_UNIX
+then errno:EPERM
 architectures
 `,
-		amd64: "f1a8e55e272fb405",
-		arm64: "6a4fdd12792bb11d",
+		amd64: "00ccdc4fa7fd111a",
+		arm64: "8e89118db9ae68f9",
 	},
 	// kernel
 	{
@@ -176,5 +179,51 @@ architectures
 `,
 		amd64: "df7b4dd2b529de8a",
 		arm64: "cb71d71339157651",
+	},
+	// pure
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore
+deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap mq_open msgget semget shmget
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule chmod creat fchmod mknod
+when arg1 & (S_ISUID|S_ISGID) != 0
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule fchmodat fchmodat2 mknodat
+when arg2 & (S_ISUID|S_ISGID) != 0
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule open
+when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
+then errno:EPERM
+rule openat
+when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
+then errno:EPERM
+rule openat2
+then errno:ENOSYS
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 == 0
+then errno:EPERM
+rule ioprio_set
+when arg0 == 2 && arg1 == 0
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule socket socketpair
+when arg0 != AF_UNIX
+then errno:EPERM
+architectures
+`,
+		amd64: "481af5b81e57f4f7",
+		arm64: "0992c6157b750453",
 	},
 }

@@ -48,7 +48,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -99,7 +99,8 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -162,7 +163,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -203,7 +204,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -251,7 +252,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -260,17 +261,21 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedFilterSeccompDeny(),
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny: []string{
+				"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget", "semget",
+				"shmget",
+			},
+			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
-			Allow: []string{"env HOME", "read /usr/bin/env", "syscall getrandom", "write /tmp/x"},
+			Allow: []string{"env HOME", "read /usr/bin/env", "syscall getrandom", "syscall socket AF_UNIX", "write /tmp/x"},
 			Deny: []string{
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall socket", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
+				"syscall socket AF_INET", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
 				"write /etc/x", "write /usr/bin/env",
 			},
 		},
@@ -286,8 +291,8 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes,
-			Dev: yes,
+			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: no,
+			Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -321,7 +326,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"/"}, Proc: yes, Dev: yes,
+			Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -360,7 +365,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -401,7 +406,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -410,8 +415,12 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedFilterSeccompDeny(),
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny: []string{
+				"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "mq_open",
+				"msgget", "semget", "shmget",
+			},
+			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -420,8 +429,8 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall socket", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
-				"write ${HOME}/x", "write /etc/x", "write /tmp/x", "write /usr/bin/env",
+				"syscall socket", "syscall socket AF_INET", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/x", "write ${HOME}/x", "write /etc/x", "write /tmp/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -452,7 +461,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"?${HOME}", "?/tmp"}, Proc: yes, Dev: yes,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -524,7 +533,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy", "/var/lib/nginx/scgi",
 				"/var/lib/nginx/uwsgi",
 			},
-			Sockets: []string{},
+			Sockets: []string{}, OwnSockets: yes,
 			Paths: map[string]policy.PathOptions{
 				"/var/lib/nginx":         policy.PathOptions{Mode: "755"},
 				"/var/lib/nginx/body":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
@@ -692,9 +701,56 @@ func resolvedBuildFilesUnguard() []string {
 	}
 }
 
-func resolvedFilterSeccompDeny() []string {
-	return []string{
-		"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "mq_open",
-		"msgget", "semget", "shmget",
+func resolvedFilterSeccompRules() []seccomp.Rule {
+	return []seccomp.Rule{
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"},
+			When: []string{
+				"arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE",
+				"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
+			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
+			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"open"},
+			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"openat"},
+			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
+		seccomp.Rule{
+			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"}, When: []string{"arg0 != AF_UNIX"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
 	}
 }
