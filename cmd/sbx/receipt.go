@@ -28,10 +28,23 @@ type receipt struct {
 	Left int `json:"left,omitempty"`
 	// Notes are what happened besides, such as a limit that was hit.
 	Notes []string `json:"notes,omitempty"`
+	// Limits are the limits that were reached, and Usage is what was used.
+	Limits []string      `json:"limits,omitempty"`
+	Usage  *receiptUsage `json:"usage,omitempty"`
 	// New are guarded paths that came to be while the target ran.
 	New []string `json:"new,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
+}
+
+// receiptUsage is what the sandbox has used, in seconds and bytes.
+type receiptUsage struct {
+	Wall          float64 `json:"wall"`
+	User          float64 `json:"user"`
+	System        float64 `json:"system"`
+	MaxRSS        uint64  `json:"max_rss"`
+	MemoryPeak    uint64  `json:"memory_peak,omitempty"`
+	ProcessesPeak uint64  `json:"processes_peak,omitempty"`
 }
 
 // checkReceipt makes sure that a receipt can be written to the descriptor, and
@@ -84,7 +97,12 @@ func checkSame(fd int, kept []int, handed int) error {
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
 	r := receipt{
 		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
-		Plan: plan,
+		Limits: exit.Limits, Plan: plan,
+	}
+	if u := exit.Usage; failed == nil {
+		r.Usage = &receiptUsage{
+			u.Wall.Seconds(), u.User.Seconds(), u.System.Seconds(), u.MaxRSS, u.MemoryPeak, u.ProcessesPeak,
+		}
 	}
 	if failed != nil {
 		var late *sandbox.LateError

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,8 @@ type Process struct {
 	janitor *janitor // nil if there is nothing to undo on the host
 	cgroup  int      // the sandbox's, or -1
 
+	began time.Time
+
 	told bool // the target was sent a signal that asks it to end
 
 	// While it is supervised:
@@ -52,6 +55,10 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// Limits are the limits that were reached, by their names in the policy.
+	Limits []string
+	// Usage is what the sandbox has used.
+	Usage Usage
 	// New are paths of the host that the policy guards and that came to be, or
 	// changed, while the sandbox ran: other programs run or obey them.
 	New []string
@@ -96,7 +103,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now()}
 	defer func() {
 		if err == nil {
 			return
@@ -152,14 +159,17 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
-	ws, err := waitFor(ps.pid)
+	var used unix.Rusage
+	ws, err := waitFor(ps.pid, &used)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
 	if err == nil {
-		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
+		exit.Usage = ps.usage(&used)
+		ps.tellLimits(&exit)
+		exit.Notes = append(exit.Notes, ps.leftNote(exit)...)
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
 		}
@@ -222,9 +232,9 @@ func failure(st *child.Status, s step.Step) *plan.StepError {
 }
 
 // waitFor waits for the end of a child of this process.
-func waitFor(pid int) (ws unix.WaitStatus, err error) {
+func waitFor(pid int, used *unix.Rusage) (ws unix.WaitStatus, err error) {
 	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+		if _, err = unix.Wait4(pid, &ws, 0, used); err != unix.EINTR {
 			return ws, err
 		}
 	}
