@@ -35,18 +35,31 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "0af4a236a2201727",
-		arm64: "0715a7cac1451b85",
+		amd64: "95b4f406b6a28b8a",
+		arm64: "52856fb08051bd9c",
 	},
 	// filter
 	{
@@ -78,21 +91,36 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
 then errno:EPERM
+rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "00ccdc4fa7fd111a",
-		arm64: "8e89118db9ae68f9",
+		amd64: "3126994bcb0c4f99",
+		arm64: "26759d3c84fe4b05",
 	},
 	// kernel
 	{
@@ -124,10 +152,17 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
@@ -167,25 +202,32 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "df7b4dd2b529de8a",
-		arm64: "cb71d71339157651",
+		amd64: "baf32b398228a199",
+		arm64: "b085d99ce9c0f744",
 	},
 	// pure
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap mq_open msgget semget shmget
+deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr futimesat lchown mq_open msgget semget shmget utime utimensat utimes
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -210,20 +252,35 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
 then errno:EPERM
+rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "481af5b81e57f4f7",
-		arm64: "0992c6157b750453",
+		amd64: "566b21df1e99af79",
+		arm64: "a06127f3a75c6275",
 	},
 }

@@ -33,6 +33,8 @@ type receipt struct {
 	Usage  *receiptUsage `json:"usage,omitempty"`
 	// New are guarded paths that came to be while the target ran.
 	New []string `json:"new,omitempty"`
+	// Lost are paths that were not as the policy says any more.
+	Lost []sandbox.Lost `json:"lost,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
 }
@@ -97,7 +99,7 @@ func checkSame(fd int, kept []int, handed int) error {
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
 	r := receipt{
 		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
-		Limits: exit.Limits, Plan: plan,
+		Lost: exit.Lost, Limits: exit.Limits, Plan: plan,
 	}
 	if u := exit.Usage; failed == nil {
 		r.Usage = &receiptUsage{

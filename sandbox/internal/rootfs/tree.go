@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"sbx/caps"
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 )
@@ -90,6 +91,8 @@ type Options struct {
 type Tree struct {
 	// Notes say which entries of the policy were dropped, and why.
 	Notes []string
+	// Dir is the directory to start in.
+	Dir string
 
 	policy  *policy.Policy
 	entries *policy.Tree
@@ -118,7 +121,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.chooseDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
@@ -161,6 +164,11 @@ func (t *Tree) over(name string) Node {
 	return n
 }
 
+// HasBelow says whether there is a node below the path, so that the path is a directory.
+func (t *Tree) HasBelow(name string) bool {
+	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != name && policy.Within(n.Path, name) })
+}
+
 func (t *Tree) has(name string) bool { _, ok := t.index[name]; return ok }
 
 // sort sorts the nodes and fills the index.
@@ -187,10 +195,36 @@ func (t *Tree) HostRoot() bool {
 	return n.Kind.FromHost()
 }
 
+// IsDevice says whether the path inside is that device of the sandbox's own /dev.
+func (t *Tree) IsDevice(name string, id ns.ID) bool {
+	i, ok := t.index[name]
+	return ok && t.nodes[i].Device && t.nodes[i].Source.ID() == id && t.maskOver(name) == ""
+}
+
 // AllWritable says that the root inside is the host's root and is writable.
 func (t *Tree) AllWritable() bool {
 	n, _ := t.deepest("/")
 	return n.Kind == Write && n.Source.Real == "/"
+}
+
+// NothingWrittenRuns says that the policy lets the target execute nothing at all that it
+// can write: there are such places, and each has exec = false. A nil tree says no.
+func (t *Tree) NothingWrittenRuns() bool {
+	some := false
+	if t == nil {
+		return false
+	}
+	for _, n := range t.nodes {
+		writes := n.Kind == Write || n.Kind == Overlay || n.Kind == Tmpfs
+		switch {
+		case !writes || n.Device || t.isOwnDev(n) || t.maskOver(n.Path) != "":
+		case !n.NoExec:
+			return false
+		default:
+			some = true
+		}
+	}
+	return some
 }
 
 // insidePath is the path inside of the host's file with that real path, below a node
@@ -199,7 +233,7 @@ func (n Node) insidePath(real string) string {
 	return path.Join(n.Path, strings.TrimPrefix(real, n.Source.Real))
 }
 
-// hostPath is the real path of the host's file that the node shows at a path inside.
-func (n Node) hostPath(name string) string {
+// HostPath is the real path of the host's file that the node shows at a path inside.
+func (n Node) HostPath(name string) string {
 	return path.Join(n.Source.Real, strings.TrimPrefix(name, n.Path))
 }
