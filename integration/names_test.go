@@ -53,7 +53,8 @@ func TestOddNames(t *testing.T) {
 			}
 			// The directory one stands in, said on purpose, because one that begins with a dot
 			// is no project otherwise; what is in it under such names.
-			r := run(t, call{args: []string{binary("sbx"), "--policy", "project", "-C", ".", "--read", probe, "--", probe, "hidden",
+			r := run(t, call{args: []string{binary("sbx"), "--policy", "project", "-C", ".", "--read", probe, "--", probe,
+				"hidden",
 				"./.env" + name, "./x" + name + ".pem"}, dir: project})
 			if r.status != 0 || strings.Contains(r.stdout, verySecret) || !strings.Contains(r.stdout, "read ") {
 				t.Errorf("as the project: %v", r)

@@ -109,6 +109,13 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t)
 // says in an error what it is for.
 func Follow(what, name string) (Place, error) { return host.Follow(what, name) }
 
+// Certificates are the files and directories of certificates that variables of the
+// environment name, of those that the policy lets cross and does not show. A policy
+// shows them if they are added to Files.Read. The notes say which are none.
+func Certificates(p *policy.Policy, env []string, cwd string) (show, notes []string) {
+	return host.Certificates(p, env, cwd)
+}
+
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
 
@@ -117,6 +124,10 @@ func AccountHome(uid int) string { return host.AccountHome(uid) }
 func Build(p *policy.Policy, filters []seccomp.Program, t Target, f *Facts) (*Plan, error) {
 	return plan.Build(p, filters, t, f)
 }
+
+// PassedOver says that another program is going to run than the caller's shell would
+// run by that name, since that one is not in the sandbox; "" where it is the same.
+func PassedOver(p *Plan) string { return launch.PassedOver(p) }
 
 // Start executes the plan's steps in a forked child. The calling thread must
 // live as long as the sandbox, whose processes die with it: see

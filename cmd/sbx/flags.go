@@ -15,6 +15,8 @@ type launch struct {
 	Tree    bool
 	JSON    bool
 	Report  *int
+	Explain bool
+	Verbose bool
 	Help    bool
 	Version bool
 }
@@ -54,6 +56,8 @@ const (
 	offerDir            // directories
 	offerVariable       // the names of environment variables
 	offerChoice         // the flag's choices
+	offerCall           // the names of system calls
+	offerCalls          // these and groups
 )
 
 // launchFlags are all flags of a launch, in the order of the help. It holds
@@ -82,7 +86,7 @@ var launchFlags = [...]flagEntry{
 		help:  "Also hand over descriptor N, or several as in 3,4.",
 		field: func(l *launch) any { return &l.KeepFD }},
 	{name: "dir", short: 'C', value: "PATH", offer: offerDir,
-		help:  "Start in PATH.",
+		help:  "Start in PATH. Paths of other flags stay relative to the current directory.",
 		field: func(l *launch) any { return &l.Dir }},
 	{name: "dry-run", short: 'n',
 		help:  "Print the plan and run nothing.",
@@ -96,6 +100,12 @@ var launchFlags = [...]flagEntry{
 	{name: "report", value: "N", offer: offerNothing,
 		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
 		field: func(l *launch) any { return &l.Report }},
+	{name: "explain",
+		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
+		field: func(l *launch) any { return &l.Explain }},
+	{name: "verbose", short: 'v',
+		help:  "Also explain denials that do not matter. Goes with --explain.",
+		field: func(l *launch) any { return &l.Verbose }},
 	{name: "help", short: 'h',
 		help:  "Print this help.",
 		field: func(l *launch) any { return &l.Help }},

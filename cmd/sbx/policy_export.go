@@ -24,7 +24,7 @@ type policyExportCmd struct {
 	Policy string `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	To     string `required:"" enum:"oci,docker,kubernetes,systemd,bpf,bwrap" help:"Format: ${enum}."`
 	Output string `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE; what it names goes beside it."`
-	Arch   string `help:"Architecture of the machine it is for (default: this one)."`
+	Arch   string `complete:"arch" help:"Architecture of the machine it is for (default: this one)."`
 	Lossy  bool   `help:"Exit with 0 even if the format cannot say all."`
 }
 
@@ -48,7 +48,16 @@ func (c *policyExportCmd) run(w, losses io.Writer) error {
 	if err := c.write(w, files); err != nil {
 		return err
 	}
-	if err := printNotes(losses, c.places(files)); err != nil {
+	notes := c.places(files)
+	if native == seccomp.Native() {
+		// What a launch does beyond that is not in the policy, but for this machine.
+		list, _, err := filtersFor(p, native)
+		if err != nil {
+			return err
+		}
+		notes = append(notes, besides(list)...)
+	}
+	if err := printNotes(losses, notes); err != nil {
 		return err
 	}
 	return printLosses(losses, c.To+" cannot say ", lost, c.Lossy)

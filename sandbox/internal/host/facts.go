@@ -17,6 +17,7 @@ type Facts struct {
 	UID, GID int
 	Caps     Caps
 	LSM      LSM
+	Listener Listener
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool
@@ -65,6 +66,9 @@ type Facts struct {
 	Own     []OwnDir
 	Sources []Source
 	Receipt File
+	// Indexes are files that name an index of packages, which the target may not
+	// see.
+	Indexes []string
 	// Aliases are other names of what must not be written.
 	Aliases []Alias
 

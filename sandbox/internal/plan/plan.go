@@ -12,6 +12,7 @@ import (
 	"sbx/internal/step"
 	"sbx/internal/text"
 	"sbx/ns"
+	"sbx/policy"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/terminal"
@@ -42,6 +43,8 @@ type Plan struct {
 	// steps after the launcher has ended in any way. Without Cleanup there is no janitor.
 	// See package launch.
 	Prepare, Cleanup []step.Step
+	// Dir is the directory that the target starts in.
+	Dir string
 	// Notes say which optional protections are missing.
 	Notes []string
 	// Landlock says that the target is in a Landlock domain. AllWritable says that it sees
@@ -59,6 +62,13 @@ type Plan struct {
 	// Tree is what each path inside is. It is nil where the mount namespace is not a new
 	// one.
 	Tree *rootfs.Tree
+	// Policy is what the plan was made of.
+	Policy *policy.Policy
+	// Explained are the filters in whose place one with a listener is loaded, in their
+	// order; empty where there is none.
+	Explained []Explained
+	// Unexplained is why there is none although the run is to be explained.
+	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
 }

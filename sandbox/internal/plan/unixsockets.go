@@ -62,7 +62,7 @@ func (d *decisions) scoped(h *host.Facts) bool {
 
 // fallback is the step that loads a fallback filter.
 func fallback(f fallbackfilter.Filter, flags int) step.Step {
-	return process.Seccomp{Name: f.String(), Program: string(f.Program(seccomp.Native())), Flags: flags}
+	return process.Seccomp{Name: f.String(), Why: f.Why(), Program: string(f.Program(seccomp.Native())), Flags: flags}
 }
 
 // unixSockets says whether the filters allow making Unix sockets other than pairs of

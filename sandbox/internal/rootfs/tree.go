@@ -91,6 +91,8 @@ type Options struct {
 type Tree struct {
 	// Notes say which entries of the policy were dropped, and why.
 	Notes []string
+	// Dir is the directory to start in.
+	Dir string
 
 	policy  *policy.Policy
 	entries *policy.Tree
@@ -119,7 +121,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.chooseDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
@@ -160,6 +162,11 @@ func (t *Tree) over(name string) Node {
 	}
 	n, _ := t.deepest(path.Dir(name))
 	return n
+}
+
+// HasBelow says whether there is a node below the path, so that the path is a directory.
+func (t *Tree) HasBelow(name string) bool {
+	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != name && policy.Within(n.Path, name) })
 }
 
 func (t *Tree) has(name string) bool { _, ok := t.index[name]; return ok }
@@ -226,7 +233,7 @@ func (n Node) insidePath(real string) string {
 	return path.Join(n.Path, strings.TrimPrefix(real, n.Source.Real))
 }
 
-// hostPath is the real path of the host's file that the node shows at a path inside.
-func (n Node) hostPath(name string) string {
+// HostPath is the real path of the host's file that the node shows at a path inside.
+func (n Node) HostPath(name string) string {
 	return path.Join(n.Source.Real, strings.TrimPrefix(name, n.Path))
 }
