@@ -122,7 +122,8 @@ func TestFiltersAreTheRun(t *testing.T) {
 		if !slices.Equal(loads, says) {
 			t.Errorf("%s: emulate speaks of %q, a launch loads %q", policy, says, loads)
 		}
-		if dump := sbx(t, "seccomp", "dump", policy); len(loads) > 1 && strings.Count(dump.stdout, "# filter ") != len(loads) {
+		if dump := sbx(t, "seccomp", "dump", policy); len(loads) > 1 && strings.Count(dump.stdout,
+			"# filter ") != len(loads) {
 			t.Errorf("%s: dumped are %d, a launch loads %q", policy, strings.Count(dump.stdout, "# filter "), loads)
 		}
 	}

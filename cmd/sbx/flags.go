@@ -17,6 +17,8 @@ type launch struct {
 	Tree    bool
 	JSON    bool
 	Report  *int
+	Explain bool
+	Verbose bool
 	Help    bool
 	Version bool
 }
@@ -106,6 +108,12 @@ var launchFlags = [...]flagEntry{
 	{name: "report", value: "N", offer: offerNothing,
 		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
 		field: func(l *launch) any { return &l.Report }},
+	{name: "explain",
+		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
+		field: func(l *launch) any { return &l.Explain }},
+	{name: "verbose", short: 'v',
+		help:  "Also explain denials that do not matter. Goes with --explain.",
+		field: func(l *launch) any { return &l.Verbose }},
 	{name: "help", short: 'h',
 		help:  "Print this help.",
 		field: func(l *launch) any { return &l.Help }},

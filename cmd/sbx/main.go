@@ -28,11 +28,16 @@ func run(args []string) int {
 	if len(args) > 0 && isCommand(args[0]) {
 		return runCommand(args)
 	}
+	explained := len(args) > 0 && args[0] == "explain" // "sbx explain" is --explain
+	if explained {
+		args = args[1:]
+	}
 	l, target, err := readLaunch(args)
 	if err != nil {
 		return report(err)
 	}
 	code := 0
+	l.Explain = l.Explain || explained
 	switch {
 	case l.Help:
 		err = printHelp(os.Stdout)

@@ -30,12 +30,16 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
 	}
+	if l.Verbose && !l.Explain {
+		return 0, &usageError{"--verbose: there is nothing to explain", "--verbose goes with --explain"}
+	}
 	if err := l.checkDescriptors(); err != nil {
 		return 0, err
 	}
 	plan, exit, err := l.launch(target)
+	explained := l.explain(plan, exit, err)
 	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, err)
+		writeReceipt(*l.Report, plan, exit, explained, err)
 	}
 	if err == nil {
 		if e := exit.Reraise(); e != nil { // the status says it too
@@ -78,7 +82,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}

@@ -46,6 +46,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/gitfollow.go":   "what it finds becomes read-only, wherever a link leads; it shows nothing",
 	"sandbox/internal/host/lookagain.go":   "after the end: what it finds is said",
 	"sandbox/internal/launch":              "processes in /proc",
+	"sandbox/internal/notify":              "processes in /proc",
 	"sandbox/internal/host/streams.go":     "a descriptor, by /proc/self/fd; look judges the name that it has",
 	"sandbox/internal/process":             "for the words of an error or a note: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",

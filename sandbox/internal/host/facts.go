@@ -17,6 +17,7 @@ type Facts struct {
 	UID, GID int
 	Caps     Caps
 	LSM      LSM
+	Listener Listener
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool

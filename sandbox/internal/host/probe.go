@@ -24,7 +24,7 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probePaths, h.probeStreams,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
-		h.findIndexes,
+		h.findIndexes, h.probeListener,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err

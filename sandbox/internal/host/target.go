@@ -29,6 +29,8 @@ type Target struct {
 	Places []Place
 	// Receipt is the descriptor that a receipt is written to, if there is one.
 	Receipt *int
+	// Explain says that what the target is denied is to be told.
+	Explain bool
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// PID is the launcher's pid. It tells whether systemd's variables are meant for sbx.

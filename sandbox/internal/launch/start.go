@@ -14,7 +14,9 @@ import (
 
 	"sbx/internal/step"
 	"sbx/internal/text"
+	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/terminal"
@@ -33,7 +35,8 @@ type Process struct {
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
-	began time.Time
+	began    time.Time        // when the first process was to be made
+	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
 
@@ -71,6 +74,9 @@ type Exit struct {
 	// on the host had replaced their files. Run alone watches for that.
 	Lost []Lost
 
+	// Explained is what the target was denied, if that was to be told.
+	Explained *explain.Record
+
 	// job says that a key at a terminal of the target's own ended it, which at
 	// the caller's would have been for all of the caller's job.
 	job bool
@@ -103,7 +109,14 @@ func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
 // live as long as the sandbox, whose processes die with it. It may be called
 // from several goroutines at once. An error here or from Wait is a *plan.StepError
 // where a step is to blame, and means that the target has not run.
-func Start(p *plan.Plan) (*Process, error) { return start(p, hooks{}) }
+//
+// A plan that is to be explained takes somebody who answers while it runs: Run.
+func Start(p *plan.Plan) (*Process, error) {
+	if len(p.Explained) > 0 {
+		return nil, errors.New("start a sandbox whose denials are to be explained: only Run can")
+	}
+	return start(p, hooks{})
+}
 
 func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -129,6 +142,9 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
 			return nil, err
 		}
+	}
+	if ps.listener, err = newListener(p); err != nil {
+		return nil, err
 	}
 	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
@@ -195,6 +211,9 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	if err == nil {
 		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
+	}
+	if ps.listener != nil {
+		exit.Explained = ps.explained()
 	}
 	return exit, err
 }
@@ -305,6 +324,9 @@ func (ps *Process) kill() error {
 
 func (ps *Process) release() {
 	ps.releaseOffsets()
+	if ps.listener != nil {
+		ps.listener.Close()
+	}
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1

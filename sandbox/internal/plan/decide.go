@@ -37,7 +37,11 @@ type decisions struct {
 	labels   []step.Step
 	landlock []step.Step
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
+	// With listener, that one is loaded in their place.
 	filters, fallback []step.Step
+	listener          *process.Listener
+	explained         []Explained
+	unexplained       string
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
@@ -150,6 +154,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
+	d.decideListener(t, h)
 	return d, nil
 }
 

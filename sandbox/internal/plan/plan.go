@@ -13,6 +13,7 @@ import (
 	"sbx/internal/step"
 	"sbx/internal/text"
 	"sbx/ns"
+	"sbx/policy"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/terminal"
@@ -65,6 +66,13 @@ type Plan struct {
 	// Tree is what each path inside is. It is nil where the mount namespace is not a new
 	// one.
 	Tree *rootfs.Tree
+	// Policy is what the plan was made of.
+	Policy *policy.Policy
+	// Explained are the filters in whose place one with a listener is loaded, in their
+	// order; empty where there is none.
+	Explained []Explained
+	// Unexplained is why there is none although the run is to be explained.
+	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
 }

@@ -9,7 +9,8 @@ import (
 // linked statically, or no program for this kind of machine.
 func elfLoader(path string) string {
 	const headerSize, entrySize, loader = 64, 56, 3
-	b := firstBytes(path, 4096)                                              // headers and the name stand at the beginning of all that linkers make
+	// Headers and the name stand at the beginning of all that linkers make.
+	b := firstBytes(path, 4096)
 	if len(b) < headerSize || b[:4] != "\x7fELF" || b[4] != 2 || b[5] != 1 { // 64 bits, little-endian
 		return ""
 	}
