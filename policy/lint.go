@@ -268,7 +268,8 @@ func (l *linter) sockets() {
 	services := strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock " +
 		"/run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private " +
 		"/tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock " +
-		"${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus")
+		"${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus ${SSH_AUTH_SOCK} /tmp/.X11-unix/X${DISPLAY} " +
+		"${XDG_RUNTIME_DIR}/${WAYLAND_DISPLAY}")
 	f := &l.whole.Files
 	for _, e := range f.Sockets {
 		p := withoutMark(e)
