@@ -219,7 +219,8 @@ func TestLanguageErrors(t *testing.T) {
 			`write files.file."/x" = ... above the first table, or below its own`},
 		{"[files]\nsymlink.'/x' = ''", `f:3:16: a link's target has 1 to 4095 bytes, not 0`, ""},
 		{"[files]\nsymlink.'/x' = '${X}'", `f:3:16: "${X}": unknown variable "X"`,
-			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
+			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR, " +
+				"SSH_AUTH_SOCK, DISPLAY, WAYLAND_DISPLAY"},
 		{"[files]\npath.'/x' = true", `f:3:1: "files.path.\"/x\"" is a table`,
 			`as files.path."/x" = { size = "64M" }; false takes out what is inherited`},
 		{"[files]\npath.'/x'.siez = '1M'", `f:3:1: unknown key "files.path.\"/x\".siez"`, `did you mean "size"?`},

@@ -44,6 +44,8 @@ func TestLint(t *testing.T) {
 				`written (host-mount)`},
 		{"[files]\nsockets = ['?/run']",
 			`p:3:12: "?/run" opens /run/docker.sock: the service behind it acts without this policy (socket)`},
+		{"[files]\nsockets = ['${SSH_AUTH_SOCK}']",
+			`p:3:12: "${SSH_AUTH_SOCK}" opens ${SSH_AUTH_SOCK}: the service behind it acts without this policy (socket)`},
 		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']",
 			`p:3:9: "${XDG_RUNTIME_DIR}/bus" shows ${XDG_RUNTIME_DIR}, with secrets or what is other programs' own ` +
 				"(secret-shown)\n" +

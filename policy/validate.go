@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -202,7 +203,7 @@ func checkVariables(s string, isPath bool) *fault {
 			return faultf("%q: unknown variable %q", s, name).like(name, variables())
 		}
 		if isPath {
-			whole := name != "USER" && name != "UID"
+			whole := !slices.Contains([]string{"USER", "UID", "DISPLAY", "WAYLAND_DISPLAY"}, name)
 			if whole && at != 0 {
 				return faultf("%q: ${%s} is a path and stands only in front", s, name)
 			}
@@ -222,7 +223,7 @@ func checkVariables(s string, isPath bool) *fault {
 func variables() []string {
 	return []string{
 		"HOME", "CWD", "USER", "UID", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
-		"XDG_RUNTIME_DIR",
+		"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY",
 	}
 }
 
