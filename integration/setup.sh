@@ -9,6 +9,7 @@
 #   integration/setup.sh --test     all that `make test` needs (also without any option)
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
+#   integration/setup.sh --jobs     also what `make test-jobs` runs in project
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --packages also what `make test-packages` installs them with
 #   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
@@ -46,6 +47,10 @@ case $mode in
 --demo) packages=$demo tools=$demo_tools ;;
 --quick) packages=$quick tools=$quick_tools ;;
 --test | --kernel | --kernels) packages=$test tools=$test_tools ;;
+--jobs)
+	packages="$test cargo npm python3-pytest python3-pip python3-venv python3-setuptools python3-wheel"
+	tools="$test_tools cargo npm"
+	;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
 --packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)
@@ -75,6 +80,7 @@ kernels() {
 # has NAME: is the package, or for nginx-light any nginx, installed?
 has() {
 	case $1 in
+	npm) [ -x /usr/bin/npm ] ;;
 	nginx-light) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] ;;
 	*) dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed ;;
 	esac
