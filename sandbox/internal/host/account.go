@@ -29,7 +29,7 @@ func Account(p *policy.Policy, env []string, home string) {
 	user, _ := Lookup(env, "USER")
 	shell, _ := Lookup(env, "SHELL")
 	if !plainField(shell) || !strings.HasPrefix(shell, "/") {
-		shell = "/bin/sh"
+		shell = "" // the system's default, see passwd(5)
 	}
 	if !plainField(home) || home == "" {
 		home = "/"
