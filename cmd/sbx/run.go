@@ -192,6 +192,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 		}
 		p.Process.Env = append(p.Process.Env, s)
 	}
+	if err := l.overrideMore(p, cwd, home); err != nil {
+		return err
+	}
 	switch l.Net {
 	case "host":
 		p.Namespaces.Net = "host"
