@@ -84,6 +84,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	sandbox.Account(p, os.Environ(), home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
 		script = ""
