@@ -48,7 +48,8 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -99,8 +100,8 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
+			OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -163,7 +164,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -204,7 +205,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -262,7 +263,8 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -301,8 +303,8 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: no,
-			Proc: yes, Dev: yes,
+			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -336,7 +338,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -375,7 +377,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -416,7 +418,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -473,7 +475,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -545,7 +547,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy", "/var/lib/nginx/scgi",
 				"/var/lib/nginx/uwsgi",
 			},
-			Sockets: []string{}, OwnSockets: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes,
 			Paths: map[string]policy.PathOptions{
 				"/var/lib/nginx":         policy.PathOptions{Mode: "755"},
 				"/var/lib/nginx/body":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
