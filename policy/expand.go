@@ -122,6 +122,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 	}{
 		{"read", &q.Files.Read}, {"write", &q.Files.Write}, {"tmpfs", &q.Files.Tmpfs}, {"hide", &q.Files.Hide},
 		{"overlay", &q.Files.Overlay}, {"directories", &q.Files.Directories}, {"sockets", &q.Files.Sockets},
+		{"devices", &q.Files.Devices},
 	} {
 		if len(*l.list) == 0 {
 			continue
@@ -136,12 +137,13 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			if err != nil {
 				return nil, &Error{File: p.Name, Msg: "files." + l.key + ": " + err.Error()}
 			}
-			if missing == "" && l.key != "hide" && l.key != "sockets" {
+			shows := l.key != "hide" && l.key != "sockets" && l.key != "devices"
+			if missing == "" && shows {
 				missing = lacking[withoutMark(e)]
 			}
 			if missing == "" {
 				list = addPath(list, s)
-				if o, ok := options[withoutMark(e)]; ok && l.key != "hide" && l.key != "sockets" {
+				if o, ok := options[withoutMark(e)]; ok && shows {
 					if err := q.addOptions(e, withoutMark(s), o); err != nil {
 						return nil, err
 					}

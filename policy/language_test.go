@@ -26,6 +26,7 @@ overlay = ["?/opt", "/src"]
 directories = ["/mnt"]
 sockets = ["?/run/x.sock"]
 own_sockets = true
+devices = ["/dev/kvm", "?/dev/dri"]
 file."/etc/resolv.conf" = """
 nameserver \"1.1.1.1\" \\
 	two
@@ -84,6 +85,7 @@ func TestLanguage(t *testing.T) {
 		Files: Files{
 			Read: []string{"/usr", "/in"}, Tmpfs: []string{"/tmp"}, Overlay: []string{"?/opt", "/src"},
 			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"}, OwnSockets: &yes,
+			Devices: []string{"/dev/kvm", "?/dev/dri"},
 			Inline: map[string]string{
 				"/etc/resolv.conf": "nameserver \"1.1.1.1\" \\\n\ttwo\n\n", "/etc/empty": "", "${HOME}/.one": "one",
 			},

@@ -138,6 +138,9 @@ type Files struct {
 	Overlay []string
 	// Directories lists empty directories of our own: read-only, but in a tmpfs.
 	Directories []string
+	// Devices lists device files of the host, or directories with such, below
+	// /dev, that may be used as their modes allow. They need Dev.
+	Devices []string
 	// Sockets lists Unix sockets of the host, or directories with such,
 	// that may be connected to; "/" is all. Others under shown paths cannot
 	// be. See docs/landlock.md.

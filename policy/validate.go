@@ -114,6 +114,34 @@ func checkPath(s string) (string, *fault) {
 	return mark + p, nil
 }
 
+// CheckDevice says what is wrong with an entry of Files.Devices, or nil.
+func CheckDevice(s string) error {
+	if _, f := checkDevice(s); f != nil {
+		return &Error{Msg: f.msg, Fix: f.hint}
+	}
+	return nil
+}
+
+// checkDevice takes a path below /dev that is none of what every /dev has, nor one of
+// the file systems that lie there.
+func checkDevice(s string) (string, *fault) {
+	s, f := checkPath(s)
+	if f != nil {
+		return "", f
+	}
+	in, ok := strings.CutPrefix(withoutMark(s), "/dev/")
+	if !ok {
+		return "", faultf("%q is no device: it does not lie below /dev", s)
+	}
+	switch top, _, _ := strings.Cut(in, "/"); top {
+	case "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm":
+		return "", faultf("%q: sbx's own /dev has its own %s", s, top).or("take it out")
+	case "mqueue", "hugepages":
+		return "", faultf("%q is a file system, not a device", s)
+	}
+	return s, nil
+}
+
 // checkHide takes a path, or a pattern without a slash but for "**/" in
 // front.
 func checkHide(s string) (string, *fault) {
