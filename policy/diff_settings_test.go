@@ -41,6 +41,9 @@ func TestCompareSettings(t *testing.T) {
 		{"namespaces.net = 'host'\n[network]\nconnect = []", "namespaces.net = 'host'\n[network]\nconnect = [80]", "wider",
 			"+connect to TCP port 80"},
 
+		{"", "[files]\nown_sockets = true", "wider", "+Unix sockets of its own before Linux 7.1"},
+		{"[files]\nown_sockets = true", "[files]\nsockets = ['/']", "wider", "+connecting to sockets at /"},
+
 		{"", "[process]\nambient = true", "wider", "+the capabilities kept as ambient ones"},
 		{"", "[process]\nterminal = 'pty'", "narrower", "-the caller's terminal (now pty)"},
 		{"[process]\nterminal = 'new-session'", "", "wider", "+the caller's terminal (instead of new-session)"},

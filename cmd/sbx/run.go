@@ -80,6 +80,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	notes = append(notes, showRepository(p, project, home)...)
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
@@ -172,6 +173,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 			return &usageError{"--env: " + strconv.Quote(s) + " names no variable", "--env NAME or --env NAME=VALUE"}
 		}
 		p.Process.Env = append(p.Process.Env, s)
+	}
+	if err := l.overrideMore(p, cwd, home); err != nil {
+		return err
 	}
 	switch l.Net {
 	case "host":

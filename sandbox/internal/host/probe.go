@@ -18,7 +18,7 @@ import (
 // their place. Probe assumes Linux 5.12 or newer; on an older kernel the first step
 // that needs more fails and says so.
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
-	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
+	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probePaths, h.probeStreams,
