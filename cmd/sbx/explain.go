@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/policy/seccomp"
@@ -41,4 +43,13 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
 	return r
+}
+
+// offer says at a terminal what sbx knows without having looked: that a filter has ended
+// the program. A script, whose standard error is no terminal, gets no further line.
+func (l *launch) offer(exit sandbox.Exit) {
+	if !l.Explain && exit.Status.Signaled() && exit.Status.Signal() == unix.SIGSYS && isTerminal(2) {
+		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; sbx explain, with the same "+
+			"flags, says which")
+	}
 }

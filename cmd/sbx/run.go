@@ -42,6 +42,7 @@ func (l *launch) run(target []string) (int, error) {
 		writeReceipt(*l.Report, plan, exit, explained, err)
 	}
 	if err == nil {
+		l.offer(exit)
 		if e := exit.Reraise(); e != nil { // the status says it too
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
 		}
