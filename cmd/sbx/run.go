@@ -30,6 +30,7 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
 	}
+	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
 		return 0, &usageError{"--verbose: there is nothing to explain", "--verbose goes with --explain"}
 	}
@@ -83,7 +84,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain, ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}

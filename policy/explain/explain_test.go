@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 	"unicode"
@@ -263,6 +264,12 @@ func TestData(t *testing.T) {
 	for what := range entries(harmlessText) {
 		n++
 		words := strings.Fields(what)
+		if words[0] == "file" {
+			if _, err := path.Match(words[1], "/"); err != nil || len(words) != 2 || !strings.Contains("/~", words[1][:1]) {
+				t.Errorf("%q: %v", what, err)
+			}
+			continue
+		}
 		if _, err := seccomp.LookupSyscall(words[0]); err != nil {
 			t.Error(err)
 		}
@@ -272,6 +279,12 @@ func TestData(t *testing.T) {
 	}
 	for group := range entries(againstText) {
 		n++
+		if pattern, ok := strings.CutPrefix(group, "path "); ok {
+			if _, err := path.Match(pattern, "/"); err != nil || !strings.Contains("/~", pattern[:1]) {
+				t.Errorf("%q: %v", group, err)
+			}
+			continue
+		}
 		if _, err := seccomp.LookupGroup(group); err != nil {
 			t.Error(err)
 		}

@@ -17,6 +17,13 @@ type Judge struct {
 	Source *policy.Policy
 	// Native is the architecture of the machine.
 	Native seccomp.Arch
+	// Places are what each path inside is. Home and Dir are what ~ and . of the policy
+	// stand for.
+	Places    []Place
+	Home, Dir string
+	// Host says whether a path exists on the host, and what it is called there without
+	// symbolic links.
+	Host func(path string) (real string, exists bool)
 
 	calls *seccomp.Policy
 	// answers are what was worked out already, by the lines that were added.
@@ -104,11 +111,7 @@ func (j *Judge) where(r seccomp.Reason) string {
 	if !ok {
 		return ""
 	}
-	name := strings.TrimPrefix(o.Policy, "embedded:")
-	if !strings.Contains(name, "/") && !strings.HasSuffix(name, ".toml") {
-		name += ".toml"
-	}
-	return fmt.Sprintf("%s:%d", name, o.Line)
+	return origin(o)
 }
 
 func (j *Judge) against(d Denial, r seccomp.Reason) string {
