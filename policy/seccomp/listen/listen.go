@@ -177,7 +177,7 @@ func (f Filters) Verdict(c bpf.Call) (ret uint32, by int) {
 	for i := len(f) - 1; i >= 0; i-- {
 		// The kernel compares the actions as signed numbers: that of kill-process is
 		// the lowest.
-		if r, _ := bpf.Run(f[i], c); int32(r&retActionFull) < int32(ret&retActionFull) {
+		if r := bpf.Result(f[i], &c); int32(r&retActionFull) < int32(ret&retActionFull) {
 			ret, by = r, i
 		}
 	}

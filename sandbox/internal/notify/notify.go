@@ -119,31 +119,16 @@ func (l *Listener) Close() {
 	l.release()
 }
 
-// Serve answers what has been asked, a bounded number of calls at a time. events are
-// those that poll(2) reported. An error means that the target cannot be answered as the
-// policy says, and has to be ended.
+// Serve answers one of those who have asked. events are those that poll(2) reported. An
+// error means that the target cannot be answered as the policy says, and has to be ended.
 func (l *Listener) Serve(events int16) error {
-	const most = 32
-	for range most {
-		switch {
-		case l.fd < 0:
-			return nil
-		case events&unix.POLLIN != 0:
-			if err := l.answerOne(); err != nil {
-				return err
-			}
-		case events&(unix.POLLHUP|unix.POLLERR) != 0:
-			unix.Close(l.fd) // all that had the filter have ended
-			l.fd = -1
-			return nil
-		default:
-			return nil
-		}
-		list := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(list, 0); err != nil && err != unix.EINTR {
-			return fmt.Errorf("look for denied calls: %w", err)
-		}
-		events = list[0].Revents
+	switch {
+	case l.fd < 0:
+	case events&unix.POLLIN != 0:
+		return l.answerOne()
+	case events&(unix.POLLHUP|unix.POLLERR) != 0:
+		unix.Close(l.fd) // all that had the filter have ended
+		l.fd = -1
 	}
 	return nil
 }
