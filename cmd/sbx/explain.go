@@ -57,8 +57,8 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 // the program. A script, whose standard error is no terminal, gets no further line.
 func (l *launch) offer(exit sandbox.Exit) {
 	if !l.Explain && exit.Status.Signaled() && exit.Status.Signal() == unix.SIGSYS && isTerminal(2) {
-		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; sbx explain, with the same "+
-			"flags, says which")
+		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; "+
+			"sbx explain, with the same flags, says which")
 	}
 }
 

@@ -98,7 +98,8 @@ func TestParams(t *testing.T) {
 // terminal, and no secret is in it.
 func TestSafe(t *testing.T) {
 	for _, s := range []string{
-		"\x1b[2J\x07", "a\nsbx: explain: nothing", "\u202egpj.exe", "\u2066x", "\xff\xfe", "e\u0301\u200d", "İtoken=hunter2",
+		"\x1b[2J\x07", "a\nsbx: explain: nothing", "\u202egpj.exe", "\u2066x", "\xff\xfe",
+		"e\u0301\u200d", "İtoken=hunter2",
 	} {
 		d := denial(t, "chroot", 1)
 		d.Text[0], d.Exe = s, s
@@ -265,7 +266,8 @@ func TestData(t *testing.T) {
 		n++
 		words := strings.Fields(what)
 		if words[0] == "file" {
-			if _, err := path.Match(words[1], "/"); err != nil || len(words) != 2 || !strings.Contains("/~", words[1][:1]) {
+			if _, err := path.Match(words[1], "/"); err != nil || len(words) != 2 ||
+				!strings.Contains("/~", words[1][:1]) {
 				t.Errorf("%q: %v", what, err)
 			}
 			continue
@@ -346,7 +348,8 @@ func TestBounds(t *testing.T) {
 			t.Errorf("no %q in the last of\n%s", want, strings.Join(lines[len(lines)-5:], "\n"))
 		}
 	}
-	if lines := (&Report{Unavailable: "there is none"}).Lines(false); len(lines) != 1 || !strings.Contains(lines[0], "none") {
+	if lines := (&Report{Unavailable: "there is none"}).Lines(false); len(lines) != 1 || !strings.Contains(lines[0],
+		"none") {
 		t.Errorf("%q", lines)
 	}
 }

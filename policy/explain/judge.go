@@ -175,9 +175,10 @@ func (j *Judge) allow(d Denial) (string, error) {
 // inherited says that a policy that extends this one can take the rule out for the call:
 // it names the call, and stands in the policy. Others come of other settings.
 func (j *Judge) inherited(r seccomp.Rule, name string) bool {
-	return slices.Contains(r.Syscalls, name) && slices.ContainsFunc(j.Policy.Seccomp.Rules, func(have seccomp.Rule) bool {
+	same := func(have seccomp.Rule) bool {
 		return slices.Equal(have.Syscalls, r.Syscalls) && slices.Equal(have.When, r.When) && have.Action == r.Action
-	})
+	}
+	return slices.Contains(r.Syscalls, name) && slices.ContainsFunc(j.Policy.Seccomp.Rules, same)
 }
 
 // without are the rules without the call.
@@ -199,7 +200,8 @@ func join(allow, deny, other []string) string {
 		entries []string
 	}{{"allow", allow}, {"deny", deny}} {
 		if len(list.entries) > 0 {
-			lines = append(lines, fmt.Sprintf("%s = [\"%s\"] in [seccomp]", list.key, strings.Join(list.entries, `", "`)))
+			entries := strings.Join(list.entries, `", "`)
+			lines = append(lines, fmt.Sprintf("%s = [\"%s\"] in [seccomp]", list.key, entries))
 		}
 	}
 	return strings.Join(append(lines, other...), " and ")
@@ -208,8 +210,9 @@ func join(allow, deny, other []string) string {
 // besideText is why the filters beside the policy's deny what they deny, by their
 // beginning; see package fallbackfilter.
 var besideText = [...]struct{ name, why string }{
-	{"no Unix sockets", "this kernel's Landlock (before Linux 7.1) cannot tell the host's Unix sockets from the sandbox's, " +
-		"so only pairs of connected ones are there; services by a Unix socket, such as nscd, are out of reach anyway"},
+	{"no Unix sockets", "this kernel's Landlock (before Linux 7.1) cannot tell the host's Unix sockets from the " +
+		"sandbox's, so only pairs of connected ones are there; services by a Unix socket, such as nscd, are " +
+		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
 }

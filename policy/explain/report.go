@@ -69,8 +69,8 @@ func (j *Judge) Report(r Record) (*Report, error) {
 			return nil, err
 		}
 		out.Denials = append(out.Denials, Item{
-			What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)), PID: d.PID,
-			Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
+			What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
+			PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
 			Beside: d.Filter != "",
 		})
 	}
@@ -136,7 +136,8 @@ func (r *Report) Lines(verbose bool) []string {
 	}
 	head := fmt.Sprintf("policy %s denied no system call", text.Quote(r.Policy))
 	if kinds > 0 {
-		head = fmt.Sprintf("policy %s denied %s of system calls, %s in all", text.Quote(r.Policy), plural(uint64(kinds), "kind"),
+		head = fmt.Sprintf("policy %s denied %s of system calls, %s in all", text.Quote(r.Policy), plural(uint64(kinds),
+			"kind"),
 			plural(calls, "call"))
 	}
 	if r.Unavailable != "" {
@@ -150,7 +151,7 @@ func (r *Report) Lines(verbose bool) []string {
 		out = append(out, fmt.Sprintf("  and %s more, which --report lists", plural(uint64(left), "kind")))
 	}
 	if r.Dropped > 0 {
-		out = append(out, fmt.Sprintf("  and %s more, too many and too different to be kept", plural(r.Dropped, "call")))
+		out = append(out, "  and "+plural(r.Dropped, "call")+" more, too many and too different to be kept")
 	}
 	if r.Coarse {
 		out = append(out, "  so many that the later ones were only counted, by the call's name")

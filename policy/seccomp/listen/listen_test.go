@@ -73,7 +73,8 @@ func TestFilterShipped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range []Options{{}, {KeepKills: true}, {Arch: seccomp.AMD64, Observe: []uint32{0, 2, 41, 257, 332, 439}}} {
+		observe := Options{Arch: seccomp.AMD64, Observe: []uint32{0, 2, 41, 257, 332, 439}}
+		for _, o := range []Options{{}, {KeepKills: true}, observe} {
 			made, err := Filter(programs, o)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,8 @@ type Process struct {
 
 	listener *notify.Listener // answers denied calls, or nil
 
+	began time.Time
+
 	told bool // the target was sent a signal that asks it to end
 
 	lost     []Lost
@@ -61,6 +64,10 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// Limits are the limits that were reached, by their names in the policy.
+	Limits []string
+	// Usage is what the sandbox has used.
+	Usage Usage
 	// New are paths of the host that the policy guards and that came to be, or
 	// changed, while the sandbox ran: other programs run or obey them.
 	New []string
@@ -118,7 +125,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now()}
 	defer func() {
 		if err == nil {
 			return
@@ -180,7 +187,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
-	ws, err := waitFor(ps.pid)
+	var used unix.Rusage
+	ws, err := waitFor(ps.pid, &used)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
@@ -188,7 +196,9 @@ func (ps *Process) Wait() (Exit, error) {
 	exit, err := ps.exit(ws)
 	failed := ps.carryOffsets()
 	if err == nil {
-		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
+		exit.Usage = ps.usage(&used)
+		ps.tellLimits(&exit)
+		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -249,6 +259,20 @@ func (ps *Process) targetName() string {
 	return "the target"
 }
 
+// PassedOver says, in a sentence, that another program is going to run than the
+// caller's shell would run by that name; "" where it is the same.
+func PassedOver(p *plan.Plan) string {
+	e, ok := p.Target[len(p.Target)-1].(process.Exec)
+	if !ok {
+		return ""
+	}
+	program, run := e.PassedOver()
+	if program == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
+}
+
 // failure is the failed call in st as the step's error.
 func failure(st *child.Status, s step.Step) *plan.StepError {
 	if st.Errno == 0 {
@@ -258,9 +282,9 @@ func failure(st *child.Status, s step.Step) *plan.StepError {
 }
 
 // waitFor waits for the end of a child of this process.
-func waitFor(pid int) (ws unix.WaitStatus, err error) {
+func waitFor(pid int, used *unix.Rusage) (ws unix.WaitStatus, err error) {
 	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+		if _, err = unix.Wait4(pid, &ws, 0, used); err != unix.EINTR {
 			return ws, err
 		}
 	}

@@ -57,7 +57,7 @@ type decisions struct {
 
 	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
-	notes []string
+	notes, remarks []string
 }
 
 // decide refuses what cannot be as the policy says, and makes all choices.
@@ -90,6 +90,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	rules, err := d.decideFiles(p, t, h)
 	if err != nil {
 		return nil, err
+	}
+	if d.exec.Dir = d.dir; d.tree != nil {
+		d.exec.Inside = view{d.tree}
 	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
