@@ -116,12 +116,13 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 		list *[]string
 	}{
 		{"read", &q.Files.Read}, {"write", &q.Files.Write}, {"tmpfs", &q.Files.Tmpfs}, {"hide", &q.Files.Hide},
+		{"unhide", &q.Files.Unhide},
 		{"overlay", &q.Files.Overlay}, {"directories", &q.Files.Directories}, {"sockets", &q.Files.Sockets},
 	} {
 		if len(*l.list) == 0 {
 			continue
 		}
-		own := l.key == "tmpfs" || l.key == "directories"
+		own, mounts := l.key == "tmpfs" || l.key == "directories", l.key != "hide" && l.key != "unhide" && l.key != "sockets"
 		list := make([]string, 0, len(*l.list))
 		for _, e := range *l.list {
 			if withoutMark(e) == "${HOME}" && (v.Home == "/" && l.key != "hide" || own && PrivateHome(v.Home) == "") {
@@ -131,12 +132,12 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			if err != nil {
 				return nil, &Error{File: p.Name, Msg: "files." + l.key + ": " + err.Error()}
 			}
-			if missing == "" && l.key != "hide" && l.key != "sockets" {
+			if missing == "" && mounts {
 				missing = lacking[withoutMark(e)]
 			}
 			if missing == "" {
 				list = addPath(list, s)
-				if o, ok := options[withoutMark(e)]; ok && l.key != "hide" && l.key != "sockets" {
+				if o, ok := options[withoutMark(e)]; ok && mounts {
 					if err := q.addOptions(e, withoutMark(s), o); err != nil {
 						return nil, err
 					}

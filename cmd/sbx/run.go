@@ -97,6 +97,13 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
+	if n := plan.Secrets(); n > 0 && isTerminal(2) {
+		what := "1 file that looks like a secret is"
+		if n > 1 {
+			what = strconv.Itoa(n) + " files that look like secrets are"
+		}
+		fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
+	}
 	exit, err = sandbox.Run(plan, host)
 	sayNew(exit.New)
 	if err != nil {
@@ -150,6 +157,15 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 			return fmt.Errorf("--hide: %w", err)
 		}
 		p.Files.Hide = append(p.Files.Hide, s)
+	}
+	for _, s := range l.Show {
+		if !strings.Contains(s, "*") || strings.Contains(s, "/") {
+			s = shownPath(s, cwd, home)
+		}
+		if err := policy.CheckUnhide(s); err != nil {
+			return fmt.Errorf("--show: %w", err)
+		}
+		p.Files.Unhide = append(p.Files.Unhide, s)
 	}
 	for _, s := range l.Env {
 		if strings.HasPrefix(s, "=") {

@@ -128,8 +128,8 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		}
 	}
 	if h.SearchTruncatedAt != "" {
-		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
-			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files",
+			text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
 	return d, nil

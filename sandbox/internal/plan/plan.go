@@ -63,6 +63,14 @@ type Plan struct {
 	Limits *Limits
 }
 
+// Secrets is how many files look like secrets and are hidden for that; see files.hide.
+func (p *Plan) Secrets() int {
+	if p.Tree == nil {
+		return 0
+	}
+	return p.Tree.Secrets()
+}
+
 // Each calls f for each step in the order of the printed plan. in is the process that does
 // it: janitor, launcher, join, setup, init, target or cleanup.
 func (p *Plan) Each(f func(in string, s step.Step)) {
