@@ -51,13 +51,16 @@ func TestOddNames(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// The directory one stands in; what is in it under such names.
-			r := run(t, call{args: []string{binary("sbx"), "--policy", "project", "--read", probe, "--", probe, "hidden",
+			// The directory one stands in, said on purpose, because one that begins with a dot
+			// is no project otherwise; what is in it under such names.
+			r := run(t, call{args: []string{binary("sbx"), "--policy", "project", "-C", ".", "--read", probe, "--", probe,
+				"hidden",
 				"./.env" + name, "./x" + name + ".pem"}, dir: project})
 			if r.status != 0 || strings.Contains(r.stdout, verySecret) || !strings.Contains(r.stdout, "read ") {
 				t.Errorf("as the project: %v", r)
 			}
-			r = run(t, call{args: []string{binary("sbx"), "--policy", "project", "--", "cat", "./" + name}, dir: project})
+			r = run(t, call{args: []string{binary("sbx"), "--policy", "project", "-C", ".", "--", "cat", "./" + name},
+				dir: project})
 			if r.status != 0 || r.stdout != "plain" {
 				t.Errorf("a file in the project: %v", r)
 			}

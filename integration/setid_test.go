@@ -67,6 +67,33 @@ func TestReach(t *testing.T) {
 			"setpriority own group: EPERM", "setpriority own group high: EPERM", "setpriority self: ok",
 			"ioprio_set own group: EPERM", "ioprio_set self: ok",
 			"prlimit init: EPERM", "prlimit own pid: ok", "prlimit child: ok")
+		r := sbxProbe(t, []string{"--policy", policy}, "others", "1")
+		r.want(t, 0, "own limit: ok", "own priority: ok", "own affinity: ok", "setpriority own user: EPERM")
+		for what, said := range r.answers() {
+			if said != "EPERM" && !strings.HasPrefix(what, "own ") {
+				t.Errorf("%s: the init: %s: %s", policy, what, said)
+			}
+		}
+	}
+}
+
+// TestMemoryPrograms: where nothing that the target can write runs, neither do files in
+// memory; where something does, all is as ever.
+func TestMemoryPrograms(t *testing.T) {
+	const still = "[files]\npath.\"/tmp\".exec = false\npath.\"/var/tmp\".exec = false\n"
+	r := boxed(t, still+"path.\"~\".exec = false\n", binary("probe"), "memory", "/tmp/x")
+	r.want(t, 0, "run plain: EACCES", "run exec: EACCES", "run high: EACCES", "run file: EACCES", "run sealed: EACCES")
+	if said := r.answers()["chmod sealed"]; said != "EPERM" {
+		t.Errorf("the seal: %q", said)
+	}
+	const load = "cp /bin/true /tmp/x; " +
+		"for l in /lib64/ld-linux* /lib/ld-linux*; do [ ! -x $l ] || exec $l /tmp/x; done; exit 9"
+	if r := boxed(t, still, "sh", "-c", load); r.status == 0 || !strings.Contains(r.stderr, "/tmp/x") {
+		t.Errorf("the loader: %v", r)
+	}
+	boxed(t, "", "sh", "-c", load).want(t, 0)
+	for _, policy := range []string{still, ""} { // the home runs
+		boxed(t, policy, binary("probe"), "memory", "/var/tmp/x").want(t, 0, "run plain: ok", "run exec: ok", "run high: ok")
 	}
 }
 

@@ -30,7 +30,7 @@ test="$demo $quick
 python3-minimal python3 jq sqlite3 tar xz-utils gzip procps
 bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
 qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
-mount hostname diffutils media-types"
+mount hostname diffutils media-types groff-base"
 
 # Where there is no apt, commands are looked for in their place.
 build_tools="gcc ar readelf make musl-gcc"

@@ -92,13 +92,24 @@ func sameButMode(a, b string) bool {
 }
 
 // byLandlock is the plan of a policy without mounts: the entries of read and
-// write at the paths that they lead to. A link in what is shown is not followed.
+// write at the paths that they lead to. A link in what is shown is not followed,
+// nor one that the target itself could make.
 func (c *treeCase) byLandlock(i int) (lines treeLines) {
 	p := c.policies[i]
+	planted := func(link string) bool {
+		return slices.ContainsFunc(p.lists["write"], func(s string) bool {
+			real := c.real(strings.TrimPrefix(s, "?"))
+			return real != "" && inside(filepath.Dir(link), real)
+		})
+	}
 	for list, is := range map[string]string{"read": "read-only", "write": "writable"} {
 		for _, s := range p.lists[list] {
 			s = strings.TrimPrefix(s, "?")
-			real, over := c.real(s), filepath.Dir(s)
+			real, links := c.follow(s)
+			if slices.ContainsFunc(links, planted) {
+				continue
+			}
+			over := filepath.Dir(s)
 			for over != "/" && !p.has(over) {
 				over = filepath.Dir(over)
 			}

@@ -298,8 +298,12 @@ func (c *treeCase) planted() bool {
 	for _, p := range c.policies[1].names() {
 		for ; inside(p, c.dir); p = filepath.Dir(p) {
 			fi, err := os.Lstat(p)
-			link := err == nil && fi.Mode()&fs.ModeSymlink != 0 || os.IsPermission(err)
-			if c.nodes[p].kind != 'l' && link && !c.policies[1].writes(p) {
+			link := err == nil && fi.Mode()&fs.ModeSymlink != 0
+			if link && c.nodes[p].kind == 'l' {
+				to, err := os.Readlink(p)
+				link = err != nil || to != c.nodes[p].target
+			}
+			if (link || os.IsPermission(err)) && !c.policies[1].writes(p) {
 				return true
 			}
 		}
@@ -358,6 +362,12 @@ func (c *treeCase) says(file string) (read, written bool) {
 
 // real follows the links of the tree as it was made, "" if that leads out of it.
 func (c *treeCase) real(name string) string {
+	real, _ := c.follow(name)
+	return real
+}
+
+// follow is real with the links that it follows.
+func (c *treeCase) follow(name string) (real string, links []string) {
 	for range 100 {
 		link := ""
 		for p := name; inside(p, c.dir); p = filepath.Dir(p) {
@@ -366,15 +376,16 @@ func (c *treeCase) real(name string) string {
 			}
 		}
 		if link == "" {
-			return name
+			return name, links
 		}
+		links = append(links, link)
 		to := c.nodes[link].target
 		if !filepath.IsAbs(to) {
 			to = filepath.Join(filepath.Dir(link), to)
 		}
 		if name = filepath.Join(to, strings.TrimPrefix(name, link)); !inside(name, c.dir) {
-			return ""
+			return "", links
 		}
 	}
-	return ""
+	return "", links
 }

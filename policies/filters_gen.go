@@ -35,20 +35,33 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "0af4a236a2201727",
-		arm64: "0715a7cac1451b85",
+		amd64: "95b4f406b6a28b8a",
+		arm64: "52856fb08051bd9c",
 	},
-	// filter, pure
+	// filter
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
@@ -78,18 +91,33 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "f1a8e55e272fb405",
-		arm64: "6a4fdd12792bb11d",
+		amd64: "297594b8868c98de",
+		arm64: "77e087f5896d7e8c",
 	},
 	// kernel
 	{
@@ -121,10 +149,17 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
@@ -164,17 +199,82 @@ rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
 rule setpriority
-when arg0 == PRIO_PGRP && arg1 == 0
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
 rule ioprio_set
-when arg0 == 2 && arg1 == 0
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "df7b4dd2b529de8a",
-		arm64: "cb71d71339157651",
+		amd64: "baf32b398228a199",
+		arm64: "b085d99ce9c0f744",
+	},
+	// pure
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore
+deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr futimesat lchown mq_open msgget semget shmget utime utimensat utimes
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule chmod creat fchmod mknod
+when arg1 & (S_ISUID|S_ISGID) != 0
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule fchmodat fchmodat2 mknodat
+when arg2 & (S_ISUID|S_ISGID) != 0
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule open
+when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
+then errno:EPERM
+rule openat
+when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
+then errno:EPERM
+rule openat2
+then errno:ENOSYS
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
+then errno:EPERM
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
+then errno:EOPNOTSUPP
+architectures
+`,
+		amd64: "a69c63681731f0bd",
+		arm64: "a8f46216bcc612de",
 	},
 }

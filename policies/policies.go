@@ -228,6 +228,14 @@ func places() []place {
 	return []place{{User, config}, {System, systemDir}}
 }
 
+// UserDir is the directory of the caller's own policies, which may yet be missing.
+func UserDir() (string, error) {
+	if dir := places()[0].dir; dir != "" {
+		return dir, nil
+	}
+	return "", errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path")
+}
+
 // Names are the names of the embedded policies, in order.
 func Names() []string {
 	entries, err := files.ReadDir(".")

@@ -213,9 +213,19 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
-				"ALL_PROXY", "COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG",
-				"LANGUAGE", "LC_*", "LINES", "LOGNAME", "NO_COLOR", "NO_PROXY", "PATH", "SHELL", "TERM", "TZ",
-				"USER", "all_proxy", "http_proxy", "https_proxy", "no_proxy",
+				"ALL_PROXY", "AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "CARGO_HTTP_CAINFO",
+				"CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM", "COLUMNS",
+				"CONDA_CHANNELS", "CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS", "COREPACK_NPM_REGISTRY",
+				"CURL_CA_BUNDLE", "DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GOINSECURE",
+				"GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HEX_CACERTS_PATH", "HEX_MIRROR",
+				"HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+				"NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "NO_PROXY", "NPM_CONFIG_CAFILE",
+				"NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE", "PIPENV_PYPI_MIRROR",
+				"PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_NO_INDEX",
+				"POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL", "SSL_CERT_DIR",
+				"SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS",
+				"UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY", "all_proxy",
+				"http_proxy", "https_proxy", "no_proxy", "npm_config_cafile", "npm_config_registry",
 			},
 			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
@@ -267,8 +277,12 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedFilterSeccompDeny(),
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny: []string{
+				"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "mq_open",
+				"msgget", "semget", "shmget",
+			},
+			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -304,7 +318,7 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38}, Allow: []string{},
 			Deny:  []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules: resolvedKernelSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -341,7 +355,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 				"@clock", "@cpu-emulation", "@kernel-surface", "@mount", "@obsolete", "@raw-io", "@swap",
 				"open_by_handle_at",
 			},
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules: resolvedKernelSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -420,8 +434,13 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedFilterSeccompDeny(),
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny: []string{
+				"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "chmod",
+				"chown", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "file_setattr", "futimesat",
+				"lchown", "mq_open", "msgget", "semget", "shmget", "utime", "utimensat", "utimes",
+			},
+			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -429,9 +448,10 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Deny: []string{
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
-				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall socket", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
-				"write ${HOME}/x", "write /etc/x", "write /tmp/x", "write /usr/bin/env",
+				"syscall fchmod", "syscall fchown", "syscall io_uring_setup", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall socket", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"syscall utimensat", "write ${CWD}/x", "write ${HOME}/x", "write /etc/x", "write /tmp/x",
+				"write /usr/bin/env",
 			},
 		},
 	}
@@ -546,8 +566,22 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 		},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
-			Ambient:      no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto", LandlockLog: no,
-			Terminal: "inherit",
+			Ambient:      no,
+			Env: []string{
+				"AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_*",
+				"CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM", "COLUMNS", "CONDA_CHANNELS",
+				"CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS", "COREPACK_NPM_REGISTRY", "CURL_CA_BUNDLE",
+				"DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GOINSECURE", "GONOPROXY",
+				"GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HEX_CACERTS_PATH", "HEX_MIRROR", "HOME", "LANG",
+				"LANGUAGE", "LC_*", "LINES", "LOGNAME", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
+				"NPM_CONFIG_CAFILE", "NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE",
+				"PIPENV_PYPI_MIRROR", "PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL",
+				"PIP_NO_INDEX", "POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL",
+				"SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL",
+				"UV_FIND_LINKS", "UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER",
+				"YARN_REGISTRY", "npm_config_cafile", "npm_config_registry",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -652,16 +686,33 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"setpriority"}, When: []string{"arg0 == PRIO_PGRP && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioprio_set"}, When: []string{"arg0 == 2 && arg1 == 0"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 	}
 }
@@ -695,9 +746,135 @@ func resolvedBuildFilesUnguard() []string {
 	}
 }
 
-func resolvedFilterSeccompDeny() []string {
-	return []string{
-		"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "mq_open",
-		"msgget", "semget", "shmget",
+func resolvedFilterSeccompRules() []seccomp.Rule {
+	return []seccomp.Rule{
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"},
+			When: []string{
+				"arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE",
+				"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
+			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
+			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"open"},
+			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"openat"},
+			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
+		seccomp.Rule{
+			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"fremovexattr", "fsetxattr", "lremovexattr", "lsetxattr", "removexattr", "removexattrat", "setxattr",
+				"setxattrat",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+	}
+}
+
+func resolvedKernelSeccompRules() []seccomp.Rule {
+	return []seccomp.Rule{
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"},
+			When: []string{
+				"arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE",
+				"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
+			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
+			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"open"},
+			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"openat"},
+			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
+		seccomp.Rule{
+			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
 	}
 }

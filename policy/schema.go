@@ -33,13 +33,13 @@ func Schema() ([]byte, error) {
 	}
 	call := object{"$ref": "#/$defs/call"}
 	rule := closed(object{
-		"syscalls": object{"description": "system calls and @groups the rule is about", "type": "array", "minItems": 1,
+		"syscalls": object{"description": ruleDoc("syscalls"), "type": "array", "minItems": 1,
 			"uniqueItems": true, "items": call},
 		"when": object{
-			"description": "conditions on arguments, any of which is enough; none: always", "type": "array", "minItems": 1,
+			"description": ruleDoc("when"), "type": "array", "minItems": 1,
 			"items": object{"type": "string", "pattern": "^ *arg[0-5]"},
 		},
-		"action": object{"description": "answer to these calls", "type": "string", "pattern": actionPattern},
+		"action": object{"description": ruleDoc("action"), "type": "string", "pattern": actionPattern},
 	})
 	rule["required"] = []string{"syscalls"}
 	inTables["seccomp"]["rule"] = object{"description": "rules about arguments", "type": "array", "items": rule}

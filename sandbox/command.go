@@ -130,8 +130,9 @@ func (c *Cmd) Start() error {
 		// The sandbox dies with the thread that forks it, which belongs to this
 		// goroutine to the end and ends with it.
 		runtime.LockOSThread()
+		defer facts.Close()
 		ps, err := launch.Start(p)
-		facts.Close()
+		facts.CloseFiles()
 		c.process = ps
 		started <- err
 		if err == nil {

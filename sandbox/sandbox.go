@@ -27,6 +27,8 @@ type (
 	Process = launch.Process
 	// Exit is how a target ended.
 	Exit = launch.Exit
+	// Lost is a path that was replaced on the host meanwhile.
+	Lost = launch.Lost
 )
 
 // An error of this package may have two more methods: Hint() string, which
@@ -99,13 +101,20 @@ const (
 )
 
 // Probe reads the machine as far as the policy and the target need it. The
-// policy is resolved and expanded. Close the facts when the plan has started.
+// policy is resolved and expanded. Close the facts when the sandbox has ended.
 func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t) }
 
 // Follow opens the directory of that absolute path and says where it is. Probe
 // judges the links on the way, if the place is one of the target's Places; what
 // says in an error what it is for.
 func Follow(what, name string) (Place, error) { return host.Follow(what, name) }
+
+// Certificates are the files and directories of certificates that variables of the
+// environment name, of those that the policy lets cross and does not show. A policy
+// shows them if they are added to Files.Read. The notes say which are none.
+func Certificates(p *policy.Policy, env []string, cwd string) (show, notes []string) {
+	return host.Certificates(p, env, cwd)
+}
 
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }

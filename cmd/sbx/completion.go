@@ -3,9 +3,12 @@ package main
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"sbx/policy/seccomp"
 )
 
 // completionCmd is "sbx completion".
@@ -56,12 +59,16 @@ func describeCommands() ([]command, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := referenceKeys()
+	if err != nil {
+		return nil, err
+	}
 	var list []command
 	for _, leaf := range parser.Model.Leaves(true) {
 		c := command{words: strings.Fields(leaf.FullPath())[1:], usage: leaf.Summary(), help: leaf.Help}
 		for _, group := range leaf.AllFlags(true) {
 			for _, f := range group {
-				d := describeValue(f.Value)
+				d := describeValue(f.Value, keys)
 				d.short = byte(f.Short)
 				if !f.IsBool() {
 					d.value = f.FormatPlaceHolder()
@@ -70,15 +77,16 @@ func describeCommands() ([]command, error) {
 			}
 		}
 		if len(leaf.Positional) > 0 {
-			c.arg = describeValue(leaf.Positional[0])
+			c.arg = describeValue(leaf.Positional[0], keys)
 		}
 		list = append(list, c)
 	}
 	return list, nil
 }
 
-// describeValue reads kong's description, and our own tag in it: complete.
-func describeValue(v *kong.Value) flagEntry {
+// describeValue reads kong's description, and our own tag in it: complete. keys are
+// those of a policy.
+func describeValue(v *kong.Value, keys []string) flagEntry {
 	f := flagEntry{name: v.Name, help: v.Help}
 	switch {
 	case v.Enum != "":
@@ -87,8 +95,38 @@ func describeValue(v *kong.Value) flagEntry {
 		f.offer = offerPolicy
 	case v.Tag.Get("complete") == "path":
 		f.offer = offerPath
+	case v.Tag.Get("complete") == "call":
+		f.offer = offerCall
+	case v.Tag.Get("complete") == "calls":
+		f.offer = offerCalls
+	case v.Tag.Get("complete") == "arch":
+		f.offer = offerChoice
+		for _, a := range seccomp.Arches() {
+			f.choices = append(f.choices, a.String())
+		}
+	case v.Tag.Get("complete") == "key":
+		f.offer, f.choices = offerChoice, keys
 	}
 	return f
+}
+
+// callNames are all system calls, and groupNames all groups.
+func callNames() []string {
+	var names []string
+	for s := range seccomp.Syscalls() {
+		names = append(names, s.Name())
+	}
+	slices.Sort(names)
+	return names
+}
+
+func groupNames() []string {
+	var names []string
+	for _, g := range seccomp.Groups() {
+		names = append(names, g.Name())
+	}
+	slices.Sort(names)
+	return names
 }
 
 // firstWords are the words that choose a command, each once.

@@ -31,6 +31,8 @@ _sbx_offer() {
 	variable)
 		while read -r word; do COMPREPLY+=("$word"); done < <(compgen -e -- "$cur")
 		;;
+	call) for word in $_sbx_calls; do [[ $word == "$cur"* ]] && COMPREPLY+=("$word"); done ;;
+	calls) for word in $_sbx_calls $_sbx_groups; do [[ $word == "$cur"* ]] && COMPREPLY+=("$word"); done ;;
 	words)
 		for word; do
 			[[ $word == "$cur"* ]] && COMPREPLY+=("$word")
@@ -81,6 +83,8 @@ const bashTarget = `	*)
 func bashCompletion(list []command) string {
 	var b strings.Builder
 	b.WriteString(bashHead)
+	b.WriteString("\tlocal _sbx_calls='" + strings.Join(callNames(), " ") + "'\n")
+	b.WriteString("\tlocal _sbx_groups='" + strings.Join(groupNames(), " ") + "'\n")
 	b.WriteString("\t((COMP_CWORD == 1)) || case ${COMP_WORDS[1]} in\n")
 	for _, first := range firstWords(list) {
 		if secondWords(list, first) == nil {
@@ -123,6 +127,10 @@ func bashOffer(f *flagEntry) string {
 		return "_sbx_offer dir"
 	case offerVariable:
 		return "_sbx_offer variable"
+	case offerCall:
+		return "_sbx_offer call"
+	case offerCalls:
+		return "_sbx_offer calls"
 	case offerChoice:
 		return "_sbx_offer words " + strings.Join(f.choices, " ")
 	}

@@ -60,6 +60,8 @@ func fishCompletion(list []command) string {
 		fmt.Fprintf(&b, "\t\tcase %s\n\t\t\techo $words[%s]\n\t\t\treturn\n", first, words)
 	}
 	b.WriteString(fishTail)
+	fmt.Fprintf(&b, "function __sbx_call\n\tprintf '%%s\\n' %s\nend\n\nfunction __sbx_calls\n\t__sbx_call\n"+
+		"\tprintf '%%s\\n' %s\nend\n\n", strings.Join(callNames(), " "), strings.Join(groupNames(), " "))
 	for i := range launchFlags {
 		fishFlag(&b, "__sbx_launch", &launchFlags[i])
 	}
@@ -105,6 +107,10 @@ func fishOffer(f *flagEntry) string {
 		return " -f -a '(__fish_complete_directories)'"
 	case offerVariable:
 		return " -f -a '(set -xn)'"
+	case offerCall:
+		return " -f -a '(__sbx_call)'"
+	case offerCalls:
+		return " -f -a '(__sbx_calls)'"
 	case offerChoice:
 		return " -f -a " + shellQuote(strings.Join(f.choices, " "))
 	}

@@ -69,6 +69,16 @@ var completions = []struct {
 	{"sbx policy resolve --", []string{"--plain", "--json"}, []string{"--read"}},
 	{"sbx policy export --to ", []string{"docker", "bwrap"}, []string{"web"}},
 	{"sbx seccomp disasm fi", []string{"file.txt"}, []string{"web"}},
+	{"sbx policy help files.re", []string{"files.read"}, []string{"files.write", "web"}},
+	{"sbx policy help li", []string{"limits", "limits.memory"}, []string{"list"}},
+	{"sbx policy new --extends we", []string{"web"}, []string{"default"}},
+	{"sbx seccomp ", []string{"resolve", "dump", "emulate"}, []string{"openat2", "list"}},
+	{"sbx seccomp resolve openat", []string{"openat", "openat2"}, []string{"open", "web"}},
+	{"sbx seccomp resolve @sys", []string{"@system-service"}, []string{"@debug", "openat"}},
+	{"sbx seccomp emulate web -s openat", []string{"openat", "openat2"}, []string{"open", "web"}},
+	{"sbx seccomp emulate web --syscall ", []string{"openat2"}, []string{"@debug", "web"}},
+	{"sbx seccomp emulate we", []string{"web"}, []string{"openat2"}},
+	{"sbx seccomp dump --arch ", []string{"amd64", "arm64"}, []string{"web", "openat2"}},
 	{"sbx completion ", []string{"bash", "zsh", "fish"}, []string{"web"}},
 }
 

@@ -38,6 +38,8 @@ _sbx() {
 func zshCompletion(list []command) string {
 	var b strings.Builder
 	b.WriteString(zshHead)
+	fmt.Fprintf(&b, "\n_sbx_call() {\n\tlocal -a names=(%s)\n\t[[ $1 != groups ]] || names+=(%s)\n"+
+		"\t_describe 'system call' names\n}\n", strings.Join(callNames(), " "), strings.Join(groupNames(), " "))
 	b.WriteString("\n_sbx_commands() {\n\tlocal -a commands=(\n")
 	for _, first := range firstWords(list) {
 		fmt.Fprintf(&b, "\t\t%s\n", shellQuote(first+":"+firstHelp(list, first)))
@@ -131,6 +133,10 @@ func zshOffer(f *flagEntry) string {
 		return "_files -/"
 	case offerVariable:
 		return "_parameters -g \"*export*\""
+	case offerCall:
+		return "_sbx_call"
+	case offerCalls:
+		return "{_sbx_call groups}"
 	case offerChoice:
 		return "(" + strings.Join(f.choices, " ") + ")"
 	}

@@ -55,6 +55,8 @@ const (
 	offerDir            // directories
 	offerVariable       // the names of environment variables
 	offerChoice         // the flag's choices
+	offerCall           // the names of system calls
+	offerCalls          // these and groups
 )
 
 // launchFlags are all flags of a launch, in the order of the help. It holds
@@ -86,7 +88,7 @@ var launchFlags = [...]flagEntry{
 		help:  "Also hand over descriptor N, or several as in 3,4.",
 		field: func(l *launch) any { return &l.KeepFD }},
 	{name: "dir", short: 'C', value: "PATH", offer: offerDir,
-		help:  "Start in PATH.",
+		help:  "Start in PATH. Paths of other flags stay relative to the current directory.",
 		field: func(l *launch) any { return &l.Dir }},
 	{name: "dry-run", short: 'n',
 		help:  "Print the plan and run nothing.",

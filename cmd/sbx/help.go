@@ -3,11 +3,12 @@ package main
 import (
 	"os"
 	"slices"
+	"strings"
 )
 
 // helpCmd is "sbx help": the help of a launch or a command, or the manual page.
 type helpCmd struct {
-	Words []string `arg:"" optional:"" name:"command" help:"A command, or man for the manual page in man(7)'s format."`
+	Words []string `arg:"" optional:"" name:"command" help:"A command; or man, man policy, man seccomp: a manual page."`
 }
 
 // Run prints it on standard output.
@@ -15,8 +16,8 @@ func (c *helpCmd) Run() error {
 	switch {
 	case len(c.Words) == 0:
 		return printHelp(os.Stdout)
-	case slices.Equal(c.Words, []string{"man"}):
-		return printManual(os.Stdout)
+	case c.Words[0] == "man" && len(c.Words) <= 2:
+		return printManual(os.Stdout, strings.Join(c.Words[1:], ""))
 	}
 	_, err := parseCommand(append(slices.Clone(c.Words), "--help"))
 	return err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"sbx/internal/text"
 )
 
 const manualHead = `.\" Made by: sbx help man
@@ -29,19 +31,56 @@ Nothing behind \-\- is read.
 const manualTail = `.SH EXIT STATUS
 That of the program; 128+n when signal n killed it, 127 not found,
 126 not executable, 125 could not sandbox (nothing ran).
+.SH FILES
+.TP
+~/.config/sbx/policies
+the caller\(aqs policies
+.TP
+/etc/sbx/policies
+the machine\(aqs policies
+.SH SEE ALSO
+.BR sbx\-policy (5),
+.BR sbx\-seccomp (1)
 `
 
-// printManual writes the manual page, in man(7)'s format.
-func printManual(w io.Writer) error {
+// manuals are the manual pages: what follows "sbx help man", the file in docs, and
+// what writes it.
+var manuals = [...]struct {
+	word, file string
+	write      func(*strings.Builder) error
+}{
+	{"", "sbx.1", launchManual},
+	{"policy", "sbx-policy.5", policyManual},
+	{"seccomp", "sbx-seccomp.1", seccompManual},
+}
+
+// printManual writes a manual page, in man(7)'s format.
+func printManual(w io.Writer, page string) error {
+	for _, m := range manuals {
+		if m.word != page {
+			continue
+		}
+		var b strings.Builder
+		if err := m.write(&b); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	return &usageError{"print the manual page of " + text.Quote(page) + ": there is none",
+		"sbx help man, sbx help man policy, sbx help man seccomp"}
+}
+
+// launchManual writes sbx(1).
+func launchManual(b *strings.Builder) error {
 	list, err := describeCommands()
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
 	summary := strings.ToLower(launchSummary[:1]) + strings.TrimSuffix(launchSummary[1:], ".")
-	fmt.Fprintf(&b, manualHead, roff(summary))
+	fmt.Fprintf(b, manualHead, roff(summary))
 	for _, first := range firstWords(list) {
-		fmt.Fprintf(&b, ".br\n.B sbx %s\n\\&...\n", roff(first))
+		fmt.Fprintf(b, ".br\n.B sbx %s\n\\&...\n", roff(first))
 	}
 	b.WriteString(".SH DESCRIPTION\n")
 	for i, paragraph := range launchAbout {
@@ -52,20 +91,24 @@ func printManual(w io.Writer) error {
 	}
 	b.WriteString(".SH FLAGS\n")
 	for i := range launchFlags {
-		roffFlag(&b, &launchFlags[i], launchFlags[i].sentence())
+		roffFlag(b, &launchFlags[i], launchFlags[i].sentence())
 	}
 	b.WriteString(manualGrammar)
+	roffCommands(b, list)
+	b.WriteString(manualTail)
+	return nil
+}
+
+// roffCommands writes each command with its flags.
+func roffCommands(b *strings.Builder, list []command) {
 	for _, c := range list {
-		fmt.Fprintf(&b, ".SS sbx %s\n%s\n", roff(strings.TrimPrefix(c.usage, "sbx ")), roff(c.help))
+		fmt.Fprintf(b, ".SS sbx %s\n%s\n", roff(strings.TrimPrefix(c.usage, "sbx ")), roff(c.help))
 		for i := range c.flags {
 			if c.flags[i].name != "help" {
-				roffFlag(&b, &c.flags[i], c.flags[i].help)
+				roffFlag(b, &c.flags[i], c.flags[i].help)
 			}
 		}
 	}
-	b.WriteString(manualTail)
-	_, err = io.WriteString(w, b.String())
-	return err
 }
 
 // roffFlag writes a flag and its help.

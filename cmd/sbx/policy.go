@@ -17,6 +17,8 @@ type policyCmd struct {
 	Diff    policyDiffCmd    `cmd:"" help:"Say what policy B allows that policy A does not, and the reverse."`
 	Import  policyImportCmd  `cmd:"" help:"Make a policy of a container runtime's seccomp profile or a systemd unit."`
 	Export  policyExportCmd  `cmd:"" help:"Write a policy for a container runtime, Kubernetes, systemd or bubblewrap."`
+	New     policyNewCmd     `cmd:"" help:"Write a policy to start from, with comments."`
+	Help    policyHelpCmd    `cmd:"" help:"Say what the keys of a policy mean."`
 	Schema  policySchemaCmd  `cmd:"" help:"Print the JSON Schema of policy files, for editors."`
 }
 

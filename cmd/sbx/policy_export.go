@@ -24,7 +24,7 @@ type policyExportCmd struct {
 	Policy string `arg:"" complete:"policy" help:"Name, or path with a slash."`
 	To     string `required:"" enum:"oci,docker,kubernetes,systemd,bpf,bwrap" help:"Format: ${enum}."`
 	Output string `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE; what it names goes beside it."`
-	Arch   string `help:"Architecture of the machine it is for (default: this one)."`
+	Arch   string `complete:"arch" help:"Architecture of the machine it is for (default: this one)."`
 	Lossy  bool   `help:"Exit with 0 even if the format cannot say all."`
 }
 

@@ -24,7 +24,7 @@ type policyImportCmd struct {
 	File     string   `arg:"" complete:"path" help:"File to read, or - for standard input."`
 	Cap      []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Instance string   `placeholder:"NAME" help:"Instance of a systemd template, NAME@.service."`
-	Arch     string   `help:"Architecture of the machine it is for (default: this one)."`
+	Arch     string   `complete:"arch" help:"Architecture of the machine it is for (default: this one)."`
 	Kernel   string   `placeholder:"X.Y" help:"Release of its kernel (default: this one's)."`
 	Output   string   `short:"o" complete:"path" placeholder:"FILE" help:"Write to FILE."`
 	Lossy    bool     `help:"Exit with 0 even if something is lost; skip unknown system calls that are allowed."`

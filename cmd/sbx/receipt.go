@@ -30,6 +30,8 @@ type receipt struct {
 	Notes []string `json:"notes,omitempty"`
 	// New are guarded paths that came to be while the target ran.
 	New []string `json:"new,omitempty"`
+	// Lost are paths that were not as the policy says any more.
+	Lost []sandbox.Lost `json:"lost,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
 }
@@ -84,7 +86,7 @@ func checkSame(fd int, kept []int, handed int) error {
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, failed error) {
 	r := receipt{
 		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
-		Plan: plan,
+		Lost: exit.Lost, Plan: plan,
 	}
 	if failed != nil {
 		var late *sandbox.LateError

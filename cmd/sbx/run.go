@@ -68,18 +68,23 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err != nil {
 		return nil, exit, err
 	}
-	if err := l.override(p, cwd, home); err != nil {
+	// Paths of flags are the caller's, who stands where -C does not lead.
+	if err := l.override(p, w.caller, home); err != nil {
 		return nil, exit, err
+	}
+	certificates, notes := sandbox.Certificates(p, os.Environ(), w.caller)
+	for _, name := range certificates {
+		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Places: w.places, Receipt: l.Report}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
-	t.Dir = l.start(p, cwd, home, why)
+	t.Dir, t.Elsewhere = cwd, l.elsewhere(p, home)
 	for _, s := range slices.Concat(l.Read, l.Write) {
-		t.Shown = append(t.Shown, shownPath(s, cwd, home))
+		t.Shown = append(t.Shown, shownPath(s, w.caller, home))
 	}
 	host, err := sandbox.Probe(p, t)
 	if err != nil {
@@ -87,6 +92,10 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	}
 	if plan, err = sandbox.Build(p, filters, t, host); err != nil {
 		return nil, exit, err
+	}
+	plan.Notes = append(plan.Notes, notes...)
+	if !p.Files.Shows(cwd) {
+		sayElsewhere(plan, &w, why, target[1:])
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
@@ -186,31 +195,6 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	return nil
 }
 
-// start is the directory to start in: the caller's own where the policy
-// shows it, else the private home, else the root. why is why the caller's own is
-// no project, if somebody could mean it as one.
-func (l *launch) start(p *policy.Policy, cwd, home, why string) string {
-	if l.Dir != "" || p.Files.Shows(cwd) {
-		return cwd
-	}
-	dir := "/"
-	if slices.Contains(p.Files.Tmpfs, home) {
-		dir = home
-	}
-	if isTerminal(2) {
-		where := "the root"
-		if dir == home {
-			where = "a private home"
-		}
-		if why != "" {
-			why = " (" + why + "; -C . shows it)"
-		}
-		fmt.Fprintf(os.Stderr, "sbx: note: policy %s does not show %s%s: starting in %s\n", text.Quote(p.Name),
-			text.Quote(cwd), why, where)
-	}
-	return dir
-}
-
 func (l *launch) print(plan *sandbox.Plan) error {
 	var what any = plan
 	if l.Tree {
@@ -231,11 +215,6 @@ func (l *launch) print(plan *sandbox.Plan) error {
 	}
 	_, err := fmt.Print(what)
 	return err
-}
-
-func isTerminal(fd int) bool {
-	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	return err == nil
 }
 
 // shownPath reads a path as a policy would: "?" before one that may be

@@ -13,7 +13,7 @@ import (
 // seccompDisasmCmd is "sbx seccomp disasm".
 type seccompDisasmCmd struct {
 	File string `arg:"" complete:"path" help:"The file, or - for standard input."`
-	Arch string `short:"a" placeholder:"ARCH" help:"Name system calls as on ARCH where the filter checks none."`
+	Arch string `short:"a" complete:"arch" placeholder:"ARCH" help:"Name system calls as on ARCH by default."`
 }
 
 // Run prints the filter on standard output.

@@ -15,7 +15,7 @@ import (
 // seccompDumpCmd is "sbx seccomp dump".
 type seccompDumpCmd struct {
 	Target string `arg:"" complete:"policy" help:"A policy, by name or path with a slash, or a process, by its number."`
-	Arch   string `short:"a" placeholder:"ARCH" help:"Make the policy's filter for a machine of that architecture."`
+	Arch   string `short:"a" complete:"arch" placeholder:"ARCH" help:"Make the policy's filter for such a machine."`
 	Filter int    `short:"f" placeholder:"N" help:"Only the Nth filter of a process, counted from 1 as they were loaded."`
 	Raw    bool   `help:"Print raw BPF, as bwrap --seccomp and seccomp-tools take it."`
 }

@@ -15,9 +15,9 @@ import (
 // seccompEmulateCmd is "sbx seccomp emulate".
 type seccompEmulateCmd struct {
 	Policy  string   `arg:"" complete:"policy" help:"Name, or path with a slash."`
-	Syscall string   `required:"" short:"s" placeholder:"NAME|NUMBER" help:"The system call."`
+	Syscall string   `required:"" complete:"call" short:"s" placeholder:"NAME|NUMBER" help:"The system call."`
 	Arg     []string `sep:"none" placeholder:"VALUE" help:"An argument, in order: a number, or constants joined by |."`
-	Arch    string   `short:"a" placeholder:"ARCH" help:"The architecture of the program that makes the call."`
+	Arch    string   `short:"a" complete:"arch" placeholder:"ARCH" help:"The architecture of the calling program."`
 	Trace   bool     `help:"Also print the filter, with the instructions that were gone through."`
 	JSON    bool     `help:"Print JSON."`
 }

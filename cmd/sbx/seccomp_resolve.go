@@ -14,8 +14,8 @@ import (
 
 // seccompResolveCmd is "sbx seccomp resolve".
 type seccompResolveCmd struct {
-	Names []string `arg:"" name:"name" help:"Names, numbers or @groups."`
-	Arch  string   `short:"a" placeholder:"ARCH" help:"The architecture (default: this machine's), or all."`
+	Names []string `arg:"" name:"name" complete:"calls" help:"Names, numbers or @groups."`
+	Arch  string   `short:"a" complete:"arch" placeholder:"ARCH" help:"The architecture, or all (default: this one)."`
 	Long  bool     `short:"l" help:"Also print the first release of Linux and the groups."`
 	JSON  bool     `help:"Print JSON."`
 }

@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "policies", "policy", "policy/formats", "policy/oci", "policy/seccomp", "policy/seccomp/bpf",
+		"internal/sys", "internal/text", "policies", "policy", "policy/formats", "policy/oci", "policy/seccomp",
+		"policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
 

@@ -32,6 +32,8 @@ var paths = map[string]string{
 	"sandbox/internal/host/trust.go":       "links of the kernel's in /proc, in a directory that look has judged",
 	"sandbox/internal/host/namespaces.go":  "a descriptor, by /proc/self/fd",
 	"sandbox/internal/host/own.go":         "a descriptor, by /proc/self/fd, and the name that the kernel says",
+	"sandbox/internal/host/indexes.go":     "a descriptor, by /proc/self/fd",
+	"sandbox/internal/host/certs.go":       "names in a directory that the walker opened; probe judges the way there",
 	"sandbox/internal/host/probe_paths.go": "what look came to, and the name that the kernel says for a descriptor",
 	"sandbox/internal/host/overlays.go":    "what look came to",
 	"sandbox/internal/host/scan.go":        "names in what look came to: links on the way are refused",
@@ -46,6 +48,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/gitfollow.go":   "what it finds becomes read-only, wherever a link leads; it shows nothing",
 	"sandbox/internal/host/lookagain.go":   "after the end: what it finds is said",
 	"sandbox/internal/launch":              "processes in /proc",
+	"sandbox/internal/host/streams.go":     "a descriptor, by /proc/self/fd; look judges the name that it has",
 	"sandbox/internal/process":             "for the words of an error, after it: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
@@ -54,8 +57,10 @@ var paths = map[string]string{
 	"policies/policies.go":                 "for the words of a hint",
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",
 	"cmd/sbx/writefile.go":                 "output of subcommands, to where the user says",
+	"cmd/sbx/policy_new.go":                "a new file, to where the user says, or among the user's policies",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
+	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
 }
 

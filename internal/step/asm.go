@@ -44,6 +44,9 @@ const (
 	// OpSkip makes no call. It skips the next Arg[3] calls unless Arg[2] bytes at Arg[0] and
 	// Arg[1] are equal. Only the janitor has it.
 	OpSkip
+	// OpRestore makes several calls, and is the janitor's alone: the file that the
+	// record at Arg[0] describes gets back what of its metadata has changed.
+	OpRestore
 )
 
 // Call is one entry of the table. It has a fixed size and no Go pointer, so that a forked
@@ -118,6 +121,8 @@ type Asm struct {
 	// Notify and Launcher are the init's and the launcher's end of the socket between
 	// them. They are known only when a plan is started.
 	Notify, Launcher int
+	// Janitor is the launcher's end of the socket to the janitor, if there is one.
+	Janitor int
 	// Token is a random string, drawn when a plan is started, for names that cannot be
 	// guessed.
 	Token string

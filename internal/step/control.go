@@ -7,8 +7,9 @@ package step
 //	   |                                             |
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
+//	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |                                             |
-//	   |<------------------------------- MsgStarted--| the limit on time runs from now (process.Timeout)
+//	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |
@@ -17,8 +18,14 @@ package step
 //
 // Neither side waits for the other. A message that a full socket does not take is lost,
 // as a signal is that is already pending. The target has no descriptor of the socket.
+//
+// The janitor has another such socket. On it the sandbox's first process sends MsgInit,
+// and its own pidfd by SCM_RIGHTS (process.AnnounceInit). Everything else, and the
+// hang-up, means that the end has come.
 const (
+	MsgInit     = 'I'
 	MsgMapped   = 'M'
+	MsgStream   = 'F'
 	MsgTerminal = 'T'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'

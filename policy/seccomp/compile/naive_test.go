@@ -187,7 +187,8 @@ func widthOf(s seccomp.Syscall, a seccomp.Arch, arg int) int {
 		if arg == 2 {
 			return 32
 		}
-	case "clone":
+	case "clone", "migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+		"sched_setscheduler":
 		if arg == 0 {
 			return 32
 		}

@@ -59,6 +59,14 @@ type Status struct {
 	// launcher sees it, once it is there; see OpEnter.
 	Entered uint32
 	slot    [step.NumSlots]uintptr
+	// restored is what OpRestore has put back, by its number; see Restored.
+	restored [step.MaxStreams]uint8
+	// initFD is the pidfd that came by step.MsgInit, plus one. The rest is how it
+	// comes: struct msghdr, iovec, cmsghdr with the descriptor.
+	initFD  int32
+	message [7]uintptr
+	vector  [2]uintptr
+	rights  [3]uint64
 	// What init's system calls write to is here because its stack is short.
 	mask     uint64
 	wait     uint32
@@ -85,6 +93,9 @@ type Config struct {
 	Children int
 	// Timed says that init has a timer, which ends all; see process.Timeout.
 	Timed bool
+	// Watched says that the launcher is told when the target is let go, as it is
+	// with Timed; see step.MsgStarted.
+	Watched bool
 	// InitAt is the index of the table's first call that is for init alone;
 	// those from there to the end are walked by init after its fork.
 	InitAt int
@@ -98,6 +109,10 @@ func NewStatus() (*Status, error) {
 		unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	return (*Status)(m), err
 }
+
+// Restored is what the janitor has put back of the file with the number: bits
+// of step.RestoredOwner and its like.
+func (s *Status) Restored(index int) uint8 { return s.restored[uint(index)%step.MaxStreams] }
 
 // Free unmaps the page.
 func (s *Status) Free() error {

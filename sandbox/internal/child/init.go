@@ -26,7 +26,7 @@ import (
 //go:norace
 func initLoop(target uintptr, st *Status, cfg *Config) {
 	st.mask = ^uint64(0)
-	if cfg.Timed {
+	if cfg.Timed || cfg.Watched {
 		st.packet[0] = step.MsgStarted
 		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.packet)), 1,
 			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)

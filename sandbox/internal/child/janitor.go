@@ -15,8 +15,9 @@ type JanitorConfig struct {
 	// are made at once.
 	UndoAt int
 	// Socket is the janitor's end of a socket of packets. It sends a byte there
-	// when all is prepared; the other end is the launcher's alone, and when it
-	// says something or hangs up, the janitor undoes.
+	// when all is prepared; the other end is the launcher's alone. The sandbox's
+	// first process uses it for step.MsgInit; when something else is said, or it
+	// hangs up, the janitor undoes.
 	Socket int
 }
 
@@ -79,14 +80,7 @@ func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 		st.ready = 1
 		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Socket), uintptr(unsafe.Pointer(&st.ready)), 1,
 			unix.MSG_NOSIGNAL, 0, 0)
-		// struct pollfd with POLLIN; a hang-up is always reported.
-		st.mask = uint64(uint32(cfg.Socket))
-		*(*uint16)(unsafe.Add(unsafe.Pointer(&st.mask), 4)) = unix.POLLIN
-		for {
-			_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&st.mask)), 1, 0, 0, 8, 0)
-			if errno != unix.EINTR {
-				break
-			}
+		for hearJanitor(st, cfg) {
 		}
 	}
 	walkJanitor(calls, undoAt, n, st, true)
@@ -94,6 +88,54 @@ func keep(calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig) {
 		exit(125)
 	}
 	exit(0)
+}
+
+// hearJanitor takes what comes by step.MsgInit. It is false when something else
+// is said, or nobody is left to say it: the end.
+//
+//go:nosplit
+//go:norace
+func hearJanitor(st *Status, cfg *JanitorConfig) bool {
+	const header = 16 // struct cmsghdr
+	st.vector = [2]uintptr{uintptr(unsafe.Pointer(&st.packet)), unsafe.Sizeof(st.packet)}
+	st.message = [7]uintptr{2: uintptr(unsafe.Pointer(&st.vector)), 3: 1,
+		4: uintptr(unsafe.Pointer(&st.rights)), 5: unsafe.Sizeof(st.rights)}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMSG, uintptr(cfg.Socket), uintptr(unsafe.Pointer(&st.message)),
+		unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
+	switch {
+	case errno == unix.EINTR:
+		return true
+	case errno == 0 && n == 0:
+		awaitInit(st) // the launcher was killed
+		return false
+	case errno == 0 && st.packet[0] == step.MsgInit && st.message[5] >= header+4:
+		st.initFD = int32(uint32(st.rights[2])) + 1
+		return true
+	}
+	return false
+}
+
+// awaitInit waits for the end of the init, which has been killed: it ends after
+// all others in the sandbox. One that hangs in the kernel is not waited for
+// longer than a minute.
+//
+//go:nosplit
+//go:norace
+func awaitInit(st *Status) {
+	if st.initFD == 0 {
+		return // there is none yet, or nothing that it could still change
+	}
+	// struct pollfd with POLLIN
+	st.mask = uint64(uint32(st.initFD - 1))
+	*(*uint16)(unsafe.Add(unsafe.Pointer(&st.mask), 4)) = unix.POLLIN
+	st.timespec = [2]uint64{60, 0}
+	for {
+		_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&st.mask)), 1,
+			uintptr(unsafe.Pointer(&st.timespec)), 0, 8, 0)
+		if errno != unix.EINTR {
+			return
+		}
+	}
 }
 
 // walkJanitor makes calls i to end-1: simple ones, and those that are tried
@@ -113,6 +155,8 @@ func walkJanitor(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 			}
 		case step.OpRetry:
 			errno = verdict(c, 0, retry(c, st))
+		case step.OpRestore:
+			errno = restore(c.Arg[0], st)
 		default:
 			r, errno = simple(c, st)
 		}

@@ -68,6 +68,12 @@ const (
 	// Addresses refuses to send to an address. sendmsg(2) and sendmmsg(2) have it
 	// in memory, where a filter cannot look, and are refused altogether.
 	Addresses
+	// MemoryPrograms refuses files in memory that can be executed: memfd_create(2)
+	// without MFD_NOEXEC_SEAL. It is for policies that let nothing be executed where
+	// the target can write. The sysctl vm.memfd_noexec (Linux 6.3) says the same, but
+	// the machine's root alone may set it. An older kernel knows no such flag, so
+	// there are no such files at all.
+	MemoryPrograms
 	filters
 )
 
@@ -77,6 +83,7 @@ func (f Filter) String() string {
 		"no Unix sockets but pairs", "no signals to the terminal's job", "no signals by descriptors",
 		"no signals by descriptors but SIGIO", "no limits and priorities for others",
 		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
+		"no programs in memory",
 	}[f]
 }
 
@@ -142,6 +149,8 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		refuse(access, "sendmsg")
 		refuse(access, "sendmmsg")
 		refuse(perm, "io_uring_setup")
+	case MemoryPrograms:
+		refuse(access, "memfd_create", "arg1 & MFD_NOEXEC_SEAL == 0", "arg1 & MFD_EXEC != 0")
 	}
 	// All architectures that the machine runs: the policy's filter denies the others.
 	for _, other := range seccomp.Arches() {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -90,7 +91,11 @@ func (e *NeedError) Unwrap() error { return e.Reason }
 func (e *NeedError) Hint() string { return e.Fix }
 
 // MissingError is a path that the policy or a flag names and that does not exist.
-type MissingError struct{ Path string }
+type MissingError struct {
+	Path string
+	// Write says that it is to be written.
+	Write bool
+}
 
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("show %s: no such file or directory", text.Quote(e.Path))
@@ -99,7 +104,12 @@ func (e *MissingError) Error() string {
 // Unwrap makes it an ENOENT.
 func (e *MissingError) Unwrap() error { return unix.ENOENT }
 
-// Hint says how to make the path optional.
+// Hint says how to have it there, or how to make it optional. What is written to
+// one that is left out is lost, or an error, so that is no fix.
 func (e *MissingError) Hint() string {
+	if e.Write {
+		return "make it first (touch or mkdir), or name the directory that it is to be in: " + text.Quote(path.Dir(e.Path)) +
+			"; with a ? in front it would be left out, and what is written there lost"
+	}
 	return "put a ? in front of a path that may be missing: " + text.Quote("?"+e.Path)
 }

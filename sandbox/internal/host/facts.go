@@ -27,8 +27,10 @@ type Facts struct {
 	OpenFiles     [2]uint64
 	// CoreMax is the hard limit on core dumps, RLIMIT_CORE.
 	CoreMax uint64
-	// Stdio describes what descriptors 0, 1 and 2 are.
+	// Stdio describes what descriptors 0, 1 and 2 are, and Kept those above 2 that
+	// cross besides.
 	Stdio [3]Stdio
+	Kept  []Stdio
 	// Handed are the descriptors that the target gets, standard streams too.
 	Handed []Handed
 	// Files describes each path of the host that the policy needs, by its name.
@@ -63,10 +65,14 @@ type Facts struct {
 	Own     []OwnDir
 	Sources []Source
 	Receipt File
+	// Indexes are files that name an index of packages, which the target may not
+	// see.
+	Indexes []string
 	// Aliases are other names of what must not be written.
 	Aliases []Alias
 
-	fds []int // they keep the inodes in Files from being reused
+	fds     []int // they keep the inodes in Files from being reused
+	streams []int // those of Metadata
 
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
@@ -108,18 +114,6 @@ type Terminal struct {
 	// Caller is the terminal to relay, if the policy gives the target one of its own
 	// and the caller has one.
 	Caller *terminal.Caller
-}
-
-// Stdio is about one of the standard streams: its file type as in st_mode, and how it
-// is open.
-type Stdio struct {
-	Mode        uint32
-	Read, Write bool
-	// Path says that it is open with O_PATH. Named says that it is a FIFO with a name,
-	// not a pipe.
-	Path, Named bool
-	// Flags are its status flags; see F_GETFL in fcntl(2).
-	Flags int
 }
 
 // Found is a path of the host that a search found.
@@ -175,11 +169,21 @@ func (f File) Missing() bool { return f.Mode == 0 && f.Err == nil }
 // ID is the file's identity.
 func (f File) ID() ns.ID { return ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.Ino} }
 
-// Close closes the files that Probe has kept open. It is called after the start.
-func (h *Facts) Close() {
+// CloseFiles closes what Probe has kept open of the policy's files. It is called after
+// the start.
+func (h *Facts) CloseFiles() {
 	for _, fd := range h.fds {
 		unix.Close(fd)
 	}
 	h.fds = nil
 	h.walk.close()
+}
+
+// Close lets go of all that Probe holds open; when the sandbox has ended.
+func (h *Facts) Close() {
+	h.CloseFiles()
+	for _, fd := range h.streams {
+		unix.Close(fd)
+	}
+	h.streams = nil
 }

@@ -51,21 +51,29 @@ func (t Target) ListenFDs(rules []string) int {
 	return n
 }
 
+// crossing are the descriptors above 2 that the target gets, each once: those of
+// LISTEN_FDS, how many these are, and then those that the caller keeps on purpose.
+func (t Target) crossing(p *policy.Policy) (fds []int, listen int) {
+	listen = min(t.ListenFDs(p.Process.Env), MaxListenFDs)
+	for fd := 3; fd < 3+listen; fd++ {
+		fds = append(fds, fd)
+	}
+	for _, fd := range t.KeepFDs {
+		if fd >= 3+listen && !slices.Contains(fds[listen:], fd) {
+			fds = append(fds, fd)
+		}
+	}
+	return fds, listen
+}
+
 // probeHanded describes the descriptors that the target gets.
 func (h *Facts) probeHanded(p *policy.Policy, _ *policy.Tree, t Target) error {
 	for fd := range h.Stdio {
-		if h.Stdio[fd].Mode != 0 { // else it is closed
-			h.lookAtHanded(fd, false)
-		}
+		h.lookAtHanded(fd, false)
 	}
-	listen := min(t.ListenFDs(p.Process.Env), MaxListenFDs)
-	for fd := 3; fd < 3+listen; fd++ {
-		h.lookAtHanded(fd, !slices.Contains(t.KeepFDs, fd))
-	}
-	for _, fd := range t.KeepFDs {
-		if fd >= 3+listen {
-			h.lookAtHanded(fd, false)
-		}
+	fds, listen := t.crossing(p)
+	for i, fd := range fds {
+		h.lookAtHanded(fd, i < listen && !slices.Contains(t.KeepFDs, fd))
 	}
 	return nil
 }

@@ -21,8 +21,10 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probePaths, h.judgePlaces, h.probeProcesses,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probePaths, h.probeStreams,
+		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
+		h.findIndexes,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err
@@ -80,27 +82,7 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 			return err
 		}
 	}
-	for fd := range h.Stdio {
-		var st unix.Stat_t
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		if err != nil || unix.Fstat(fd, &st) != nil {
-			continue // it is closed, and stays closed in the target
-		}
-		access, mode := flags&unix.O_ACCMODE, st.Mode&unix.S_IFMT
-		h.Stdio[fd] = Stdio{
-			Mode: mode, Read: access != unix.O_WRONLY, Write: access != unix.O_RDONLY,
-			Path: flags&unix.O_PATH != 0, Named: mode == unix.S_IFIFO && fifoNamed(fd),
-			Flags: flags,
-		}
-	}
 	return nil
-}
-
-// fifoNamed says whether a FIFO has a name in a file system, and is not a pipe.
-func fifoNamed(fd int) bool {
-	const pipefs = 0x50495045 // PIPEFS_MAGIC
-	var st unix.Statfs_t
-	return unix.Fstatfs(fd, &st) == nil && st.Type != pipefs
 }
 
 // probeStart reads what sbx was started with and the target gets restored.

@@ -9,8 +9,11 @@ type Target struct {
 	// Env is the caller's whole environment. The policy says which variables the target
 	// gets.
 	Env []string
-	// Dir is the directory to start in.
-	Dir string
+	// Passed are the rules of Process.Env that a flag gives.
+	Passed []string
+	// Dir is the directory to start in. Elsewhere is where to start if it is not
+	// there inside; empty: that is an error.
+	Dir, Elsewhere string
 	// Project is the directory in which secrets are looked for, if it is shown; empty:
 	// none. Shown are the paths that flags name. Those of them that are a project of a
 	// user, given Home, are searched too.

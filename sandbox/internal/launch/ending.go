@@ -117,20 +117,10 @@ func (ps *Process) onTerm() {
 // sayWaiting says at a terminal whom sbx waits for; elsewhere nobody looks. It
 // does not wait for the terminal.
 func (ps *Process) sayWaiting() {
-	fds := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
 	if _, err := unix.IoctlGetTermios(2, unix.TCGETS); err != nil {
 		return
 	}
-	if n, err := unix.Poll(fds, 0); err != nil || n == 0 || fds[0].Revents != unix.POLLOUT {
-		return
-	}
-	message := "sbx: note: waiting for " + ps.targetName() +
-		", which was sent SIGTERM; Ctrl-C three times within a second ends it\n"
-	if ps.relay != nil {
-		message = "\r" + message[:len(message)-1] + "\r\n" // the terminal is raw
-	}
-	// Nothing depends on it.
-	_, _ = unix.Write(2, []byte(message))
+	ps.say("waiting for " + ps.targetName() + ", which was sent SIGTERM; Ctrl-C three times within a second ends it")
 }
 
 // killChildren kills the children that a process of one thread has now. A

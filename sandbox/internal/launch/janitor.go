@@ -4,12 +4,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
 	"sbx/sandbox/internal/child"
 	"sbx/sandbox/internal/plan"
+	"sbx/sandbox/internal/process"
 )
 
 // janitor is a process of ours outside the sandbox, there only if something has
@@ -28,6 +30,16 @@ type janitor struct {
 	token  string
 	table  *step.Table
 	status *child.Status
+	// notes say what of the caller's files was restored.
+	notes []string
+}
+
+// fd is the launcher's end of the socket, or -1.
+func (j *janitor) fd() int {
+	if j == nil {
+		return -1
+	}
+	return j.socket
 }
 
 // startJanitor forks the janitor and waits until it has prepared all. An error
@@ -111,6 +123,7 @@ func (j *janitor) finish() error {
 	if !ws.Exited() {
 		child.Undo(j.table, j.status, j.undoAt)
 	}
+	j.noteRestored()
 	if j.status.Failed == 0 {
 		return nil
 	}
@@ -120,6 +133,38 @@ func (j *janitor) finish() error {
 		return failure(j.status, prepare[n])
 	}
 	return failure(j.status, undo[n-len(prepare)])
+}
+
+// noteRestored notes which metadata of the caller's files the target had changed.
+func (j *janitor) noteRestored() {
+	for _, s := range j.plan.Cleanup {
+		r, ok := s.(process.RestoreMetadata)
+		if !ok {
+			continue
+		}
+		var changed []string
+		for _, x := range [...]struct {
+			bit  uint8
+			name string
+		}{{step.RestoredMode, "mode"}, {step.RestoredOwner, "owner"}, {step.RestoredTimes, "times"},
+			{step.RestoredAttributes, "attributes"}} {
+			if j.status.Restored(r.Index)&x.bit != 0 {
+				changed = append(changed, x.name)
+			}
+		}
+		if len(changed) > 0 {
+			j.notes = append(j.notes, fmt.Sprintf("the file at descriptor %d had its %s changed, which was restored",
+				r.Stream, strings.Join(changed, ", ")))
+		}
+	}
+}
+
+// restoredNotes are those notes, once the janitor has finished.
+func (j *janitor) restoredNotes() []string {
+	if j == nil {
+		return nil
+	}
+	return j.notes
 }
 
 func (j *janitor) release() {

@@ -152,7 +152,7 @@ func TestJoinRefused(t *testing.T) {
 func TestJoinFails(t *testing.T) {
 	plan, marker := joinPlan(t)
 	left := leavesNothing(t, "")
-	asm, _ := plan.Compile(998, 999, ownMemory)
+	asm, _ := plan.Compile(998, 999, 997, ownMemory)
 	for i := range asm.Len() {
 		if int(asm.StepOf(i)) > len(plan.Join) {
 			break // the rest is TestFaults'

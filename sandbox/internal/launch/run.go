@@ -33,8 +33,9 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	}
 	// Before anything is printed, which a stopped terminal would hold up.
 	defer func() { exit.Notes = append(exit.Notes, held.restore()...) }()
+	defer facts.Close()
 	ps, err := Start(p)
-	facts.Close()
+	facts.CloseFiles()
 	if err != nil {
 		return exit, err
 	}

@@ -95,10 +95,16 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			return by, nil // nothing more, or the end
 		}
 		switch {
-		case b[0] == step.MsgStarted && n == 1 && ps.plan.Limits != nil:
-			ps.endAt(time.Now().Add(ps.plan.Limits.Duration+grace), "")
+		case b[0] == step.MsgStarted && n == 1:
+			if err := ps.onStarted(); err != nil {
+				return by, err
+			}
 		case b[0] == step.MsgStopped && n == 2:
 			by = unix.Signal(b[1])
+		case b[0] == step.MsgStream && n == 2:
+			if err := ps.addOffset(b[1], oob[:rights]); err != nil {
+				return by, err
+			}
 		case b[0] == step.MsgTerminal && n == 1 && ps.plan.PTY != nil && ps.relay == nil:
 			master, err := receivedFD(oob[:rights])
 			if err != nil {
@@ -113,6 +119,17 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 		}
 	}
 	return by, nil
+}
+
+// onStarted begins what begins with the target.
+func (ps *Process) onStarted() error {
+	if l := ps.plan.Limits; l != nil && l.Duration > 0 {
+		ps.endAt(time.Now().Add(l.Duration+grace), "")
+	}
+	if ps.plan.Tree.AnyOnHost() && ps.mounts.info < 0 {
+		return ps.mounts.begin()
+	}
+	return nil
 }
 
 // receivedFD is the one descriptor that came with a packet.

@@ -28,16 +28,21 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor // nil if there is nothing to undo on the host
-	cgroup  int      // the sandbox's, or -1
+	janitor *janitor  // nil if there is nothing to undo on the host
+	cgroup  int       // the sandbox's, or -1
+	offsets []carried // files of the caller's whose offsets are given back
 
 	told bool // the target was sent a signal that asks it to end
+
+	lost     []Lost
+	lostNote string // why that could not be watched
 
 	// While it is supervised:
 	caught      int             // the descriptor of signals.Catch
 	relay       *terminal.Relay // nil unless the target has a terminal of its own
 	hungUp      bool            // the target was told that the caller's terminal is gone
 	janitorLost bool            // somebody killed it
+	mounts      mountSource     // those on the host's files
 	ending      ending          // when the launcher itself ends all
 	keys        keys            // what the user typed
 	atTerminal  bool            // it began with a controlling terminal
@@ -55,6 +60,9 @@ type Exit struct {
 	// New are paths of the host that the policy guards and that came to be, or
 	// changed, while the sandbox ran: other programs run or obey them.
 	New []string
+	// Lost are paths that were not as the policy says any more, because somebody
+	// on the host had replaced their files. Run alone watches for that.
+	Lost []Lost
 
 	// job says that a key at a terminal of the target's own ended it, which at
 	// the caller's would have been for all of the caller's job.
@@ -106,13 +114,16 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		}
 		ps.release()
 	}()
+	if err = ps.holdOffsets(); err != nil {
+		return nil, err
+	}
 	if len(p.Cleanup) > 0 {
 		// Before anything is there that could be left behind.
 		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
 			return nil, err
 		}
 	}
-	asm, initAt := p.Compile(pair[0], pair[1], ownMemory)
+	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -121,7 +132,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	}
 	cfg := child.Config{Flags: plan.NewNamespaces{Set: p.New}.Flags(), Cgroup: -1, Children: -1,
 		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
-		Timed: p.Limits != nil && p.Limits.Duration > 0}
+		Timed: p.Limits != nil && p.Limits.Duration > 0, Watched: p.Tree.AnyOnHost()}
 	if p.SharesPIDNS {
 		cfg.Children = pair[0] // see process.Subreaper
 	}
@@ -158,8 +169,10 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
+	failed := ps.carryOffsets()
 	if err == nil {
-		exit.Notes = append(ps.limitNotes(exit), ps.leftNote(exit)...)
+		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
+		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
 		}
@@ -169,6 +182,9 @@ func (ps *Process) Wait() (Exit, error) {
 			return Exit{}, errors.Join(err, e)
 		}
 		exit.Notes = append(exit.Notes, e.Error())
+	}
+	if err == nil {
+		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	return exit, err
 }
@@ -264,6 +280,7 @@ func (ps *Process) kill() error {
 }
 
 func (ps *Process) release() {
+	ps.releaseOffsets()
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1

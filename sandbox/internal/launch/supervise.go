@@ -18,8 +18,12 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 func (ps *Process) Supervise(caught int) (Exit, error) {
 	ps.caught = caught
 	ps.atTerminal = (ps.plan.SharesJob || ps.plan.OwnSession) && controlled()
+	ps.mounts = mountSource{ps: ps, info: -1}
 	var exit Exit
 	err := loop(ps.sources())
+	if err == nil {
+		err = ps.mounts.end()
+	}
 	if err == nil {
 		exit, err = ps.finish()
 	}
@@ -48,7 +52,7 @@ func (ps *Process) sources() []source {
 	// Signals first: one that came before the end is forwarded before it. The
 	// end before what is lost by it.
 	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
-		endingSource{ps}, relaySource{ps}}
+		endingSource{ps}, relaySource{ps}, &ps.mounts}
 }
 
 // loop waits for the sources until one of them is done.

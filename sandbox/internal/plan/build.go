@@ -32,7 +32,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 func order(d *decisions) *Plan {
 	plan := &Plan{
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
-		Notes: d.notes, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
+		Dir: d.dir, Notes: d.notes, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits,
 	}
@@ -43,6 +43,7 @@ func order(d *decisions) *Plan {
 	if plan.PTY != nil {
 		add(&plan.Cleanup, plan.PTY.Restore())
 	}
+	add(&plan.Cleanup, d.streams.restore...) // at once; a cgroup may be in use for a while
 	if l := d.limits; l.Cgroup != nil {
 		if !joins {
 			plan.New &^= ns.Cgroup // made by a later step; see cgroup.Namespace
@@ -94,6 +95,9 @@ func order(d *decisions) *Plan {
 	// Before there is anything that would stay if the launcher were killed, but after the
 	// ids are set, because setting them clears the death signal.
 	add(setup, process.DieWithLauncher{Left: joins || plan.Ranges != nil})
+	if len(d.streams.restore) > 0 {
+		add(setup, process.AnnounceInit{}) // before there is a target
+	}
 	// Before there is a process inside that could trace this one (runc's CVE-2016-9962).
 	add(setup, process.Undumpable{})
 	switch {
@@ -135,6 +139,10 @@ func order(d *decisions) *Plan {
 		for _, path := range d.tree.ReadOnly() {
 			add(setup, ns.RemountRO{Path: path}) // after the last mount point is made
 		}
+		// By mounts of the host's files, which are put over these in the old root. After all
+		// binds, which would clone them. Before the pivot, after which no path leads there.
+		// The sandbox's own /dev is complete by now.
+		add(setup, d.streams.reopen...)
 		// After all mounts, because binds need the paths of the host. Before capabilities are
 		// dropped, because it needs CAP_SYS_ADMIN.
 		add(setup, ns.Pivot{})
@@ -150,6 +158,9 @@ func order(d *decisions) *Plan {
 
 	// ---- The init, while the target waits for it.
 	in := &plan.Init
+	// First: who closes the last descriptor of a clone of mounts waits for all
+	// processors (ns.Reopen). The target does, while the init waits for the same.
+	add(in, process.CloseAll{Children: plan.SharesPIDNS})
 	if d.tree != nil {
 		// Needs CAP_SYS_ADMIN, so before the rest. The target waits until it is done.
 		add(in, ns.Detach{Scratch: d.tree.HostRoot()})
@@ -161,7 +172,7 @@ func order(d *decisions) *Plan {
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
 	// The launcher's arguments and environment must not be readable inside, as in
 	// /proc/1/environ of bwrap --clearenv.
-	add(in, process.ClearMemory{Who: "init"}, process.CloseAll{Children: plan.SharesPIDNS})
+	add(in, process.ClearMemory{Who: "init"})
 	if plan.SharesPIDNS {
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})

@@ -40,9 +40,11 @@ type decisions struct {
 	filters, fallback []step.Step
 	handed            handedPlan
 	terminal          terminalPlan
+	streams           streamPlan
 	exec              process.Exec
 	dir               string
 	fds               []int
+	keptBack          []string // variables, see noteIndexes
 	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
@@ -56,7 +58,7 @@ type decisions struct {
 // decide refuses what cannot be as the policy says, and makes all choices.
 func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.Facts) (*decisions, error) {
 	d := &decisions{
-		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last, dir: t.Dir,
+		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
 		stdio: h.Stdio,
 	}
@@ -108,6 +110,12 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if len(d.labels) > 0 {
 		d.ids.openProc()
 	}
+	if d.streams, err = decideStreams(p, h, d, decoded); err != nil {
+		return nil, err
+	}
+	if d.streams.proc {
+		d.ids.openProc()
+	}
 	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
@@ -122,11 +130,18 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	for _, s := range t.Shown {
 		name := policy.ParsePath(s).Name
-		if f := h.Files[name]; f.Via != "" {
+		f := h.Files[name]
+		if f.Missing() && d.tree != nil {
+			if e, _ := p.Tree().Get(name); e.Kind == policy.KindWrite {
+				d.note(text.Quote(name) + " is not there, so it is left out: what is written there is lost, or an error")
+			}
+		}
+		if f.Via != "" {
 			d.note(fmt.Sprintf("%s leads through the symbolic link %s to %s", text.Quote(name), text.Quote(f.Via),
 				text.Quote(f.Real)))
 		}
 	}
+	d.noteIndexes(p, h)
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files",
 			text.Quote(h.SearchTruncatedAt)))
@@ -179,7 +194,9 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 // decideTarget decides what is executed, and with which environment and descriptors.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
-	if d.exec, err = execStep(t, environment(p, t, listen)); err != nil {
+	env, kept := environment(p, t, listen)
+	d.keptBack = kept
+	if d.exec, err = execStep(t, env); err != nil {
 		return err
 	}
 	for _, f := range h.Handed {
@@ -205,7 +222,8 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	if d.ns.new&ns.Mount == 0 {
 		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
 		d.notes = append(d.notes, d.limits.notes...)
-		return rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
+		rules, d.dir, err = rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
+		return rules, err
 	}
 	if d.tree, err = rootfs.New(p, t, h, rootfs.Options{UserNS: d.ns.has(ns.User), Keep: keep}); err != nil {
 		return nil, err
@@ -213,7 +231,7 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	if d.mounts, err = d.tree.Steps(); err != nil {
 		return nil, err
 	}
-	d.allWritable = d.tree.AllWritable()
+	d.allWritable, d.dir = d.tree.AllWritable(), d.tree.Dir
 	d.notes = slices.Concat(d.tree.Notes, d.limits.notes)
 	return d.tree.Rules(), nil
 }
@@ -227,6 +245,9 @@ func (d *decisions) decideFilters(
 	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
 	if d.sharesPIDNS {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
+	}
+	if d.tree.NothingWrittenRuns() {
+		d.fallback = append(d.fallback, fallback(fallbackfilter.MemoryPrograms, flags))
 	}
 	for _, f := range d.handed.filters() {
 		d.fallback = append(d.fallback, fallback(f, flags))

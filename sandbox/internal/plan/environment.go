@@ -35,7 +35,9 @@ var managerVariables = [...]struct {
 // Each variable stands there once, or programs would not agree on what it says:
 // shells take the last one, getenv(3) the first. Of the caller's it is the first
 // one, of the policy's rules the last, for flags come after the policy.
-func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
+//
+// kept are variables that say where packages come from, and that do not cross.
+func environment(p *policy.Policy, t host.Target, listen int) (env, kept []string) {
 	seen := make(map[string]bool, len(t.Env))
 	for _, v := range t.Env {
 		name, _, ok := strings.Cut(v, "=")
@@ -54,6 +56,12 @@ func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
 		case name == "LISTEN_FDS":
 			v = name + "=" + strconv.Itoa(listen)
 		case !managers && !crosses(p.Process.Env, name):
+			if host.IndexVariable(name) {
+				kept = append(kept, name)
+			}
+			continue
+		case !managers && keptBack(p, t, name, v[len(name)+1:]):
+			kept = append(kept, name)
 			continue
 		}
 		env = append(env, v)
@@ -63,7 +71,7 @@ func environment(p *policy.Policy, t host.Target, listen int) (env []string) {
 			env = append(env, rule)
 		}
 	}
-	return env
+	return env, kept
 }
 
 // fromManager says whether the variable is a service manager's, and whether it is meant for

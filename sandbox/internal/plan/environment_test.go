@@ -38,7 +38,7 @@ func TestEnvironment(t *testing.T) {
 	} {
 		p, target := &policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: c.env, PID: 77}
 		listen := target.ListenFDs(rules)
-		got := environment(p, target, listen)
+		got, _ := environment(p, target, listen)
 		if !slices.Equal(got, c.want) || listen != c.listen {
 			t.Errorf("%s: %q and %d sockets, want %q and %d", c.name, got, listen, c.want, c.listen)
 		}
@@ -50,7 +50,7 @@ func TestEnvironment(t *testing.T) {
 func TestEnvironmentOnce(t *testing.T) {
 	rules := []string{"A=1", "B", "A", "A=2", "C*", "C1=x", "=odd", "A=3", "D=", "D=4"}
 	env := []string{"A=0", "B=1", "B=2", "C1=no", "C2=y", "C2=z", "D=5"}
-	got := environment(&policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: env}, 0)
+	got, _ := environment(&policy.Policy{Process: policy.Process{Env: rules}}, host.Target{Env: env}, 0)
 	if want := []string{"B=1", "C2=y", "C1=x", "A=3", "D=4"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

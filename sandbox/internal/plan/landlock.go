@@ -61,8 +61,7 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 			Fix:    "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\"",
 		}
 	case h.LSM.Landlock == 0:
-		d.note("this kernel has no Landlock: only the mounts restrict files, " +
-			"and a file behind a standard stream can be opened for writing too")
+		d.note("this kernel has no Landlock: only the mounts restrict files")
 		return nil
 	}
 	if policy.IsTrue(p.Process.LandlockLog) && h.LSM.Landlock < landlock.ABILog {

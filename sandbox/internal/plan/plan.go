@@ -42,6 +42,8 @@ type Plan struct {
 	// steps after the launcher has ended in any way. Without Cleanup there is no janitor.
 	// See package launch.
 	Prepare, Cleanup []step.Step
+	// Dir is the directory that the target starts in.
+	Dir string
 	// Notes say which optional protections are missing.
 	Notes []string
 	// Landlock says that the target is in a Landlock domain. AllWritable says that it sees
@@ -154,10 +156,11 @@ func (VerifyCgroup) Kind() string { return "verify-cgroup" }
 func (VerifyCgroup) Compile(*step.Asm) {}
 
 // Compile is the table of the child: the calls of set-up and target, then from initAt on
-// those of the init. forget replaces process.ClearMemory, which depends on the memory of
-// the process that starts the plan.
-func (p *Plan) Compile(launcher, notify int, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
-	asm = &step.Asm{Launcher: launcher, Notify: notify}
+// those of the init. janitor is the launcher's end of the socket to the janitor, or -1.
+// forget replaces process.ClearMemory, which depends on the memory of the process that
+// starts the plan.
+func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
+	asm = &step.Asm{Launcher: launcher, Notify: notify, Janitor: janitor}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
 	for _, list := range [...][]step.Step{p.Join, p.Setup, p.Target} {
@@ -247,7 +250,7 @@ func checks(s step.Step) bool {
 	if _, ok := s.(VerifyCgroup); ok {
 		return true // the launcher does it, without a table
 	}
-	asm := &step.Asm{Launcher: 3, Notify: 4} // any two descriptors
+	asm := &step.Asm{Launcher: 3, Notify: 4, Janitor: 5} // any two descriptors
 	asm.Begin(0)
 	s.Compile(asm)
 	for i := range asm.Len() {

@@ -86,7 +86,7 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	case n.Source.Mode == 0 && n.Optional:
 		return n, false, nil
 	case n.Source.Mode == 0:
-		return n, false, &host.MissingError{Path: source}
+		return n, false, &host.MissingError{Path: source, Write: n.Kind == Write && n.From == ""}
 	case n.Kind == Write && !n.Optional:
 		err = writable(t.facts, source, n.Source, t.opts.Keep)
 	case n.Kind == Overlay:

@@ -236,7 +236,7 @@ func TestDecidedByLandlock(t *testing.T) {
 			p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w"}, Proc: &no, Dev: &no}}
 			h := machine(p, "/w")
 			c.facts(h)
-			_, err := rootfs.LandlockOnly(p, host.Target{Dir: "/w"}, h, false, 0)
+			_, _, err := rootfs.LandlockOnly(p, host.Target{Dir: "/w"}, h, false, 0)
 			if (err == nil) != c.fine {
 				t.Errorf("%v", err)
 			}

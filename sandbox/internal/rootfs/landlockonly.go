@@ -19,25 +19,32 @@ import (
 // LandlockOnly are the rules for files without a new mount namespace. The target sees the
 // files of the host, or of the namespace that it joins (joined), and Landlock alone
 // restricts what it may open there. What Landlock cannot restrict is refused. keep are the
-// target's capabilities, as far as they apply to other users' files.
-func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, keep caps.Set) ([]step.Step, error) {
+// target's capabilities, as far as they apply to other users' files. dir is where the
+// target starts.
+func LandlockOnly(
+	p *policy.Policy, t host.Target, h *host.Facts, joined bool, keep caps.Set,
+) (rules []step.Step, dir string, err error) {
 	if err := refuseMounts(p, t, h); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	tree := p.Tree()
 	if err := refuseNested(tree); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if !joined {
 		if err := refuseLinked(tree, h); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if err := refuseWritable(h, tree); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	var rules []step.Step
-	shown := false // whether a rule allows the directory to start in
+	// Whether a rule allows the directory to start in, or something below it.
+	shown, below := false, false
+	see := func(real string) {
+		shown = shown || policy.Within(t.Dir, real)
+		below = below || policy.Within(real, t.Dir) && !policy.Within(t.Home, t.Dir)
+	}
 	for _, kind := range [...]policy.Kind{policy.KindRead, policy.KindWrite} {
 		allow := landlock.Read
 		if kind == policy.KindWrite {
@@ -51,18 +58,18 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 				rules = append(rules, landlock.JoinedPathRule{
 					ABI: h.LSM.Landlock, Path: e.Name, Allow: allow, Optional: e.Optional,
 				})
-				shown = shown || policy.Within(t.Dir, e.Name)
+				see(e.Name)
 				continue
 			}
 			src, err := openable(h, tree, e, keep)
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			if src.Mode != 0 {
 				rules = append(rules, landlock.FDRule{
 					ABI: h.LSM.Landlock, Path: src.Real, FD: src.FD, Allow: allow, File: !src.Dir(),
 				})
-				shown = shown || policy.Within(t.Dir, src.Real)
+				see(src.Real)
 			}
 		}
 	}
@@ -80,7 +87,7 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 		}
 	}
 	if f := h.Files[t.NotifySocket()]; f.Err != nil && !joined {
-		return nil, fmt.Errorf("allow connecting to the notify socket %s: %w", text.Quote(t.NotifySocket()), f.Err)
+		return nil, "", fmt.Errorf("allow connecting to the notify socket %s: %w", text.Quote(t.NotifySocket()), f.Err)
 	}
 	if s := t.NotifySocket(); strings.HasPrefix(s, "/") && !joined && h.SocketRestriction(p, t) == host.SocketsByLandlock {
 		rules = append(rules, landlock.FDRule{
@@ -89,15 +96,15 @@ func LandlockOnly(p *policy.Policy, t host.Target, h *host.Facts, joined bool, k
 	}
 	switch {
 	case !path.IsAbs(t.Dir):
-		return nil, host.Refuse(host.Invalid, "start in %s: not an absolute path", text.Quote(t.Dir))
-	case !shown && t.Dir != "/":
-		return nil, &host.NeedError{
-			Reason: host.NotShown,
-			What:   fmt.Sprintf("start in %s: the policy does not show it", text.Quote(t.Dir)),
-			Fix:    "show it with --read or --write, or start elsewhere with --dir",
-		}
+		return nil, "", host.Refuse(host.Invalid, "start in %s: not an absolute path", text.Quote(t.Dir))
+	case shown || t.Elsewhere == "" && t.Dir == "/":
+		return rules, t.Dir, nil
+	case t.Elsewhere == "":
+		return nil, "", notShown(t.Dir)
+	case below:
+		return rules, t.Dir, nil
 	}
-	return rules, nil
+	return rules, t.Elsewhere, nil
 }
 
 // openable is the file of an entry; the zero File where it may be missing and is.
@@ -116,7 +123,7 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 	case src.Mode == 0 && e.Optional:
 		return src, nil
 	case src.Mode == 0:
-		return src, &host.MissingError{Path: e.Name}
+		return src, &host.MissingError{Path: e.Name, Write: e.Kind == policy.KindWrite}
 	case over.Kind.FromHost() && src.Real != path.Join(h.Files[over.Name].Real, strings.TrimPrefix(e.Name,
 		over.Name)) && !inside:
 		if e.Optional {

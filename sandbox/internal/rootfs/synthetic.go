@@ -218,24 +218,3 @@ func (t *Tree) mountPoint(n, up Node) (host.File, error) {
 	}
 	return f, nil
 }
-
-// checkDir checks that there is a directory to start in.
-func (t *Tree) checkDir() error {
-	dir := t.target.Dir
-	if !path.IsAbs(dir) {
-		return host.Refuse(host.Invalid, "start in %s: not an absolute path", text.Quote(dir))
-	}
-	n, ok := t.deepest(dir)
-	switch {
-	case n.Path == dir && n.Kind != File && n.Kind != Link && ok,
-		n.Path != dir && (n.Kind.FromHost() || n.Kind == Tmpfs), dir == "/":
-		return nil
-	case slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != dir && policy.Within(n.Path, dir) }):
-		return nil // it is a directory that sbx makes
-	}
-	return &host.NeedError{
-		Reason: host.NotShown,
-		What:   fmt.Sprintf("start in %s: the policy does not show it", text.Quote(dir)),
-		Fix:    "show it with --read or --write, or start elsewhere with --dir",
-	}
-}

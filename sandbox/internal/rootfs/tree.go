@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"sbx/caps"
+	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 )
@@ -90,6 +91,8 @@ type Options struct {
 type Tree struct {
 	// Notes say which entries of the policy were dropped, and why.
 	Notes []string
+	// Dir is the directory to start in.
+	Dir string
 
 	policy  *policy.Policy
 	entries *policy.Tree
@@ -118,7 +121,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.checkDir,
+		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.chooseDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
@@ -187,10 +190,36 @@ func (t *Tree) HostRoot() bool {
 	return n.Kind.FromHost()
 }
 
+// IsDevice says whether the path inside is that device of the sandbox's own /dev.
+func (t *Tree) IsDevice(name string, id ns.ID) bool {
+	i, ok := t.index[name]
+	return ok && t.nodes[i].Device && t.nodes[i].Source.ID() == id && t.maskOver(name) == ""
+}
+
 // AllWritable says that the root inside is the host's root and is writable.
 func (t *Tree) AllWritable() bool {
 	n, _ := t.deepest("/")
 	return n.Kind == Write && n.Source.Real == "/"
+}
+
+// NothingWrittenRuns says that the policy lets the target execute nothing at all that it
+// can write: there are such places, and each has exec = false. A nil tree says no.
+func (t *Tree) NothingWrittenRuns() bool {
+	some := false
+	if t == nil {
+		return false
+	}
+	for _, n := range t.nodes {
+		writes := n.Kind == Write || n.Kind == Overlay || n.Kind == Tmpfs
+		switch {
+		case !writes || n.Device || t.isOwnDev(n) || t.maskOver(n.Path) != "":
+		case !n.NoExec:
+			return false
+		default:
+			some = true
+		}
+	}
+	return some
 }
 
 // insidePath is the path inside of the host's file with that real path, below a node

@@ -91,14 +91,7 @@ func (o Open) Compile(a *step.Asm) {
 			a.Sys(unix.SYS_DUP3, slave.Arg(), step.Fd(fd), step.Int(0))
 		}
 	}
-	// struct msghdr with step.MsgTerminal, and a struct cmsghdr with the
-	// descriptor.
-	const header = 16
-	rights := a.Words(step.Int(header+4), step.Int(uint64(unix.SOL_SOCKET)|uint64(unix.SCM_RIGHTS)<<32), step.Int(0))
-	a.Store(rights.At(header), master.Arg())
-	iov := a.Words(a.Bytes([]byte{step.MsgTerminal}), step.Int(1))
-	msg := a.Words(step.Int(0), step.Int(0), iov, step.Int(1), rights, step.Int(header+8), step.Int(0))
-	a.Sys(unix.SYS_SENDMSG, step.Fd(a.Notify), msg, step.Int(unix.MSG_NOSIGNAL)).Expect(1)
+	a.SendFD(a.Notify, []byte{step.MsgTerminal}, master.Arg())
 	a.Sys(unix.SYS_CLOSE, master.Arg())
 }
 

@@ -1,0 +1,78 @@
+package step
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// SendFD appends the sending of a packet, and with it a descriptor
+// (SCM_RIGHTS; see unix(7)).
+func (a *Asm) SendFD(socket int, packet []byte, fd Arg) {
+	// struct msghdr, and a struct cmsghdr with the descriptor.
+	const header = 16
+	rights := a.Words(Int(header+4), Int(uint64(unix.SOL_SOCKET)|uint64(unix.SCM_RIGHTS)<<32), Int(0))
+	a.Store(rights.At(header), fd)
+	iov := a.Words(a.Bytes(packet), Int(len(packet)))
+	msg := a.Words(Int(0), Int(0), iov, Int(1), rights, Int(header+8), Int(0))
+	a.Sys(unix.SYS_SENDMSG, Fd(socket), msg, Int(unix.MSG_NOSIGNAL)).Expect(len(packet))
+}
+
+// Metadata is what of a file OpRestore puts back.
+type Metadata struct {
+	// FD is open to the file, by O_PATH. With another device or inode number than
+	// these nothing is put back.
+	FD             int
+	Dev, Ino       uint64
+	Perm, UID, GID uint32
+	// Atime and Mtime are seconds and nanoseconds.
+	Atime, Mtime [2]int64
+	// Attributes are the names and values of extended attributes. With Listed
+	// there were no others of those that the owner of a file may change.
+	Listed     bool
+	Attributes [][2]string
+}
+
+// The places of a record for OpRestore, which consists of 64-bit words.
+const (
+	RecordFD = iota
+	RecordDev
+	RecordIno
+	RecordPerm
+	RecordUID
+	RecordGID
+	RecordAtime
+	RecordMtime  = RecordAtime + 2
+	RecordPath   = RecordMtime + 2 // address of the path by which the file is meant
+	RecordListed = RecordPath + 1
+	RecordCount  = RecordListed + 1 // of attributes
+	RecordList   = RecordCount + 1  // address of name, value and length of each
+	RecordIndex  = RecordList + 1
+)
+
+// What OpRestore has put back, in bits.
+const (
+	RestoredOwner = 1 << iota
+	RestoredAttributes
+	RestoredMode
+	RestoredTimes
+)
+
+// MaxStreams is how many files can be restored, and how many can be handed to the
+// launcher: their numbers are below it.
+const MaxStreams = 32
+
+// Restore appends the putting back of what has changed of the file's metadata.
+// What it was is reported under the number. Only the janitor can.
+func (a *Asm) Restore(m Metadata, path string, index int) {
+	var list []Arg
+	for _, x := range m.Attributes {
+		list = append(list, a.Str(x[0]), a.Bytes([]byte(x[1])), Int(len(x[1])))
+	}
+	listed := 0
+	if m.Listed {
+		listed = 1
+	}
+	record := a.Words(Int(m.FD), Int(m.Dev), Int(m.Ino), Int(m.Perm), Int(m.UID), Int(m.GID),
+		Int(uint64(m.Atime[0])), Int(uint64(m.Atime[1])), Int(uint64(m.Mtime[0])), Int(uint64(m.Mtime[1])),
+		a.Str(path), Int(listed), Int(len(m.Attributes)), a.Words(list...), Int(index))
+	a.add(OpRestore, []Arg{record})
+}
