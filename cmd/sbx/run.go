@@ -86,16 +86,25 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	for _, s := range slices.Concat(l.Read, l.Write) {
 		t.Shown = append(t.Shown, shownPath(s, w.caller, home))
 	}
-	host, err := sandbox.Probe(p, t)
+	make := func() (*sandbox.Plan, *sandbox.Facts, error) {
+		host, err := sandbox.Probe(p, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		made, err := sandbox.Build(p, filters, t, host)
+		if err != nil {
+			host.Close()
+			return nil, nil, err
+		}
+		made.Notes = append(made.Notes, notes...)
+		if !p.Files.Shows(cwd) {
+			sayElsewhere(made, &w, why, target[1:])
+		}
+		return made, host, nil
+	}
+	plan, host, err := make()
 	if err != nil {
 		return nil, exit, err
-	}
-	if plan, err = sandbox.Build(p, filters, t, host); err != nil {
-		return nil, exit, err
-	}
-	plan.Notes = append(plan.Notes, notes...)
-	if !p.Files.Shows(cwd) {
-		sayElsewhere(plan, &w, why, target[1:])
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
@@ -103,25 +112,44 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
-	for _, n := range plan.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
-	}
-	if n := plan.Secrets(); n > 0 && isTerminal(2) {
-		what := "1 file that looks like a secret is"
-		if n > 1 {
-			what = strconv.Itoa(n) + " files that look like secrets are"
+	sayNotes(plan.Notes, nil)
+	saySecrets(plan)
+	exit, err = sandbox.Run(plan, host, func() (*sandbox.Plan, *sandbox.Facts, error) {
+		next, host, err := make()
+		if err == nil {
+			sayNotes(next.Notes, plan.Notes)
+			plan = next
 		}
-		fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
-	}
-	exit, err = sandbox.Run(plan, host)
+		return next, host, err
+	})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
 	}
-	for _, n := range exit.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
-	}
+	sayNotes(exit.Notes, nil)
 	return plan, exit, nil
+}
+
+// sayNotes prints notes that have not been said yet.
+func sayNotes(notes, said []string) {
+	for _, n := range notes {
+		if !slices.Contains(said, n) {
+			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
+		}
+	}
+}
+
+// saySecrets tells a user how many files are hidden.
+func saySecrets(plan *sandbox.Plan) {
+	n := plan.Secrets()
+	if n == 0 || !isTerminal(2) {
+		return
+	}
+	what := "1 file that looks like a secret is"
+	if n > 1 {
+		what = strconv.Itoa(n) + " files that look like secrets are"
+	}
+	fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open

@@ -68,7 +68,8 @@ func (s *mountSource) begin() error {
 	}
 	fd, err := unix.Open("/proc/"+strconv.Itoa(s.ps.pid)+"/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		if !s.ps.ended() {
+		// EINVAL: it is ending, and has left its namespaces.
+		if err != unix.EINVAL && !s.ps.ended() {
 			s.ps.lostNote = "whether what is hidden or read-only stays so could not be watched: open mountinfo: " + err.Error()
 		}
 		return nil
@@ -116,8 +117,15 @@ func (s *mountSource) end() error {
 	}
 	defer unix.Close(s.info)
 	list, _ := s.fds(nil)
-	if n, err := unix.Poll(list, 0); err != nil || n == 0 && len(list) > 0 {
-		return err
+	n, err := unix.Poll(list, 0)
+	for err == unix.EINTR {
+		n, err = unix.Poll(list, 0)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask whether the sandbox's mounts have changed: %w", err)
+	case n == 0 && len(list) > 0:
+		return nil
 	}
 	return s.look()
 }

@@ -32,6 +32,8 @@ type Process struct {
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
+	holds bool // the standard streams, for another start
+
 	told bool // the target was sent a signal that asks it to end
 
 	lost     []Lost

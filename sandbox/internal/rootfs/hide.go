@@ -26,8 +26,8 @@ type mask struct {
 	pinned bool
 	// why is why a search found it.
 	why string
-	// looks says that it looks like a secret.
-	looks bool
+	// searched says that it was found by a search, and looks that it looks like a secret.
+	searched, looks bool
 }
 
 // hide masks what the policy hides and the sockets that it does not name, under each name
@@ -47,7 +47,7 @@ func (t *Tree) hide() error {
 		for _, m := range t.masksOf(x, false) {
 			if !t.isNamed(m.path, x.Path) && !(x.Unread && t.isWork(x.Path)) {
 				// A program that moved it could take it where the next search does not look.
-				m.pinned, m.why, m.looks = !m.maybe, x.Why, !x.Unread && !x.Unsearched
+				m.pinned, m.why, m.searched, m.looks = !m.maybe, x.Why, true, !x.Unread && !x.Unsearched
 				list = append(list, m)
 				shown = true
 			}
@@ -65,7 +65,10 @@ func (t *Tree) hide() error {
 	t.noteHidden(unsearched, "the project has too many files to search it for secrets; --show shows it all the same",
 		"the project has too many files to search them for secrets; --show shows one all the same")
 	for _, x := range t.unnamedSockets() {
-		list = append(list, t.masksOf(x, false)...)
+		for _, m := range t.masksOf(x, false) {
+			m.searched = true
+			list = append(list, m)
+		}
 	}
 	list = append(list, t.machineDirs()...)
 	receipt, err := t.receiptMasks()
@@ -96,6 +99,22 @@ func (t *Tree) Secrets() (n int) {
 		}
 	}
 	return n
+}
+
+// Searched says whether what a search found, and no entry of the policy, is at the path or
+// below it.
+func (t *Tree) Searched(name string) bool {
+	for _, m := range t.masks {
+		if m.searched && policy.Within(m.path, name) {
+			return true
+		}
+	}
+	for _, n := range t.nodes {
+		if n.searched && policy.Within(n.Path, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkShown refuses a path to show that is hidden all the same.
