@@ -29,7 +29,8 @@ func TestNamed(t *testing.T) {
 		}
 	}
 	// What the tables say is what path.Match says.
-	for _, pattern := range []string{"a", "*", ".env*", "*.pem", "a*b", "*a*", "?", "[a-x]", "*.PEM", "Makefile"} {
+	for _, pattern := range []string{"a", "*", ".env*", "*.pem", "a*b", "*a*", "?", "[a-x]", "*.PEM", "Makefile",
+		"*e*", "*E*", "*.e*"} {
 		for _, name := range []string{"a", "A", ".env", ".envx", "x.pem", ".pem", "x.PEM", "ab", "axb", "b", "makefile",
 			"Makefile"} {
 			exact, _ := path.Match(pattern, name)

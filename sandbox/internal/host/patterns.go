@@ -5,17 +5,21 @@ import (
 	"strings"
 )
 
-// pattern is a pattern of path.Match. Most have no more than one star, at one end. These
-// are compared without path.Match, because there may be many names.
+// pattern is a pattern of path.Match. Most have no more than one star, at one end, or one
+// at both. These are compared without path.Match, because there may be many names.
 type pattern struct {
-	text, prefix, suffix string
-	general, anyCase     bool
+	text, prefix, suffix, inner string
+	general, anyCase            bool
 }
 
 func newPattern(text string) pattern {
 	p := pattern{text: text}
 	var star bool
 	p.prefix, p.suffix, star = strings.Cut(text, "*")
+	if inner, both := strings.CutSuffix(p.suffix, "*"); both && p.prefix == "" && inner != "" &&
+		!strings.ContainsAny(inner, `*?[\`) {
+		return pattern{text: text, inner: inner}
+	}
 	p.general = strings.ContainsAny(text, `?[\`) || strings.Contains(p.suffix, "*") ||
 		star && p.prefix != "" && p.suffix != ""
 	return p
@@ -23,6 +27,8 @@ func newPattern(text string) pattern {
 
 func (p pattern) matches(name string) bool {
 	switch {
+	case p.inner != "":
+		return strings.Contains(name, p.inner)
 	case p.general:
 		ok, err := path.Match(p.text, name)
 		return ok || err != nil // a bad pattern hides too many files rather than too few
@@ -59,7 +65,7 @@ func (n *names) add(text string) {
 		}
 	}
 	switch {
-	case p.general || len(p.prefix)+len(p.suffix) == 0:
+	case p.general || len(p.prefix)+len(p.suffix) == 0: // p.inner too
 		n.others = append(n.others, &p)
 	case p.prefix != "":
 		mark(&n.first, p.prefix[0])
@@ -90,6 +96,14 @@ func (p *pattern) means(name []byte) bool {
 	if p.general {
 		s := string(name)
 		return p.matches(s) || p.anyCase && p.matches(lower(s))
+	}
+	if p.inner != "" {
+		for i := 0; i+len(p.inner) <= len(name); i++ {
+			if same(name[i:i+len(p.inner)], p.inner, p.anyCase) {
+				return true
+			}
+		}
+		return false
 	}
 	rest := len(name) - len(p.prefix) - len(p.suffix)
 	if rest < 0 || rest > 0 && len(p.prefix)+len(p.suffix) == len(p.text) {

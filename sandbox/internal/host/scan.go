@@ -14,8 +14,14 @@ import (
 	"sbx/ns"
 )
 
-// moving is for how long directories are read again and again while names in them change.
-const moving = 2 * time.Second
+const (
+	// moving is for how long directories are read again and again while names in them
+	// change.
+	moving = 2 * time.Second
+	// aging is for how long, before Linux 6.13, those are read again that have changed
+	// within a tick before: what changes after it within that tick leaves the same time.
+	aging = 200 * time.Millisecond
+)
 
 // errMoved says that until then names changed all the time.
 var errMoved = errors.New("files are made, renamed or removed there all the time")
@@ -52,6 +58,8 @@ type scanned struct {
 	// without its change time.
 	id   ns.ID
 	ctim unix.Timespec
+	// young says that its times may be those of a change after it was read.
+	young bool
 	// own says that it is the caller's, enters that he may pass through it.
 	own, enters bool
 	entries     int // but 0 for the project's top, which is read to its end in any case
@@ -88,6 +96,8 @@ type scan struct {
 	spent int // names that were read
 	sizes int64
 	buf   []byte
+	ticks uint8 // 2: see coarse; 1: not so; 0: not known yet
+	now   time.Time
 }
 
 // run searches the project until, at one moment, all of it was as it was read: then no
@@ -115,12 +125,13 @@ func (s *scan) run() error {
 	if err := s.walk(s.top); err != nil {
 		return err
 	}
-	for until := time.Now().Add(moving); ; {
-		changed := s.changed()
+	for began := s.now; ; {
+		passed := time.Since(began)
+		changed := s.changed(passed < aging)
 		if len(changed) == 0 {
 			return nil
 		}
-		if time.Now().After(until) {
+		if passed > moving {
 			if s.look == forSockets {
 				changed[0].state = unfinished // the plan has a note, as for a directory that is too large
 				return nil
@@ -149,11 +160,22 @@ func (s *scan) all() (list []*scanned) {
 	return list
 }
 
-// changed are the directories that are no longer as they were read.
-func (s *scan) changed() (list []*scanned) {
+// coarse says whether times change by ticks only, not with each look at them.
+func (s *scan) coarse() bool {
+	if s.ticks == 0 {
+		if s.ticks = 1; !kernelFrom(6, 13) {
+			s.ticks = 2
+		}
+	}
+	return s.ticks == 2
+}
+
+// changed are the directories that are no longer as they were read, or with young may not
+// be.
+func (s *scan) changed(young bool) (list []*scanned) {
 	for _, d := range s.all() {
 		var st unix.Stat_t
-		if d.state == gone || unix.Fstatat(s.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
+		if d.state == gone || young && d.young && s.coarse() || unix.Fstatat(s.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
 			identity(&st) != d.id || st.Ctim != d.ctim {
 			list = append(list, d)
 		}
@@ -165,6 +187,7 @@ func (s *scan) changed() (list []*scanned) {
 // so that what lies beyond the limit lies deep, and last those without secrets.
 func (s *scan) walk(queue ...*scanned) error {
 	var last []*scanned
+	s.now = time.Now() // of the earliest of what is read
 	for len(queue)+len(last) > 0 {
 		if len(queue) == 0 {
 			queue, last = last, nil
@@ -211,7 +234,8 @@ func (s *scan) read(d *scanned) error {
 		return err
 	}
 	if d.state != complete {
-		*d = scanned{rel: d.rel, look: d.look, state: d.state, id: d.id, ctim: d.ctim, own: d.own, enters: d.enters}
+		*d = scanned{rel: d.rel, look: d.look, state: d.state, id: d.id, ctim: d.ctim, young: d.young,
+			own: d.own, enters: d.enters}
 	}
 	s.seen += d.entries
 	for i, b := range d.below {
@@ -255,6 +279,7 @@ func (s *scan) open(d *scanned) error {
 		return err
 	}
 	d.id, d.ctim = identity(&st), st.Ctim
+	d.young = s.now.Sub(time.Unix(st.Ctim.Unix())) < tick
 	if beyond {
 		d.state = unfinished
 		return nil

@@ -136,7 +136,7 @@ func TestSettles(t *testing.T) {
 		if err := c.do(); err != nil {
 			t.Fatal(err)
 		}
-		changed := s.changed()
+		changed := s.changed(false)
 		if got := strings.Join(rels(changed), " "); got != c.changed {
 			t.Errorf("changed %q, want %q", got, c.changed)
 		}
@@ -144,7 +144,7 @@ func TestSettles(t *testing.T) {
 			if err := s.walk(changed...); err != nil {
 				t.Fatal(err)
 			}
-			changed = s.changed()
+			changed = s.changed(false)
 		}
 		if got := strings.Join(names(), " "); got != c.found {
 			t.Errorf("found %q, want %q", got, c.found)
@@ -155,6 +155,35 @@ func TestSettles(t *testing.T) {
 		}
 		if s.seen != want {
 			t.Errorf("%d names are counted, and %d are there", s.seen, want)
+		}
+	}
+}
+
+// TestTicks: before Linux 6.13 what has just changed is read again until its time tells
+// of all changes.
+func TestTicks(t *testing.T) {
+	dir := project(t, "a/x", "b/x")
+	for _, c := range []struct {
+		ticks uint8
+		young bool
+	}{{1, false}, {2, true}} {
+		put(t, dir, "a/new")
+		if err := os.Remove(dir + "/a/new"); err != nil {
+			t.Fatal(err)
+		}
+		h := &Facts{}
+		s := scan{dir: dir, limit: 100, look: forSecrets, deep: true, ticks: c.ticks, rules: h.newRules(&policy.Files{})}
+		began := time.Now()
+		if err := s.run(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); c.young && took < tick/2 || took > aging {
+			t.Errorf("ticks %d: it took %v", c.ticks, took)
+		}
+		for _, d := range s.all() {
+			if c.young && d.young {
+				t.Errorf("%s has changed just before it was read", d.rel)
+			}
 		}
 	}
 }
