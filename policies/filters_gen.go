@@ -66,7 +66,7 @@ architectures
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap mq_open msgget semget shmget
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget semget shmget
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -112,12 +112,15 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule socket socketpair
+when arg0 != AF_UNIX
+then errno:EPERM
 rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "297594b8868c98de",
-		arm64: "77e087f5896d7e8c",
+		amd64: "3126994bcb0c4f99",
+		arm64: "26759d3c84fe4b05",
 	},
 	// kernel
 	{
@@ -270,11 +273,14 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule socket socketpair
+when arg0 != AF_UNIX
+then errno:EPERM
 rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "a69c63681731f0bd",
-		arm64: "a8f46216bcc612de",
+		amd64: "566b21df1e99af79",
+		arm64: "a06127f3a75c6275",
 	},
 }

@@ -116,6 +116,14 @@ func Certificates(p *policy.Policy, env []string, cwd string) (show, notes []str
 	return host.Certificates(p, env, cwd)
 }
 
+// Repository is what lies outside of a project of the repository that it belongs to.
+type Repository = host.Repository
+
+// FindRepository finds the directories of git's own that a project of a caller with
+// that home needs and that lie outside of it, if they say themselves that they belong to
+// it.
+func FindRepository(project, home string) Repository { return host.FindRepository(project, home) }
+
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
 
@@ -124,6 +132,10 @@ func AccountHome(uid int) string { return host.AccountHome(uid) }
 func Build(p *policy.Policy, filters []seccomp.Program, t Target, f *Facts) (*Plan, error) {
 	return plan.Build(p, filters, t, f)
 }
+
+// PassedOver says that another program is going to run than the caller's shell would
+// run by that name, since that one is not in the sandbox; "" where it is the same.
+func PassedOver(p *Plan) string { return launch.PassedOver(p) }
 
 // Start executes the plan's steps in a forked child. The calling thread must
 // live as long as the sandbox, whose processes die with it: see

@@ -10,12 +10,16 @@ type launch struct {
 	Show    []string
 	Env     []string
 	Net     string
+	Socket  []string
+	Limit   []string
 	KeepFD  []int
 	Dir     string
 	DryRun  bool
 	Tree    bool
 	JSON    bool
 	Report  *int
+	Explain bool
+	Verbose bool
 	Help    bool
 	Version bool
 }
@@ -84,6 +88,12 @@ var launchFlags = [...]flagEntry{
 	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
 		help:  "Use the host's network, or none.",
 		field: func(l *launch) any { return &l.Net }},
+	{name: "socket", value: "PATH", offer: offerPath,
+		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",
+		field: func(l *launch) any { return &l.Socket }},
+	{name: "limit", value: "NAME=VALUE", offer: offerNothing,
+		help:  "Limit what the program uses: memory=1G, time=30s, processes=50 and all others of [limits].",
+		field: func(l *launch) any { return &l.Limit }},
 	{name: "keep-fd", value: "N", offer: offerNothing,
 		help:  "Also hand over descriptor N, or several as in 3,4.",
 		field: func(l *launch) any { return &l.KeepFD }},
@@ -102,6 +112,12 @@ var launchFlags = [...]flagEntry{
 	{name: "report", value: "N", offer: offerNothing,
 		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
 		field: func(l *launch) any { return &l.Report }},
+	{name: "explain",
+		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
+		field: func(l *launch) any { return &l.Explain }},
+	{name: "verbose", short: 'v',
+		help:  "Also explain denials that do not matter. Goes with --explain.",
+		field: func(l *launch) any { return &l.Verbose }},
 	{name: "help", short: 'h',
 		help:  "Print this help.",
 		field: func(l *launch) any { return &l.Help }},

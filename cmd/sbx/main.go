@@ -28,18 +28,25 @@ func run(args []string) int {
 	if len(args) > 0 && isCommand(args[0]) {
 		return runCommand(args)
 	}
+	explained := len(args) > 0 && args[0] == "explain" // "sbx explain" is --explain
+	if explained {
+		args = args[1:]
+	}
 	l, target, err := readLaunch(args)
 	if err != nil {
 		return report(err)
 	}
 	code := 0
+	l.Explain = l.Explain || explained
 	switch {
 	case l.Help:
 		err = printHelp(os.Stdout)
 	case l.Version:
 		_, err = fmt.Printf("sbx %s, commit %s\n", version, commit)
 	default:
-		code, err = l.run(target)
+		if code, err = l.run(target); err != nil {
+			err = blameOuter(err)
+		}
 	}
 	if err != nil {
 		return report(err)

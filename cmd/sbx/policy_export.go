@@ -48,7 +48,16 @@ func (c *policyExportCmd) run(w, losses io.Writer) error {
 	if err := c.write(w, files); err != nil {
 		return err
 	}
-	if err := printNotes(losses, c.places(files)); err != nil {
+	notes := c.places(files)
+	if native == seccomp.Native() {
+		// What a launch does beyond that is not in the policy, but for this machine.
+		list, _, err := filtersFor(p, native)
+		if err != nil {
+			return err
+		}
+		notes = append(notes, besides(list)...)
+	}
+	if err := printNotes(losses, notes); err != nil {
 		return err
 	}
 	return printLosses(losses, c.To+" cannot say ", lost, c.Lossy)

@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 
+	"sbx/internal/text"
+	"sbx/sandbox"
+
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -27,4 +30,25 @@ func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
 		return nil, fmt.Errorf("compile the seccomp filter of policy %s: there is none for %s", p.Name, a)
 	}
 	return list, nil
+}
+
+// filtersFor are all filters of a launch under the policy on a machine of the
+// architecture. On this machine these are those that take the place of what its
+// kernel lacks, too; on another one nobody knows, and on one where such a launch is
+// refused there are the policy's own alone, and a note.
+func filtersFor(p *policy.Policy, a seccomp.Arch) (list []sandbox.Filter, note string, err error) {
+	own, err := programsFor(p, a)
+	if err != nil {
+		return nil, "", err
+	}
+	if a == seccomp.Native() {
+		if list, err = sandbox.Filters(p, own); err == nil {
+			return list, "", nil
+		}
+		note = "a launch here is refused: " + text.OneLine(err.Error())
+	}
+	for _, program := range own {
+		list = append(list, sandbox.Filter{Name: p.Name, Program: program})
+	}
+	return list, note, nil
 }

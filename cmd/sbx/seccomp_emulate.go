@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
@@ -33,6 +34,17 @@ type emulated struct {
 	Why     string   `json:"why"`
 	Where   string   `json:"where,omitempty"`
 	Steps   int      `json:"instructions"`
+	// Filters are what the single filters answer, in the order in which a launch
+	// loads them. The strictest answer counts.
+	Filters []emulatedFilter `json:"filters"`
+	Note    string           `json:"note,omitempty"`
+}
+
+// emulatedFilter is the answer of one filter.
+type emulatedFilter struct {
+	Name   string `json:"name"`
+	Why    string `json:"why,omitempty"` // what it is loaded for, if it is not the policy's own
+	Action string `json:"action"`
 }
 
 // Run prints the answer on standard output.
@@ -57,38 +69,36 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	list, err := programsFor(p, native)
+	list, note, err := filtersFor(p, native)
 	if err != nil {
 		return err
 	}
+	own := emulated{Action: clause.Action.String(), Why: clause.Why.String(), Where: originOf(p, clause.Why)}
 	out := emulated{Policy: p.Name, Syscall: callName(arch, call.Number), Arch: arch.String(), Number: call.Number,
-		Args:   []string{},
-		Action: clause.Action.String(), Why: clause.Why.String(), Where: originOf(p, clause.Why)}
+		Args: []string{}, Action: own.Action, Why: own.Why, Where: own.Where, Note: note}
 	for i := range c.Arg {
 		out.Args = append(out.Args, fmt.Sprintf("%#x", call.Args[i]))
 	}
-	for i, program := range list {
-		code, err := bpf.Decode(program)
+	strictest := clause.Action
+	for i, f := range list {
+		code, err := bpf.Decode(f.Program)
 		if err != nil {
 			return fmt.Errorf("read filter %d: %w", i+1, err)
 		}
 		ret, path := bpf.Run(code, call)
 		out.Steps += len(path)
-		if ret != clause.Action.Return() {
+		action, known := seccomp.ActionOf(ret)
+		switch {
+		case f.Why == "" && ret != clause.Action.Return():
 			return fmt.Errorf("the filter of policy %s answers %s where the policy says %s: this is a bug of sbx", p.Name,
 				bpf.Answer(ret), clause.Action)
+		case known && action.Stricter(strictest): // the one that is loaded last decides between equals
+			strictest = action
+			out.Action, out.Why, out.Where = action.String(), "filter "+text.Quote(f.Name)+": "+f.Why, ""
 		}
+		out.Filters = append(out.Filters, emulatedFilter{f.Name, f.Why, action.String()})
 		if c.Trace && !c.JSON {
-			taken := map[int]bool{}
-			for _, n := range path {
-				taken[n] = true
-			}
-			if err := bpf.Print(w, code, native, func(n int) string {
-				if taken[n] {
-					return ">"
-				}
-				return " "
-			}); err != nil {
+			if err := printTrace(w, code, path, native); err != nil {
 				return err
 			}
 		}
@@ -96,10 +106,30 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 	if c.JSON {
 		return printJSON(w, out)
 	}
-	_, err = fmt.Fprintf(w, "%s(%s) on %s, number %d: %s\n  by %s\n  after %d instructions\n", out.Syscall,
-		strings.Join(out.Args, ", "), out.Arch,
-		out.Number, out.Action, by(out), out.Steps)
+	more := ""
+	if out.Why != own.Why {
+		more = "  the policy's own filter says " + own.Action + " by " + by(own) + "\n"
+	}
+	if note != "" {
+		more += "  " + note + "\n"
+	}
+	_, err = fmt.Fprintf(w, "%s(%s) on %s, number %d: %s\n  by %s\n%s  after %d instructions\n", out.Syscall,
+		strings.Join(out.Args, ", "), out.Arch, out.Number, out.Action, by(out), more, out.Steps)
 	return err
+}
+
+// printTrace prints a filter, with a mark at the instructions of the path.
+func printTrace(w io.Writer, code []bpf.Instruction, path []int, native seccomp.Arch) error {
+	taken := map[int]bool{}
+	for _, n := range path {
+		taken[n] = true
+	}
+	return bpf.Print(w, code, native, func(n int) string {
+		if taken[n] {
+			return ">"
+		}
+		return " "
+	})
 }
 
 func by(e emulated) string {

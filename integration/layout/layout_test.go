@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "policies", "policy", "policy/formats", "policy/oci", "policy/seccomp",
+		"internal/sys", "internal/text", "policies", "policy", "policy/explain", "policy/formats", "policy/oci",
+		"policy/seccomp",
 		"policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -41,12 +42,14 @@ var allowed = map[string][]string{
 		"sandbox/internal/launch", "sandbox/internal/plan",
 	},
 	"sandbox/internal/launch": {
-		"internal/step", "internal/text", "ns", "sandbox/internal/cgroup", "sandbox/internal/child", "sandbox/internal/host",
-		"sandbox/internal/plan", "sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
+		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
+		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "policy/seccomp", "policy/seccomp/bpf",
+		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
 		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",
 		"sandbox/internal/rootfs", "sandbox/internal/terminal",
@@ -58,6 +61,11 @@ var allowed = map[string][]string{
 	"sandbox/internal/host": {
 		"caps", "internal/sys", "internal/text", "ns", "policy", "sandbox/internal/cgroup", "sandbox/internal/landlock",
 		"sandbox/internal/startstate", "sandbox/internal/terminal",
+	},
+
+	// It answers denied calls while the target runs, by the filters alone.
+	"sandbox/internal/notify": {
+		"internal/sys", "policy/explain", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
 	},
 
 	// Steps: they know how, and decide nothing.
@@ -79,6 +87,7 @@ var allowed = map[string][]string{
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},
 	"policies/filters":       {},
+	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
 	"policy/systemd":         {"policy", "policy/capability", "policy/seccomp"},
@@ -87,6 +96,7 @@ var allowed = map[string][]string{
 	"policy/seccomp/bpf":     {"policy/seccomp"},
 	"policy/seccomp/cache":   {"internal/sys"},
 	"policy/seccomp/compile": {"policy/seccomp"},
+	"policy/seccomp/listen":  {"policy/seccomp", "policy/seccomp/bpf"},
 	"policy/seccomp":         {},
 
 	// What generates and measures, and does not ship.
@@ -105,6 +115,7 @@ var allowed = map[string][]string{
 	"integration/layout":                  {},
 	"integration/probe":                   {"integration/probe/oracle"},
 	"integration/probe/oracle":            {},
+	"integration/sbom":                    {},
 }
 
 // forbidden is a package of others that must not be reached: those matching

@@ -48,8 +48,9 @@ var paths = map[string]string{
 	"sandbox/internal/host/gitfollow.go":   "what it finds becomes read-only, wherever a link leads; it shows nothing",
 	"sandbox/internal/host/lookagain.go":   "after the end: what it finds is said",
 	"sandbox/internal/launch":              "processes in /proc",
+	"sandbox/internal/notify":              "processes in /proc",
 	"sandbox/internal/host/streams.go":     "a descriptor, by /proc/self/fd; look judges the name that it has",
-	"sandbox/internal/process":             "for the words of an error, after it: nothing is decided",
+	"sandbox/internal/process":             "for the words of an error or a note: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
 	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
@@ -60,6 +61,7 @@ var paths = map[string]string{
 	"cmd/sbx/policy_new.go":                "a new file, to where the user says, or among the user's policies",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
+	"cmd/sbx/arguments.go":                 "whether an argument is a script of sbx's; probe judges the way there",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
 }

@@ -47,6 +47,10 @@ const (
 	// OpRestore makes several calls, and is the janitor's alone: the file that the
 	// record at Arg[0] describes gets back what of its metadata has changed.
 	OpRestore
+	// OpHandOver is a clone(2) with the flags Arg[0] of a process that has the stack below
+	// Arg[1]. That one waits until the word at Arg[2] is 0, sends the message at Arg[3] to
+	// the socket Arg[4], whatever comes of it, and exits. Only the target has it.
+	OpHandOver
 )
 
 // Call is one entry of the table. It has a fixed size and no Go pointer, so that a forked
@@ -117,6 +121,8 @@ type Asm struct {
 	temp   Slot
 	// scratch is one more than the offset of the buffer that Scratch lends.
 	scratch int
+	// handed is the place of the descriptor that HandOver sends.
+	handed Arg
 
 	// Notify and Launcher are the init's and the launcher's end of the socket between
 	// them. They are known only when a plan is started.

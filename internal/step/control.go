@@ -8,6 +8,7 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |                                             |
 //	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
@@ -27,6 +28,7 @@ const (
 	MsgMapped   = 'M'
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
+	MsgListener = 'L'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'

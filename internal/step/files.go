@@ -7,14 +7,37 @@ import (
 // SendFD appends the sending of a packet, and with it a descriptor
 // (SCM_RIGHTS; see unix(7)).
 func (a *Asm) SendFD(socket int, packet []byte, fd Arg) {
-	// struct msghdr, and a struct cmsghdr with the descriptor.
-	const header = 16
-	rights := a.Words(Int(header+4), Int(uint64(unix.SOL_SOCKET)|uint64(unix.SCM_RIGHTS)<<32), Int(0))
-	a.Store(rights.At(header), fd)
-	iov := a.Words(a.Bytes(packet), Int(len(packet)))
-	msg := a.Words(Int(0), Int(0), iov, Int(1), rights, Int(header+8), Int(0))
+	msg, place := a.message(packet)
+	a.Store(place, fd)
 	a.Sys(unix.SYS_SENDMSG, Fd(socket), msg, Int(unix.MSG_NOSIGNAL)).Expect(len(packet))
 }
+
+// message is a struct msghdr with the packet, and the place of a descriptor in its struct
+// cmsghdr.
+func (a *Asm) message(packet []byte) (msg, place Arg) {
+	const header = 16
+	rights := a.Words(Int(header+4), Int(uint64(unix.SOL_SOCKET)|uint64(unix.SCM_RIGHTS)<<32), Int(^uint32(0)))
+	iov := a.Words(a.Bytes(packet), Int(len(packet)))
+	return a.Words(Int(0), Int(0), iov, Int(1), rights, Int(header+8), Int(0)), rights.At(header)
+}
+
+// HandOver appends the making of a process that shares descriptors and memory with this
+// one. When this one has executed its program it sends the packet and, by SCM_RIGHTS, the
+// descriptor that Handed was called for since. The kernel gives this process descriptors
+// of its own at the exec, before it closes those that are close-on-exec; then it clears
+// the word that set_tid_address(2) names, and wakes who waits for that.
+func (a *Asm) HandOver(socket int, packet []byte) {
+	const stack = 4096
+	word := a.Words(Int(1))
+	msg, place := a.message(packet)
+	a.handed = place
+	a.Sys(unix.SYS_SET_TID_ADDRESS, word)
+	flags := unix.CLONE_VM | unix.CLONE_FILES | unix.CLONE_PARENT | int(unix.SIGCHLD)
+	a.add(OpHandOver, []Arg{Int(flags), a.Space(stack).At(stack), word, msg, Fd(socket)})
+}
+
+// Handed appends that the descriptor in the slot is the one that HandOver sends.
+func (a *Asm) Handed(s Slot) { a.Store(a.handed, s.Arg()) }
 
 // Metadata is what of a file OpRestore puts back.
 type Metadata struct {

@@ -58,7 +58,9 @@ type Status struct {
 	// Entered is the process in the namespaces that were joined, as the
 	// launcher sees it, once it is there; see OpEnter.
 	Entered uint32
-	slot    [step.NumSlots]uintptr
+	// handOver is the process of step.OpHandOver, as init sees it.
+	handOver uint32
+	slot     [step.NumSlots]uintptr
 	// restored is what OpRestore has put back, by its number; see Restored.
 	restored [step.MaxStreams]uint8
 	// initFD is the pidfd that came by step.MsgInit, plus one. The rest is how it

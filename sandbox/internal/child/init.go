@@ -204,7 +204,7 @@ func reapKilled(st *Status, killed bool, most int) bool {
 		case errno != 0:
 			return true // ECHILD
 		case pid != 0:
-			if killed && st.wait&0x7f == uint32(unix.SIGKILL) {
+			if killed && st.wait&0x7f == uint32(unix.SIGKILL) && uint32(pid) != st.handOver {
 				st.Left++
 			}
 		default:
@@ -265,11 +265,31 @@ func targetChanged(st *Status, cfg *Config) {
 		return
 	}
 	st.WaitStatus, st.Ended = ws, 1
+	if st.handOver != 0 {
+		awaitHandOver(st)
+	}
 	endAll(st, cfg)
 	if ws&0x7f == 0 {
 		exit(uintptr(ws>>8) & 0xff)
 	}
 	exit(128 + uintptr(ws&0x7f))
+}
+
+// awaitHandOver gives the process of step.OpHandOver, which has begun with the
+// target's exec, a moment to send what it has.
+//
+//go:nosplit
+//go:norace
+func awaitHandOver(st *Status) {
+	const turns = 10 // of 10 ms or less
+	for range turns {
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, uintptr(st.handOver), uintptr(unsafe.Pointer(&st.wait)),
+			unix.WNOHANG, 0, 0, 0)
+		if errno != 0 || pid != 0 {
+			return // it has ended
+		}
+		sleep(st, false, 10_000_000)
+	}
 }
 
 // await holds the target until init is ready. Init's death is the target's,

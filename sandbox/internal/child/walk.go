@@ -25,6 +25,8 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target
 			await(st)
 		case step.OpFork:
 			return forkTarget(c, calls, i, end, st, cfg)
+		case step.OpHandOver:
+			r, errno = startHandOver(c, st)
 		case step.OpEnter:
 			if r, errno = do(c, st); errno == 0 && r != 0 {
 				st.Entered = uint32(r)
@@ -117,6 +119,7 @@ func forkTarget(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, 
 	rest := (*targetArgs)(at(stack))
 	rest.calls, rest.i, rest.end = uintptr(calls), i+1, end
 	rest.st, rest.cfg = uintptr(unsafe.Pointer(st)), uintptr(unsafe.Pointer(cfg))
+	rest.word = 0
 	r := spawn(c.Arg[0], stack, unsafe.Pointer(rest))
 	if r > ^uintptr(4095) { // -errno
 		fail(st, i, -r, 0)
@@ -127,8 +130,9 @@ func forkTarget(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, 
 
 // targetArgs are what walk goes on with in the target: addresses as numbers,
 // because storing a pointer could run the collector's write barrier. None of
-// it moves or goes: init never leaves the frames that hold the rest.
-type targetArgs struct{ calls, i, end, st, cfg uintptr }
+// it moves or goes: init never leaves the frames that hold the rest. With word the
+// process is not the target but the one of OpHandOver.
+type targetArgs struct{ calls, i, end, st, cfg, word, msg, socket uintptr }
 
 // spawn is clone(2) with a stack for the child, on which it calls target and
 // never returns. It shares the memory of init, whose copy would be thrown away
@@ -144,7 +148,42 @@ func spawn(flags, stack uintptr, args unsafe.Pointer) uintptr
 //go:nosplit
 //go:norace
 func target(a *targetArgs) {
+	if a.word != 0 {
+		handOver(a)
+	}
 	walk(at(a.calls), a.i, a.end, (*Status)(at(a.st)), (*Config)(at(a.cfg)))
+}
+
+// startHandOver makes the process that hands a descriptor of this one over; see
+// step.OpHandOver. init knows it, as one that the target has not left.
+//
+//go:nosplit
+//go:norace
+func startHandOver(c *step.Call, st *Status) (r, errno uintptr) {
+	stack := (c.Arg[1] - unsafe.Sizeof(targetArgs{})) &^ 15
+	a := (*targetArgs)(at(stack))
+	a.word, a.msg, a.socket = c.Arg[2], c.Arg[3], c.Arg[4]
+	a.st = uintptr(unsafe.Pointer(st))
+	r = spawn(c.Arg[0], stack, unsafe.Pointer(a))
+	if r > ^uintptr(4095) { // -errno
+		return 0, -r
+	}
+	st.handOver = uint32(r)
+	return r, 0
+}
+
+// handOver waits until the target has left this memory, by its exec or its end,
+// and sends the descriptor. That comes too late to be refused: where it fails the
+// descriptor is closed with this process, and the launcher is told by its absence.
+//
+//go:nosplit
+//go:norace
+func handOver(a *targetArgs) {
+	for word := (*uint32)(at(a.word)); *word != 0; {
+		syscall.RawSyscall6(unix.SYS_FUTEX, a.word, 0 /* FUTEX_WAIT */, 1, 0, 0, 0)
+	}
+	syscall.RawSyscall6(unix.SYS_SENDMSG, a.socket, a.msg, unix.MSG_NOSIGNAL, 0, 0, 0)
+	exit(0)
 }
 
 // walkInit is init's part of the table, up to its OpEnd. It keeps no results:

@@ -14,7 +14,7 @@ import (
 // given, and two numbers that are none.
 func strangers(known ...step.Op) (list []step.Op) {
 	known = append(known, step.OpSys, step.OpCompare, step.OpZero, step.OpStore, step.OpFail)
-	for op := step.OpSys; op <= step.OpRestore+1; op++ {
+	for op := step.OpSys; op <= step.OpHandOver+1; op++ {
 		if !slices.Contains(known, op) {
 			list = append(list, op)
 		}
@@ -79,7 +79,8 @@ func TestUnknownOps(t *testing.T) {
 		before func(*step.Asm)
 		start  func(*step.Table, *Status) (pid, pidfd int, err error)
 	}{
-		{"target", []step.Op{step.OpFork, step.OpExec, step.OpAwait, step.OpEnter}, func(*step.Asm) {}, startInit},
+		{"target", []step.Op{step.OpFork, step.OpExec, step.OpAwait, step.OpEnter, step.OpHandOver}, func(*step.Asm) {},
+			startInit},
 		{"init", []step.Op{step.OpEnd}, fork, startInit},
 		{"janitor", []step.Op{step.OpRetry, step.OpSkip, step.OpRestore}, func(*step.Asm) {}, startJanitor},
 	} {

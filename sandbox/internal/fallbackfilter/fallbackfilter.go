@@ -87,6 +87,22 @@ func (f Filter) String() string {
 	}[f]
 }
 
+// Why is what the filter is loaded for.
+func (f Filter) Why() string {
+	switch f {
+	case UnixSockets:
+		return "this kernel's Landlock cannot tell the host's sockets from the sandbox's (Linux 7.1 can), " +
+			"and the policy's files.sockets names none"
+	case GroupSignals:
+		return "sbx shares a terminal's job with others, and no Landlock keeps signals inside here (Linux 6.12 does)"
+	case FileSignals, NestFileSignals:
+		return "no Landlock keeps the signals inside here that descriptors send (Linux 6.12 does)"
+	case OwnProcess:
+		return "the pid namespace is not the sandbox's own"
+	}
+	return "a socket of the host is handed over"
+}
+
 // Policy is the filter's source: a policy that allows every other call.
 func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 	p := &seccomp.Policy{

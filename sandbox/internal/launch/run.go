@@ -72,7 +72,7 @@ func Run(p *plan.Plan, facts *host.Facts, again Again) (exit Exit, err error) {
 // runOnce runs the plan. last says that it is not tried again. told says that a
 // signal asked the target to end.
 func runOnce(p *plan.Plan, facts *host.Facts, caught int, last bool) (exit Exit, told bool, err error) {
-	ps, err := Start(p)
+	ps, err := start(p, hooks{})
 	facts.CloseFiles()
 	if err != nil {
 		return exit, false, err

@@ -105,6 +105,12 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			if err := ps.addOffset(b[1], oob[:rights]); err != nil {
 				return by, err
 			}
+		case b[0] == step.MsgListener && n == 1 && ps.listener != nil && !ps.listener.Attached():
+			fd, err := receivedFD(oob[:rights])
+			if err != nil {
+				return by, fmt.Errorf("receive the filter's listener: %w", err)
+			}
+			ps.listener.Attach(fd)
 		case b[0] == step.MsgTerminal && n == 1 && ps.plan.PTY != nil && ps.relay == nil:
 			master, err := receivedFD(oob[:rights])
 			if err != nil {

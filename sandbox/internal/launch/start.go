@@ -7,13 +7,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
 	"sbx/internal/text"
+	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/terminal"
@@ -33,6 +36,10 @@ type Process struct {
 	offsets []carried // files of the caller's whose offsets are given back
 
 	holds bool // the standard streams, for another start
+
+	listener *notify.Listener // answers denied calls, or nil
+
+	began time.Time
 
 	told bool // the target was sent a signal that asks it to end
 
@@ -59,12 +66,19 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// Limits are the limits that were reached, by their names in the policy.
+	Limits []string
+	// Usage is what the sandbox has used.
+	Usage Usage
 	// New are paths of the host that the policy guards and that came to be, or
 	// changed, while the sandbox ran: other programs run or obey them.
 	New []string
 	// Lost are paths that were not as the policy says any more, because somebody
 	// on the host had replaced their files. Run alone watches for that.
 	Lost []Lost
+
+	// Explained is what the target was denied, if that was to be told.
+	Explained *explain.Record
 
 	// job says that a key at a terminal of the target's own ended it, which at
 	// the caller's would have been for all of the caller's job.
@@ -98,7 +112,14 @@ func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
 // live as long as the sandbox, whose processes die with it. It may be called
 // from several goroutines at once. An error here or from Wait is a *plan.StepError
 // where a step is to blame, and means that the target has not run.
-func Start(p *plan.Plan) (*Process, error) { return start(p, hooks{}) }
+//
+// A plan that is to be explained takes somebody who answers while it runs: Run.
+func Start(p *plan.Plan) (*Process, error) {
+	if len(p.Explained) > 0 {
+		return nil, errors.New("start a sandbox whose denials are to be explained: only Run can")
+	}
+	return start(p, hooks{})
+}
 
 func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -106,7 +127,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now()}
 	defer func() {
 		if err == nil {
 			return
@@ -124,6 +145,9 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
 			return nil, err
 		}
+	}
+	if ps.listener, err = newListener(p); err != nil {
+		return nil, err
 	}
 	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
@@ -165,7 +189,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
-	ws, err := waitFor(ps.pid)
+	var used unix.Rusage
+	ws, err := waitFor(ps.pid, &used)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
@@ -173,7 +198,9 @@ func (ps *Process) Wait() (Exit, error) {
 	exit, err := ps.exit(ws)
 	failed := ps.carryOffsets()
 	if err == nil {
-		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
+		exit.Usage = ps.usage(&used)
+		ps.tellLimits(&exit)
+		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -187,6 +214,9 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	if err == nil {
 		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
+	}
+	if ps.listener != nil {
+		exit.Explained = ps.explained()
 	}
 	return exit, err
 }
@@ -231,6 +261,20 @@ func (ps *Process) targetName() string {
 	return "the target"
 }
 
+// PassedOver says, in a sentence, that another program is going to run than the
+// caller's shell would run by that name; "" where it is the same.
+func PassedOver(p *plan.Plan) string {
+	e, ok := p.Target[len(p.Target)-1].(process.Exec)
+	if !ok {
+		return ""
+	}
+	program, run := e.PassedOver()
+	if program == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
+}
+
 // failure is the failed call in st as the step's error.
 func failure(st *child.Status, s step.Step) *plan.StepError {
 	if st.Errno == 0 {
@@ -240,9 +284,9 @@ func failure(st *child.Status, s step.Step) *plan.StepError {
 }
 
 // waitFor waits for the end of a child of this process.
-func waitFor(pid int) (ws unix.WaitStatus, err error) {
+func waitFor(pid int, used *unix.Rusage) (ws unix.WaitStatus, err error) {
 	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+		if _, err = unix.Wait4(pid, &ws, 0, used); err != unix.EINTR {
 			return ws, err
 		}
 	}
@@ -283,6 +327,9 @@ func (ps *Process) kill() error {
 
 func (ps *Process) release() {
 	ps.releaseOffsets()
+	if ps.listener != nil {
+		ps.listener.Close()
+	}
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1

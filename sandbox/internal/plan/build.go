@@ -24,7 +24,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 	if err != nil {
 		return nil, err
 	}
-	return order(d), nil
+	plan := order(d)
+	plan.Policy = p
+	return plan, nil
 }
 
 // order is the one place that decides in which order a sandbox is made. Each position has
@@ -32,9 +34,9 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 func order(d *decisions) *Plan {
 	plan := &Plan{
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
-		Dir: d.dir, Notes: d.notes, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
+		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
-		Tree: d.tree, Limits: d.limits,
+		Tree: d.tree, Limits: d.limits, Unexplained: d.unexplained,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
@@ -210,7 +212,7 @@ func order(d *decisions) *Plan {
 	add(to, caps.Reduce{Keep: d.keep, Inherit: d.ambient, Who: "target"})
 	// After all steps that open a descriptor, except Chdir, which closes its own at once
 	// (flatpak leaked O_PATH descriptors of its own).
-	add(to, process.CloseFDs{Keep: d.fds})
+	add(to, process.CloseFDs{Keep: d.fds, Socket: d.listener != nil})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})
@@ -225,14 +227,24 @@ func order(d *decisions) *Plan {
 	// that another process puts there, leads to it. No link is followed either.
 	add(to, process.Chdir{Dir: d.dir})
 	add(to, caps.Verify{Keep: d.keep, Ambient: d.ambient, Last: d.lastCap})
+	if d.listener != nil {
+		// Before the limits, which this process counts for; with all signals blocked; after
+		// the target has dropped its privileges, which this process has too.
+		add(to, process.HandOver{})
+	}
 	// After all steps that open a descriptor, even for a moment.
 	add(to, d.limits.target...)
 	// As late as possible: from here on a signal may end the process.
 	add(to, process.Signals{Ignored: d.ignored, Mask: d.mask})
 	// After the filters come only their own check and the exec. The fallback filters come
 	// first, because the policy's may deny loading another.
-	add(to, d.fallback...)
-	add(to, d.filters...)
+	if d.listener != nil {
+		plan.Explained = d.explained
+		add(to, *d.listener)
+	} else {
+		add(to, d.fallback...)
+		add(to, d.filters...)
+	}
 	if d.verifySeccomp {
 		add(to, process.VerifySeccomp{})
 	}

@@ -37,7 +37,11 @@ type decisions struct {
 	labels   []step.Step
 	landlock []step.Step
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
+	// With listener, that one is loaded in their place.
 	filters, fallback []step.Step
+	listener          *process.Listener
+	explained         []Explained
+	unexplained       string
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
@@ -52,7 +56,7 @@ type decisions struct {
 
 	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
-	notes []string
+	notes, remarks []string
 }
 
 // decide refuses what cannot be as the policy says, and makes all choices.
@@ -85,6 +89,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	rules, err := d.decideFiles(p, t, h)
 	if err != nil {
 		return nil, err
+	}
+	if d.exec.Dir = d.dir; d.tree != nil {
+		d.exec.Inside = view{d.tree}
 	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
@@ -147,6 +154,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 			text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
+	d.decideListener(t, h)
 	return d, nil
 }
 

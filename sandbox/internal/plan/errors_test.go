@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -152,7 +153,11 @@ func TestExec(t *testing.T) {
 		{file("plain", "x", 0o644), unix.EACCES, 126, "permission denied", "chmod +x"},
 		{dir, unix.EACCES, 126, "permission denied", "is a directory"},
 		{file("script", "#!/no/such/perl -w\n", 0o755), unix.ENOENT, 127, "not found in the sandbox",
-			"interpreter /no/such/perl"},
+			`interpreter "/no/such/perl" is not there`},
+		{file("dos", "#!/bin/sh\r\n", 0o755), unix.ENOENT, 127, "not found in the sandbox", "carriage return"},
+		{file("dynamic", dynamic("/no/such/ld.so"), 0o755), unix.ENOENT, 127, "not found in the sandbox",
+			`dynamic loader "/no/such/ld.so" is not there`},
+		{file("cut", dynamic("/no/such/ld.so")[:90], 0o755), unix.ENOENT, 127, "not found in the sandbox", "--read " + dir},
 		{file("hidden", "x", 0o755), unix.ENOENT, 127, "not found in the sandbox", "--read " + dir},
 		{file("text", "echo", 0o755), unix.ENOEXEC, 126, "exec format error", "#!/bin/sh"},
 		{file("bits", "\x7fELF", 0o755), unix.ENOEXEC, 126, "exec format error", "another kind of machine"},
@@ -174,4 +179,17 @@ func TestExec(t *testing.T) {
 	if got := (&StepError{Step: process.Chdir{Dir: "/x"}, Err: unix.ENOENT}).ExitStatus(); got != 125 {
 		t.Errorf("another step: exit status %d", got)
 	}
+}
+
+// dynamic is the beginning of a program that names a dynamic loader.
+func dynamic(loader string) string {
+	const header, entry = 64, 56
+	b := make([]byte, header+entry)
+	copy(b, "\x7fELF\x02\x01")
+	binary.LittleEndian.PutUint64(b[32:], header)
+	binary.LittleEndian.PutUint16(b[56:], 1)
+	binary.LittleEndian.PutUint32(b[header:], 3)
+	binary.LittleEndian.PutUint64(b[header+8:], header+entry)
+	binary.LittleEndian.PutUint64(b[header+32:], uint64(len(loader)+1))
+	return string(b) + loader + "\x00"
 }

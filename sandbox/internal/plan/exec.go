@@ -8,6 +8,7 @@ import (
 	"sbx/internal/text"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/rootfs"
 )
 
 // execStep lists the paths to try, as execvp(3) does, except that it never looks in the
@@ -43,6 +44,24 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 		return e, host.Refuse(host.Invalid, "run %s: PATH has no absolute directory", text.Quote(t.Path))
 	}
 	return e, nil
+}
+
+// view is the root file system as an exec sees it.
+type view struct{ tree *rootfs.Tree }
+
+// Look says what is at a path inside.
+func (v view) Look(name string) process.Place {
+	n := v.tree.At(name)
+	switch own := n.Path == name; {
+	case n.Kind == rootfs.Hidden:
+		return process.Place{Hidden: true}
+	case n.Kind.FromHost():
+		return process.Place{Host: n.HostPath(name), NoExec: n.NoExec}
+	case own && n.Kind == rootfs.Link:
+		return process.Place{Link: n.Text}
+	default:
+		return process.Place{Dir: own || v.tree.HasBelow(name), NoExec: n.NoExec}
+	}
 }
 
 // descriptors are those that the target gets: systemd's, then the caller's own list.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,7 @@ import (
 	"sbx/internal/step"
 	"sbx/internal/text"
 	"sbx/ns"
+	"sbx/policy"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/terminal"
@@ -47,6 +49,9 @@ type Plan struct {
 	Dir string
 	// Notes say which optional protections are missing.
 	Notes []string
+	// Remarks say what the policy leaves open by its own word. They are printed with the
+	// plan only.
+	Remarks []string
 	// Landlock says that the target is in a Landlock domain. AllWritable says that it sees
 	// the host's root and may write to all of it.
 	Landlock, AllWritable bool
@@ -62,6 +67,13 @@ type Plan struct {
 	// Tree is what each path inside is. It is nil where the mount namespace is not a new
 	// one.
 	Tree *rootfs.Tree
+	// Policy is what the plan was made of.
+	Policy *policy.Policy
+	// Explained are the filters in whose place one with a listener is loaded, in their
+	// order; empty where there is none.
+	Explained []Explained
+	// Unexplained is why there is none although the run is to be explained.
+	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
 }
@@ -244,7 +256,7 @@ func (p *Plan) String() string {
 		n++
 		fmt.Fprintf(&b, "%3d %-8s %s\n", n, in, s)
 	})
-	for _, s := range p.Notes {
+	for _, s := range slices.Concat(p.Notes, p.Remarks) {
 		fmt.Fprintf(&b, "note: %s\n", s)
 	}
 	return b.String()
@@ -266,7 +278,7 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Joined     []string `json:"joined,omitempty"`
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
-	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
+	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks)}
 	p.Each(func(in string, s step.Step) {
 		// The launcher reads back what the janitor writes.
 		checked := in != "janitor" && in != "cleanup" && checks(s)

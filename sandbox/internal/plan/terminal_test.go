@@ -70,8 +70,8 @@ func TestTerminalModes(t *testing.T) {
 // TestGroupFilter checks that Landlock or a filter protects the job's group from signals.
 func TestGroupFilter(t *testing.T) {
 	want := process.Seccomp{
-		Name:    fallbackfilter.GroupSignals.String(),
-		Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native())),
+		Name: fallbackfilter.GroupSignals.String(),
+		Why:  fallbackfilter.GroupSignals.Why(), Program: string(fallbackfilter.GroupSignals.Program(seccomp.Native())),
 	}
 	for _, c := range []struct {
 		job, shared, landlock bool

@@ -12,20 +12,33 @@ import (
 
 // CloseFDs closes every descriptor above 2 except those of Keep, which the target
 // gets under the same numbers. close_range(2), Linux 5.9.
-type CloseFDs struct{ Keep []int } // ascending, all above 2
+type CloseFDs struct {
+	Keep []int // ascending, all above 2
+	// Socket leaves the socket to the launcher, which the exec closes, for HandOver.
+	Socket bool
+}
 
 func (c CloseFDs) String() string {
-	if len(c.Keep) == 0 {
+	except := strings.Fields(strings.Trim(fmt.Sprint(c.Keep), "[]"))
+	if c.Socket {
+		except = append(except, "the socket to the launcher")
+	}
+	if len(except) == 0 {
 		return "close descriptors from 3 on"
 	}
-	return "close descriptors from 3 on except " + strings.Trim(fmt.Sprint(c.Keep), "[]")
+	return "close descriptors from 3 on except " + strings.Join(except, " ")
 }
 
 func (CloseFDs) Kind() string { return "close-descriptors" }
 
 // Compile closes the ranges between the kept descriptors.
 func (c CloseFDs) Compile(a *step.Asm) {
-	closeExcept(a, 3, c.Keep)
+	keep := c.Keep
+	if c.Socket {
+		keep = append(slices.Clone(keep), a.Notify)
+		slices.Sort(keep)
+	}
+	closeExcept(a, 3, keep)
 	for _, fd := range c.Keep {
 		a.Sys(unix.SYS_FCNTL, step.Fd(fd), step.Int(unix.F_SETFD), step.Int(0))
 	}

@@ -197,6 +197,7 @@ func (n NoNewPrivs) Compile(a *step.Asm) {
 // Seccomp loads one filter. Program is a string so that steps can be compared.
 type Seccomp struct {
 	Name    string
+	Why     string // what it is loaded for; empty: it is the policy's
 	Program string // sock_filter structures, 8 bytes each
 	Flags   int    // SECCOMP_FILTER_FLAG_*
 }
@@ -231,6 +232,10 @@ func (VerifySeccomp) Compile(a *step.Asm) {
 type Exec struct {
 	Paths     []string
 	Args, Env []string
+	// Inside and Dir, where the target starts, are for the words of an error. Inside
+	// is nil where the host's mounts are there.
+	Inside Inside
+	Dir    string
 }
 
 func (e Exec) String() string {

@@ -53,7 +53,7 @@ func (t *Tree) Lines() []Line {
 	for p := range pins {
 		n, _ := t.deepest(p)
 		l := Line{Path: p, Is: n.Kind.String(), NoExec: n.NoExec}
-		if real := n.hostPath(p); n.Kind.FromHost() && real != p {
+		if real := n.HostPath(p); n.Kind.FromHost() && real != p {
 			l.Source = real
 		}
 		add(l)

@@ -128,12 +128,12 @@ func (t *Tree) settle(n Node) (_ Node, keep bool, err error) {
 			Fix: "name the path that the link leads to",
 		}
 	case up.Kind == Link:
-		n.Path = up.hostPath(n.Path)
+		n.Path = up.HostPath(n.Path)
 		return n, true, nil
 	case !n.Kind.FromHost() || n.From != "" || n.Device:
 		return n, true, nil
 	case up.Kind.FromHost() && up.From == "":
-		if n.Source.Real != up.hostPath(n.Path) {
+		if n.Source.Real != up.HostPath(n.Path) {
 			return t.linkInside(n, up)
 		}
 	case up.Kind.FromHost():
@@ -169,7 +169,7 @@ func (t *Tree) shownAlike(n Node) bool {
 func (t *Tree) linkInside(n, up Node) (_ Node, keep bool, err error) {
 	name, real := text.Quote(n.Path), text.Quote(n.Source.Real)
 	to, _ := t.deepest(n.Source.Real)
-	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.hostPath(n.Source.Real) == n.Source.Real
+	follow := n.Kind == Read && up.From == "" && to.Kind.FromHost() && to.HostPath(n.Source.Real) == n.Source.Real
 	replaceable := up.Kind == Write || up.Kind == Overlay
 	if n.Kind == Read {
 		t.links = append(t.links, n)
@@ -219,7 +219,7 @@ func (t *Tree) dropRedundant() {
 	for _, n := range all {
 		up := t.over(n.Path)
 		same := up.Kind == n.Kind && (n.Kind == Read || n.Kind == Write) && n.From == "" && up.From == "" && !n.Device &&
-			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.hostPath(n.Path)
+			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.HostPath(n.Path)
 		if !same {
 			t.index[n.Path] = len(t.nodes)
 			t.nodes = append(t.nodes, n)

@@ -180,7 +180,7 @@ func (t *Tree) settlePlace(n Node) (_ Node, keep bool, err error) {
 // the target of an earlier launch could have made. The zero File means that the node is
 // dropped.
 func (t *Tree) mountPoint(n, up Node) (host.File, error) {
-	what, source := text.Quote(n.Path), up.hostPath(n.Path)
+	what, source := text.Quote(n.Path), up.HostPath(n.Path)
 	f := t.facts.Files[source]
 	if e, ok := f.Err.(*host.LinkError); ok {
 		f = e.File // it is refused below, as every link in what is shown

@@ -166,6 +166,11 @@ func (t *Tree) over(name string) Node {
 	return n
 }
 
+// HasBelow says whether there is a node below the path, so that the path is a directory.
+func (t *Tree) HasBelow(name string) bool {
+	return slices.ContainsFunc(t.nodes, func(n Node) bool { return n.Path != name && policy.Within(n.Path, name) })
+}
+
 func (t *Tree) has(name string) bool { _, ok := t.index[name]; return ok }
 
 // sort sorts the nodes and fills the index.
@@ -230,7 +235,7 @@ func (n Node) insidePath(real string) string {
 	return path.Join(n.Path, strings.TrimPrefix(real, n.Source.Real))
 }
 
-// hostPath is the real path of the host's file that the node shows at a path inside.
-func (n Node) hostPath(name string) string {
+// HostPath is the real path of the host's file that the node shows at a path inside.
+func (n Node) HostPath(name string) string {
 	return path.Join(n.Source.Real, strings.TrimPrefix(name, n.Path))
 }

@@ -1,0 +1,83 @@
+package explain
+
+import (
+	_ "embed" // the texts below
+	"slices"
+	"strings"
+
+	"sbx/policy/seccomp"
+)
+
+// The texts are read when a report is made, not before.
+var (
+	//go:embed harmless.txt
+	harmlessText string
+	//go:embed against.txt
+	againstText string
+)
+
+// entries are the lines of such a text: what stands before the first ": " and behind it.
+func entries(s string) func(yield func(what, reason string) bool) {
+	return func(yield func(what, reason string) bool) {
+		for line := range strings.Lines(s) {
+			line = strings.TrimSpace(line)
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			if what, reason, ok := strings.Cut(line, ": "); ok && !yield(what, reason) {
+				return
+			}
+		}
+	}
+}
+
+// Harmless is why the denial is nothing to care about, or "": a program that only tries
+// what there is and does without.
+func Harmless(d Denial) string {
+	for what, reason := range entries(harmlessText) {
+		words := strings.Fields(what)
+		if len(words) < 2 || words[0] != d.Name() || "errno:"+words[1] != d.Answer.String() {
+			continue
+		}
+		if len(words) == 2 || strings.HasPrefix(d.firstArgument(), words[2]) {
+			return reason
+		}
+	}
+	return ""
+}
+
+// firstArgument is the first argument that is printed.
+func (d Denial) firstArgument() string {
+	_, args, _ := strings.Cut(d.Call(), "(")
+	return args
+}
+
+// Against is why a call should not be allowed without thought, or "".
+func Against(name string) string {
+	for group, reason := range entries(againstText) {
+		if group == nestGroup || group == typingGroup {
+			continue // what they are about is some arguments of their calls
+		}
+		// A test holds that each group is there.
+		if calls, err := seccomp.Expand(group); err == nil && slices.Contains(calls, name) {
+			return reason
+		}
+	}
+	return ""
+}
+
+// The groups that lift built-in rules.
+const (
+	nestGroup   = "@nest"
+	typingGroup = "@terminal-input"
+)
+
+// againstGroup is the reason of one group.
+func againstGroup(name string) string {
+	for group, reason := range entries(againstText) {
+		if group == name {
+			return reason
+		}
+	}
+	return ""
+}

@@ -1,0 +1,42 @@
+// Package explain says of the calls that a run was denied what they were, what of the
+// policy decided, and how they could be allowed, or why they should not be. It is
+// pure: what was denied is handed to it; see package notify.
+package explain
+
+import (
+	"sbx/policy/seccomp"
+)
+
+// Denial is one kind of denied call: calls that differ in nothing that a reader would
+// want to know are counted in one.
+type Denial struct {
+	Arch   seccomp.Arch
+	Number uint32
+	// Args are the arguments of the first such call. Text is what those that are
+	// addresses led to then, where that was read.
+	Args [6]uint64
+	Text [6]string
+	// Answer is what the call was answered.
+	Answer seccomp.Action
+	// Filter is what denied it: the name of a filter beside the policy's, or "".
+	Filter string
+	// Exe is the program that made the call, "" where that could not be read. PID is
+	// its pid inside, or 0.
+	Exe string
+	PID int
+	// Count is how many such calls there were.
+	Count uint64
+}
+
+// Record is all that was seen of a run.
+type Record struct {
+	Denials []Denial
+	// Dropped is how many denied calls are in no Denial, because there were too many
+	// different ones.
+	Dropped uint64
+	// Coarse says that so many calls were denied that the later ones were no longer
+	// looked at closely: what their arguments point to was not read.
+	Coarse bool
+	// Why is why denied calls could not be seen, or "".
+	Why string
+}

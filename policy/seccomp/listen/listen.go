@@ -1,0 +1,135 @@
+// Package listen makes of the filters of a launch one that asks a listener about
+// every call that they deny, and says what the filters themselves would have
+// answered. See seccomp_unotify(2).
+//
+// The one filter takes the same way through the same instructions. Only what it
+// returns differs: SECCOMP_RET_USER_NOTIF where a filter denies. So it allows
+// nothing more: a call that the listener does not answer is not made, and
+// without a listener the kernel answers ENOSYS.
+package listen
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"sbx/policy/seccomp"
+	"sbx/policy/seccomp/bpf"
+)
+
+// maxInstructions is what the kernel takes in one program.
+const maxInstructions = 4096
+
+// The instructions that are replaced, and by what; see <linux/bpf_common.h>.
+const (
+	opReturn = 0x06 // BPF_RET | BPF_K
+	opJump   = 0x05 // BPF_JMP | BPF_JA
+)
+
+// What a filter returns; see seccomp(2).
+const (
+	retTrap       = 0x00030000
+	retUserNotif  = 0x7fc00000
+	retAllow      = 0x7fff0000
+	retActionFull = 0xffff0000
+)
+
+// Options say what is left to the kernel.
+type Options struct {
+	// KeepKills leaves the actions that kill as they are. It is for a listener that
+	// may not see the process, and so cannot kill it.
+	KeepKills bool
+}
+
+// Filter is one filter that does what all programs do together, in the order of
+// their loading, but asks the listener where one of them denies. A trap stays one:
+// only the kernel can make it.
+func Filter(programs []seccomp.Program, o Options) (seccomp.Program, error) {
+	var out seccomp.Program
+	for n, p := range programs {
+		if _, err := bpf.Decode(p); err != nil {
+			return nil, fmt.Errorf("read filter %d: %w", n+1, err)
+		}
+		last := n == len(programs)-1
+		for i := 0; i < len(p); i += 8 {
+			in, err := o.instruction(p[i:i+8], uint32((len(p)-i)/8-1), last)
+			if err != nil {
+				return nil, fmt.Errorf("filter %d: %w", n+1, err)
+			}
+			out = append(out, in...)
+		}
+	}
+	if n := len(out) / 8; n > maxInstructions || n == 0 {
+		return nil, fmt.Errorf("the filters have %d instructions together, and one has at most %d", n, maxInstructions)
+	}
+	return out, nil
+}
+
+// instruction is what takes the instruction's place. left others follow in its
+// program, behind which the next one begins unless it is the last.
+func (o Options) instruction(in []byte, left uint32, last bool) ([]byte, error) {
+	code, k := binary.LittleEndian.Uint16(in), binary.LittleEndian.Uint32(in[4:])
+	if code&0x07 != opReturn {
+		return in, nil
+	}
+	if code != opReturn {
+		return nil, errors.New("it returns what it has computed")
+	}
+	switch {
+	case last && (permits(k) || k&retActionFull == retTrap), o.KeepKills && kills(k):
+		return in, nil
+	case permits(k):
+		return instruction(opJump, left), nil // the next program decides
+	}
+	return instruction(opReturn, retUserNotif), nil
+}
+
+func instruction(code uint16, k uint32) []byte {
+	b := make([]byte, 8)
+	binary.LittleEndian.PutUint16(b, code)
+	binary.LittleEndian.PutUint32(b[4:], k)
+	return b
+}
+
+func permits(ret uint32) bool {
+	a, ok := seccomp.ActionOf(ret)
+	return ok && a.Passes()
+}
+
+// kills says that the process ends, or its thread. The kernel takes what it does
+// not know for the former.
+func kills(ret uint32) bool {
+	a, ok := seccomp.ActionOf(ret)
+	return !ok || a.Kind == seccomp.KillProcess || a.Kind == seccomp.KillThread
+}
+
+// Filters are the filters of a launch, decoded, in the order of their loading.
+type Filters [][]bpf.Instruction
+
+// Decode decodes the programs. It is an error if the kernel would refuse one.
+func Decode(programs []seccomp.Program) (Filters, error) {
+	list := make(Filters, 0, len(programs))
+	for n, p := range programs {
+		code, err := bpf.Decode(p)
+		if err != nil {
+			return nil, fmt.Errorf("read filter %d: %w", n+1, err)
+		}
+		list = append(list, code)
+	}
+	return list, nil
+}
+
+// Verdict is what the kernel does with the call under all filters, and which of
+// them says so: the strictest, and of several alike the one that was loaded last.
+// A call that all allow has none, -1.
+func (f Filters) Verdict(c bpf.Call) (ret uint32, by int) {
+	ret, by = retAllow, -1
+	for i := len(f) - 1; i >= 0; i-- {
+		// The kernel compares the actions as signed numbers: that of kill-process is
+		// the lowest.
+		if r, _ := bpf.Run(f[i], c); int32(r&retActionFull) < int32(ret&retActionFull) {
+			ret, by = r, i
+		}
+	}
+	return ret, by
+}

@@ -1,0 +1,65 @@
+package plan
+
+import (
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
+	"sbx/ns"
+	"sbx/policy/seccomp"
+	"sbx/policy/seccomp/listen"
+	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/process"
+)
+
+// Explained is a filter in whose place one with a listener is loaded.
+type Explained struct {
+	Filter process.Seccomp
+	// Own says that it is the policy's.
+	Own bool
+}
+
+// decideListener replaces the filters by one that asks the launcher about the calls that
+// they deny, if the run is to be explained. Where there can be none the filters stay as
+// they are, and a note says so.
+func (d *decisions) decideListener(t host.Target, h *host.Facts) {
+	if !t.Explain {
+		return
+	}
+	l := &process.Listener{}
+	var explained []Explained
+	var programs []seccomp.Program
+	for i, list := range [...][]step.Step{d.fallback, d.filters} {
+		for _, f := range seccompSteps(list) {
+			l.Names = append(l.Names, f.Name)
+			l.Flags |= f.Flags
+			programs = append(programs, seccomp.Program(f.Program))
+			explained = append(explained, Explained{Filter: f, Own: i == 1})
+		}
+	}
+	err := h.Listener.Err
+	if err == nil {
+		var program seccomp.Program
+		// In a pid namespace that is not below the caller's, the launcher sees no pid.
+		program, err = listen.Filter(programs, listen.Options{KeepKills: d.ns.joined(ns.PID)})
+		l.Program = string(program)
+	}
+	if err != nil {
+		d.unexplained = err.Error()
+		d.note("denied system calls cannot be explained: " + err.Error())
+		return
+	}
+	if h.Listener.WaitKillable {
+		l.Flags |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	}
+	d.listener, d.explained = l, explained
+}
+
+// seccompSteps are the steps that load a filter.
+func seccompSteps(list []step.Step) (out []process.Seccomp) {
+	for _, s := range list {
+		if f, ok := s.(process.Seccomp); ok {
+			out = append(out, f)
+		}
+	}
+	return out
+}
