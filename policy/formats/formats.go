@@ -143,6 +143,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 		{"files.unhide", p.Files.Unhide}, {"files.inspect", p.Files.Inspect},
 		{"files.guard", p.Files.Guard}, {"files.unguard", p.Files.Unguard},
 		{"files.overlay", p.Files.Overlay}, {"files.directories", p.Files.Directories}, {"files.sockets", p.Files.Sockets},
+		{"files.devices", p.Files.Devices},
 		{"process.env", p.Process.Env},
 	} {
 		if len(l.list) > 0 {

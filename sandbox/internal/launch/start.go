@@ -35,11 +35,9 @@ type Process struct {
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
-	holds bool // the standard streams, for another start
-
+	began    time.Time        // when the first process was to be made
+	holds    bool             // the standard streams, for another start
 	listener *notify.Listener // answers denied calls, or nil
-
-	began time.Time
 
 	told bool // the target was sent a signal that asks it to end
 
