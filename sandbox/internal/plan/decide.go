@@ -152,8 +152,8 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.noteIndexes(p, h)
 	d.noteLinks(p, t, h)
 	if h.SearchTruncatedAt != "" {
-		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
-			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files",
+			text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
 	d.decideListener(p, t, h)
