@@ -48,7 +48,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -99,7 +99,7 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -162,7 +162,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -203,7 +203,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -261,7 +261,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes,
+			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -301,7 +301,7 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -335,7 +335,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"/"}, Proc: yes, Dev: yes,
+			Sockets: []string{"/"}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -374,7 +374,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -415,7 +415,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes,
+			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -472,7 +472,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"?${HOME}", "?/tmp"}, Proc: yes, Dev: yes,
+			Sockets: []string{"?${HOME}", "?/tmp"}, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -553,7 +553,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/var/lib/nginx/scgi":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
 				"/var/lib/nginx/uwsgi":   policy.PathOptions{Mode: "700", Owner: "?www-data"},
 			},
-			Proc: yes, Dev: yes,
+			Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
@@ -646,26 +646,13 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -754,26 +741,13 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -828,26 +802,13 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},

@@ -44,6 +44,7 @@ ranges = false
 [files]
 %sproc = true
 dev = true
+set_id = true
 
 [process]
 %sambient = false

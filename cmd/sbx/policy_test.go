@@ -94,6 +94,7 @@ read = [
 ]
 proc = true
 dev = true
+set_id = true
 
 [process]
 ambient = false

@@ -55,7 +55,7 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err != nil {
 		return nil, exit, err
 	}
-	filters, err := programsFor(p, seccomp.Native())
+	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
 		return nil, exit, err
 	}
