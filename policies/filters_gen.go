@@ -56,7 +56,7 @@ architectures
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap mq_open msgget semget shmget
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget semget shmget
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -92,12 +92,15 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule socket socketpair
+when arg0 != AF_UNIX
+then errno:EPERM
 rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "a16ecaa6f12f2ac0",
-		arm64: "fa8bf45d295531ba",
+		amd64: "7a8d79c87bc95109",
+		arm64: "a15d8408d4637a4b",
 	},
 	// kernel
 	{
@@ -220,11 +223,14 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule socket socketpair
+when arg0 != AF_UNIX
+then errno:EPERM
 rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "60d434069ab1efc6",
-		arm64: "6c0fb056c53d0b05",
+		amd64: "61acfa9c4479b524",
+		arm64: "0d61e0c87a86ccf2",
 	},
 }

@@ -48,7 +48,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -99,7 +99,8 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -162,7 +163,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -203,7 +204,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -261,7 +262,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -272,19 +273,19 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny: []string{
-				"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "mq_open",
-				"msgget", "semget", "shmget",
+				"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget", "semget",
+				"shmget",
 			},
 			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
-			Allow: []string{"env HOME", "read /usr/bin/env", "syscall getrandom", "write /tmp/x"},
+			Allow: []string{"env HOME", "read /usr/bin/env", "syscall getrandom", "syscall socket AF_UNIX", "write /tmp/x"},
 			Deny: []string{
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall socket", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
+				"syscall socket AF_INET", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
 				"write /etc/x", "write /usr/bin/env",
 			},
 		},
@@ -300,8 +301,8 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, Proc: yes,
-			Dev: yes, SetID: no,
+			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: no,
+			Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -335,7 +336,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"/"}, Proc: yes, Dev: yes, SetID: no,
+			Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -374,7 +375,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -415,7 +416,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, Proc: yes, Dev: yes, SetID: no,
+			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -439,9 +440,9 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall fchmod", "syscall fchown", "syscall io_uring_setup", "syscall keyctl", "syscall mount",
-				"syscall perf_event_open", "syscall socket", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
-				"syscall utimensat", "write ${CWD}/x", "write ${HOME}/x", "write /etc/x", "write /tmp/x",
-				"write /usr/bin/env",
+				"syscall perf_event_open", "syscall socket", "syscall socket AF_INET",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "syscall utimensat", "write ${CWD}/x",
+				"write ${HOME}/x", "write /etc/x", "write /tmp/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -472,7 +473,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"?${HOME}", "?/tmp"}, Proc: yes, Dev: yes, SetID: no,
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -544,7 +545,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy", "/var/lib/nginx/scgi",
 				"/var/lib/nginx/uwsgi",
 			},
-			Sockets: []string{},
+			Sockets: []string{}, OwnSockets: yes,
 			Paths: map[string]policy.PathOptions{
 				"/var/lib/nginx":         policy.PathOptions{Mode: "755"},
 				"/var/lib/nginx/body":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
@@ -780,6 +781,10 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"}, When: []string{"arg0 != AF_UNIX"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{

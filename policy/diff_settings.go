@@ -47,6 +47,12 @@ func (d *Difference) sockets(a, b *Files) {
 			}
 		}
 	}
+	own := func(f *Files) *bool { // who may connect to all has its own too
+		all := slices.ContainsFunc(f.Sockets, func(e string) bool { return withoutMark(e) == "/" })
+		own := all || IsTrue(f.OwnSockets)
+		return &own
+	}
+	d.truth("Unix sockets of its own before Linux 7.1", own(a), own(b), false)
 }
 
 // inFiles compares what is said of single paths that both policies have. tmpA and

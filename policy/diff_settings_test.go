@@ -41,6 +41,9 @@ func TestCompareSettings(t *testing.T) {
 		{"namespaces.net = 'host'\n[network]\nconnect = []", "namespaces.net = 'host'\n[network]\nconnect = [80]", "wider",
 			"+connect to TCP port 80"},
 
+		{"", "[files]\nown_sockets = true", "wider", "+Unix sockets of its own before Linux 7.1"},
+		{"[files]\nown_sockets = true", "[files]\nsockets = ['/']", "wider", "+connecting to sockets at /"},
+
 		{"", "[process]\nambient = true", "wider", "+the capabilities kept as ambient ones"},
 		{"", "[process]\nterminal = 'pty'", "narrower", "-the caller's terminal (now pty)"},
 		{"[process]\nterminal = 'new-session'", "", "wider", "+the caller's terminal (instead of new-session)"},
@@ -85,7 +88,7 @@ func TestLintSettings(t *testing.T) {
 				`otherwise (nest)` + "\n" +
 				`p:3:1: process.landlock_log: there is no Landlock whose denials could be logged (no-effect)`},
 		{"[process]\nambient = true", `p:3:1: process.ambient: no capability is kept that could be ambient (no-effect)`},
-		{"[process]\nambient = true\ncapabilities = ['net_raw']",
+		{"[process]\nambient = true\ncapabilities = ['net_bind_service']",
 			`p:3:1: process.ambient: every program started inside has the capabilities kept, whoever it runs as (capability)`},
 		{"[limits]\ntmp = '1M'", `p:3:1: limits.tmp: there is no tmpfs to bound (no-effect)`},
 		{"[namespaces]\nranges = true",

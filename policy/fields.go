@@ -138,6 +138,8 @@ func fields() []field {
 			func(p *Policy) *[]string { return &p.Files.Directories }),
 		paths("sockets", "Unix sockets, or directories with such, that may be connected to", wide, false, checkPath,
 			func(p *Policy) *[]string { return &p.Files.Sockets }),
+		flag("files.own_sockets", "whether programs have Unix sockets among themselves before Linux 7.1 too (default false)",
+			func(p *Policy) **bool { return &p.Files.OwnSockets }),
 		{key: "files.file", doc: "read-only files by path: their text",
 			texts: func(p *Policy) *map[string]string { return &p.Files.Inline }, check: checkContent},
 		{key: "files.symlink", doc: "symbolic links by path: their target",

@@ -25,6 +25,7 @@ tmpfs = ["/tmp"]
 overlay = ["?/opt", "/src"]
 directories = ["/mnt"]
 sockets = ["?/run/x.sock"]
+own_sockets = true
 file."/etc/resolv.conf" = """
 nameserver \"1.1.1.1\" \\
 	two
@@ -82,7 +83,7 @@ func TestLanguage(t *testing.T) {
 		},
 		Files: Files{
 			Read: []string{"/usr", "/in"}, Tmpfs: []string{"/tmp"}, Overlay: []string{"?/opt", "/src"},
-			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"},
+			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"}, OwnSockets: &yes,
 			Inline: map[string]string{
 				"/etc/resolv.conf": "nameserver \"1.1.1.1\" \\\n\ttwo\n\n", "/etc/empty": "", "${HOME}/.one": "one",
 			},

@@ -139,10 +139,14 @@ type Files struct {
 	Directories []string
 	// Sockets lists Unix sockets of the host, or directories with such,
 	// that may be connected to; "/" is all. Others under shown paths cannot
-	// be. If it is empty and the kernel's Landlock older than ABI 9 (Linux
-	// 7.1), no Unix socket can be had but by socketpair(2); an entry of Tmpfs
-	// here lets programs call each other there. See docs/landlock.md.
+	// be. See docs/landlock.md.
 	Sockets []string
+	// OwnSockets lets programs have Unix sockets among themselves also where
+	// the kernel's Landlock is older than ABI 9 (Linux 7.1). There, sockets that
+	// the host makes in shown directories after the start are open to them, and
+	// without OwnSockets or Sockets no Unix socket can be had but by
+	// socketpair(2). Nil means no.
+	OwnSockets *bool
 	// Inline are files of the sandbox's own, read-only: path to content.
 	Inline map[string]string
 	// Symlinks are symbolic links of the sandbox's own: path to target.

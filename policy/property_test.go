@@ -90,6 +90,7 @@ func (a author) policy(extends ...string) string {
 			a.list(&w, "directories", "/mnt", "/usr/empty", "~/d")
 			a.files(&w)
 			a.list(&w, "hide", "*.pem", "?**/.env*", "?~/.ssh", "/usr/lib/secret")
+			a.scalar(&w, "own_sockets", "true", "false")
 			a.scalar(&w, "proc", "true", "false")
 			a.scalar(&w, "dev", "true", "false")
 		case "process":

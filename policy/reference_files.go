@@ -71,6 +71,13 @@ sockets = ["unix:/run/postgresql"]`,
 			more: "Other Unix sockets under shown paths cannot be connected to; \"/\" is all. See docs/landlock.md " +
 				"for older kernels.",
 		},
+		"files.own_sockets": {
+			good: `[files]
+own_sockets = true`,
+			bad: `[files]
+own_sockets = ["/tmp"]`,
+			more: "Where masks keep programs from the host's sockets, those that somebody makes there after the start are open.",
+		},
 		"files.file": {
 			good: `[files.file]
 "/etc/resolv.conf" = """

@@ -42,7 +42,8 @@ time = "host"
 ranges = false
 
 [files]
-%sproc = true
+%sown_sockets = false
+proc = true
 dev = true
 set_id = true
 

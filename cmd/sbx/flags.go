@@ -9,6 +9,8 @@ type launch struct {
 	Hide    []string
 	Env     []string
 	Net     string
+	Socket  []string
+	Limit   []string
 	KeepFD  []int
 	Dir     string
 	DryRun  bool
@@ -82,6 +84,12 @@ var launchFlags = [...]flagEntry{
 	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
 		help:  "Use the host's network, or none.",
 		field: func(l *launch) any { return &l.Net }},
+	{name: "socket", value: "PATH", offer: offerPath,
+		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",
+		field: func(l *launch) any { return &l.Socket }},
+	{name: "limit", value: "NAME=VALUE", offer: offerNothing,
+		help:  "Limit what the program uses: memory=1G, time=30s, processes=50 and all others of [limits].",
+		field: func(l *launch) any { return &l.Limit }},
 	{name: "keep-fd", value: "N", offer: offerNothing,
 		help:  "Also hand over descriptor N, or several as in 3,4.",
 		field: func(l *launch) any { return &l.KeepFD }},

@@ -92,6 +92,7 @@ read = [
   "/srv",  # DIR/child.toml:9
   "/usr",  # DIR/parent.toml:5
 ]
+own_sockets = false
 proc = true
 dev = true
 set_id = true

@@ -29,6 +29,9 @@ type receipt struct {
 	Left int `json:"left,omitempty"`
 	// Notes are what happened besides, such as a limit that was hit.
 	Notes []string `json:"notes,omitempty"`
+	// Limits are the limits that were reached, and Usage is what was used.
+	Limits []string      `json:"limits,omitempty"`
+	Usage  *receiptUsage `json:"usage,omitempty"`
 	// New are guarded paths that came to be while the target ran.
 	New []string `json:"new,omitempty"`
 	// Lost are paths that were not as the policy says any more.
@@ -37,6 +40,16 @@ type receipt struct {
 	Explained *explain.Report `json:"explained,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
+}
+
+// receiptUsage is what the sandbox has used, in seconds and bytes.
+type receiptUsage struct {
+	Wall          float64 `json:"wall"`
+	User          float64 `json:"user"`
+	System        float64 `json:"system"`
+	MaxRSS        uint64  `json:"max_rss"`
+	MemoryPeak    uint64  `json:"memory_peak,omitempty"`
+	ProcessesPeak uint64  `json:"processes_peak,omitempty"`
 }
 
 // checkReceipt makes sure that a receipt can be written to the descriptor, and
@@ -89,7 +102,12 @@ func checkSame(fd int, kept []int, handed int) error {
 func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *explain.Report, failed error) {
 	r := receipt{
 		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
-		Lost: exit.Lost, Explained: explained, Plan: plan,
+		Lost: exit.Lost, Limits: exit.Limits, Explained: explained, Plan: plan,
+	}
+	if u := exit.Usage; failed == nil {
+		r.Usage = &receiptUsage{
+			u.Wall.Seconds(), u.User.Seconds(), u.System.Seconds(), u.MaxRSS, u.MemoryPeak, u.ProcessesPeak,
+		}
 	}
 	if failed != nil {
 		var late *sandbox.LateError

@@ -137,7 +137,7 @@ func prints(decl ast.Decl) bool {
 	case *ast.GenDecl:
 		if d.Tok == token.TYPE && len(d.Specs) > 0 {
 			name := d.Specs[0].(*ast.TypeSpec).Name.Name
-			return name == "receipt" || name == "Line"
+			return name == "receipt" || name == "receiptUsage" || name == "Line"
 		}
 	}
 	return false

@@ -54,6 +54,19 @@ func ReadEvents(outer int) Events {
 	}
 }
 
+// ReadPeaks reads the most memory, in bytes, and the most processes that the cgroup held
+// at a time; 0 for what the kernel does not tell.
+func ReadPeaks(outer int) (memory, processes uint64) {
+	number := func(file string) uint64 {
+		n, err := strconv.ParseUint(strings.TrimSpace(read(outer, file)), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return number("memory.peak"), number("pids.peak")
+}
+
 // counter is a value of a file whose lines are a key and a value.
 func counter(text, key string) uint64 {
 	for line := range strings.Lines(text) {

@@ -43,6 +43,7 @@ func (h *Facts) probeLimits(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	}{
 		{l.CPUTime, unix.RLIMIT_CPU}, {l.FileSize, unix.RLIMIT_FSIZE}, {l.Core, unix.RLIMIT_CORE},
 		{l.OpenFiles, unix.RLIMIT_NOFILE}, {l.Processes, unix.RLIMIT_NPROC},
+		{l.Memory, unix.RLIMIT_DATA},
 	} {
 		if x.value == "" {
 			continue

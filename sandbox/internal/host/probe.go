@@ -18,12 +18,12 @@ import (
 // their place. Probe assumes Linux 5.12 or newer; on an older kernel the first step
 // that needs more fails and says so.
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
-	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64)}
+	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probePaths, h.probeStreams,
 		h.judgePlaces, h.probeProcesses,
-		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
+		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener,
 	} {
 		if err := probe(p, tree, t); err != nil {

@@ -9,7 +9,6 @@ import (
 
 // findAll looks for secrets and sockets, and records both.
 func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
-	h.home = t.Home
 	for _, dir := range h.projects(tree, t) {
 		if err := h.findHidden(p, dir, true); err != nil {
 			return err

@@ -2,6 +2,7 @@ package host
 
 import (
 	"slices"
+	"strings"
 
 	"sbx/policy"
 	"sbx/sandbox/internal/landlock"
@@ -18,7 +19,8 @@ const (
 	// sandbox's.
 	SocketsByLandlock
 	// SocketsByFilter is a filter that denies making sockets. It is for older kernels, where
-	// the policy names no socket and there is no notify socket.
+	// the policy names no socket, there is no notify socket, and the target has none of its
+	// own; see ownSockets.
 	SocketsByFilter
 	// SocketsByMask are masks over the sockets that exist at the start.
 	SocketsByMask
@@ -31,10 +33,21 @@ func (h *Facts) SocketRestriction(p *policy.Policy, t Target) SocketRestriction 
 		return SocketsOpen
 	case h.LSM.Landlock >= landlock.ABISockets && p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest):
 		return SocketsByLandlock
-	case len(p.Files.Sockets) == 0 && t.NotifySocket() == "":
+	case len(p.Files.Sockets) == 0 && t.NotifySocket() == "" && !h.ownSockets(p):
 		return SocketsByFilter
 	}
 	return SocketsByMask
+}
+
+// ownSockets says whether the target has Unix sockets of its own where masks are all
+// that keeps it from the host's. It has none where there are no masks, where a search
+// has not seen all that must be masked, or where nothing keeps it from the abstract
+// sockets of the host's network.
+func (h *Facts) ownSockets(p *policy.Policy) bool {
+	ownNet := p.Namespaces.Net == "" || p.Namespaces.Net == "new"
+	scoped := h.LSM.Landlock >= landlock.ABIScopes && p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest)
+	return policy.IsTrue(p.Files.OwnSockets) && (p.Namespaces.Mount == "" || p.Namespaces.Mount == "new") &&
+		(ownNet || scoped) && h.SearchTruncatedAt == ""
 }
 
 // ShownDirs are the directories that the policy shows, except those of installed
@@ -45,7 +58,8 @@ func (h *Facts) ShownDirs(tree *policy.Tree) []string {
 		if !e.Kind.FromHost() {
 			continue
 		}
-		if f := h.Files[e.Source()]; f.Dir() && !software(f.Real) && !slices.Contains(list, f.Real) {
+		f := h.Files[e.Source()]
+		if f.Dir() && !software(f.Real) && !h.downloads(f.Real) && !slices.Contains(list, f.Real) {
 			list = append(list, f.Real)
 		}
 	}
@@ -59,7 +73,25 @@ func software(dir string) bool {
 	switch dir {
 	case "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/share",
 		"/usr/include",
-		"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix/store", "/gnu/store", "/sys", "/proc", "/dev":
+		"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix/store", "/gnu/store", "/sys", "/proc", "/dev",
+		// The settings that base shows, which packages install and nobody runs in.
+		"/etc/alternatives", "/etc/ca-certificates", "/etc/crypto-policies", "/etc/fonts", "/etc/ghostscript",
+		"/etc/ImageMagick-6", "/etc/ImageMagick-7", "/etc/ld.so.conf.d", "/etc/perl", "/etc/pki/ca-trust",
+		"/etc/pki/tls/certs", "/etc/sgml", "/etc/ssl/certs", "/etc/terminfo", "/etc/texmf", "/etc/xml":
+		return true
+	}
+	return strings.HasPrefix(dir, "/etc/java-")
+}
+
+// downloads says whether the directory is one of the caller's home that a package
+// manager or a toolchain has to itself, as software says of the machine's.
+func (h *Facts) downloads(dir string) bool {
+	below, ok := strings.CutPrefix(dir, h.home+"/")
+	if !ok {
+		return false
+	}
+	switch below {
+	case "go/pkg/mod", ".cargo/registry", ".cargo/git", ".cargo/bin", ".rustup", ".m2/repository", ".pyenv":
 		return true
 	}
 	return false

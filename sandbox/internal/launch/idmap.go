@@ -38,7 +38,7 @@ func (ps *Process) mapRanges(r *ns.Ranges) error {
 // is what is told.
 func (ps *Process) abortIDMap(r *ns.Ranges, err error) error {
 	err = errors.Join(err, ps.kill())
-	if _, e := waitFor(ps.pid); e != nil {
+	if _, e := waitFor(ps.pid, nil); e != nil {
 		err = errors.Join(err, e)
 	}
 	if st := ps.status; st.Failed != 0 {
@@ -89,7 +89,7 @@ func runMapper(args []string) error {
 		return err
 	}
 	unix.Close(pidfd)
-	ws, err := waitFor(pid)
+	ws, err := waitFor(pid, nil)
 	switch {
 	case err != nil:
 		return err

@@ -115,7 +115,7 @@ func (j *janitor) finish() error {
 	}
 	unix.Close(j.socket)
 	j.socket = -1
-	ws, err := waitFor(j.pid)
+	ws, err := waitFor(j.pid, nil)
 	if err != nil {
 		return fmt.Errorf("wait for the janitor: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 func (ps *Process) awaitJoin() error {
 	unix.Close(ps.pidfd)
 	ps.pidfd = -1
-	ws, err := waitFor(ps.pid)
+	ws, err := waitFor(ps.pid, nil)
 	if err != nil {
 		return fmt.Errorf("wait for the namespaces to be joined: %w", err)
 	}
@@ -28,7 +28,7 @@ func (ps *Process) awaitJoin() error {
 	if ps.pidfd, err = unix.PidfdOpen(ps.pid, 0); err != nil {
 		// It is ours and not reaped, so nobody else has its number.
 		unix.Kill(ps.pid, unix.SIGKILL)
-		_, e := waitFor(ps.pid)
+		_, e := waitFor(ps.pid, nil)
 		return errors.Join(fmt.Errorf("open the sandbox's init: %w", err), e)
 	}
 	return nil

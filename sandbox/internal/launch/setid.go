@@ -51,6 +51,14 @@ func (s *setIDs) release() {
 	s.dirs = nil
 }
 
+// guardAlways guards from the start where nobody tells of the first openat2.
+func (ps *Process) guardAlways() error {
+	if len(ps.plan.SetID.Dirs) == 0 || !ps.plan.SetID.Always {
+		return nil
+	}
+	return ps.guardSetID()
+}
+
 // guardSetID is called before the target can make the first set-id file.
 func (ps *Process) guardSetID() error {
 	s := &ps.setID
@@ -86,13 +94,25 @@ func (j *janitor) dismiss() error {
 		return nil
 	}
 	err := unix.Kill(j.pid, unix.SIGKILL)
-	if _, e := waitFor(j.pid); e != nil {
+	if _, e := waitFor(j.pid, nil); e != nil {
 		err = errors.Join(err, e)
 	}
 	j.pid = 0
 	j.release()
 	if err != nil {
 		return fmt.Errorf("end the janitor: %w", err)
+	}
+	return nil
+}
+
+// answerAlone answers what the target's filter asks until the end, where nobody
+// supervises.
+func (ps *Process) answerAlone() error {
+	if !ps.plan.SetID.Listens || ps.supervised {
+		return nil
+	}
+	if err := loop([]source{exitSource{ps}, &setIDArrival{ps: ps}, setIDSource{ps}}); err != nil {
+		return errors.Join(err, ps.kill())
 	}
 	return nil
 }

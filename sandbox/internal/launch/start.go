@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,8 @@ type Process struct {
 
 	listener *notify.Listener // answers denied calls, or nil
 
+	began time.Time
+
 	told bool // the target was sent a signal that asks it to end
 
 	supervised bool
@@ -63,6 +66,10 @@ type Exit struct {
 	Left int
 	// Notes say what happened besides: to the user, who cannot see it.
 	Notes []string
+	// Limits are the limits that were reached, by their names in the policy.
+	Limits []string
+	// Usage is what the sandbox has used.
+	Usage Usage
 	// New are paths of the host that the policy guards and that came to be, or
 	// changed, while the sandbox ran: other programs run or obey them.
 	New []string
@@ -120,7 +127,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1}
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now()}
 	defer func() {
 		if err == nil {
 			return
@@ -181,22 +188,19 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 			return nil, err
 		}
 	}
-	if len(p.SetID.Dirs) > 0 && p.SetID.Always {
-		if err = ps.guardSetID(); err != nil {
-			return nil, errors.Join(err, ps.kill())
-		}
+	if err = ps.guardAlways(); err != nil {
+		return nil, errors.Join(err, ps.kill())
 	}
 	return ps, nil
 }
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
-	if ps.plan.SetID.Listens && !ps.supervised {
-		if err := loop([]source{exitSource{ps}, &setIDArrival{ps: ps}, setIDSource{ps}}); err != nil {
-			return Exit{}, errors.Join(err, ps.kill())
-		}
+	var used unix.Rusage
+	if err := ps.answerAlone(); err != nil {
+		return Exit{}, err
 	}
-	ws, err := waitFor(ps.pid)
+	ws, err := waitFor(ps.pid, &used)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
@@ -204,7 +208,9 @@ func (ps *Process) Wait() (Exit, error) {
 	exit, err := ps.exit(ws)
 	failed := append(ps.endSetID(), ps.carryOffsets()...)
 	if err == nil {
-		exit.Notes = append(append(ps.limitNotes(exit), ps.leftNote(exit)...), failed...)
+		exit.Usage = ps.usage(&used)
+		ps.tellLimits(&exit)
+		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -288,9 +294,9 @@ func failure(st *child.Status, s step.Step) *plan.StepError {
 }
 
 // waitFor waits for the end of a child of this process.
-func waitFor(pid int) (ws unix.WaitStatus, err error) {
+func waitFor(pid int, used *unix.Rusage) (ws unix.WaitStatus, err error) {
 	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+		if _, err = unix.Wait4(pid, &ws, 0, used); err != unix.EINTR {
 			return ws, err
 		}
 	}

@@ -34,7 +34,7 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 func order(d *decisions) *Plan {
 	plan := &Plan{
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
-		Dir: d.dir, Notes: d.notes, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
+		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained,
 	}

@@ -62,7 +62,7 @@ type decisions struct {
 
 	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
-	notes []string
+	notes, remarks []string
 }
 
 // decide refuses what cannot be as the policy says, and makes all choices.

@@ -45,6 +45,7 @@ func TestHanded(t *testing.T) {
 		ports, abstract = "ports", "abstract"
 	)
 	off := func(p *policy.Policy) { p.Process.Landlock = "off" }
+	own := func(p *policy.Policy) { yes := true; p.Files.OwnSockets = &yes }
 	network := func(p *policy.Policy) { p.Namespaces.Net = "host" }
 	named := func(p *policy.Policy) { p.Namespaces.Net, p.Network.Connect = "host", []string{"443"} }
 	words := &refusals{}
@@ -98,6 +99,9 @@ func TestHanded(t *testing.T) {
 		{"Unix datagrams", []host.Handed{connected(unixDgram)}, 7, nil, []string{abstract, connect, address}, false},
 		{"Unix datagrams, Landlock 9", []host.Handed{unixDgram}, 9, nil, []string{abstract}, false},
 		{"Unix datagrams, Landlock 9 but off", []host.Handed{unixDgram}, 9, off, []string{connect, address}, false},
+		{"Unix datagrams, sockets of its own", []host.Handed{unixDgram}, 7, own, []string{abstract}, false},
+		{"Unix datagrams, sockets of its own, old Landlock", []host.Handed{unixDgram}, 5, own,
+			[]string{connect, address}, false},
 		{"Unix datagrams, the host's network", []host.Handed{unixDgram}, 7, network, []string{connect, address}, false},
 		{"Unix datagrams, some sockets named, old Landlock", []host.Handed{unixDgram}, 5,
 			func(p *policy.Policy) { p.Files.Sockets = []string{"?/run/s"} }, []string{connect, address}, false},
@@ -106,6 +110,7 @@ func TestHanded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := plantest.Shipped(t, "default")
+			p.Files.OwnSockets = nil
 			if c.edit != nil {
 				c.edit(p)
 			}

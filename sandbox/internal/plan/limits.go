@@ -80,20 +80,26 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 		}
 		l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
 	}
-	if err := l.rlimits(p, h, s, keep); err != nil {
+	// With this capability in the host's user namespace the target could raise any
+	// limit of its own again.
+	raises := keep&caps.SysResource != 0 && !s.has(ns.User)
+	if err := l.rlimits(p, h, raises); err != nil {
 		return nil, err
 	}
-	if err := l.shared(p, t, h, s); err != nil {
+	if err := l.shared(p, t, h, s, raises); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
+// Why a limit of a process does not hold, and what makes it hold.
+const (
+	mayRaise    = "the target keeps the capability sys_resource, with which it can raise it"
+	mayRaiseFix = "take sys_resource out of the policy's [process] capabilities"
+)
+
 // rlimits are the limits of each single process.
-func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Set) error {
-	// With this capability in the host's user namespace the target could raise any
-	// limit again.
-	raises := keep&caps.SysResource != 0 && !s.has(ns.User)
+func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, raises bool) error {
 	for _, x := range [...]struct {
 		limitValue
 		resource int
@@ -119,9 +125,7 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, s nsPlan, keep caps.Se
 			return x.invalid(err)
 		}
 		if raises {
-			why := "the target keeps the capability sys_resource, with which it can raise it"
-			fix := "take sys_resource out of the policy's [process] capabilities"
-			if err := l.refuseOrNote(x.limitValue, why, fix); err != nil {
+			if err := l.refuseOrNote(x.limitValue, mayRaise, mayRaiseFix); err != nil {
 				return err
 			}
 		}

@@ -31,7 +31,7 @@ type sharedLimit struct {
 }
 
 // sharedLimits are the policy's, in the order in which they are set.
-func (l *Limits) sharedLimits(p *policy.Policy, h *host.Facts, s nsPlan) []sharedLimit {
+func (l *Limits) sharedLimits(p *policy.Policy, h *host.Facts, s nsPlan, raises bool) []sharedLimit {
 	list := []sharedLimit{
 		{
 			limitValue: parseLimit("memory", p.Limits.Memory), controllers: cgroup.Memory,
@@ -45,7 +45,8 @@ func (l *Limits) sharedLimits(p *policy.Policy, h *host.Facts, s nsPlan) []share
 		// Without the memory controller, writes from the page cache count for no cgroup.
 		{limitValue: parseLimit("io", p.Limits.IO), controllers: cgroup.IO | cgroup.Memory, set: ioFiles(h)},
 	}
-	processes, io := &list[1], &list[3]
+	memory, processes, io := &list[0], &list[1], &list[3]
+	memory.fallback = func(value string) error { return l.dataOfEach(h, raises, memory.limitValue, value) }
 	// The kernel does not enforce RLIMIT_NPROC for user 0 of the host, and before
 	// Linux 5.14 it does not count for each user namespace. It counts per user, so
 	// with a range of ids it would not count all processes of the namespace.
@@ -60,8 +61,8 @@ func (l *Limits) sharedLimits(p *policy.Policy, h *host.Facts, s nsPlan) []share
 }
 
 // shared decides on the limits on all processes together.
-func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan) error {
-	list := l.sharedLimits(p, h, s)
+func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, raises bool) error {
+	list := l.sharedLimits(p, h, s, raises)
 	if len(list) == 0 {
 		return nil
 	}
@@ -195,6 +196,29 @@ func ioFiles(h *host.Facts) func(cgroup.Parent, string) ([]cgroup.Limit, error) 
 		}
 		return files, err
 	}
+}
+
+// dataOfEach limits the memory of each process by itself, where no cgroup counts that of
+// all. The kernel counts what a process has written privately: no shared memory, no
+// files in a tmpfs.
+func (l *Limits) dataOfEach(h *host.Facts, raises bool, a limitValue, value string) error {
+	n, err := policy.ParseSize(value)
+	if err == nil && raises {
+		err = l.refuseOrNote(a, mayRaise, mayRaiseFix)
+	}
+	if err != nil {
+		return err
+	}
+	limit := process.Rlimit{Name: "private memory of each process to " + value, Resource: unix.RLIMIT_DATA, Soft: n,
+		Hard: n}
+	if most := h.Limits.Hard[unix.RLIMIT_DATA]; most < limit.Hard {
+		limit.Soft, limit.Hard = most, most
+		limit.Name += fmt.Sprintf(", lowered to the caller's own limit of %d", most)
+	}
+	l.target = append(l.target, limit)
+	l.notes = append(l.notes, fmt.Sprintf("%s holds for each process by itself, not for all together, "+
+		"and for no shared memory: %s", a.name, lacking(h, cgroup.Memory)))
+	return nil
 }
 
 // countProcesses limits processes by the user namespace's own count of them.

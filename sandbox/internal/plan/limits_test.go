@@ -62,16 +62,30 @@ func TestLimits(t *testing.T) {
 		{"io lacking", 1000, policy.Limits{IO: "1M", CPU: "5%"}, nil, user, nil, host.NoLimit},
 		{"optional io", 1000, policy.Limits{IO: "?1M", CPU: "5%"}, nil, user,
 			[]string{"cpu.max = 5000 100000\n", "note: limits.io is not enforced: no cgroup that", "!io.max"}, nil},
-		{"nothing", 1000, policy.Limits{Memory: "1M"}, nil, nil, nil, host.NoLimit},
+		{"memory of each process", 1000, policy.Limits{Memory: "1M"}, nil, nil, []string{
+			"target   limit private memory of each process to 1M\n", "!janitor",
+			"note: limits.memory holds for each process by itself, not for all together, and for no shared memory: " +
+				"no cgroup of yours\n",
+		}, nil},
+		{"memory of each process, the caller has less", 0, policy.Limits{Memory: "?1M"}, func(_ *policy.Policy,
+			h *host.Facts) {
+			h.Limits.Hard[unix.RLIMIT_DATA] = 4096
+		}, nil, []string{"each process to 1M, lowered to the caller's own limit of 4096\n"}, nil},
+		{"memory of each process, which it can raise", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) {
+			p.Process.Capabilities = []string{"sys_resource"}
+		}, nil, nil, host.NoLimit},
+		{"memory of each process, beside processor time", 1000, policy.Limits{Memory: "1M", CPU: "5%"}, nil, nil, nil,
+			host.NoLimit},
+		{"nothing", 1000, policy.Limits{CPU: "5%"}, nil, nil, nil, host.NoLimit},
 		{"nothing for root", 0, policy.Limits{Processes: "10"}, nil, nil, nil, host.NoLimit},
-		{"version 1", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *host.Facts) {
+		{"version 1", 0, policy.Limits{CPU: "5%"}, func(_ *policy.Policy, h *host.Facts) {
 			h.Limits.CgroupUnified = false
 		}, nil, nil, host.NoLimit},
-		{"a kernel without", 0, policy.Limits{Memory: "1M"}, func(_ *policy.Policy, h *host.Facts) {
+		{"a kernel without", 0, policy.Limits{CPU: "5%"}, func(_ *policy.Policy, h *host.Facts) {
 			h.Limits.CgroupAll = cgroup.Pids
 		}, nil, nil, host.NoLimit},
-		{"optional nothing", 1000, policy.Limits{Memory: "?1M"}, nil, nil,
-			[]string{"note: limits.memory is not enforced: no cgroup of yours", "!janitor"}, nil},
+		{"optional nothing", 1000, policy.Limits{CPU: "?5%"}, nil, nil,
+			[]string{"note: limits.cpu is not enforced: no cgroup of yours", "!janitor"}, nil},
 		{"processes by the namespace", 1000, policy.Limits{Processes: "10"}, nil, nil,
 			[]string{"limit processes of the user namespace to 10 and the init\n", "!note"}, nil},
 		{"processes before 5.14", 1000, policy.Limits{Processes: "10"}, func(_ *policy.Policy, h *host.Facts) {

@@ -5,6 +5,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +49,9 @@ type Plan struct {
 	Dir string
 	// Notes say which optional protections are missing.
 	Notes []string
+	// Remarks say what the policy leaves open by its own word. They are printed with the
+	// plan only.
+	Remarks []string
 	// Landlock says that the target is in a Landlock domain. AllWritable says that it sees
 	// the host's root and may write to all of it.
 	Landlock, AllWritable bool
@@ -232,7 +236,7 @@ func (p *Plan) String() string {
 		n++
 		fmt.Fprintf(&b, "%3d %-8s %s\n", n, in, s)
 	})
-	for _, s := range p.Notes {
+	for _, s := range slices.Concat(p.Notes, p.Remarks) {
 		fmt.Fprintf(&b, "note: %s\n", s)
 	}
 	return b.String()
@@ -254,7 +258,7 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Joined     []string `json:"joined,omitempty"`
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
-	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: p.Notes}
+	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks)}
 	p.Each(func(in string, s step.Step) {
 		// The launcher reads back what the janitor writes.
 		checked := in != "janitor" && in != "cleanup" && checks(s)

@@ -89,7 +89,7 @@ func TestRefusals(t *testing.T) {
 			yes := true
 			p.Seccomp.WaitKillable = &yes
 		}, host.Impossible},
-		{"limits", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Limits.Memory = "1M" }, host.NoLimit},
+		{"limits", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Limits.CPU = "5%" }, host.NoLimit},
 		{"Landlock required in a nest", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
 			yes := true
 			p.Process.Landlock, p.Process.Nest = "require", &yes
