@@ -51,7 +51,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -105,7 +105,7 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes,
+			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -171,7 +171,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -213,7 +213,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -274,7 +274,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -315,7 +315,7 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 			Read: []string{}, Write: []string{}, Hide: []string{}, Unhide: []string{}, Inspect: []string{},
 			Guard: []string{}, Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -350,7 +350,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Unhide: []string{},
 			Inspect: []string{}, Guard: []string{}, Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -390,7 +390,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -433,7 +433,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Unhide:  resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -493,7 +493,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -579,7 +579,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/var/lib/nginx/scgi":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
 				"/var/lib/nginx/uwsgi":   policy.PathOptions{Mode: "700", Owner: "?www-data"},
 			},
-			Proc: yes, Dev: yes,
+			Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
@@ -680,26 +680,13 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -776,26 +763,13 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -854,26 +828,13 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},

@@ -167,6 +167,9 @@ type Files struct {
 	// Proc and Dev say whether /proc (masked, read-only) and a minimal /dev
 	// are there. Nil means yes.
 	Proc, Dev *bool
+	// SetID says whether the target may leave files with the set-user-ID or the
+	// set-group-ID bit in directories of the host. Nil means yes.
+	SetID *bool
 }
 
 // PathOptions says more about one path of [files]: files.path."/tmp".size.
