@@ -72,7 +72,9 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
 		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
+		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
+		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
 	if err != nil {
 		return nil, exit, err
 	}
@@ -84,6 +86,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	sandbox.Account(p, os.Environ(), home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
 		script = ""
