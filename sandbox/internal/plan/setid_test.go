@@ -43,7 +43,9 @@ func TestSetIDFilter(t *testing.T) {
 		{"under a filter", "project", user, func(_ *policy.Policy, h *host.Facts) { h.Listener.Err = unix.EBUSY }, plain,
 			[]string{project}, always},
 		{"under a filter, as root", "project", root, func(_ *policy.Policy,
-			h *host.Facts) { h.Listener.Err = unix.EBUSY }, strict, nil,
+			h *host.Facts) {
+			h.Listener.Err = unix.EBUSY
+		}, strict, nil,
 			false},
 		{"nest", "project", user, func(p *policy.Policy, _ *host.Facts) { yes := true; p.Process.Nest = &yes }, plain,
 			[]string{project}, always},
