@@ -7,17 +7,33 @@ SHELL := /bin/bash
 # Two runs of apt at the same time would fail by its lock, and Go uses all
 # processors as it is.
 .NOTPARALLEL:
-SETUPS := setup-build setup-demo setup-quick setup-test
+SETUPS := setup-build setup-demo setup-quick setup-test setup-packages
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-formats lint fmt arm64 bench fuzz soak clean
+  test-kernel test-kernels test-formats test-packages lint fmt arm64 bench fuzz soak clean \
+  install stage deb rpm dist
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
+# The version is the tag's: v1.2.3, or v1.2.3-4-gabcdef of four commits later.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 GOARGS  := -trimpath -buildvcs=false
 CACHE   := $(CURDIR)/.cache
 MUSL    := $(CACHE)/musl
+
+# Where make install puts things, below DESTDIR.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SHARE    = $(DESTDIR)$(PREFIX)/share
+
+# Packages are the same, byte for byte, whoever makes them of one commit: their
+# times are the commit's.
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+ARCH := $(shell PATH="$(PATH)" go env GOARCH 2>/dev/null)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# Debian's and RPM's versions begin with a digit and have no dash.
+PACKAGE_VERSION := $(shell echo '$(VERSION)' | \
+  sed -E 's/^v([0-9])/\1/; s/^([^0-9]|[0-9a-f]+(-dirty)?$$)/0~\1/; s/-/+/g')
 
 # How long the fuzz targets run each, and the soak altogether.
 FUZZTIME ?= 60s
@@ -28,7 +44,7 @@ GOTEST   := go test -buildvcs=false -p 2
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.1
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: setup-test ## install what building and testing needs (apt, as root)
 
@@ -49,15 +65,61 @@ $(MUSL)/lib/libseccomp.a: integration/musl/fprintf_chk.c | setup-build
 	@ar r $@.new $(MUSL)/fprintf_chk.o
 	@mv $@.new $@
 
+# The binary has no build id: Go's and the linker's depend on the directory that
+# the flags for libseccomp name, and two builds of one commit are to be the same.
 # libseccomp-golang asks pkg-config where libseccomp is. Its answer is that of
 # glibc's programs, so nobody is asked: the flags below say it.
 build: setup-build $(MUSL)/lib/libseccomp.a ## bin/sbx: one static, stripped binary
 	@CGO_ENABLED=1 CC=musl-gcc PKG_CONFIG=true \
 	CGO_CFLAGS="-O2 -I$(MUSL)/include" CGO_LDFLAGS="-L$(MUSL)/lib -lseccomp" \
 	go build $(GOARGS) -tags osusergo,netgo -o bin/sbx \
-	  -ldflags "-s -w -linkmode external -extldflags '-static' -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
+	  -ldflags "-s -w -buildid= -B none -linkmode external -extldflags '-static' \
+	    -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
 	  ./cmd/sbx
 	@if readelf -l bin/sbx | grep -q INTERP; then echo 'bin/sbx is not static' >&2; exit 1; fi
+
+# It does not build what is there: `make build && sudo make install`.
+bin/sbx:
+	@$(MAKE) --no-print-directory build
+
+install: bin/sbx ## the binary, manual pages, completions, /etc/sbx/policies (PREFIX, DESTDIR)
+	@install -d $(DESTDIR)/etc/sbx/policies $(SHARE)/sbx $(SHARE)/doc/sbx $(SHARE)/man/man1 $(SHARE)/man/man5 \
+	  $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	@install -D -m 755 bin/sbx $(DESTDIR)$(PREFIX)/bin/sbx
+	@for page in docs/*.[15]; do \
+	  to=$(SHARE)/man/man$${page##*.}/$${page##*/}; install -m 644 $$page $$to; gzip -9nf $$to; done
+	@bin/sbx completion bash >$(SHARE)/bash-completion/completions/sbx
+	@bin/sbx completion zsh >$(SHARE)/zsh/site-functions/_sbx
+	@bin/sbx completion fish >$(SHARE)/fish/vendor_completions.d/sbx.fish
+	@install -m 644 README.md CHANGELOG.md SECURITY.md docs/*.md $(SHARE)/doc/sbx/
+	@sed -e '/@LICENSE@/{r LICENSE' -e 'd}' .ci/package/copyright >$(SHARE)/doc/sbx/copyright
+	@sed 's|@BIN@|$(PREFIX)/bin/sbx|' .ci/package/apparmor >$(SHARE)/sbx/apparmor
+	@chmod 644 $(SHARE)/bash-completion/completions/sbx $(SHARE)/zsh/site-functions/_sbx \
+	  $(SHARE)/fish/vendor_completions.d/sbx.fish $(SHARE)/doc/sbx/copyright $(SHARE)/sbx/apparmor
+
+# What is in the packages. Debian's zsh has a place of its own for completions.
+stage: build
+	@rm -rf $(CACHE)/stage && mkdir -p dist
+	@umask 022 && $(MAKE) --no-print-directory install DESTDIR=$(CACHE)/stage PREFIX=/usr
+	@install -D -m 644 $(CACHE)/stage/usr/share/zsh/site-functions/_sbx \
+	  $(CACHE)/stage/usr/share/zsh/vendor-completions/_sbx
+	@find $(CACHE)/stage -exec touch -h -d @$$SOURCE_DATE_EPOCH {} +
+
+deb rpm: stage ## the package, in dist/
+	@STAGE=$(CACHE)/stage ARCH=$(ARCH) PACKAGE_VERSION='$(PACKAGE_VERSION)' \
+	go run $(NFPM) package -f .ci/package/nfpm.yaml -p $@ -t dist/
+
+dist: ## packages, the binary, its SBOM and SHA256SUMS, in dist/
+	@rm -rf dist
+	@$(MAKE) --no-print-directory deb rpm
+	@cp bin/sbx dist/sbx-$(VERSION)-linux-$(ARCH)
+	@go run ./integration/sbom -binary bin/sbx -version $(VERSION) \
+	  -library libseccomp=$$(dpkg-query -W -f '$${Version}' libseccomp-dev) \
+	  -library musl=$$(dpkg-query -W -f '$${Version}' musl-dev) >dist/sbx-$(VERSION)-linux-$(ARCH).spdx.json
+	@cd dist && rm -f SHA256SUMS && sha256sum -- * >SHA256SUMS.new && mv SHA256SUMS.new SHA256SUMS
+
+test-packages: setup-packages ## build twice and compare; install, run and remove, in a root file system of its own
+	@integration/packages.sh
 
 demo: setup-demo build ## see it work: an untrusted script, nginx, a plan
 	@integration/demo.sh
@@ -121,4 +183,4 @@ soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SO
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run Soak ./integration
 
 clean: ## remove what make made
-	rm -rf bin .cache
+	rm -rf bin dist .cache

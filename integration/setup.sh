@@ -10,6 +10,7 @@
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
+#   integration/setup.sh --packages also what `make test-packages` installs them with
 #   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
 set -eu
 
@@ -46,6 +47,7 @@ case $mode in
 --quick) packages=$quick tools=$quick_tools ;;
 --test | --kernel | --kernels) packages=$test tools=$test_tools ;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
+--packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)
 	packages="$test gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 	tools="$test_tools aarch64-linux-gnu-gcc qemu-aarch64-static"

@@ -172,9 +172,10 @@ func TestSoakRename(t *testing.T) {
 	}
 }
 
-// TestSoakTrees is the long form of TestTrees and TestTreesByLandlock: 5,000
-// launches as root and as a user.
+// TestSoakTrees is the long form of TestTrees, TestTreesByLandlock and
+// TestTreesCompared: 7,000 launches as root and as a user.
 func TestSoakTrees(t *testing.T) {
 	t.Run("own", func(t *testing.T) { trees(t, 1000, false) })
 	t.Run("Landlock", func(t *testing.T) { trees(t, 250, true) })
+	t.Run("compared", func(t *testing.T) { compared(t, 500) })
 }

@@ -103,6 +103,8 @@ func (d *Difference) files(a, b *Files, tmpA, tmpB string) error {
 		}
 	}
 	d.placesDiffer(was, is, paths)
+	d.heldElsewhere(was, is, 1)
+	d.heldElsewhere(is, was, -1)
 	d.hidden(a, b)
 	d.guarded(a, b)
 	for _, x := range []struct {
@@ -136,6 +138,32 @@ func (d *Difference) placesDiffer(was, is sights, paths []string) {
 			continue // said with the directory above
 		}
 		d.step(sign(x.noExec), "executing files of %s", p)
+	}
+}
+
+// heldElsewhere says what entries of read have held under other names too, where
+// another entry shows a directory over their files, and holds no more. What links
+// of the host lead to cannot be seen here.
+func (d *Difference) heldElsewhere(was, is sights, by int) {
+	for _, e := range was.tree.Entries {
+		if e.Kind != KindRead {
+			continue
+		}
+		for _, w := range is.tree.Entries {
+			if w.Kind != KindWrite || w.Options.From == "" && e.Options.From == "" || e.Source() == w.Source() ||
+				!Within(e.Source(), w.Source()) {
+				continue
+			}
+			place := path.Join(w.Name, strings.TrimPrefix(e.Source(), w.Source()))
+			if is.at(place).access != writable || is.at(place).source != e.Source() || was.at(place).access != writable {
+				continue // said otherwise, or not to be written
+			}
+			if !slices.ContainsFunc(is.tree.Entries, func(r Entry) bool {
+				return r.Kind == KindRead && Within(e.Source(), r.Source()) && Within(r.Source(), w.Source())
+			}) {
+				d.step(by, "write %s at %s", e.Source(), place)
+			}
+		}
 	}
 }
 

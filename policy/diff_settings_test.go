@@ -90,7 +90,7 @@ func TestLintSettings(t *testing.T) {
 				`otherwise (nest)` + "\n" +
 				`p:3:1: process.landlock_log: there is no Landlock whose denials could be logged (no-effect)`},
 		{"[process]\nambient = true", `p:3:1: process.ambient: no capability is kept that could be ambient (no-effect)`},
-		{"[process]\nambient = true\ncapabilities = ['net_raw']",
+		{"[process]\nambient = true\ncapabilities = ['net_bind_service']",
 			`p:3:1: process.ambient: every program started inside has the capabilities kept, whoever it runs as (capability)`},
 		{"[limits]\ntmp = '1M'", `p:3:1: limits.tmp: there is no tmpfs to bound (no-effect)`},
 		{"[namespaces]\nranges = true",

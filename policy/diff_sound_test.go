@@ -47,6 +47,12 @@ func TestCompareSees(t *testing.T) {
 			"a source instead of a tmpfs", "[files]\ntmpfs = ['/x']\n",
 			"[files]\nread = ['/x']\npath.'/x'.from = '/secret'\n", "/x",
 		},
+		{
+			"what was read-only under every name",
+			"[files]\nwrite = ['/y']\nread = ['/x/a']\npath.'/y'.from = '/x'\n",
+			"[files]\nwrite = ['/y']\npath.'/y'.from = '/x'\n",
+			"write /x/a at /y/a",
+		},
 		{"a socket that shows", "[files]\nsockets = ['/']\n", "[files]\nsockets = ['/', '/run/x']\n", "read /run/x"},
 		{
 			"a secret by its name", "[files]\nwrite = ['/p']\nhide = ['.env*']\n",

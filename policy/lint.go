@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -112,20 +113,23 @@ func (l *linter) redundant(file *Policy, parents []*Policy) {
 
 // shadowed finds entries that another one covers.
 func (l *linter) shadowed() {
-	f := &l.whole.Files
-	shown := append(slices.Clone(f.Read), f.Write...)
-	for _, e := range f.Read {
-		if by := deepest(withoutMark(e), shown, f.Tmpfs); by != "" && slices.Contains(f.Read, by) {
-			l.add("shadowed", "files.read", e, "%q is shown already by %q", e, by)
+	t := l.whole.Tree()
+	for _, e := range t.Entries {
+		up := t.At(path.Dir(e.Name))
+		if e.Kind != KindRead && e.Kind != KindWrite || up.Kind != e.Kind || up.Name == e.Name || e.Name == "/" ||
+			l.says(e, up) {
+			continue
 		}
-	}
-	for _, e := range f.Write {
-		by := deepest(withoutMark(e), shown, f.Tmpfs)
+		mark := map[bool]string{true: "?"}
+		entry, by := mark[e.Optional]+e.Name, mark[up.Optional]+up.Name
+		if e.Kind == KindRead {
+			l.add("shadowed", "files.read", entry, "%q is shown already by %q", entry, by)
+			continue
+		}
 		// A directory around a read-only part is named on purpose: as a mount
 		// of its own it cannot be renamed away with that part.
-		pins := slices.ContainsFunc(f.Read, func(r string) bool { return Within(withoutMark(r), withoutMark(e)) })
-		if by != "" && slices.Contains(f.Write, by) && !pins {
-			l.add("shadowed", "files.write", e, "%q is writable already by %q", e, by)
+		if !slices.ContainsFunc(t.Entries, func(r Entry) bool { return r.Kind == KindRead && Within(r.Name, e.Name) }) {
+			l.add("shadowed", "files.write", entry, "%q is writable already by %q", entry, by)
 		}
 	}
 	for _, list := range []struct {
@@ -145,22 +149,26 @@ func (l *linter) shadowed() {
 	l.shadowedCalls()
 }
 
-// deepest is the entry of lists that covers p and lies nearest above it. It
-// is "" if that is among opaque, which show nothing of what is below them.
-func deepest(p string, shown, opaque []string) string {
-	best, isOpaque := "", false
-	for i, list := range [][]string{shown, opaque} {
-		for _, e := range list {
-			d := withoutMark(e)
-			if d != p && Within(p, d) && len(d) > len(withoutMark(best)) {
-				best, isOpaque = e, i == 1
+// says is whether an entry says more than the one over it: another file, execution, a
+// file that a pattern hides or guards but by its name, or a size of its own.
+func (l *linter) says(e, up Entry) bool {
+	f := &l.whole.Files
+	if e.Options != (PathOptions{}) || up.Options != (PathOptions{}) {
+		return true
+	}
+	below := strings.TrimPrefix(e.Name, up.Name)
+	for name := range strings.SplitSeq(strings.Trim(below, "/"), "/") {
+		for _, list := range [...][]string{f.Hide, f.Guard} {
+			if slices.ContainsFunc(list, func(pattern string) bool {
+				return hides(strings.TrimSuffix(withoutMark(pattern), "/"), strings.ToLower(name)) ||
+					hides(strings.TrimSuffix(withoutMark(pattern), "/"), name)
+			}) {
+				return true
 			}
 		}
 	}
-	if isOpaque {
-		return ""
-	}
-	return best
+	// A path of hide beats the entry: then it is in vain, not shadowed.
+	return false
 }
 
 // shadowedCalls finds allowed system calls that are denied, and single ones
@@ -220,100 +228,19 @@ func (l *linter) hidesNothing() {
 	}
 }
 
-// writable finds directories whose contents run or are obeyed on the host.
-func (l *linter) writable() {
-	for _, e := range l.whole.Files.Write {
-		p := withoutMark(e)
-		for _, d := range strings.Fields("/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin ${HOME}/bin " +
-			"${HOME}/.local/bin ${HOME}/.cargo/bin ${HOME}/go/bin ${HOME}/.npm-global/bin") {
-			if Within(d, p) || Within(p, d) {
-				l.add("path-writable", "files.write", e,
-					"%q makes %s writable, which is in PATH: what is left there runs on the host", e, d)
-				break
-			}
-		}
-		for _, d := range strings.Fields("/etc /root /boot /var/spool/cron ${HOME}/.bashrc ${HOME}/.profile ${HOME}/.ssh " +
-			"${HOME}/.config/autostart ${HOME}/.config/systemd ${XDG_CONFIG_HOME} ${HOME}/.config/sbx /etc/sbx") {
-			if Within(d, p) || Within(p, d) {
-				l.add("startup-writable", "files.write", e, "%q makes %s writable, which other programs obey", e, d)
-				break
-			}
-		}
-	}
-	for _, list := range []struct {
-		key     string
-		entries []string
-	}{{"files.read", l.whole.Files.Read}, {"files.write", l.whole.Files.Write}, {"files.overlay", l.whole.Files.Overlay}} {
-		for _, e := range list.entries {
-			if p := withoutMark(e); Within(p, "/proc") {
-				l.add("host-proc", list.key, e, "%q shows the machine's processes", e)
-			} else if Within(p, "/dev") && p != "/dev" && !strings.HasPrefix(p, "/dev/null") {
-				l.add("host-device", list.key, e, "%q shows a device of the machine", e)
-			}
-		}
-	}
-	for _, e := range l.whole.Files.Devices {
-		in := strings.TrimPrefix(withoutMark(e), "/dev/")
-		for _, prefix := range strings.Fields("sd vd xvd nvme mmcblk dm- mapper disk block loop md sr mem kmem port kmsg " +
-			"input uinput hidraw uhid bus usb raw vcs tty console pts mei ipmi watchdog") {
-			if strings.HasPrefix(in, prefix) {
-				l.add("host-device", "files.devices", e,
-					"%q is near to the whole machine: disks, memory, keyboards and consoles know nothing of this policy", e)
-				break
-			}
-		}
-	}
-	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
-		l.add("host-proc", "", "",
-			"namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
-	}
-	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
-		l.add("host-mount", "", "",
-			"namespaces.mount is %q: the host's files are there, and Landlock alone keeps them from being read and written", m)
-	}
-}
-
-// sockets finds sockets by which services do what the policy denies, and those
-// that are shown in vain: only sockets lets the target connect.
-func (l *linter) sockets() {
-	services := strings.Fields("/run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock " +
-		"/run/podman/podman.sock /run/dbus/system_bus_socket /var/run/dbus/system_bus_socket /run/systemd/private " +
-		"/tmp/.X11-unix ${XDG_RUNTIME_DIR}/bus ${XDG_RUNTIME_DIR}/podman ${XDG_RUNTIME_DIR}/docker.sock " +
-		"${XDG_RUNTIME_DIR}/gnupg /run/user/${UID}/bus ${SSH_AUTH_SOCK} /tmp/.X11-unix/X${DISPLAY} " +
-		"${XDG_RUNTIME_DIR}/${WAYLAND_DISPLAY}")
-	f := &l.whole.Files
-	for _, e := range f.Sockets {
-		p := withoutMark(e)
-		if slices.ContainsFunc(f.Tmpfs, func(d string) bool { return withoutMark(d) == p }) {
-			continue // the sandbox's own
-		}
-		if i := slices.IndexFunc(services, func(s string) bool { return Within(s, p) }); i >= 0 {
-			l.add("socket", "files.sockets", e, "%q opens %s: the service behind it acts without this policy", e, services[i])
-		}
-	}
-	named := func(p string) bool {
-		return slices.ContainsFunc(f.Sockets, func(e string) bool { return Within(p, withoutMark(e)) })
-	}
-	for _, list := range []struct {
-		key     string
-		entries []string
-	}{{"files.read", f.Read}, {"files.write", f.Write}} {
-		for _, e := range list.entries {
-			if p := withoutMark(e); slices.Contains(services, p) && !named(p) {
-				l.add("socket", list.key, e, "%q is shown in vain: the target can connect only to what files.sockets names", e)
-			}
-		}
-	}
-}
-
 // process finds capabilities and variables that undo much of the rest.
 func (l *linter) process() {
 	p := &l.whole.Process
 	for _, e := range p.Capabilities {
 		switch withoutMark(e) {
 		case "sys_admin", "sys_module", "sys_rawio", "sys_ptrace", "sys_boot", "bpf", "mknod", "setfcap", "mac_admin",
-			"mac_override", "dac_read_search":
+			"mac_override", "dac_read_search", "perfmon", "checkpoint_restore", "syslog", "audit_control", "net_admin":
 			l.add("capability", "process.capabilities", e, "%q is near to all of root's power", e)
+		case "setuid", "setgid", "setpcap", "dac_override", "chown", "fowner", "fsetid", "ipc_owner", "lease",
+			"linux_immutable", "net_raw", "sys_chroot", "sys_resource", "sys_nice", "sys_time", "sys_pacct",
+			"sys_tty_config", "audit_write", "audit_read", "ipc_lock", "wake_alarm", "block_suspend", "net_broadcast":
+			l.add("capability", "process.capabilities", e,
+				"%q, where root starts sbx, reaches what belongs to other users or to the machine", e)
 		}
 	}
 	if IsTrue(p.Nest) {
@@ -324,19 +251,31 @@ func (l *linter) process() {
 		l.add("capability", "", "", "namespaces.user is \"host\": the capabilities kept are the machine's own")
 	}
 	for _, e := range p.Env {
-		if loader := envName(e); strings.HasPrefix(loader, "LD_") && !strings.Contains(e, "=") {
+		name := envName(e)
+		prefix, isPrefix := strings.CutSuffix(name, "*")
+		loader := strings.HasPrefix(name, "LD_") || slices.Contains(loaderNames[:], name)
+		switch {
+		case strings.Contains(e, "=") && loader:
+			l.add("env-code", "process.env", e, "%q chooses code that runs in every program inside", e)
+		case strings.Contains(e, "="):
+			continue
+		case loader || !isPrefix && slices.Contains(codeNames[:], name) || isPrefix && prefix != "" &&
+			slices.ContainsFunc(codeNames[:], func(s string) bool { return strings.HasPrefix(s, prefix) }):
 			l.add("env-code", "process.env", e, "%q lets the caller's environment choose code that runs inside", e)
 		}
 		if strings.Contains(e, "=") {
 			continue
 		}
-		for _, secret := range strings.Fields("AWS_SECRET_ACCESS_KEY GITHUB_TOKEN OPENAI_API_KEY ANTHROPIC_API_KEY " +
-			"SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS DATABASE_URL PGPASSWORD NPM_TOKEN") {
-			prefix, isPrefix := strings.CutSuffix(e, "*")
-			if e == secret || isPrefix && strings.HasPrefix(secret, prefix) {
-				l.add("env-secret", "process.env", e, "%q lets secrets such as %s cross", e, secret)
-				break
+		secret := ""
+		if isPrefix {
+			if i := slices.IndexFunc(secretVariables[:], func(s string) bool { return strings.HasPrefix(s, prefix) }); i >= 0 {
+				secret = secretVariables[i]
 			}
+		} else if isSecretName(name) {
+			secret = name
+		}
+		if secret != "" {
+			l.add("env-secret", "process.env", e, "%q lets secrets such as %s cross", e, secret)
 		}
 	}
 	if p.Landlock == "off" && !slices.Contains(l.whole.Files.Write, "/") && !slices.Contains(l.whole.Files.Write, "?/") {
@@ -373,7 +312,11 @@ func (l *linter) seccomp() {
 		}
 		calls := callsOf([]string{e})
 		for _, c := range strings.Fields("ptrace process_vm_writev bpf perf_event_open userfaultfd io_uring_setup keyctl " +
-			"kexec_load init_module finit_module open_by_handle_at mount fsmount move_mount pivot_root iopl") {
+			"kexec_load init_module finit_module open_by_handle_at mount fsmount move_mount pivot_root iopl " +
+			"add_key request_key io_uring_enter io_uring_register process_vm_readv pidfd_getfd kcmp mount_setattr " +
+			"fsopen fsconfig fspick umount umount2 delete_module create_module kexec_file_load ioperm reboot swapon swapoff " +
+			"settimeofday clock_settime stime acct quotactl quotactl_fd syslog fanotify_init modify_ldt vm86 vm86old uselib " +
+			"lookup_dcookie vhangup nfsservctl sethostname setdomainname chroot") {
 			if calls[c] && !denied[c] && !ruled[c] {
 				l.add("kernel-surface", "seccomp.allow", e, "%q allows %s", e, c)
 				break

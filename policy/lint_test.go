@@ -50,12 +50,16 @@ func TestLint(t *testing.T) {
 		{"[files]\nsockets = ['${SSH_AUTH_SOCK}']",
 			`p:3:12: "${SSH_AUTH_SOCK}" opens ${SSH_AUTH_SOCK}: the service behind it acts without this policy (socket)`},
 		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']",
-			`p:3:9: "${XDG_RUNTIME_DIR}/bus" is shown in vain: the target can connect only to what files.sockets names ` +
+			`p:3:9: "${XDG_RUNTIME_DIR}/bus" shows ${XDG_RUNTIME_DIR}, with secrets or what is other programs' own ` +
+				"(secret-shown)\n" +
+				`p:3:9: "${XDG_RUNTIME_DIR}/bus" is shown in vain: the target can connect only to what files.sockets names ` +
 				`(socket)`},
 		{"[process]\ncapabilities = ['?sys_admin']", `p:3:17: "?sys_admin" is near to all of root's power (capability)`},
 		{"[process]\nnest = true", `p: process.nest: in a user namespace of its own the target reaches kernel code that ` +
 			`only root reaches otherwise (nest)`},
-		{"[process]\nenv = ['SSH_*']", `p:3:8: "SSH_*" lets secrets such as SSH_AUTH_SOCK cross (env-secret)`},
+		{"[process]\nenv = ['SSH_*']",
+			`p:3:8: "SSH_*" lets the caller's environment choose code that runs inside (env-code)` + "\n" +
+				`p:3:8: "SSH_*" lets secrets such as SSH_AUTH_SOCK cross (env-secret)`},
 		{"[process]\nenv = ['LD_PRELOAD']",
 			`p:3:8: "LD_PRELOAD" lets the caller's environment choose code that runs inside (env-code)`},
 		{"[process]\nenv = ['A*', 'AB']", `p:3:8: "A*" lets secrets such as AWS_SECRET_ACCESS_KEY cross (env-secret)` + "\n" +
@@ -68,7 +72,8 @@ func TestLint(t *testing.T) {
 			`p:3:10: "@terminal-input" lets the target type into the caller's terminal (terminal-input)` + "\n" +
 				`p:3:29: "@nest" lets the target make namespaces (nest)`},
 		{"[seccomp]\nallow = ['@debug']", `p:3:10: "@debug" allows ptrace (kernel-surface)`},
-		{"[seccomp]\nallow = ['@debug']\ndeny = ['ptrace', 'perf_event_open']", ""},
+		{"[seccomp]\nallow = ['@debug']\n" +
+			"deny = ['ptrace', 'perf_event_open', 'pidfd_getfd', 'kcmp', 'process_vm_readv', 'lookup_dcookie']", ""},
 		{"[seccomp]\nallow = ['ptrace']\n[[seccomp.rule]]\nsyscalls = ['ptrace']\naction = 'trap'", ""},
 		{"[seccomp]\nallow = ['read']\ndeny = ['@basic-io']",
 			`p:3:10: all of "read" is denied, and deny beats allow (shadowed)`},

@@ -116,6 +116,14 @@ func Certificates(p *policy.Policy, env []string, cwd string) (show, notes []str
 	return host.Certificates(p, env, cwd)
 }
 
+// Repository is what lies outside of a project of the repository that it belongs to.
+type Repository = host.Repository
+
+// FindRepository finds the directories of git's own that a project of a caller with
+// that home needs and that lie outside of it, if they say themselves that they belong to
+// it.
+func FindRepository(project, home string) Repository { return host.FindRepository(project, home) }
+
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
 

@@ -44,7 +44,9 @@ func run(args []string) int {
 	case l.Version:
 		_, err = fmt.Printf("sbx %s, commit %s\n", version, commit)
 	default:
-		code, err = l.run(target)
+		if code, err = l.run(target); err != nil {
+			err = blameOuter(err)
+		}
 	}
 	if err != nil {
 		return report(err)

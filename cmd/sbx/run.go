@@ -33,10 +33,12 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Verbose && !l.Explain {
 		return 0, &usageError{"--verbose: there is nothing to explain", "--verbose goes with --explain"}
 	}
+	// Before anything is opened that could stand under such a number.
+	notes := l.keepNamed(target[1:])
 	if err := l.checkDescriptors(); err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target)
+	plan, exit, err := l.launch(target, notes)
 	explained := l.explain(plan, exit, err)
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, explained, err)
@@ -50,7 +52,7 @@ func (l *launch) run(target []string) (int, error) {
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, exit, err
@@ -78,10 +80,19 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, exit, err
 	}
-	certificates, notes := sandbox.Certificates(p, os.Environ(), w.caller)
+	certificates, more := sandbox.Certificates(p, os.Environ(), w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	script := ownScript(target[1:], w.caller)
+	if script != "" && p.Files.Shows(script) {
+		script = ""
+	}
+	if script != "" {
+		script = "?" + script
+		p.Files.Read = append(p.Files.Read, script)
+	}
+	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
@@ -90,7 +101,14 @@ func (l *launch) launch(target []string) (plan *sandbox.Plan, exit sandbox.Exit,
 	}
 	t.Dir, t.Elsewhere = cwd, l.elsewhere(p, home)
 	for _, s := range slices.Concat(l.Read, l.Write) {
-		t.Shown = append(t.Shown, shownPath(s, w.caller, home))
+		shown := shownPath(s, w.caller, home)
+		t.Shown = append(t.Shown, shown)
+		if bare := policy.ParsePath(s).Name; !strings.HasPrefix(bare, "/") && !strings.HasPrefix(bare, "~") {
+			t.Relative = append(t.Relative, shown)
+		}
+	}
+	if script != "" {
+		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
 	host, err := sandbox.Probe(p, t)
 	if err != nil {

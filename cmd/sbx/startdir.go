@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -70,6 +71,41 @@ func notInside(plan *sandbox.Plan, caller string, args []string) string {
 		}
 	}
 	return ""
+}
+
+// showRepository shows git's own of the repository that the project belongs to, where
+// it lies outside of it and the policy guards such: read-only, and without credentials.
+func showRepository(p *policy.Policy, project, home string) (notes []string) {
+	if project == "" || !slices.Contains(p.Files.Guard, "**/.git") {
+		return nil
+	}
+	r := sandbox.FindRepository(project, home)
+	for _, dir := range r.Show {
+		if p.Files.Shows(dir) {
+			return nil
+		}
+		p.Files.Read = append(p.Files.Read, "?"+dir)
+	}
+	if len(r.Settings) > 0 {
+		p.Files.Inline = maps.Clone(p.Files.Inline)
+		if p.Files.Inline == nil {
+			p.Files.Inline = make(map[string]string)
+		}
+		maps.Copy(p.Files.Inline, r.Settings)
+	}
+	for _, name := range r.Hide {
+		p.Files.Hide = append(p.Files.Hide, "?"+name)
+	}
+	if r.Top == "" {
+		return nil
+	}
+	// Git would not look over the border of the mount that the project is.
+	p.Process.Env = append(p.Process.Env, "GIT_DISCOVERY_ACROSS_FILESYSTEM=true")
+	if isTerminal(2) {
+		notes = append(notes, "of the repository "+text.Quote(r.Top)+" only .git and this directory are shown, so git takes "+
+			"the rest for deleted (--read "+text.Quote(r.Top)+" shows it)")
+	}
+	return notes
 }
 
 // there says whether something of that relative name is there. "." and ".." are

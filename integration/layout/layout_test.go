@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "policies", "policy", "policy/explain", "policy/formats", "policy/oci", "policy/seccomp",
+		"internal/sys", "internal/text", "policies", "policy", "policy/explain", "policy/formats", "policy/oci",
+		"policy/seccomp",
 		"policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -42,7 +43,8 @@ var allowed = map[string][]string{
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
-		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan", "sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
+		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
@@ -113,6 +115,7 @@ var allowed = map[string][]string{
 	"integration/layout":                  {},
 	"integration/probe":                   {"integration/probe/oracle"},
 	"integration/probe/oracle":            {},
+	"integration/sbom":                    {},
 }
 
 // forbidden is a package of others that must not be reached: those matching

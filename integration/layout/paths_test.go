@@ -59,6 +59,7 @@ var paths = map[string]string{
 	"cmd/sbx/policy_new.go":                "a new file, to where the user says, or among the user's policies",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
+	"cmd/sbx/arguments.go":                 "whether an argument is a script of sbx's; probe judges the way there",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
 }

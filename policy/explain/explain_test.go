@@ -333,7 +333,8 @@ func TestBounds(t *testing.T) {
 			t.Errorf("no %q in the last of\n%s", want, strings.Join(lines[len(lines)-5:], "\n"))
 		}
 	}
-	if lines := (&Report{Unavailable: "there is none"}).Lines(false); len(lines) != 1 || !strings.Contains(lines[0], "none") {
+	if lines := (&Report{Unavailable: "there is none"}).Lines(false); len(lines) != 1 || !strings.Contains(lines[0],
+		"none") {
 		t.Errorf("%q", lines)
 	}
 }

@@ -205,8 +205,9 @@ func join(allow, deny, other []string) string {
 // besideText is why the filters beside the policy's deny what they deny, by their
 // beginning; see package fallbackfilter.
 var besideText = [...]struct{ name, why string }{
-	{"no Unix sockets", "this kernel's Landlock (before Linux 7.1) cannot tell the host's Unix sockets from the sandbox's, " +
-		"so only pairs of connected ones are there; services by a Unix socket, such as nscd, are out of reach anyway"},
+	{"no Unix sockets", "this kernel's Landlock (before Linux 7.1) cannot tell the host's Unix sockets from the " +
+		"sandbox's, so only pairs of connected ones are there; services by a Unix socket, such as nscd, are " +
+		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
 }

@@ -117,7 +117,8 @@ func (r *Report) Lines(verbose bool) []string {
 	}
 	head := fmt.Sprintf("policy %s denied no system call", text.Quote(r.Policy))
 	if kinds > 0 {
-		head = fmt.Sprintf("policy %s denied %s of system calls, %s in all", text.Quote(r.Policy), plural(uint64(kinds), "kind"),
+		head = fmt.Sprintf("policy %s denied %s of system calls, %s in all", text.Quote(r.Policy), plural(uint64(kinds),
+			"kind"),
 			plural(calls, "call"))
 	}
 	if r.Unavailable != "" {
@@ -134,7 +135,8 @@ func (r *Report) Lines(verbose bool) []string {
 		out = append(out, "  so many that the later ones were only counted, by the call's name")
 	}
 	if len(harmless) > 0 {
-		out = append(out, fmt.Sprintf("  not shown, since programs do without: %s; -v shows them", strings.Join(harmless, ", ")))
+		out = append(out, fmt.Sprintf("  not shown, since programs do without: %s; -v shows them", strings.Join(harmless,
+			", ")))
 	}
 	return out
 }

@@ -144,8 +144,10 @@ type File struct {
 	// UID, GID and Perm are its owner, group and mode bits. NoWrite is why the caller,
 	// with all its privileges on the host, may not write to it, or nil.
 	UID, GID, Perm uint32
-	// Links is the number of its hard links.
-	Links uint64
+	// Links is the number of its hard links. Covered says that it is what an outer
+	// sandbox hides something with.
+	Links   uint64
+	Covered bool
 	// FD is an O_PATH descriptor of it, open until Facts.Close.
 	FD      int
 	NoWrite error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,11 @@ type follower struct {
 
 // follow guards what the guarded links and repositories of the project point to.
 func (g *guarding) follow(dir, home string) error {
-	if len(g.links)+len(g.repos) == 0 {
+	outer := ""
+	if !slices.Contains(g.repos, ".git") {
+		outer = outerRepository(dir, home)
+	}
+	if len(g.links)+len(g.repos) == 0 && outer == "" {
 		return nil
 	}
 	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -52,6 +57,9 @@ func (g *guarding) follow(dir, home string) error {
 			err = f.repository(path.Join(dir, rel))
 		}
 	}
+	if outer != "" && err == nil {
+		err = f.repository(outer)
+	}
 	for i := 0; i < len(g.links) && err == nil; i++ { // it grows
 		err = f.guard(path.Join(dir, g.links[i]), true)
 	}
@@ -59,6 +67,18 @@ func (g *guarding) follow(dir, home string) error {
 		return fmt.Errorf("follow what is guarded in %s: %w", text.Quote(dir), err)
 	}
 	return nil
+}
+
+// outerRepository is the .git of the work tree that the project is a directory of, or
+// "". Its settings can name files of the project.
+func outerRepository(project, home string) string {
+	for dir := path.Dir(project); policy.ProjectDir(dir, home) != ""; dir = path.Dir(dir) {
+		var st unix.Stat_t
+		if unix.Lstat(dir+"/.git", &st) == nil {
+			return dir + "/.git"
+		}
+	}
+	return ""
 }
 
 // open opens a path without reading it, and says where it really is. A path

@@ -24,6 +24,8 @@ type guarding struct {
 	// all below them. now says that the search is in one of them.
 	held map[string]bool
 	now  bool
+	// open are those that the policy names as writable: what is in them can change.
+	open []string
 	// shape are the parts of a repository that the directory at hand has.
 	shape uint8
 	// names are the guarded names by their real path, with what was found there;
@@ -68,7 +70,13 @@ const (
 	isRepo = hasHead | hasObjects | hasRefs
 )
 
-func newGuarding(f *policy.Files) (g guarding) {
+// newGuarding is for the project in dir.
+func newGuarding(f *policy.Files, dir string) (g guarding) {
+	for _, s := range f.Write {
+		if rel, ok := strings.CutPrefix(policy.ParsePath(s).Name, dir+"/"); ok {
+			g.open = append(g.open, rel)
+		}
+	}
 	for _, s := range f.Guard {
 		p, deep := newGuardPattern(s)
 		if deep {
@@ -220,7 +228,7 @@ func (g *guarding) add(real, rel string, st *unix.Stat_t) bool {
 	found := Found{Path: real, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st), Links: uint64(st.Nlink)}
 	g.name(real, guarded{id: found.ID})
 	g.list = append(g.list, found)
-	if found.Dir {
+	if found.Dir && !slices.Contains(g.open, rel) {
 		if g.held == nil {
 			g.held = make(map[string]bool)
 		}

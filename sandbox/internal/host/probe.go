@@ -23,7 +23,7 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeHanded, h.probeStart, h.probePaths, h.probeStreams,
 		h.judgePlaces, h.probeProcesses,
-		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.probeAliases,
+		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener,
 	} {
 		if err := probe(p, tree, t); err != nil {

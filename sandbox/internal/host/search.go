@@ -61,7 +61,7 @@ func (s *search) recursive() bool {
 func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 	s := search{optional: true, sockets: !project}
 	if project {
-		s.guarding = newGuarding(&p.Files)
+		s.guarding = newGuarding(&p.Files, dir)
 	}
 	for _, entry := range p.Files.Hide {
 		if !project {

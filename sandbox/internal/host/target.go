@@ -12,8 +12,10 @@ type Target struct {
 	// Passed are the rules of Process.Env that a flag gives.
 	Passed []string
 	// Dir is the directory to start in. Elsewhere is where to start if it is not
-	// there inside; empty: that is an error.
+	// there inside; empty: that is an error. Relative are those of Shown that were
+	// given relative to Dir: with one of them, Dir is there.
 	Dir, Elsewhere string
+	Relative       []string
 	// Project is the directory in which secrets are looked for, if it is shown; empty:
 	// none. Shown are the paths that flags name. Those of them that are a project of a
 	// user, given Home, are searched too.

@@ -105,6 +105,7 @@ func describe(o opened) File {
 		Real: o.real, Link: o.text, FD: o.fd, Mode: o.st.Mode & unix.S_IFMT,
 		Major: unix.Major(o.st.Dev), Minor: unix.Minor(o.st.Dev), Ino: o.st.Ino, Rdev: o.st.Rdev,
 		UID: o.st.Uid, GID: o.st.Gid, Perm: o.st.Mode & 0o777, Links: uint64(o.st.Nlink),
+		Covered: covered(o.fd, &o.st),
 	}
 }
 

@@ -86,7 +86,8 @@ func same(*seccomp.Policy) {}
 // TestExplained: a denied call is answered as without, and told.
 func TestExplained(t *testing.T) {
 	exit := explainedRun(t, explainedPlan(t, same, "/bin/sh", "-c",
-		"unshare --user true 2>message; unshare --user true 2>/dev/null; grep -q 'Operation not permitted' message && exit 42"))
+		"unshare --user true 2>message; unshare --user true 2>/dev/null; "+
+			"grep -q 'Operation not permitted' message && exit 42"))
 	if exit.Code() != 42 || exit.Left != 0 {
 		t.Errorf("%+v", exit)
 	}

@@ -68,7 +68,9 @@ func (s *mountSource) begin() error {
 	}
 	fd, err := unix.Open("/proc/"+strconv.Itoa(s.ps.pid)+"/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		if !s.ps.ended() {
+		// A process that is about to end has no mounts any more: EINVAL of
+		// mounts_open_common in fs/proc_namespace.c.
+		if err != unix.EINVAL && !s.ps.ended() {
 			s.ps.lostNote = "whether what is hidden or read-only stays so could not be watched: open mountinfo: " + err.Error()
 		}
 		return nil

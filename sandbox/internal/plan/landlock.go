@@ -81,6 +81,12 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: fd, Read: f.Read, Write: f.Write})
 		}
 	}
+	for _, f := range h.Kept {
+		if f.Mode == unix.S_IFREG && f.Read && !f.Write {
+			// By its name in /dev/fd, as shells pass it.
+			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: f.FD, Read: true})
+		}
+	}
 	open, err := ports(p.Network)
 	if err != nil {
 		return err

@@ -209,7 +209,8 @@ func (l *Limits) dataOfEach(h *host.Facts, raises bool, a limitValue, value stri
 	if err != nil {
 		return err
 	}
-	limit := process.Rlimit{Name: "private memory of each process to " + value, Resource: unix.RLIMIT_DATA, Soft: n, Hard: n}
+	limit := process.Rlimit{Name: "private memory of each process to " + value, Resource: unix.RLIMIT_DATA, Soft: n,
+		Hard: n}
 	if most := h.Limits.Hard[unix.RLIMIT_DATA]; most < limit.Hard {
 		limit.Soft, limit.Hard = most, most
 		limit.Name += fmt.Sprintf(", lowered to the caller's own limit of %d", most)

@@ -64,9 +64,11 @@ func TestLimits(t *testing.T) {
 			[]string{"cpu.max = 5000 100000\n", "note: limits.io is not enforced: no cgroup that", "!io.max"}, nil},
 		{"memory of each process", 1000, policy.Limits{Memory: "1M"}, nil, nil, []string{
 			"target   limit private memory of each process to 1M\n", "!janitor",
-			"note: limits.memory holds for each process by itself, not for all together, and for no shared memory: no cgroup of yours\n",
+			"note: limits.memory holds for each process by itself, not for all together, and for no shared memory: " +
+				"no cgroup of yours\n",
 		}, nil},
-		{"memory of each process, the caller has less", 0, policy.Limits{Memory: "?1M"}, func(_ *policy.Policy, h *host.Facts) {
+		{"memory of each process, the caller has less", 0, policy.Limits{Memory: "?1M"}, func(_ *policy.Policy,
+			h *host.Facts) {
 			h.Limits.Hard[unix.RLIMIT_DATA] = 4096
 		}, nil, []string{"each process to 1M, lowered to the caller's own limit of 4096\n"}, nil},
 		{"memory of each process, which it can raise", 0, policy.Limits{Memory: "1M"}, func(p *policy.Policy, _ *host.Facts) {

@@ -120,6 +120,7 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 		switch {
 		case f.Err != nil:
 			return nil, fmt.Errorf("look at %s, which is to be hidden: %w", text.Quote(source), f.Err)
+		case f.Covered: // by an outer sandbox, for good
 		case f.Mode != 0:
 			list = append(list, t.masksOf(host.Found{Path: f.Real, Dir: f.Dir(), ID: f.ID()}, true)...)
 		case !x.Optional && len(t.places(cmp.Or(f.Real, source))) > 0:

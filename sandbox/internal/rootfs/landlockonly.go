@@ -101,7 +101,7 @@ func LandlockOnly(
 		return rules, t.Dir, nil
 	case t.Elsewhere == "":
 		return nil, "", notShown(t.Dir)
-	case below:
+	case below, len(t.Relative) > 0:
 		return rules, t.Dir, nil
 	}
 	return rules, t.Elsewhere, nil

@@ -87,7 +87,7 @@ func (t *Tree) unnamedSockets() (list []host.Found) {
 	}
 	for _, x := range t.facts.Sockets {
 		switch {
-		case t.isNamedSocket(x.Path):
+		case t.isNamedSocket(x.Path), x.Dir && t.isWork(x.Path):
 		case x.Dir && t.leadsBelow(x.Path):
 			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be read: the sockets in it can be connected to by their names",
 				text.Quote(x.Path)))

@@ -27,10 +27,10 @@ func (t *Tree) chooseDir() error {
 	n, ok := t.deepest(dir)
 	switch {
 	case n.Path == dir && ok && n.Kind != File && n.Kind != Link, n.Kind.FromHost():
-	case t.showsBelow(dir):
+	case n.Kind != File && n.Kind != Link && t.maskOver(dir) == "" && (t.showsBelow(dir) || t.showsNamed()):
 		// What a program leaves there, and not in what was named to be written,
 		// would be gone with the sandbox. So it is an error for the program.
-		if n.Kind == Tmpfs {
+		if dir != "/" {
 			t.nodes = append(t.nodes, Node{Path: dir, Kind: Directory, Mode: 0o555})
 			t.sort()
 		}
@@ -54,14 +54,21 @@ func (t *Tree) couldStart(dir string) bool {
 func (t *Tree) showsBelow(dir string) bool {
 	if policy.Within(t.target.Home, dir) {
 		return slices.ContainsFunc(t.target.Shown, func(s string) bool {
-			name := policy.ParsePath(s).Name
-			n, _ := t.deepest(name)
-			return name != dir && policy.Within(name, dir) && n.Kind.FromHost()
+			return policy.ParsePath(s).Name != dir && policy.Within(policy.ParsePath(s).Name, dir) && t.shows(s)
 		})
 	}
 	return slices.ContainsFunc(t.nodes, func(n Node) bool {
 		return n.Path != dir && policy.Within(n.Path, dir) && n.Kind != Tmpfs && !n.Device
 	})
+}
+
+// showsNamed says whether a path is shown that was given relative to the directory.
+func (t *Tree) showsNamed() bool { return slices.ContainsFunc(t.target.Relative, t.shows) }
+
+// shows says whether what a flag names is there.
+func (t *Tree) shows(entry string) bool {
+	n, _ := t.deepest(policy.ParsePath(entry).Name)
+	return n.Kind.FromHost()
 }
 
 func notShown(dir string) error {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
+	"sbx/internal/text"
+)
+
+// keepNamed has the target get the descriptors that its arguments name, as a shell
+// passes them for <(command): pipes, and regular files that are open for reading
+// alone. Of others it says how they are handed over.
+func (l *launch) keepNamed(args []string) (notes []string) {
+	for _, arg := range args {
+		n, ok := descriptorIn(arg)
+		if !ok || n < 3 || slices.Contains(l.KeepFD, n) {
+			continue
+		}
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFL, 0)
+		closes, _ := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
+		if err != nil || closes&unix.FD_CLOEXEC != 0 || unix.Fstat(n, &st) != nil {
+			continue // none of the caller's: the program will say so
+		}
+		reads := flags&unix.O_ACCMODE == unix.O_RDONLY && flags&unix.O_PATH == 0
+		switch kind := st.Mode & unix.S_IFMT; {
+		case l.Report != nil && *l.Report == n:
+		case kind == unix.S_IFIFO && flags&unix.O_PATH == 0, kind == unix.S_IFREG && reads:
+			l.KeepFD = append(l.KeepFD, n)
+		default:
+			notes = append(notes, "the argument "+text.Quote(arg)+" names a descriptor that is not handed over, since it is "+
+				"no pipe and no file that is open for reading alone (--keep-fd "+strconv.Itoa(n)+" hands it over)")
+		}
+	}
+	return notes
+}
+
+// descriptorIn is the descriptor that an argument names, alone or behind a "=".
+func descriptorIn(arg string) (n int, ok bool) {
+	for _, dir := range [...]string{"/dev/fd/", "/proc/self/fd/"} {
+		_, number, found := strings.Cut(arg, dir)
+		before := strings.TrimSuffix(arg, dir+number)
+		if !found || before != "" && !strings.HasSuffix(before, "=") && !strings.HasSuffix(before, "@") {
+			continue
+		}
+		if n, err := strconv.ParseUint(number, 10, 31); err == nil {
+			return int(n), true
+		}
+	}
+	return 0, false
+}
+
+// ownScript is the script that has sbx in its first line ("#!/usr/bin/env -S sbx ..."),
+// if the target's arguments name one: the kernel starts sbx with its path, so that it
+// has to be inside. "" if there is none.
+func ownScript(args []string, caller string) string {
+	const most = 8 // flags of the interpreter
+	for _, arg := range args[:min(len(args), most)] {
+		if arg == "" || arg[0] == '-' || !strings.Contains(arg, "/") && path.Ext(arg) == "" && !there(arg) {
+			continue
+		}
+		name := absolute(arg, caller)
+		fd, err := sys.OpenRegular(unix.AT_FDCWD, name, 0)
+		if err != nil {
+			continue
+		}
+		line := make([]byte, 256)
+		n, err := unix.Read(fd, line)
+		unix.Close(fd) // opened for reading
+		if err != nil {
+			continue
+		}
+		first, _, _ := strings.Cut(string(line[:n]), "\n")
+		if words, ok := strings.CutPrefix(first, "#!"); ok && slices.ContainsFunc(strings.Fields(words), func(w string) bool {
+			return path.Base(w) == "sbx"
+		}) {
+			return name
+		}
+	}
+	return ""
+}
