@@ -166,8 +166,8 @@ func has(lines []string, part string) bool {
 	return false
 }
 
-// Nothing in the shipped policies is idle, and only open is dangerous, but for what
-// web keeps for root, tracing among a sandbox's own, and git's own files for commit.
+// Nothing in the shipped policies is idle, and only open is dangerous, but for
+// tracing among a sandbox's own processes, and git's own files for commit.
 func TestShippedLint(t *testing.T) {
 	isolate(t)
 	for _, name := range Names() {
@@ -182,7 +182,7 @@ func TestShippedLint(t *testing.T) {
 		got := map[string]bool{}
 		for _, f := range found {
 			got[f.Rule] = true
-			meant := name == "open" || name == "web" && f.Rule == "capability" ||
+			meant := name == "open" ||
 				(name == "build" || name == "debug" || name == "shell") && f.Rule == "kernel-surface" ||
 				name == "commit" && (f.Rule == "startup-writable" || f.Rule == "secret-shown")
 			if !meant {

@@ -222,7 +222,8 @@ func TestSessionVariables(t *testing.T) {
 			t.Errorf("%s has no value, and is left out", path)
 		}
 	}
-	if _, err := resolvedText(t, "[files]\nsockets = ['${SSH_AUTH_SOCK}']").Expand(Vars{SSHAuthSock: "/a/../b"}); err == nil {
+	agent := resolvedText(t, "[files]\nsockets = ['${SSH_AUTH_SOCK}']")
+	if _, err := agent.Expand(Vars{SSHAuthSock: "/a/../b"}); err == nil {
 		t.Error("a path that is not clean is taken")
 	}
 }

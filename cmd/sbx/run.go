@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
+	"sbx/internal/timerslack"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -84,6 +86,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	sandbox.Account(p, os.Environ(), home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
 		script = ""
@@ -126,6 +129,11 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
+	}
+	// From here on this thread forks, supervises, or executes sbx once more.
+	runtime.LockOSThread()
+	if err := timerslack.Restore(); err != nil {
+		return plan, exit, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
