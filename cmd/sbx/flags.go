@@ -3,24 +3,26 @@ package main
 // launch holds what the flags of a launch say. Each field has one entry in
 // launchFlags, and the field's type is the kind of the flag.
 type launch struct {
-	Policy  string
-	Read    []string
-	Write   []string
-	Hide    []string
-	Env     []string
-	Net     string
-	Socket  []string
-	Limit   []string
-	KeepFD  []int
-	Dir     string
-	DryRun  bool
-	Tree    bool
-	JSON    bool
-	Report  *int
-	Explain bool
-	Verbose bool
-	Help    bool
-	Version bool
+	Policy       string
+	Read         []string
+	Write        []string
+	Hide         []string
+	Env          []string
+	Net          string
+	Socket       []string
+	Device       []string
+	Limit        []string
+	KeepFD       []int
+	Dir          string
+	DryRun       bool
+	Tree         bool
+	JSON         bool
+	Report       *int
+	Explain      bool
+	ExplainFiles bool
+	Verbose      bool
+	Help         bool
+	Version      bool
 }
 
 // newLaunch is a launch without any flag.
@@ -87,6 +89,9 @@ var launchFlags = [...]flagEntry{
 	{name: "socket", value: "PATH", offer: offerPath,
 		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",
 		field: func(l *launch) any { return &l.Socket }},
+	{name: "device", value: "PATH", offer: offerPath,
+		help:  "Let the program use the device PATH below /dev, or all in that directory.",
+		field: func(l *launch) any { return &l.Device }},
 	{name: "limit", value: "NAME=VALUE", offer: offerNothing,
 		help:  "Limit what the program uses: memory=1G, time=30s, processes=50 and all others of [limits].",
 		field: func(l *launch) any { return &l.Limit }},
@@ -111,6 +116,9 @@ var launchFlags = [...]flagEntry{
 	{name: "explain",
 		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
 		field: func(l *launch) any { return &l.Explain }},
+	{name: "explain-files",
+		help:  "As --explain, and also say which files were hidden, missing or read-only. Slower.",
+		field: func(l *launch) any { return &l.ExplainFiles }},
 	{name: "verbose", short: 'v',
 		help:  "Also explain denials that do not matter. Goes with --explain.",
 		field: func(l *launch) any { return &l.Verbose }},

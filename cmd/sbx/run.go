@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
+	"sbx/internal/timerslack"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -30,6 +32,7 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
 	}
+	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
 		return 0, &usageError{"--verbose: there is nothing to explain", "--verbose goes with --explain"}
 	}
@@ -44,6 +47,7 @@ func (l *launch) run(target []string) (int, error) {
 		writeReceipt(*l.Report, plan, exit, explained, err)
 	}
 	if err == nil {
+		l.offer(exit)
 		if e := exit.Reraise(); e != nil { // the status says it too
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
 		}
@@ -70,7 +74,9 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
 		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
+		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
+		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
 	if err != nil {
 		return nil, exit, err
 	}
@@ -82,6 +88,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	sandbox.Account(p, os.Environ(), home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
 		script = ""
@@ -93,7 +100,8 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain,
+		ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -124,6 +132,11 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
+	}
+	// From here on this thread forks, supervises, or executes sbx once more.
+	runtime.LockOSThread()
+	if err := timerslack.Restore(); err != nil {
+		return plan, exit, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err

@@ -32,6 +32,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/trust.go":       "links of the kernel's in /proc, in a directory that look has judged",
 	"sandbox/internal/host/namespaces.go":  "a descriptor, by /proc/self/fd",
 	"sandbox/internal/host/own.go":         "a descriptor, by /proc/self/fd, and the name that the kernel says",
+	"sandbox/internal/host/account.go":     "/etc/passwd and /etc/group, written in sbx",
 	"sandbox/internal/host/indexes.go":     "a descriptor, by /proc/self/fd",
 	"sandbox/internal/host/certs.go":       "names in a directory that the walker opened; probe judges the way there",
 	"sandbox/internal/host/probe_paths.go": "what look came to, and the name that the kernel says for a descriptor",
@@ -61,6 +62,7 @@ var paths = map[string]string{
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
 	"cmd/sbx/arguments.go":                 "whether an argument is a script of sbx's; probe judges the way there",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
+	"cmd/sbx/explain.go":                   "after the end: it says what is there, and opens nothing",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
 }
 
