@@ -96,7 +96,8 @@ sockets = ["unix:/run/postgresql"]`,
 devices = ["/dev/kvm", "?/dev/dri"]`,
 			bad: `[files]
 devices = ["/dev/null"]`,
-			more: "They are opened as their modes allow. In read and write devices are errors: no other mount lets them be used.",
+			more: "They are opened as their modes allow. In read and write devices are errors: no other mount lets them " +
+				"be used.",
 		},
 		"files.own_sockets": {
 			good: `[files]

@@ -3,26 +3,27 @@ package main
 // launch holds what the flags of a launch say. Each field has one entry in
 // launchFlags, and the field's type is the kind of the flag.
 type launch struct {
-	Policy  string
-	Read    []string
-	Write   []string
-	Hide    []string
-	Show    []string
-	Env     []string
-	Net     string
-	Socket  []string
-	Device  []string
-	Limit   []string
-	KeepFD  []int
-	Dir     string
-	DryRun  bool
-	Tree    bool
-	JSON    bool
-	Report  *int
-	Explain bool
-	Verbose bool
-	Help    bool
-	Version bool
+	Policy       string
+	Read         []string
+	Write        []string
+	Hide         []string
+	Show         []string
+	Env          []string
+	Net          string
+	Socket       []string
+	Device       []string
+	Limit        []string
+	KeepFD       []int
+	Dir          string
+	DryRun       bool
+	Tree         bool
+	JSON         bool
+	Report       *int
+	Explain      bool
+	ExplainFiles bool
+	Verbose      bool
+	Help         bool
+	Version      bool
 }
 
 // newLaunch is a launch without any flag.
@@ -119,6 +120,9 @@ var launchFlags = [...]flagEntry{
 	{name: "explain",
 		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
 		field: func(l *launch) any { return &l.Explain }},
+	{name: "explain-files",
+		help:  "As --explain, and also say which files were hidden, missing or read-only. Slower.",
+		field: func(l *launch) any { return &l.ExplainFiles }},
 	{name: "verbose", short: 'v',
 		help:  "Also explain denials that do not matter. Goes with --explain.",
 		field: func(l *launch) any { return &l.Verbose }},

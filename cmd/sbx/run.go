@@ -32,6 +32,7 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
 	}
+	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
 		return 0, &usageError{"--verbose: there is nothing to explain", "--verbose goes with --explain"}
 	}
@@ -46,6 +47,7 @@ func (l *launch) run(target []string) (int, error) {
 		writeReceipt(*l.Report, plan, exit, explained, err)
 	}
 	if err == nil {
+		l.offer(exit)
 		if e := exit.Reraise(); e != nil { // the status says it too
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
 		}
@@ -98,7 +100,8 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain,
+		ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}

@@ -42,6 +42,7 @@ type decisions struct {
 	listener          *process.Listener
 	explained         []Explained
 	unexplained       string
+	observed          []uint32
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
@@ -155,7 +156,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 			text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
-	d.decideListener(t, h)
+	d.decideListener(p, t, h)
 	return d, nil
 }
 

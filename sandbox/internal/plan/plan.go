@@ -72,6 +72,9 @@ type Plan struct {
 	// Explained are the filters in whose place one with a listener is loaded, in their
 	// order; empty where there is none.
 	Explained []Explained
+	// Observed are the numbers of calls that the listener is asked about when they are
+	// allowed, too.
+	Observed []uint32
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
