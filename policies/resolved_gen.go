@@ -48,7 +48,8 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -106,7 +107,8 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 				"?${HOME}/.cargo/registry", "?${HOME}/.ccache", "?${HOME}/.gradle/caches",
 				"?${HOME}/.gradle/wrapper", "?${HOME}/.m2/repository", "?${HOME}/.npm/_cacache",
 			},
-			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -170,7 +172,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -211,7 +213,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -269,7 +271,8 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -308,8 +311,8 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Sockets: []string{}, OwnSockets: no,
-			Proc: yes, Dev: yes,
+			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -343,7 +346,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -382,7 +385,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -423,7 +426,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -481,7 +484,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -560,7 +563,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/run/lock", "/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy",
 				"/var/lib/nginx/scgi", "/var/lib/nginx/uwsgi",
 			},
-			Sockets: []string{}, OwnSockets: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes,
 			Paths: map[string]policy.PathOptions{
 				"/var/lib/nginx":         policy.PathOptions{Mode: "755"},
 				"/var/lib/nginx/body":    policy.PathOptions{Mode: "700", Owner: "?www-data"},

@@ -79,6 +79,7 @@ var servicePlaces = [...]string{
 	"${XDG_RUNTIME_DIR}/pipewire-0", "${XDG_RUNTIME_DIR}/pulse", "${XDG_RUNTIME_DIR}/emacs",
 	"${XDG_RUNTIME_DIR}/libvirt", "/run/user/${UID}/bus", "/run/user/${UID}", "/run/user", "${HOME}/.gnupg",
 	"${HOME}/.docker", "${HOME}/.colima", "${HOME}/.lima", "${HOME}/.orbstack", "${HOME}/.ssh",
+	"${SSH_AUTH_SOCK}", "/tmp/.X11-unix/X${DISPLAY}", "${XDG_RUNTIME_DIR}/${WAYLAND_DISPLAY}",
 }
 
 // placed is the first of the places that the path lies in, or that lies in it. The

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
+	"sbx/internal/timerslack"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -70,7 +72,9 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
 		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
+		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
+		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
 	if err != nil {
 		return nil, exit, err
 	}
@@ -125,6 +129,11 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
+	}
+	// From here on this thread forks, supervises, or executes sbx once more.
+	runtime.LockOSThread()
+	if err := timerslack.Restore(); err != nil {
+		return plan, exit, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
