@@ -153,7 +153,13 @@ func Start(p *Plan) (*Process, error) { return launch.Start(p) }
 // and output, keeps the calling goroutine on its thread, and takes over the
 // forwarded signals, for good. It closes the facts. An error that is no
 // *LateError means that nothing of the target has run.
-func Run(p *Plan, f *Facts) (Exit, error) { return launch.Run(p, f) }
+//
+// A search finds what the policy does not name, and others may rename or remove
+// it until it is mounted over. Then Run makes the plan anew by again, a bounded
+// number of times, if that is not nil.
+func Run(p *Plan, f *Facts, again func() (*Plan, *Facts, error)) (Exit, error) {
+	return launch.Run(p, f, again)
+}
 
 // GuardBinary keeps the target from writing to the file of the program that
 // starts it. Where neither the plan nor the file's mode does, it executes a

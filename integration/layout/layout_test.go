@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 		"sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
-		"caps", "internal/step", "internal/text", "ns", "policy", "policy/seccomp", "policy/seccomp/bpf",
+		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
 		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",

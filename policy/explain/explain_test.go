@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 	"unicode"
@@ -97,7 +98,8 @@ func TestParams(t *testing.T) {
 // terminal, and no secret is in it.
 func TestSafe(t *testing.T) {
 	for _, s := range []string{
-		"\x1b[2J\x07", "a\nsbx: explain: nothing", "\u202egpj.exe", "\u2066x", "\xff\xfe", "e\u0301\u200d", "İtoken=hunter2",
+		"\x1b[2J\x07", "a\nsbx: explain: nothing", "\u202egpj.exe", "\u2066x", "\xff\xfe",
+		"e\u0301\u200d", "İtoken=hunter2",
 	} {
 		d := denial(t, "chroot", 1)
 		d.Text[0], d.Exe = s, s
@@ -263,6 +265,13 @@ func TestData(t *testing.T) {
 	for what := range entries(harmlessText) {
 		n++
 		words := strings.Fields(what)
+		if words[0] == "file" {
+			if _, err := path.Match(words[1], "/"); err != nil || len(words) != 2 ||
+				!strings.Contains("/~", words[1][:1]) {
+				t.Errorf("%q: %v", what, err)
+			}
+			continue
+		}
 		if _, err := seccomp.LookupSyscall(words[0]); err != nil {
 			t.Error(err)
 		}
@@ -272,6 +281,12 @@ func TestData(t *testing.T) {
 	}
 	for group := range entries(againstText) {
 		n++
+		if pattern, ok := strings.CutPrefix(group, "path "); ok {
+			if _, err := path.Match(pattern, "/"); err != nil || !strings.Contains("/~", pattern[:1]) {
+				t.Errorf("%q: %v", group, err)
+			}
+			continue
+		}
 		if _, err := seccomp.LookupGroup(group); err != nil {
 			t.Error(err)
 		}

@@ -36,6 +36,7 @@ type Process struct {
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began    time.Time        // when the first process was to be made
+	holds    bool             // the standard streams, for another start
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end

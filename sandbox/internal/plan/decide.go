@@ -42,6 +42,7 @@ type decisions struct {
 	listener          *process.Listener
 	explained         []Explained
 	unexplained       string
+	observed          []uint32
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
@@ -151,11 +152,11 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.noteIndexes(p, h)
 	d.noteLinks(p, t, h)
 	if h.SearchTruncatedAt != "" {
-		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
-			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files",
+			text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
-	d.decideListener(t, h)
+	d.decideListener(p, t, h)
 	return d, nil
 }
 

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,11 +72,51 @@ type Plan struct {
 	// Explained are the filters in whose place one with a listener is loaded, in their
 	// order; empty where there is none.
 	Explained []Explained
+	// Observed are the numbers of calls that the listener is asked about when they are
+	// allowed, too.
+	Observed []uint32
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
 }
+
+// Secrets is how many files look like secrets and are hidden for that; see files.hide.
+func (p *Plan) Secrets() int {
+	if p.Tree == nil {
+		return 0
+	}
+	return p.Tree.Secrets()
+}
+
+// Outdated says whether a start failed only because what a search found was renamed,
+// removed or replaced before it was mounted. The policy does not name it, so a new plan
+// has what is there by then. Nothing of the target has run.
+func (p *Plan) Outdated(err error) bool {
+	var failed *StepError
+	if p.Tree == nil || !errors.As(err, &failed) {
+		return false
+	}
+	switch step.Errno(failed.Err) {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EAGAIN, unix.ESTALE:
+	default:
+		if !step.Mismatched(failed.Err) {
+			return false
+		}
+	}
+	switch s := failed.Step.(type) {
+	case ns.Mask:
+		return p.Tree.Searched(s.Path)
+	case ns.Pin:
+		return p.Tree.Searched(s.Path)
+	case ns.Bind:
+		return s.Below && p.Tree.Searched(s.Dest)
+	}
+	return false
+}
+
+// Searched says whether the plan has anything that a search found.
+func (p *Plan) Searched() bool { return p.Tree != nil && p.Tree.Searched("/") }
 
 // Each calls f for each step in the order of the printed plan. in is the process that does
 // it: janitor, launcher, join, setup, init, target or cleanup.
