@@ -92,25 +92,25 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{
-				"?${HOME}/.cargo/bin", "?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.m2/repository",
-				"?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6",
-				"?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates",
-				"?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version",
-				"?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
-				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
-				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
-				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
-				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
-				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
-				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
-				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
-				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+				"?${HOME}/.cargo/bin", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin",
+				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+				"?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -238,10 +238,9 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{
-				"?${HOME}/.cargo/bin", "?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.gdbinit",
-				"?${HOME}/.m2/repository", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/.strace",
-				"?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R",
-				"?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
+				"?${HOME}/.cargo/bin", "?${HOME}/.gdbinit", "?${HOME}/.pyenv", "?${HOME}/.rustup",
+				"?${HOME}/.strace", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7",
+				"?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
 				"?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
 				"?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts",
 				"?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk",
@@ -256,8 +255,8 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -915,6 +914,15 @@ func resolvedBuildFilesUnguard() []string {
 		".tox/", ".turbo", ".venv/", ".version", ".virtualenv/", ".vite", ".yarn-cache", ".zig-cache",
 		"Pods/", "__pypackages__/", "bower_components/", "elm-stuff/", "jspm_packages/", "node_modules/",
 		"site-packages/", "target/", "venv/",
+	}
+}
+
+func resolvedBuildFilesOverlay() []string {
+	return []string{
+		"?${HOME}/.cache/ccache", "?${HOME}/.cache/go-build", "?${HOME}/.cache/pip",
+		"?${HOME}/.cache/sccache", "?${HOME}/.cache/uv", "?${HOME}/.cache/yarn", "?${HOME}/.cargo/git",
+		"?${HOME}/.cargo/registry", "?${HOME}/.ccache", "?${HOME}/.gradle/caches",
+		"?${HOME}/.gradle/wrapper", "?${HOME}/.m2/repository", "?${HOME}/.npm/_cacache",
 	}
 }
 
