@@ -42,7 +42,8 @@ func (d *decisions) decideSetID(p *policy.Policy, t host.Target, h *host.Facts, 
 		nest        = policy.IsTrue(p.Process.Nest)
 		dirs, known = d.writableDirs(p, h)
 		openat2     = len(dirs) == 0 && known || nest || known && h.UID != 0
-		chmods      = programs.allow(unix.SYS_FCHMOD, 0, unix.S_ISGID) || programs.allow(unix.SYS_FCHMODAT, 0, 0, unix.S_ISGID)
+		chmods      = programs.allow(unix.SYS_FCHMOD, 0, unix.S_ISGID) || programs.allow(unix.SYS_FCHMODAT, 0, 0,
+			unix.S_ISGID)
 	)
 	d.setID.Listens = chmods && d.canListen(p, h)
 	explains := t.Explain && d.setID.Listens // one listener for both
