@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
+	"sbx/policy/explain"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/launch"
@@ -149,7 +150,14 @@ func Start(p *Plan) (*Process, error) { return launch.Start(p) }
 // and output, keeps the calling goroutine on its thread, and takes over the
 // forwarded signals, for good. It closes the facts. An error that is no
 // *LateError means that nothing of the target has run.
-func Run(p *Plan, f *Facts) (Exit, error) { return launch.Run(p, f) }
+func Run(p *Plan, f *Facts) (Exit, error) { return launch.Run(p, f, nil) }
+
+// RunAndTell is Run, and tell is told of the calls that the target is denied as they
+// happen, at most 100 times in a second: of each call, and of how many it was not told
+// since the last one. The target has Explain set. tell must not wait.
+func RunAndTell(p *Plan, f *Facts, tell func(d explain.Denial, untold uint64)) (Exit, error) {
+	return launch.Run(p, f, tell)
+}
 
 // GuardBinary keeps the target from writing to the file of the program that
 // starts it. Where neither the plan nor the file's mode does, it executes a

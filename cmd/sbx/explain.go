@@ -17,6 +17,9 @@ import (
 // explain prints what the run was denied, as one block, and returns it for the receipt;
 // nil if nothing was to be explained.
 func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *explain.Report {
+	if !l.Explain {
+		return nil
+	}
 	seen := exit.Explained
 	switch {
 	case seen != nil:

@@ -36,10 +36,15 @@ func (l *launch) run(target []string) (int, error) {
 	}
 	// Before anything is opened that could stand under such a number.
 	notes := l.keepNamed(target[1:])
-	if err := l.checkDescriptors(); err != nil {
+	events, err := l.openEvents()
+	if err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target, notes)
+	if err := l.checkDescriptors(events); err != nil {
+		return 0, err
+	}
+	plan, exit, err := l.launch(target, notes, events)
+	events.finish(exit)
 	explained := l.explain(plan, exit, err)
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, explained, err)
@@ -54,7 +59,7 @@ func (l *launch) run(target []string) (int, error) {
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, exit, err
@@ -95,7 +100,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain, ExplainFiles: l.ExplainFiles}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain || l.Events != "", ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -127,13 +132,16 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
+	if err := events.allow(plan); err != nil {
+		return nil, exit, err
+	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 	}
-	exit, err = sandbox.Run(plan, host)
+	exit, err = events.run(plan, host, l.Policy)
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
@@ -146,7 +154,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 
 // checkDescriptors makes sure that what is to cross is there, before we open
 // anything that could stand under the same number.
-func (l *launch) checkDescriptors() error {
+func (l *launch) checkDescriptors(events *eventSink) error {
 	for _, fd := range l.KeepFD {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			return fmt.Errorf("keep descriptor %d: %w", fd, err)
@@ -154,7 +162,12 @@ func (l *launch) checkDescriptors() error {
 	}
 	handed := sandbox.Handed(os.Environ(), os.Getpid())
 	if l.Report != nil {
-		if err := checkReceipt(*l.Report, l.KeepFD, handed); err != nil {
+		if err := checkReceipt("report", "receipt", *l.Report, l.KeepFD, handed); err != nil {
+			return err
+		}
+	}
+	if events != nil {
+		if err := checkReceipt("events", "events", events.fd, l.KeepFD, handed); err != nil {
 			return err
 		}
 	}

@@ -64,15 +64,11 @@ func (j *Judge) Report(r Record) (*Report, error) {
 			out.Dropped += d.Count
 			continue
 		}
-		f, err := j.Judge(d)
+		item, err := j.Item(d)
 		if err != nil {
 			return nil, err
 		}
-		out.Denials = append(out.Denials, Item{
-			What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
-			PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
-			Beside: d.Filter != "",
-		})
+		out.Denials = append(out.Denials, item)
 	}
 	for _, item := range j.files(r.Files) {
 		if len(out.Denials) == maxFindings {
@@ -85,6 +81,16 @@ func (j *Judge) Report(r Record) (*Report, error) {
 		return cmp.Compare(b2i(a.Harmless != ""), b2i(b.Harmless != ""))
 	})
 	return out, nil
+}
+
+// Item is the denial, judged.
+func (j *Judge) Item(d Denial) (Item, error) {
+	f, err := j.Judge(d)
+	return Item{
+		What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
+		PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
+		Beside: d.Filter != "",
+	}, err
 }
 
 func b2i(b bool) int {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/policy/explain"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/signals"
@@ -16,8 +17,9 @@ import (
 // It is for a process that has nothing else to do: it closes the standard input
 // and output, keeps the calling goroutine on its thread, and takes over the
 // Forwarded signals, for good. It closes facts. An error that is no *LateError
-// means that nothing of the target has run.
-func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
+// means that nothing of the target has run. tell, if not nil, is told of denied calls as
+// they happen, where the plan has a listener; see notify.Listener.
+func Run(p *plan.Plan, facts *host.Facts, tell func(explain.Denial, uint64)) (exit Exit, err error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
@@ -38,6 +40,9 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	facts.CloseFiles()
 	if err != nil {
 		return exit, err
+	}
+	if ps.listener != nil {
+		ps.listener.Tell(tell)
 	}
 	// Nobody reads from a pipe that the target has closed while we hold it,
 	// and our memory is not the target's to read, wherever it runs.

@@ -47,6 +47,8 @@ type Listener struct {
 	callNames map[uint32]string
 	files     files
 
+	events events
+
 	condemned []condemned
 	request   request
 	memory    [pageSize]byte
