@@ -53,6 +53,9 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		b.WriteString(text.OneLine(line) + "\n")
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
+	if err := keepReport(r); err != nil {
+		say("note", "the report is not kept for sbx explain --last: "+err.Error())
+	}
 	return r
 }
 
