@@ -134,6 +134,9 @@ func (s *eventSink) write(item *explain.Item) {
 	line = append(line, '\n')
 	list := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
 	n, err := unix.Poll(list, 0)
+	for err == unix.EINTR {
+		n, err = unix.Poll(list, 0)
+	}
 	if err != nil || n == 0 || list[0].Revents&unix.POLLOUT == 0 || len(line) > pipeBuf {
 		s.lost++
 		return

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/policy/seccomp"
@@ -33,6 +35,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	if p, err := parsed(l.Policy); err == nil {
 		j.Source = p
 	}
+	j.FirstPort, j.Root = firstPort(), os.Geteuid() == 0
 	if plan.Tree != nil {
 		for _, line := range plan.Tree.Lines() {
 			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
@@ -66,6 +69,17 @@ func (l *launch) offer(exit sandbox.Exit) {
 		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; "+
 			"sbx explain, with the same flags, says which")
 	}
+}
+
+// firstPort is the first port that takes no capability, in the caller's network.
+func firstPort() uint16 {
+	const usual = 1024
+	text, err := sys.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	n, bad := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
+	if err != nil || bad != nil {
+		return usual
+	}
+	return uint16(n)
 }
 
 // onHost says whether there is something of that name on the host, and what it is called

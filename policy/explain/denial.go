@@ -33,6 +33,8 @@ type Record struct {
 	Denials []Denial
 	// Files are the paths that could not be used, if files were observed.
 	Files []File
+	// Attempts are calls that may have failed for want of a network or a capability.
+	Attempts []Attempt
 	// Dropped is how many denied calls are in no Denial, because there were too many
 	// different ones.
 	Dropped uint64

@@ -118,8 +118,12 @@ func (s *mountSource) end() error {
 	}
 	defer unix.Close(s.info)
 	list, _ := s.fds(nil)
-	if n, err := unix.Poll(list, 0); err != nil || n == 0 && len(list) > 0 {
+	n, err := unix.Poll(list, 0)
+	switch {
+	case err != nil && err != unix.EINTR: // a signal of the Go runtime's, even without waiting
 		return err
+	case err == nil && n == 0 && len(list) > 0:
+		return nil
 	}
 	return s.look()
 }

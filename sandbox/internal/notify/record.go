@@ -112,6 +112,9 @@ func (l *Listener) Record() explain.Record {
 	for _, f := range l.files.order {
 		out.Files = append(out.Files, *f)
 	}
+	for _, a := range l.attemptOrder {
+		out.Attempts = append(out.Attempts, *a)
+	}
 	return out
 }
 

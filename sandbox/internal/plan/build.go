@@ -36,7 +36,7 @@ func order(d *decisions) *Plan {
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
-		Tree: d.tree, Limits: d.limits, Unexplained: d.unexplained, Observed: d.observed,
+		Tree: d.tree, Limits: d.limits, Unexplained: d.unexplained, Observed: d.observed, ObservesFiles: d.observesFiles,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
