@@ -7,9 +7,9 @@ SHELL := /bin/bash
 # Two runs of apt at the same time would fail by its lock, and Go uses all
 # processors as it is.
 .NOTPARALLEL:
-SETUPS := setup-build setup-demo setup-quick setup-test setup-packages
+SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-formats test-packages lint fmt arm64 bench fuzz soak clean \
+  test-kernel test-kernels test-formats test-jobs test-packages test-cookbook lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -153,8 +153,15 @@ test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
+test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
+	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
+
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh
+
+test-jobs: setup-test build ## npm, cargo, go, pytest and pip in project, as before
+	@integration/setup.sh --jobs
+	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run TestScript ./integration
 
 lint: setup-test $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck, go.mod, long lines (see .ci/lint)
 	@.ci/lint

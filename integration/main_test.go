@@ -206,6 +206,14 @@ func lay() (string, error) {
 	if err := copyTree("testdata", filepath.Join(dir, "testdata")); err != nil {
 		return "", err
 	}
+	if err := os.Mkdir(filepath.Join(dir, "docs"), 0o755); err != nil {
+		return "", err
+	}
+	for _, doc := range cookbooks() {
+		if err := copyFile("../"+doc, filepath.Join(dir, "docs", filepath.Base(doc)), 0o644); err != nil {
+			return "", err
+		}
+	}
 	for role, uid := range map[string]int{"root": 0, "user": testUser} {
 		work := filepath.Join(dir, role)
 		if err := os.Mkdir(work, 0o755); err != nil {

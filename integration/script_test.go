@@ -31,7 +31,8 @@ import (
 //
 // Conditions are in guest_test.go, and so is sysctl, for the scripts of
 // testdata/guest: those run, as root and as a user, in the guests of the kernel
-// matrix only (see integration/kernels).
+// matrix only (see integration/kernels). Those of testdata/jobs need programs that
+// are large, and run alone, by make test-jobs.
 //
 // After each script no process may be left, and the host must be as it was.
 func TestScript(t *testing.T) {
@@ -41,6 +42,9 @@ func TestScript(t *testing.T) {
 	}
 	if guestFacts != "" {
 		dirs = append(dirs, "testdata/guest")
+	}
+	if os.Getenv("SBX_JOBS") != "" {
+		dirs = []string{"testdata/jobs"}
 	}
 	var files []string
 	for _, dir := range dirs {

@@ -9,7 +9,9 @@
 #   integration/setup.sh --test     all that `make test` needs (also without any option)
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
+#   integration/setup.sh --jobs     also what `make test-jobs` runs in project
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
+#   integration/setup.sh --cookbook also the programs of docs/cookbook.md
 #   integration/setup.sh --packages also what `make test-packages` installs them with
 #   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
 set -eu
@@ -46,7 +48,15 @@ case $mode in
 --demo) packages=$demo tools=$demo_tools ;;
 --quick) packages=$quick tools=$quick_tools ;;
 --test | --kernel | --kernels) packages=$test tools=$test_tools ;;
+--jobs)
+	packages="$test cargo npm python3-pytest python3-pip python3-venv python3-setuptools python3-wheel"
+	tools="$test_tools cargo npm"
+	;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
+--cookbook)
+	packages="$test redis-server postgresql ffmpeg openssh-client npm"
+	tools="$test_tools redis-server psql ffmpeg ssh-agent npm"
+	;;
 --packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)
 	packages="$test gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
@@ -75,7 +85,9 @@ kernels() {
 # has NAME: is the package, or for nginx-light any nginx, installed?
 has() {
 	case $1 in
+	npm) [ -x /usr/bin/npm ] ;;
 	nginx-light) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] ;;
+	npm) command -v npm >/dev/null ;; # nodejs of others has its own
 	*) dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed ;;
 	esac
 }

@@ -166,8 +166,7 @@ func has(lines []string, part string) bool {
 	return false
 }
 
-// Nothing in the shipped policies is idle, and only open is dangerous, but for what
-// web keeps for root.
+// Nothing in the shipped policies is idle, and only open is dangerous.
 func TestShippedLint(t *testing.T) {
 	isolate(t)
 	for _, name := range Names() {
@@ -181,7 +180,7 @@ func TestShippedLint(t *testing.T) {
 		}
 		got := map[string]bool{}
 		for _, f := range found {
-			if got[f.Rule] = true; name != "open" && (name != "web" || f.Rule != "capability") {
+			if got[f.Rule] = true; name != "open" {
 				t.Error(f)
 			}
 		}

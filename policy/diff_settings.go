@@ -34,16 +34,20 @@ func (d *Difference) inNamespaces(a, b *Namespaces) {
 	}
 }
 
-// sockets: a directory with sockets covers those in it.
+// sockets and devices: a directory with such covers those in it.
 func (d *Difference) sockets(a, b *Files) {
 	for _, x := range []struct {
 		by       int
+		what     string
 		from, to []string
-	}{{1, b.Sockets, a.Sockets}, {-1, a.Sockets, b.Sockets}} {
+	}{
+		{1, "connecting to sockets at", b.Sockets, a.Sockets}, {-1, "connecting to sockets at", a.Sockets, b.Sockets},
+		{1, "using devices at", b.Devices, a.Devices}, {-1, "using devices at", a.Devices, b.Devices},
+	} {
 		for _, e := range x.from {
 			covered := func(o string) bool { return Within(withoutMark(e), withoutMark(o)) }
 			if !slices.ContainsFunc(x.to, covered) {
-				d.step(x.by, "connecting to sockets at %s", withoutMark(e))
+				d.step(x.by, "%s %s", x.what, withoutMark(e))
 			}
 		}
 	}

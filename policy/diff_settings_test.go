@@ -41,6 +41,8 @@ func TestCompareSettings(t *testing.T) {
 		{"namespaces.net = 'host'\n[network]\nconnect = []", "namespaces.net = 'host'\n[network]\nconnect = [80]", "wider",
 			"+connect to TCP port 80"},
 
+		{"[files]\ndevices = ['/dev/kvm', '/dev/dri']", "[files]\ndevices = ['/dev/dri/card0', '?/dev/snd']", "neither",
+			"+using devices at /dev/snd -using devices at /dev/dri -using devices at /dev/kvm"},
 		{"", "[files]\nown_sockets = true", "wider", "+Unix sockets of its own before Linux 7.1"},
 		{"[files]\nown_sockets = true", "[files]\nsockets = ['/']", "wider", "+connecting to sockets at /"},
 

@@ -21,6 +21,11 @@ type Vars struct {
 	// The XDG base directories. Empty or relative ones have the default that
 	// the XDG Base Directory Specification gives; RuntimeDir has none.
 	ConfigHome, CacheHome, DataHome, StateHome, RuntimeDir string
+	// SSHAuthSock is the path of the caller's SSH agent. Display is the X display
+	// as in the environment, which has a number to name its socket by only if it is
+	// one of this machine. WaylandDisplay is the name of a socket in RuntimeDir.
+	// All may be empty.
+	SSHAuthSock, Display, WaylandDisplay string
 }
 
 // ProjectDir is dir if it can be shown as the project that somebody works on,
@@ -117,6 +122,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 	}{
 		{"read", &q.Files.Read}, {"write", &q.Files.Write}, {"tmpfs", &q.Files.Tmpfs}, {"hide", &q.Files.Hide},
 		{"overlay", &q.Files.Overlay}, {"directories", &q.Files.Directories}, {"sockets", &q.Files.Sockets},
+		{"devices", &q.Files.Devices},
 	} {
 		if len(*l.list) == 0 {
 			continue
@@ -131,19 +137,20 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			if err != nil {
 				return nil, &Error{File: p.Name, Msg: "files." + l.key + ": " + err.Error()}
 			}
-			if missing == "" && l.key != "hide" && l.key != "sockets" {
+			shows := l.key != "hide" && l.key != "sockets" && l.key != "devices"
+			if missing == "" && shows {
 				missing = lacking[withoutMark(e)]
 			}
 			if missing == "" {
 				list = addPath(list, s)
-				if o, ok := options[withoutMark(e)]; ok && l.key != "hide" && l.key != "sockets" {
+				if o, ok := options[withoutMark(e)]; ok && shows {
 					if err := q.addOptions(e, withoutMark(s), o); err != nil {
 						return nil, err
 					}
 				}
 				continue
 			}
-			if e[0] != '?' && (missing == "XDG_RUNTIME_DIR" || l.key == "hide" && missing != "CWD") {
+			if e[0] != '?' && (ofSession(missing) || l.key == "hide" && missing != "CWD") {
 				return nil, &Error{
 					File: p.Name, Msg: "files." + l.key + ": " + strconv.Quote(e) + ": ${" + missing + "} has no value here",
 					Fix: "set it, or put a ? in front of the entry",
@@ -187,6 +194,15 @@ func addPath(list []string, e string) []string {
 		}
 	}
 	return append(list, e)
+}
+
+// ofSession says whether the variable has a value in some sessions only.
+func ofSession(name string) bool {
+	switch name {
+	case "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY":
+		return true
+	}
+	return false
 }
 
 func (v *Vars) expandPath(e string) (s, missing string, err error) {
@@ -254,8 +270,32 @@ func (v *Vars) value(name string) (string, error) {
 			return "", nil
 		}
 		return absolute(name, v.RuntimeDir)
+	case "SSH_AUTH_SOCK":
+		if !path.IsAbs(v.SSHAuthSock) {
+			return "", nil
+		}
+		return absolute(name, v.SSHAuthSock)
+	case "DISPLAY":
+		return localDisplay(v.Display), nil
+	case "WAYLAND_DISPLAY":
+		if strings.ContainsAny(v.WaylandDisplay, "/\x00") || v.WaylandDisplay == "." || v.WaylandDisplay == ".." {
+			return "", nil
+		}
+		return v.WaylandDisplay, nil
 	}
 	return "", &Error{Msg: "unknown variable " + strconv.Quote(name)}
+}
+
+// localDisplay is the number of an X display of this machine: "0" of ":0" or ":0.0". It
+// is "" of all others.
+func localDisplay(s string) string {
+	number, ok := strings.CutPrefix(strings.TrimPrefix(s, "unix"), ":")
+	number, screen, _ := strings.Cut(number, ".")
+	if n, err := strconv.ParseUint(number, 10, 16); !ok || err != nil || strconv.FormatUint(n, 10) != number ||
+		strings.Trim(screen, "0123456789") != "" {
+		return ""
+	}
+	return number
 }
 
 func (v *Vars) base(dir, below string) (string, error) {

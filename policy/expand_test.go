@@ -191,3 +191,39 @@ func TestPrivateHome(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionVariables: the sockets of a session are named by its variables, if they
+// say a path or a name on this machine.
+func TestSessionVariables(t *testing.T) {
+	p := resolvedText(t, "[files]\nsockets = ['?${SSH_AUTH_SOCK}', '?/tmp/.X11-unix/X${DISPLAY}', "+
+		"'?${XDG_RUNTIME_DIR}/${WAYLAND_DISPLAY}']")
+	for _, c := range []struct {
+		ssh, x, wayland string
+		want            string
+	}{
+		{"/tmp/ssh-x/agent.1", ":0", "wayland-0",
+			"?/tmp/ssh-x/agent.1 ?/run/user/7/wayland-0 ?/tmp/.X11-unix/X0"},
+		{"", "", "", ""},
+		{"", "unix:12.3", "", "?/tmp/.X11-unix/X12"},
+		{"agent", "localhost:10.0", "/run/user/7/wayland-0", ""},
+		{"", ":/../../x", "..", ""}, {"", ":", "", ""}, {"", "0", "", ""}, {"", ":-1", "", ""}, {"", ":+1", "", ""},
+		{"", ":00", "", ""}, {"", ":0.a/b", "", ""}, {"", ":99999", "", ""}, {"", "[::1]:0", "", ""},
+	} {
+		q, err := p.Expand(Vars{Home: "/home/u", UID: 7, RuntimeDir: "/run/user/7", SSHAuthSock: c.ssh, Display: c.x,
+			WaylandDisplay: c.wayland})
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+		} else if got := strings.Join(q.Files.Sockets, " "); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	for _, path := range []string{"${SSH_AUTH_SOCK}", "/tmp/.X11-unix/X${DISPLAY}", "/run/${WAYLAND_DISPLAY}"} {
+		if _, err := resolvedText(t, "[files]\nsockets = ['"+path+"']").Expand(Vars{Home: "/h"}); err == nil {
+			t.Errorf("%s has no value, and is left out", path)
+		}
+	}
+	agent := resolvedText(t, "[files]\nsockets = ['${SSH_AUTH_SOCK}']")
+	if _, err := agent.Expand(Vars{SSHAuthSock: "/a/../b"}); err == nil {
+		t.Error("a path that is not clean is taken")
+	}
+}

@@ -136,6 +136,8 @@ func fields() []field {
 			func(p *Policy) *[]string { return &p.Files.Overlay }),
 		paths("directories", "empty, read-only directories", wide, false, checkPath,
 			func(p *Policy) *[]string { return &p.Files.Directories }),
+		paths("devices", "device files below /dev, or directories with such, that may be used", wide, false, checkDevice,
+			func(p *Policy) *[]string { return &p.Files.Devices }),
 		paths("sockets", "Unix sockets, or directories with such, that may be connected to", wide, false, checkPath,
 			func(p *Policy) *[]string { return &p.Files.Sockets }),
 		flag("files.own_sockets", "whether programs have Unix sockets among themselves before Linux 7.1 too (default false)",

@@ -26,6 +26,7 @@ overlay = ["?/opt", "/src"]
 directories = ["/mnt"]
 sockets = ["?/run/x.sock"]
 own_sockets = true
+devices = ["/dev/kvm", "?/dev/dri"]
 file."/etc/resolv.conf" = """
 nameserver \"1.1.1.1\" \\
 	two
@@ -84,6 +85,7 @@ func TestLanguage(t *testing.T) {
 		Files: Files{
 			Read: []string{"/usr", "/in"}, Tmpfs: []string{"/tmp"}, Overlay: []string{"?/opt", "/src"},
 			Directories: []string{"/mnt"}, Sockets: []string{"?/run/x.sock"}, OwnSockets: &yes,
+			Devices: []string{"/dev/kvm", "?/dev/dri"},
 			Inline: map[string]string{
 				"/etc/resolv.conf": "nameserver \"1.1.1.1\" \\\n\ttwo\n\n", "/etc/empty": "", "${HOME}/.one": "one",
 			},
@@ -219,7 +221,8 @@ func TestLanguageErrors(t *testing.T) {
 			`write files.file."/x" = ... above the first table, or below its own`},
 		{"[files]\nsymlink.'/x' = ''", `f:3:16: a link's target has 1 to 4095 bytes, not 0`, ""},
 		{"[files]\nsymlink.'/x' = '${X}'", `f:3:16: "${X}": unknown variable "X"`,
-			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
+			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR, " +
+				"SSH_AUTH_SOCK, DISPLAY, WAYLAND_DISPLAY"},
 		{"[files]\npath.'/x' = true", `f:3:1: "files.path.\"/x\"" is a table`,
 			`as files.path."/x" = { size = "64M" }; false takes out what is inherited`},
 		{"[files]\npath.'/x'.siez = '1M'", `f:3:1: unknown key "files.path.\"/x\".siez"`, `did you mean "size"?`},

@@ -68,6 +68,17 @@ func (l *linter) writable() {
 			}
 		}
 	}
+	for _, e := range f.Devices {
+		in := strings.TrimPrefix(withoutMark(e), "/dev/")
+		for _, prefix := range strings.Fields("sd vd xvd nvme mmcblk dm- mapper disk block loop md sr mem kmem port kmsg " +
+			"input uinput hidraw uhid bus usb raw vcs tty console pts mei ipmi watchdog") {
+			if strings.HasPrefix(in, prefix) {
+				l.add("host-device", "files.devices", e,
+					"%q is near to the whole machine: disks, memory, keyboards and consoles know nothing of this policy", e)
+				break
+			}
+		}
+	}
 	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
 		l.add("host-proc", "", "",
 			"namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")

@@ -15,6 +15,8 @@ func (l *linter) settings() {
 			"process.landlock_log: there is no Landlock whose denials could be logged"},
 		{IsTrue(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "",
 			"process.ambient: no capability is kept that could be ambient"},
+		{len(p.Files.Devices) > 0 && !NotFalse(p.Files.Dev), "no-effect", "files.devices", "",
+			"files.devices: there is no /dev, since files.dev is false; a launch refuses it"},
 		{p.Limits.Tmp != "" && len(p.Files.Tmpfs)+len(p.Files.Overlay) == 0, "no-effect", "limits.tmp", "",
 			"limits.tmp: there is no tmpfs to bound"},
 		{

@@ -44,6 +44,11 @@ func TestLint(t *testing.T) {
 				`written (host-mount)`},
 		{"[files]\nsockets = ['?/run']",
 			`p:3:12: "?/run" opens /run/docker.sock: the service behind it acts without this policy (socket)`},
+		{"[files]\ndevices = ['/dev/dri', '?/dev/sda1']",
+			`p:3:24: "?/dev/sda1" is near to the whole machine: disks, memory, keyboards and consoles know nothing of this ` +
+				`policy (host-device)`},
+		{"[files]\nsockets = ['${SSH_AUTH_SOCK}']",
+			`p:3:12: "${SSH_AUTH_SOCK}" opens ${SSH_AUTH_SOCK}: the service behind it acts without this policy (socket)`},
 		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']",
 			`p:3:9: "${XDG_RUNTIME_DIR}/bus" shows ${XDG_RUNTIME_DIR}, with secrets or what is other programs' own ` +
 				"(secret-shown)\n" +

@@ -69,6 +69,7 @@ func meant(key string) string {
 		{"files.file", "files inline content"},
 		{"files.symlink", "links"},
 		{"files.sockets", "sock unix"},
+		{"files.devices", "device dev_bind devs"},
 		{"network.bind", "listen ports inbound server"},
 		{"network.connect", "allow outbound egress dial hosts client"},
 		{"process.capabilities", "caps cap"},

@@ -78,7 +78,8 @@ func TestParseErrors(t *testing.T) {
 		{head + "[files]\nread = ['${HOEM}/x']" + tail, `f:3:9: "${HOEM}/x": unknown variable "HOEM"`,
 			`did you mean "HOME"?`},
 		{head + "[files]\nread = ['${PATH}/x']" + tail, `f:3:9: "${PATH}/x": unknown variable "PATH"`,
-			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR"},
+			"one of HOME, CWD, USER, UID, XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR, " +
+				"SSH_AUTH_SOCK, DISPLAY, WAYLAND_DISPLAY"},
 		{head + "[files]\nread = ['/x/${HOME}']" + tail, `f:3:9: "/x/${HOME}": ${HOME} is a path and stands only in front`,
 			""},
 		{head + "[files]\nread = ['${HOME}x']" + tail, `f:3:9: "${HOME}x": a slash must follow ${HOME}`, ""},

@@ -79,6 +79,7 @@ var servicePlaces = [...]string{
 	"${XDG_RUNTIME_DIR}/pipewire-0", "${XDG_RUNTIME_DIR}/pulse", "${XDG_RUNTIME_DIR}/emacs",
 	"${XDG_RUNTIME_DIR}/libvirt", "/run/user/${UID}/bus", "/run/user/${UID}", "/run/user", "${HOME}/.gnupg",
 	"${HOME}/.docker", "${HOME}/.colima", "${HOME}/.lima", "${HOME}/.orbstack", "${HOME}/.ssh",
+	"${SSH_AUTH_SOCK}", "/tmp/.X11-unix/X${DISPLAY}", "${XDG_RUNTIME_DIR}/${WAYLAND_DISPLAY}",
 }
 
 // placed is the first of the places that the path lies in, or that lies in it. The
@@ -179,7 +180,8 @@ var toolFiles = [...]string{
 	"Jenkinsfile", "lefthook.yml", "AGENTS.md", "CLAUDE.md", "GEMINI.md",
 }
 
-// codeNames are variables by which the environment chooses code that runs.
+// codeNames are variables by which the environment chooses code that runs. Addresses of
+// package indexes are not among them: without its own an installer asks another one.
 var codeNames = [...]string{
 	"BASH_ENV", "ENV", "ZDOTDIR", "PROMPT_COMMAND", "PS4", "SHELLOPTS", "BASHOPTS", "BASH_FUNC_x%%", "GCONV_PATH",
 	"GLIBC_TUNABLES", "NODE_OPTIONS", "NODE_PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE",
@@ -190,12 +192,11 @@ var codeNames = [...]string{
 	"GIT_PROXY_COMMAND", "GIT_EXTERNAL_DIFF", "GIT_ASKPASS", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PAGER",
 	"GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_CONFIG", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_COUNT",
 	"GIT_CONFIG_PARAMETERS", "GIT_DIR", "SSH_ASKPASS", "SUDO_ASKPASS", "RUSTC", "RUSTC_WRAPPER",
-	"CARGO_HOME", "GOTOOLCHAIN", "GOPROXY", "MAKEFILES", "OPENSSL_CONF", "OPENSSL_MODULES",
+	"CARGO_HOME", "GOTOOLCHAIN", "MAKEFILES", "OPENSSL_CONF", "OPENSSL_MODULES",
 	"OPENSSL_ENGINES", "GTK_MODULES", "GTK_PATH", "GIO_EXTRA_MODULES", "QT_PLUGIN_PATH", "QT_QPA_PLATFORM_PLUGIN_PATH",
 	"VIMINIT", "EXINIT", "VIM", "VIMRUNTIME", "LESSOPEN", "LESSCLOSE", "R_PROFILE", "R_PROFILE_USER", "R_HOME",
 	"JULIA_LOAD_PATH", "JULIA_DEPOT_PATH", "ERL_FLAGS", "ERL_AFLAGS", "ELIXIR_ERL_OPTIONS",
-	"npm_config_userconfig", "npm_config_script_shell", "PIP_INDEX_URL",
-	"PIP_CONFIG_FILE", "UV_INDEX_URL",
+	"npm_config_userconfig", "npm_config_script_shell", "PIP_CONFIG_FILE",
 }
 
 // loaderNames are those of them that nobody sets by chance.

@@ -12,8 +12,9 @@
 //
 // Paths are absolute or begin with ~/ (the home), ./ (the project that the
 // caller stands in) or a variable: ${HOME}, ${CWD}, ${XDG_CONFIG_HOME},
-// ${XDG_CACHE_HOME}, ${XDG_DATA_HOME}, ${XDG_STATE_HOME}, ${XDG_RUNTIME_DIR};
-// ${USER} and ${UID} may stand anywhere in them. They have no "..", and
+// ${XDG_CACHE_HOME}, ${XDG_DATA_HOME}, ${XDG_STATE_HOME}, ${XDG_RUNTIME_DIR},
+// ${SSH_AUTH_SOCK}; ${USER}, ${UID}, ${DISPLAY} (the number of an X display of
+// this machine) and ${WAYLAND_DISPLAY} may stand anywhere in them. They have no "..", and
 // patterns only in files.hide. "?" in front of a path says that it may be
 // missing, in front of a writable one also that it may not be the caller's to
 // write, in front of a capability that the caller may not have it, and in
@@ -137,6 +138,9 @@ type Files struct {
 	Overlay []string
 	// Directories lists empty directories of our own: read-only, but in a tmpfs.
 	Directories []string
+	// Devices lists device files of the host, or directories with such, below
+	// /dev, that may be used as their modes allow. They need Dev.
+	Devices []string
 	// Sockets lists Unix sockets of the host, or directories with such,
 	// that may be connected to; "/" is all. Others under shown paths cannot
 	// be. See docs/landlock.md.

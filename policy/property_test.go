@@ -91,6 +91,7 @@ func (a author) policy(extends ...string) string {
 			a.files(&w)
 			a.list(&w, "hide", "*.pem", "?**/.env*", "?~/.ssh", "/usr/lib/secret")
 			a.scalar(&w, "own_sockets", "true", "false")
+			a.list(&w, "devices", "?/dev/dri", "/dev/dri/card0", "/dev/kvm")
 			a.scalar(&w, "proc", "true", "false")
 			a.scalar(&w, "dev", "true", "false")
 		case "process":

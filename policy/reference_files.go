@@ -71,6 +71,13 @@ sockets = ["unix:/run/postgresql"]`,
 			more: "Other Unix sockets under shown paths cannot be connected to; \"/\" is all. See docs/landlock.md " +
 				"for older kernels.",
 		},
+		"files.devices": {
+			good: `[files]
+devices = ["/dev/kvm", "?/dev/dri"]`,
+			bad: `[files]
+devices = ["/dev/null"]`,
+			more: "They are opened as their modes allow. In read and write devices are errors: no other mount lets them be used.",
+		},
 		"files.own_sockets": {
 			good: `[files]
 own_sockets = true`,

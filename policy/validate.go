@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -113,6 +114,34 @@ func checkPath(s string) (string, *fault) {
 	return mark + p, nil
 }
 
+// CheckDevice says what is wrong with an entry of Files.Devices, or nil.
+func CheckDevice(s string) error {
+	if _, f := checkDevice(s); f != nil {
+		return &Error{Msg: f.msg, Fix: f.hint}
+	}
+	return nil
+}
+
+// checkDevice takes a path below /dev that is none of what every /dev has, nor one of
+// the file systems that lie there.
+func checkDevice(s string) (string, *fault) {
+	s, f := checkPath(s)
+	if f != nil {
+		return "", f
+	}
+	in, ok := strings.CutPrefix(withoutMark(s), "/dev/")
+	if !ok {
+		return "", faultf("%q is no device: it does not lie below /dev", s)
+	}
+	switch top, _, _ := strings.Cut(in, "/"); top {
+	case "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm":
+		return "", faultf("%q: sbx's own /dev has its own %s", s, top).or("take it out")
+	case "mqueue", "hugepages":
+		return "", faultf("%q is a file system, not a device", s)
+	}
+	return s, nil
+}
+
 // checkHide takes a path, or a pattern without a slash but for "**/" in
 // front.
 func checkHide(s string) (string, *fault) {
@@ -202,7 +231,7 @@ func checkVariables(s string, isPath bool) *fault {
 			return faultf("%q: unknown variable %q", s, name).like(name, variables())
 		}
 		if isPath {
-			whole := name != "USER" && name != "UID"
+			whole := !slices.Contains([]string{"USER", "UID", "DISPLAY", "WAYLAND_DISPLAY"}, name)
 			if whole && at != 0 {
 				return faultf("%q: ${%s} is a path and stands only in front", s, name)
 			}
@@ -222,7 +251,7 @@ func checkVariables(s string, isPath bool) *fault {
 func variables() []string {
 	return []string{
 		"HOME", "CWD", "USER", "UID", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
-		"XDG_RUNTIME_DIR",
+		"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY",
 	}
 }
 

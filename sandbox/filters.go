@@ -20,7 +20,7 @@ type Filter = plan.Filter
 func Filters(p *policy.Policy, own []seccomp.Program) ([]Filter, error) {
 	// What the files are decides nothing here, but for whether sockets are named.
 	q := *p
-	q.Files = policy.Files{Proc: p.Files.Proc, Dev: p.Files.Dev}
+	q.Files = policy.Files{Proc: p.Files.Proc, Dev: p.Files.Dev, OwnSockets: p.Files.OwnSockets}
 	q.Limits = policy.Limits{}
 	q.Process.Capabilities = nil
 	switch {

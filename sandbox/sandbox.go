@@ -125,6 +125,10 @@ type Repository = host.Repository
 // it.
 func FindRepository(project, home string) Repository { return host.FindRepository(project, home) }
 
+// Account has the target find its own user and group by their numbers, where the
+// files of names that the policy shows do not have them. home is the caller's.
+func Account(p *policy.Policy, env []string, home string) { host.Account(p, env, home) }
+
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
 

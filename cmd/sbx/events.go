@@ -78,7 +78,8 @@ var errNotRegular = errors.New("not a regular file")
 // an earlier sandbox may have put it there.
 func openEventFile(name string) (int, error) {
 	const resolve = unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
-	path, err := unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve})
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
+	path, err := unix.Openat2(unix.AT_FDCWD, name, &how)
 	if errors.Is(err, unix.ENOENT) {
 		return unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{
 			Flags: unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_APPEND | unix.O_CLOEXEC, Mode: 0o600, Resolve: resolve,
@@ -107,8 +108,10 @@ func (s *eventSink) allow(plan *sandbox.Plan) error {
 	if plan.Tree != nil && !plan.Tree.Writes(s.file) {
 		return nil
 	}
-	return &usageError{fmt.Sprintf("write events to %s: the program could write there too, and forge them", text.Quote(s.file)),
-		"name a file in a directory that the policy does not show, or give a pipe: sbx --events 9 ... 9> >(cat >FILE)"}
+	return &usageError{
+		fmt.Sprintf("write events to %s: the program could write there too, and forge them", text.Quote(s.file)),
+		"name a file in a directory that the policy does not show, or give a pipe: sbx --events 9 ... 9> >(cat >FILE)",
+	}
 }
 
 // tell writes one event, if that does not take waiting.
@@ -123,8 +126,9 @@ func (s *eventSink) tell(d explain.Denial, untold uint64) {
 }
 
 func (s *eventSink) write(item *explain.Item) {
-	line, err := json.Marshal(event{Event: 1, Time: time.Now().UTC().Format(time.RFC3339Nano), Policy: s.judge.Policy.Name,
-		Dropped: s.lost, Item: item})
+	line, err := json.Marshal(event{
+		Event: 1, Time: time.Now().UTC().Format(time.RFC3339Nano), Policy: s.judge.Policy.Name, Dropped: s.lost, Item: item,
+	})
 	if err != nil {
 		s.failed = err
 		return

@@ -10,6 +10,7 @@ type launch struct {
 	Env          []string
 	Net          string
 	Socket       []string
+	Device       []string
 	Limit        []string
 	KeepFD       []int
 	Dir          string
@@ -89,6 +90,9 @@ var launchFlags = [...]flagEntry{
 	{name: "socket", value: "PATH", offer: offerPath,
 		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",
 		field: func(l *launch) any { return &l.Socket }},
+	{name: "device", value: "PATH", offer: offerPath,
+		help:  "Let the program use the device PATH below /dev, or all in that directory.",
+		field: func(l *launch) any { return &l.Device }},
 	{name: "limit", value: "NAME=VALUE", offer: offerNothing,
 		help:  "Limit what the program uses: memory=1G, time=30s, processes=50 and all others of [limits].",
 		field: func(l *launch) any { return &l.Limit }},

@@ -8,13 +8,20 @@ import (
 	"sbx/policy"
 )
 
-// overrideMore adds what the flags say of sockets and limits to the policy.
+// overrideMore adds what the flags say of sockets, devices and limits to the policy.
 func (l *launch) overrideMore(p *policy.Policy, cwd, home string) error {
 	for _, s := range l.Socket {
 		if strings.HasPrefix(s, "!") {
 			return &usageError{"--socket: " + strconv.Quote(s) + " is no path", "--socket PATH"}
 		}
 		p.Files.Sockets = append(p.Files.Sockets, shownPath(s, cwd, home))
+	}
+	for _, s := range l.Device {
+		s = shownPath(s, cwd, home)
+		if err := policy.CheckDevice(s); err != nil {
+			return fmt.Errorf("--device: %w", err)
+		}
+		p.Files.Devices = append(p.Files.Devices, s)
 	}
 	for _, s := range l.Limit {
 		name, value, ok := strings.Cut(s, "=")

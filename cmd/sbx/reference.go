@@ -17,7 +17,8 @@ var languageAbout = [...]string{
 		`and column, and then nothing runs. "sbx policy check" tells them, and what is allowed but seldom meant.`,
 	`Paths are absolute, or begin with ~/ (the home), ./ (the project that the caller stands in), or a variable: ` +
 		`${HOME}, ${CWD}, ${XDG_CONFIG_HOME}, ${XDG_CACHE_HOME}, ${XDG_DATA_HOME}, ${XDG_STATE_HOME}, ` +
-		`${XDG_RUNTIME_DIR}. ${USER} and ${UID} may stand further behind. There is no "..".`,
+		`${XDG_RUNTIME_DIR}, ${SSH_AUTH_SOCK}. ${USER}, ${UID}, ${DISPLAY} (the number of an X display of this machine) ` +
+		`and ${WAYLAND_DISPLAY} may stand further behind. There is no "..".`,
 	`A ? in front of a path says that it may be missing, of a writable one also that it may not be the caller's to ` +
 		`write; of a capability, that the caller may not have it; of a limit, that the machine may not be able to hold it.`,
 	`What extends names is inherited: lists add up, single values override, and "!x" takes an inherited x out of a ` +

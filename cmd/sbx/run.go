@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
+	"sbx/internal/timerslack"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -77,7 +79,9 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
 		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
 		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR")})
+		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
+		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
 	if err != nil {
 		return nil, exit, err
 	}
@@ -89,6 +93,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	sandbox.Account(p, os.Environ(), home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
 		script = ""
@@ -134,6 +139,11 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	if err := events.allow(plan); err != nil {
 		return nil, exit, err
+	}
+	// From here on this thread forks, supervises, or executes sbx once more.
+	runtime.LockOSThread()
+	if err := timerslack.Restore(); err != nil {
+		return plan, exit, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err

@@ -29,9 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "policies", "policy", "policy/explain", "policy/formats", "policy/oci",
-		"policy/seccomp",
-		"policy/seccomp/bpf",
+		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/explain", "policy/formats",
+		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
 
@@ -83,6 +82,7 @@ var allowed = map[string][]string{
 	"internal/step":                   {},
 	"internal/sys":                    {},
 	"internal/text":                   {},
+	"internal/timerslack":             {},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},

@@ -32,6 +32,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/trust.go":       "links of the kernel's in /proc, in a directory that look has judged",
 	"sandbox/internal/host/namespaces.go":  "a descriptor, by /proc/self/fd",
 	"sandbox/internal/host/own.go":         "a descriptor, by /proc/self/fd, and the name that the kernel says",
+	"sandbox/internal/host/account.go":     "/etc/passwd and /etc/group, written in sbx",
 	"sandbox/internal/host/indexes.go":     "a descriptor, by /proc/self/fd",
 	"sandbox/internal/host/certs.go":       "names in a directory that the walker opened; probe judges the way there",
 	"sandbox/internal/host/probe_paths.go": "what look came to, and the name that the kernel says for a descriptor",

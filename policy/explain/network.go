@@ -49,8 +49,8 @@ type Attempt struct {
 func (j *Judge) attempts(list []Attempt) (out []Item) {
 	for _, a := range list {
 		item := Item{
-			What: "network", Call: a.Call + " " + short(a.Address), Name: a.Call, Exe: text.OneLine(Redact(a.Exe)), PID: a.PID,
-			Count: a.Count, Flag: true,
+			What: "network", Call: a.Call + " " + short(a.Address), Name: a.Call, Exe: text.OneLine(Redact(a.Exe)),
+			PID: a.PID, Count: a.Count, Flag: true,
 		}
 		var ok bool
 		switch a.Call {

@@ -28,8 +28,10 @@ func TestAttempts(t *testing.T) {
 	}{
 		{"default", "", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "ENETUNREACH",
 			"policy default has no network", "--net host", false},
-		{"default", "", Attempt{Call: "connect", Address: "[2001:db8::1]:443"}, "ENETUNREACH", "policy default has", "--net host", false},
-		{"default", "", Attempt{Call: "connect", Address: "10.0.0.1:53"}, "ENETUNREACH", "to look up a name; ", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "[2001:db8::1]:443"}, "ENETUNREACH",
+			"policy default has", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "10.0.0.1:53"}, "ENETUNREACH",
+			"to look up a name; ", "--net host", false},
 		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432", Idle: true}, "ECONNREFUSED",
 			"nothing listens there", "--net host", false},
 		{"default", "", Attempt{Call: "connect", Address: "[::ffff:127.0.0.1]:5432", Idle: true}, "ECONNREFUSED",
@@ -47,7 +49,8 @@ func TestAttempts(t *testing.T) {
 		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false}, // from 80 on by the host
 		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:79"}, "EACCES", "it takes CAP_NET_BIND_SERVICE",
 			`capabilities = ["net_bind_service"] in [process]`, false},
-		{"default", "", Attempt{Call: "setgroups"}, "EPERM", "it takes CAP_SETGID", `capabilities = ["setgid"] in [process]`, true},
+		{"default", "", Attempt{Call: "setgroups"}, "EPERM", "it takes CAP_SETGID",
+			`capabilities = ["setgid"] in [process]`, true},
 	} {
 		j := find(t, c.policy)
 		j.FirstPort, j.Root = 80, true
@@ -74,7 +77,8 @@ func TestAttempts(t *testing.T) {
 			(d.Against != "") != c.against || d.Flag != strings.HasPrefix(c.allow, "--") {
 			t.Errorf("%+v: %+v", c.a, d)
 		}
-		if lines := r.Lines(false); len(lines) != 3 || !strings.HasSuffix(lines[0], "1 attempt failed for want of a network or a capability") {
+		const head = "1 attempt failed for want of a network or a capability"
+		if lines := r.Lines(false); len(lines) != 3 || !strings.HasSuffix(lines[0], head) {
 			t.Errorf("%q", lines)
 		}
 	}
@@ -82,12 +86,13 @@ func TestAttempts(t *testing.T) {
 
 // TestNoCapability: a user is offered nothing that only root can have.
 func TestNoCapability(t *testing.T) {
-	r, err := find(t, "default").Report(Record{Attempts: []Attempt{{Call: "bind", Address: "0.0.0.0:80", Count: 1}}})
+	bind := Attempt{Call: "bind", Address: "0.0.0.0:80", Count: 1}
+	r, err := find(t, "default").Report(Record{Attempts: []Attempt{bind}})
 	if err != nil || len(r.Denials) != 1 || r.Denials[0].Allow != "" {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	const want = "    it takes CAP_NET_BIND_SERVICE, which the policy does not keep; only sbx run by root can leave a program a " +
-		"capability; a port from 1024 on takes none"
+	const want = "    it takes CAP_NET_BIND_SERVICE, which the policy does not keep; only sbx run by root can leave " +
+		"a program a capability; a port from 1024 on takes none"
 	if lines := r.Lines(false); lines[2] != want {
 		t.Errorf("%q", lines)
 	}

@@ -27,6 +27,7 @@ func (x *exporter) restrictions() {
 		{len(x.p.Files.Symlinks) > 0, "files.symlink", "units have no links of their own: " +
 			some(slices.Sorted(maps.Keys(x.p.Files.Symlinks)))},
 		{len(x.p.Files.Sockets) > 0, "files.sockets", "units let every socket that is shown be connected to"},
+		{len(x.p.Files.Devices) > 0, "files.devices", "a unit that has devices of the machine has all of /dev"},
 		{x.p.Network.Connect != nil, "network.connect", "units restrict addresses, not ports, to connect to"},
 		{policy.IsTrue(r.LandlockLog), "process.landlock_log", "units have no Landlock"},
 		{r.Terminal == "pty", "process.terminal", "a unit has no terminal to relay"},

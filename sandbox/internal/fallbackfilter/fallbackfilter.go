@@ -92,7 +92,7 @@ func (f Filter) Why() string {
 	switch f {
 	case UnixSockets:
 		return "this kernel's Landlock cannot tell the host's sockets from the sandbox's (Linux 7.1 can), " +
-			"and the policy's files.sockets names none"
+			"and the policy names none in files.sockets, or its own_sockets cannot be held by masks"
 	case GroupSignals:
 		return "sbx shares a terminal's job with others, and no Landlock keeps signals inside here (Linux 6.12 does)"
 	case FileSignals, NestFileSignals:

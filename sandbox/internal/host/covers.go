@@ -19,15 +19,19 @@ func covered(fd int, st *unix.Stat_t) bool {
 	return st.Nlink == 0 && st.Mode&0o7777 == 0 && unix.Fstatfs(fd, &fs) == nil && fs.Flags&unix.ST_RDONLY != 0
 }
 
-// dropCovers takes what is covered already off what the search found.
+// dropCovers takes what is covered already off what the searches found.
 func (h *Facts) dropCovers(*policy.Policy, *policy.Tree, Target) error {
-	h.Found = slices.DeleteFunc(h.Found, func(f Found) bool {
-		o, err := h.walk.open(f.Path)
-		if err != nil {
-			return false // it is hidden all the same, or the plan fails
-		}
-		defer unix.Close(o.fd) // opened with O_PATH
-		return o.real == f.Path && identity(&o.st) == f.ID && covered(o.fd, &o.st)
-	})
+	for _, list := range [...]*[]Found{&h.Found, &h.Sockets} {
+		*list = slices.DeleteFunc(*list, h.isCover)
+	}
 	return nil
+}
+
+func (h *Facts) isCover(f Found) bool {
+	o, err := h.walk.open(f.Path)
+	if err != nil {
+		return false // it is hidden all the same, or the plan fails
+	}
+	defer unix.Close(o.fd) // opened with O_PATH
+	return o.real == f.Path && identity(&o.st) == f.ID && covered(o.fd, &o.st)
 }

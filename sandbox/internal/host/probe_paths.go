@@ -31,6 +31,9 @@ func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error 
 	for _, s := range p.Files.Sockets {
 		h.lookOnce(policy.ParsePath(s).Name)
 	}
+	for _, s := range p.Files.Devices {
+		h.lookOnce(policy.ParsePath(s).Name)
+	}
 	for _, x := range tree.Hidden {
 		h.lookOnce(x.Name)
 		if h.Files[x.Name].Missing() && !x.Optional {

@@ -77,6 +77,8 @@ func software(dir string) bool {
 		// The settings that base shows, which packages install and nobody runs in.
 		"/etc/alternatives", "/etc/ca-certificates", "/etc/crypto-policies", "/etc/fonts", "/etc/ghostscript",
 		"/etc/ImageMagick-6", "/etc/ImageMagick-7", "/etc/ld.so.conf.d", "/etc/perl", "/etc/pki/ca-trust",
+		"/etc/R", "/etc/php", "/etc/python3", "/etc/maven", "/etc/ant", "/etc/gradle", "/etc/libreoffice",
+		"/etc/chromium.d", "/etc/groff", "/etc/apache2", "/etc/caddy", "/etc/lighttpd", "/etc/haproxy", "/etc/varnish",
 		"/etc/pki/tls/certs", "/etc/sgml", "/etc/ssl/certs", "/etc/terminfo", "/etc/texmf", "/etc/xml":
 		return true
 	}

@@ -88,7 +88,7 @@ func (s *mountSource) look() error {
 		if there, err = mountPoints(s.info); err != nil {
 			return fmt.Errorf("read the sandbox's mounts: %w", err)
 		}
-		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.info), Events: unix.POLLPRI}}, 0); err != nil || n == 0 {
+		if n, err := pollNow([]unix.PollFd{{Fd: int32(s.info), Events: unix.POLLPRI}}); err != nil || n == 0 {
 			break
 		}
 	}
@@ -118,12 +118,8 @@ func (s *mountSource) end() error {
 	}
 	defer unix.Close(s.info)
 	list, _ := s.fds(nil)
-	n, err := unix.Poll(list, 0)
-	switch {
-	case err != nil && err != unix.EINTR: // a signal of the Go runtime's, even without waiting
+	if n, err := pollNow(list); err != nil || n == 0 && len(list) > 0 {
 		return err
-	case err == nil && n == 0 && len(list) > 0:
-		return nil
 	}
 	return s.look()
 }
@@ -213,17 +209,27 @@ func names(list []string, most int) string {
 	return b.String()
 }
 
+// pollNow polls without waiting. Even then a signal that is about to be handled, as
+// the Go runtime sends itself, can interrupt it: then it is asked again.
+func pollNow(list []unix.PollFd) (int, error) {
+	for {
+		if n, err := unix.Poll(list, 0); err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
 // ended says whether the init has.
 func (ps *Process) ended() bool {
 	list := []unix.PollFd{{Fd: int32(ps.pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(list, 0)
+	n, err := pollNow(list)
 	return err == nil && n > 0
 }
 
 // say says something at once, unless nobody reads it: it waits for nobody.
 func (ps *Process) say(note string) {
 	list := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
-	if n, err := unix.Poll(list, 0); err != nil || n == 0 || list[0].Revents != unix.POLLOUT {
+	if n, err := pollNow(list); err != nil || n == 0 || list[0].Revents != unix.POLLOUT {
 		return
 	}
 	message := "sbx: note: " + text.OneLine(note) + "\n"

@@ -35,9 +35,8 @@ type Process struct {
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
+	began    time.Time        // when the first process was to be made
 	listener *notify.Listener // answers denied calls, or nil
-
-	began time.Time
 
 	told bool // the target was sent a signal that asks it to end
 

@@ -151,6 +151,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		}
 	}
 	d.noteIndexes(p, h)
+	d.noteLinks(p, t, h)
 	if h.SearchTruncatedAt != "" {
 		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
 			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
@@ -158,6 +159,33 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.decideFilters(p, t, h, programs, decoded)
 	d.decideListener(p, t, h)
 	return d, nil
+}
+
+// noteLinks says where a link of the caller's own leads that a policy names as what can be
+// written, or to show something elsewhere: a program of an earlier run, in another
+// project, could have made it. For what is only read at its own name the plan says it.
+func (d *decisions) noteLinks(p *policy.Policy, t host.Target, h *host.Facts) {
+	say := func(name string) {
+		shown := func(s string) bool { return policy.ParsePath(s).Name == name }
+		f := h.Files[name]
+		if h.UID == 0 && !policy.Within(f.Via, t.Home) {
+			return // the system's
+		}
+		if f.Via != "" && !slices.ContainsFunc(t.Shown, shown) {
+			d.note(fmt.Sprintf("the policy's %s leads through the symbolic link %s to %s", text.Quote(name),
+				text.Quote(f.Via), text.Quote(f.Real)))
+		}
+	}
+	for _, e := range p.Tree().Entries {
+		o := e.Options
+		if e.Kind == policy.KindWrite || o.From != "" {
+			say(e.Source())
+		}
+		if o.Upper != "" {
+			say(o.Upper)
+			say(o.Work)
+		}
+	}
 }
 
 func (d *decisions) note(s string) { d.notes = append(d.notes, s) }

@@ -25,19 +25,19 @@ func (d *decisions) socketFilter(
 	}
 	if restriction == host.SocketsByMask {
 		if slices.ContainsFunc(h.ShownDirs(p.Tree()), func(dir string) bool { return !host.Installed(dir) }) {
-			d.laterSockets(p, t)
+			d.laterSockets(p)
 		}
 		return nil
 	}
 	return []step.Step{fallback(fallbackfilter.UnixSockets, flags)}
 }
 
-// laterSockets says what masks leave open. Where the target only has sockets of its own,
-// it stands in the plan and not before each run: most policies are so.
-func (d *decisions) laterSockets(p *policy.Policy, t host.Target) {
+// laterSockets says what masks leave open. Where the target may have sockets of its own
+// anyway, it stands in the plan and not before each run: most policies are so.
+func (d *decisions) laterSockets(p *policy.Policy) {
 	const open = "the target can connect to Unix sockets that are made in shown directories after the start: " +
 		"this kernel's Landlock does not know sockets, and "
-	if len(p.Files.Sockets) == 0 && t.NotifySocket() == "" {
+	if policy.IsTrue(p.Files.OwnSockets) {
 		d.remarks = append(d.remarks, open+"the policy lets programs have some of their own")
 		return
 	}

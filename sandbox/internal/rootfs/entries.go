@@ -87,6 +87,8 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		return n, false, nil
 	case n.Source.Mode == 0:
 		return n, false, &host.MissingError{Path: source, Write: n.Kind == Write && n.From == ""}
+	case t.useless(n) != nil:
+		return n, false, t.useless(n)
 	case n.Kind == Write && !n.Optional:
 		err = writable(t.facts, source, n.Source, t.opts.Keep)
 	case n.Kind == Overlay:

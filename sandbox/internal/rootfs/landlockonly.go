@@ -212,6 +212,7 @@ func refuseMounts(p *policy.Policy, t host.Target, h *host.Facts) error {
 			"make files and directories of the sandbox's own", "", "", "",
 		},
 		{len(f.Sockets) > 0, "allow single Unix sockets", "", "", ""},
+		{len(f.Devices) > 0, "show single devices", "", "", ""},
 		{len(f.Paths) > 0, "apply the options of files.path", "", "", ""},
 		{
 			p.Process.Terminal == "pty", "give the target a terminal of its own", "",

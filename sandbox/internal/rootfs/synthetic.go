@@ -218,3 +218,22 @@ func (t *Tree) mountPoint(n, up Node) (host.File, error) {
 	}
 	return f, nil
 }
+
+// addRunLinks adds the links by which programs find /run under its older names, where
+// there is a /run and the policy has nothing else there.
+func (t *Tree) addRunLinks() error {
+	for _, l := range [...]struct{ name, to string }{{"/var/run", "/run"}, {"/var/lock", "/run/lock"}} {
+		there := t.has(l.to) || t.HasBelow(l.to)
+		if n, _ := t.deepest(l.to); n.Kind.FromHost() {
+			there = true
+		}
+		over := t.over(l.name).Kind
+		free := !t.has(l.name) && !t.HasBelow(l.name) && !t.entries.Covers(l.name)
+		if !there || !free || over != Directory && over != Tmpfs {
+			continue
+		}
+		t.nodes = append(t.nodes, Node{Path: l.name, Kind: Link, Text: l.to, Optional: true})
+	}
+	t.sort()
+	return nil
+}

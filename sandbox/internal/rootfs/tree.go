@@ -121,7 +121,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
-		tree.resolve, tree.placeOwn, tree.addGuards, tree.addAliases, tree.hide, tree.chooseDir,
+		tree.addDevices, tree.resolve, tree.placeOwn, tree.addRunLinks, tree.addGuards, tree.addAliases, tree.hide, tree.chooseDir,
 	} {
 		if err := part(); err != nil {
 			return nil, err
