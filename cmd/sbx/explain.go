@@ -11,6 +11,7 @@ import (
 
 	"sbx/internal/sys"
 	"sbx/internal/text"
+	"sbx/policy"
 	"sbx/policy/explain"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
@@ -19,7 +20,8 @@ import (
 // explain prints what the run was denied, as one block, and returns it for the receipt;
 // nil if nothing was to be explained.
 func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *explain.Report {
-	if !l.Explain {
+	keep := plan != nil && policy.IsTrue(plan.Policy.Report.Keep)
+	if !l.Explain && !keep {
 		return nil
 	}
 	seen := exit.Explained
@@ -48,6 +50,14 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		say("error", err.Error())
 		return nil
 	}
+	defer func() {
+		if err := keepReport(r); err != nil {
+			say("note", "the report is not kept for sbx explain --last: "+err.Error())
+		}
+	}()
+	if !l.Explain {
+		return nil
+	}
 	var b strings.Builder
 	for i, line := range r.Lines(l.Verbose) {
 		if i == 0 {
@@ -56,9 +66,6 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		b.WriteString(text.OneLine(line) + "\n")
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
-	if err := keepReport(r); err != nil {
-		say("note", "the report is not kept for sbx explain --last: "+err.Error())
-	}
 	return r
 }
 

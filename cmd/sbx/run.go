@@ -105,7 +105,8 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain || l.Events != "", ExplainFiles: l.ExplainFiles}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
+		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
