@@ -28,7 +28,7 @@ func normalize(p *Policy) error {
 		case f.key == "report.keep":
 			// It restricts nothing: a policy that does not say it stays what it was.
 		case f.truth != nil && *f.truth(p) == nil:
-			b := f.key == "files.proc" || f.key == "files.dev"
+			b := f.key == "files.proc" || f.key == "files.dev" || f.key == "files.set_id"
 			*f.truth(p) = &b
 		case f.closed: // numbers
 			slices.SortFunc(*f.list(p), func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })

@@ -173,13 +173,15 @@ func (s *eventSink) finish(exit sandbox.Exit) {
 }
 
 // run starts the plan and writes events, if there is a sink.
-func (s *eventSink) run(plan *sandbox.Plan, facts *sandbox.Facts, name string) (sandbox.Exit, error) {
+func (s *eventSink) run(
+	plan *sandbox.Plan, facts *sandbox.Facts, name string, again func() (*sandbox.Plan, *sandbox.Facts, error),
+) (sandbox.Exit, error) {
 	if s == nil {
-		return sandbox.Run(plan, facts)
+		return sandbox.Run(plan, facts, again)
 	}
 	s.judge = explain.Judge{Policy: plan.Policy, Native: seccomp.Native()}
 	if p, err := parsed(name); err == nil {
 		s.judge.Source = p
 	}
-	return sandbox.RunAndTell(plan, facts, s.tell)
+	return sandbox.RunAndTell(plan, facts, again, s.tell)
 }

@@ -72,7 +72,8 @@ func machine(j *Judge, names ...string) {
 
 func TestJudgeFiles(t *testing.T) {
 	j := find(t, "default")
-	machine(j, "/", "/etc", "/etc/shadow", "/etc/x", "/home/u", "/home/u/.gitconfig", "/home/u/.bashrc", "/home/u/.ssh/config",
+	machine(j, "/", "/etc", "/etc/shadow", "/etc/x", "/home/u", "/home/u/.gitconfig", "/home/u/.bashrc",
+		"/home/u/.ssh/config",
 		"/home/u/p", "/home/u/p/.env", "/home/u/p/out/made", "/usr", "/usr/lib", "/usr/lib/l -> /etc/x", "/usr/lib/m.pyc",
 		"/home/u/p/data -> /srv/data", "/srv/data", "/home/u/k/id_rsa", "/sys/devices/cpu", "/home/u/p/here -> /usr/lib")
 	for _, c := range []struct {
@@ -125,7 +126,8 @@ func TestJudgeFiles(t *testing.T) {
 			continue
 		}
 		g := got[0]
-		if c.not || !strings.HasPrefix(g.Why, c.why) || !strings.HasPrefix(g.Allow, c.allow) || (c.allow == "") != (g.Allow == "") ||
+		if c.not || !strings.HasPrefix(g.Why, c.why) || !strings.HasPrefix(g.Allow, c.allow) ||
+			(c.allow == "") != (g.Allow == "") ||
 			!strings.Contains(g.Against, c.against) || (g.Where != "") != c.where || (g.Harmless != "") != c.harmless ||
 			g.Count != 2 || g.What != "file" || g.Answer != unix.ErrnoName(c.errno) {
 			t.Errorf("%+v, want %+v", g, c)
