@@ -7,6 +7,7 @@ type launch struct {
 	Read         []string
 	Write        []string
 	Hide         []string
+	Show         []string
 	Env          []string
 	Net          string
 	Socket       []string
@@ -80,6 +81,9 @@ var launchFlags = [...]flagEntry{
 	{name: "hide", value: "PATH", offer: offerPath,
 		help:  "Cover PATH, or what matches the pattern.",
 		field: func(l *launch) any { return &l.Hide }},
+	{name: "show", value: "PATH", offer: offerPath,
+		help:  "Do not cover PATH because of a pattern, or of what is in it.",
+		field: func(l *launch) any { return &l.Show }},
 	{name: "env", short: 'e', value: "NAME[=VALUE]", offer: offerVariable,
 		help:  "Also hand over the variable, or set it.",
 		field: func(l *launch) any { return &l.Env }},

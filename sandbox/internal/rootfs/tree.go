@@ -75,6 +75,8 @@ type Node struct {
 	Optional bool
 	// Layers are an overlay's upper and work directories, or nil for a tmpfs.
 	Layers *[2]host.File
+	// searched says that it was found by a search: the policy does not name it.
+	searched bool
 	// alias says that it is a read-only entry's file under a second name.
 	alias bool
 }
