@@ -85,7 +85,8 @@ func TestSetID(t *testing.T) {
 	}
 	defer out.Close()
 	for _, policy := range []string{"pure", "default"} {
-		r := run(t, call{dir: t.TempDir(), files: []*os.File{out}, args: []string{binary("sbx"), "--policy", policy, "--keep-fd",
+		r := run(t, call{dir: t.TempDir(), files: []*os.File{out}, args: []string{binary("sbx"), "--policy", policy,
+			"--keep-fd",
 			"3", "--", "python3", "-c", "import os; os.fchmod(3, 0o4755)"}})
 		if r.status == 0 || !strings.Contains(r.stderr, "Operation not permitted") {
 			t.Errorf("%s: a file by its descriptor: %v", policy, r)
@@ -199,8 +200,8 @@ if "wait" in sys.argv:
 		}
 		eventually(t, "the bits to be taken", func() bool { return made() == 0o755 })
 		noStrays(t)
-		if want := "sbx: note: took the set-id bits from 2 files that the target has made: "; !strings.Contains(stderr.String(),
-			want) {
+		const want = "sbx: note: took the set-id bits from 2 files that the target has made: "
+		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("said %q", &stderr)
 		}
 		for _, locked := range []string{"in", "in/side"} {
@@ -306,7 +307,8 @@ stat -c '%n %a' a a/deep b b/deep c/a e h repo/.git/objects
 				script = "mkdir /tmp/d; chmod g+s /tmp/d; cd /tmp/d\n" + job
 			}
 			r := run(t, call{dir: dir, args: []string{binary("sbx"), "--policy", policy, "--", "sh", "-c", script}})
-			r.want(t, 0, "a 2750", "a/deep 2700", "b 2750", "b/deep 2700", "c/a 2750", "e 2711", "h 2750", "repo/.git/objects 2775")
+			r.want(t, 0, "a 2750", "a/deep 2700", "b 2750", "b/deep 2700", "c/a 2750", "e 2711", "h 2750",
+				"repo/.git/objects 2775")
 			noSetID(t, policy, dir)
 		})
 	}
@@ -324,7 +326,8 @@ func TestSetIDOverlay(t *testing.T) {
 		}
 	}
 	app := filepath.Join(dir, "app")
-	policy := "[files]\noverlay = [\"" + app + "\"]\npath.\"" + app + "\" = { upper = \"" + dir + "/upper\", work = \"" + dir +
+	policy := "[files]\noverlay = [\"" + app + "\"]\npath.\"" + app + "\" = { upper = \"" + dir +
+		"/upper\", work = \"" + dir +
 		"/work\" }\n"
 	r := run(t, call{dir: dir, args: append(boxedArgs(t, t.TempDir(), policy), binary("probe"), "setid", app)})
 	r.want(t, 0, "setid openat2: ok")
@@ -337,7 +340,8 @@ func TestSetIDOverlay(t *testing.T) {
 // TestSetIDExplained: an explained run, whose one listener answers for both, does the same.
 func TestSetIDExplained(t *testing.T) {
 	dir := t.TempDir()
-	r := run(t, call{dir: dir, args: []string{binary("sbx"), "--explain", "--policy", "project", "--read", binary("probe"), "--",
+	r := run(t, call{dir: dir, args: []string{binary("sbx"), "--explain", "--policy", "project", "--read",
+		binary("probe"), "--",
 		"sh", "-c", "mkdir a && chmod 2750 a && stat -c %a a; : >f; chmod g+s f; " + binary("probe") + " setid " + dir}})
 	openat2 := "setid openat2: ok"
 	if os.Getuid() == 0 {

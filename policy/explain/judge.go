@@ -148,9 +148,9 @@ func (j *Judge) allow(d Denial) (string, error) {
 			return join(allow, deny, other), nil
 		}
 		switch r := clause.Why; {
-		case r.List == "deny":
-			deny = append(deny, "!"+r.Entry)
-			p.Deny = slices.DeleteFunc(slices.Clone(p.Deny), func(s string) bool { return s == r.Entry })
+		case r.List == "deny" && !slices.Contains(deny, "!"+name):
+			deny = append(deny, "!"+name) // also out of a @group
+			p.Deny = withoutCall(p.Deny, name)
 		case strings.Contains(r.Note, "no namespaces inside"):
 			other = append(other, "nest = true in [process]")
 			p.Allow = append(slices.Clone(p.Allow), nestGroup)
@@ -196,6 +196,20 @@ func without(rules []seccomp.Rule, name string) (left []seccomp.Rule) {
 	return left
 }
 
+// withoutCall are the entries of a list without the call, for which a group that has it is
+// replaced by its other calls.
+func withoutCall(list []string, name string) (left []string) {
+	for _, entry := range list {
+		calls, err := seccomp.Expand(entry)
+		if err != nil || !slices.Contains(calls, name) {
+			left = append(left, entry)
+			continue
+		}
+		left = append(left, slices.DeleteFunc(calls, func(s string) bool { return s == name })...)
+	}
+	return left
+}
+
 // join writes the lines as one would in a policy.
 func join(allow, deny, other []string) string {
 	var lines []string
@@ -219,8 +233,9 @@ var besideText = [...]struct{ name, why string }{
 		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
-	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their set-group-ID " +
-		"bit, and openat2, whose mode no filter sees, works for all but root, or where nothing of the host can be written"},
+	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their " +
+		"set-group-ID bit, and openat2, whose mode no filter sees, works for all but root, or where nothing " +
+		"of the host can be written"},
 }
 
 // besides is the finding for such a filter.

@@ -36,6 +36,7 @@ const (
 	forLinks // other hard links of certain files
 	asHeld   // it is guarded, with all that is in it
 	asShown  // the policy shows it whatever is in it
+	asTree   // it is a tree of packages, or lies in one
 )
 
 // state is how far a directory has been read.
@@ -175,7 +176,8 @@ func (s *scan) coarse() bool {
 func (s *scan) changed(young bool) (list []*scanned) {
 	for _, d := range s.all() {
 		var st unix.Stat_t
-		if d.state == gone || young && d.young && s.coarse() || unix.Fstatat(s.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
+		if d.state == gone || young && d.young && s.coarse() || unix.Fstatat(s.root, d.rel, &st,
+			unix.AT_SYMLINK_NOFOLLOW) != nil ||
 			identity(&st) != d.id || st.Ctim != d.ctim {
 			list = append(list, d)
 		}

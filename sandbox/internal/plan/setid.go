@@ -11,6 +11,15 @@ import (
 	"sbx/sandbox/internal/setid"
 )
 
+// setIDDecision is what decideSetID decides.
+type setIDDecision struct {
+	setID setid.Duty
+	// listen is the step that loads the filter that has a listener of its own, or nil.
+	listen *process.ListenSetID
+	// setIDAsks is the filter that an explained run's listener answers for.
+	setIDAsks string
+}
+
 // decideSetID keeps set-id files from the host. A filter refuses the bits in every
 // call that has them in its arguments, in every role: a file can be handed over by
 // descriptor alone. Two things it cannot see.
@@ -33,7 +42,8 @@ func (d *decisions) decideSetID(p *policy.Policy, t host.Target, h *host.Facts, 
 		nest        = policy.IsTrue(p.Process.Nest)
 		dirs, known = d.writableDirs(p, h)
 		openat2     = len(dirs) == 0 && known || nest || known && h.UID != 0
-		chmods      = programs.allow(unix.SYS_FCHMOD, 0, unix.S_ISGID) || programs.allow(unix.SYS_FCHMODAT, 0, 0, unix.S_ISGID)
+		chmods      = programs.allow(unix.SYS_FCHMOD, 0, unix.S_ISGID) || programs.allow(unix.SYS_FCHMODAT, 0, 0,
+			unix.S_ISGID)
 	)
 	d.setID.Listens = chmods && d.canListen(p, h)
 	explains := t.Explain && d.setID.Listens // one listener for both

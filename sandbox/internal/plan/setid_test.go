@@ -42,7 +42,10 @@ func TestSetIDFilter(t *testing.T) {
 		{"all, as root", "open", root, nil, dirsStrict, nil, false},
 		{"under a filter", "project", user, func(_ *policy.Policy, h *host.Facts) { h.Listener.Err = unix.EBUSY }, plain,
 			[]string{project}, always},
-		{"under a filter, as root", "project", root, func(_ *policy.Policy, h *host.Facts) { h.Listener.Err = unix.EBUSY }, strict, nil,
+		{"under a filter, as root", "project", root, func(_ *policy.Policy,
+			h *host.Facts) {
+			h.Listener.Err = unix.EBUSY
+		}, strict, nil,
 			false},
 		{"nest", "project", user, func(p *policy.Policy, _ *host.Facts) { yes := true; p.Process.Nest = &yes }, plain,
 			[]string{project}, always},
@@ -55,7 +58,8 @@ func TestSetIDFilter(t *testing.T) {
 		{"a file by descriptor", "pure", user, func(_ *policy.Policy, h *host.Facts) {
 			h.Handed = append(h.Handed, host.Handed{FD: 1, Mode: unix.S_IFREG})
 		}, plain, nil, false},
-		{"allowed", "project", user, func(p *policy.Policy, _ *host.Facts) { yes := true; p.Files.SetID = &yes }, "", nil, false},
+		{"allowed", "project", user, func(p *policy.Policy, _ *host.Facts) { yes := true; p.Files.SetID = &yes }, "",
+			nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := plantest.Shipped(t, c.role)

@@ -40,7 +40,8 @@ func Sweep(dirs []Dir, since time.Time) []string {
 	}
 	var notes []string
 	if s.count > 0 {
-		notes = append(notes, "took the set-id bits from "+files(s.count)+" that the target has made: "+list(s.found, s.count))
+		notes = append(notes, "took the set-id bits from "+files(s.count)+" that the target has made: "+list(s.found,
+			s.count))
 	}
 	if s.unread > 0 {
 		notes = append(notes, "could not look for set-id files in "+directories(s.unread)+
