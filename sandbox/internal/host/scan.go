@@ -122,7 +122,10 @@ func (s *scan) run() error {
 		return s.failed(".", err)
 	}
 	defer unix.Close(root)
-	s.root, s.buf = root, make([]byte, 1<<16)
+	s.root = root
+	if s.buf == nil {
+		s.buf = make([]byte, 1<<16)
+	}
 	if err := s.walk(s.top); err != nil {
 		return err
 	}
