@@ -5,32 +5,71 @@ package policies
 // filterKeys lists what the filters that were made ahead are for, as seccomp.Policy.Key says it,
 // and the names of their files for each architecture.
 var filterKeys = [...]struct{ key, amd64, arm64 string }{
-	// base, build, default, fetch, project, shell, web
+	// base, commit, default, fetch, project, web
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap process_madvise
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
 then errno:EPERM
-rule openat2
-then errno:ENOSYS
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+architectures
+`,
+		amd64: "f0b6414566534120",
+		arm64: "81f00a8aa41812bc",
+	},
+	// build
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule mknod
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule mknodat
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -56,37 +95,30 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule personality
+when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
+then errno:EPERM
 architectures
 `,
-		amd64: "95b4f406b6a28b8a",
-		arm64: "52856fb08051bd9c",
+		amd64: "923ef7a7516e5948",
+		arm64: "2d2d4d7f2ac097d4",
 	},
-	// filter
+	// debug
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
-allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget semget shmget
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -105,6 +137,58 @@ when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+rule personality
+when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
+then errno:EPERM
+architectures
+`,
+		amd64: "869f0913dad088a0",
+		arm64: "d604b480ab08d410",
+	},
+	// filter
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget process_madvise semget shmget
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule mknod
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule mknodat
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
+then errno:EPERM
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
 then errno:EPERM
 rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
@@ -119,8 +203,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "3126994bcb0c4f99",
-		arm64: "26759d3c84fe4b05",
+		amd64: "dc2dc80c1d852c7f",
+		arm64: "629a93f501fee074",
 	},
 	// kernel
 	{
@@ -132,22 +216,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -169,8 +243,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "db23663ab8479c6a",
-		arm64: "854caa797b563c31",
+		amd64: "a4c3a331b5dd3096",
+		arm64: "ffb2b0efa9d75ff6",
 	},
 	// open
 	{
@@ -182,22 +256,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -219,35 +283,25 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "baf32b398228a199",
-		arm64: "b085d99ce9c0f744",
+		amd64: "965c4094df9c4493",
+		arm64: "e08508e7e727bfce",
 	},
 	// pure
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr futimesat lchown mq_open msgget semget shmget utime utimensat utimes
+deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr futimesat lchown mq_open msgget process_madvise semget shmget utime utimensat utimes
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -266,6 +320,9 @@ when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
 then errno:EPERM
 rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
@@ -280,7 +337,56 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "566b21df1e99af79",
-		arm64: "a06127f3a75c6275",
+		amd64: "9a27285a08ee93c7",
+		arm64: "6bd69845ca1a51fa",
+	},
+	// shell
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule mknod
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule mknodat
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
+then errno:EPERM
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+architectures
+`,
+		amd64: "ade0299c74662888",
+		arm64: "7ae582561ce617ee",
 	},
 }

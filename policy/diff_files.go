@@ -110,7 +110,10 @@ func (d *Difference) files(a, b *Files, tmpA, tmpB string) error {
 	for _, x := range []struct {
 		what string
 		a, b *bool
-	}{{"/proc", a.Proc, b.Proc}, {"a minimal /dev", a.Dev, b.Dev}} {
+	}{
+		{"/proc", a.Proc, b.Proc}, {"a minimal /dev", a.Dev, b.Dev},
+		{"set-id files in what can be written", a.SetID, b.SetID},
+	} {
 		d.truth(x.what, x.a, x.b, true)
 	}
 	d.sockets(a, b)

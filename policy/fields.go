@@ -155,6 +155,8 @@ func fields() []field {
 		flag("files.proc", "whether there is a /proc, masked and read-only (default true)",
 			func(p *Policy) **bool { return &p.Files.Proc }),
 		flag("files.dev", "whether there is a minimal /dev (default true)", func(p *Policy) **bool { return &p.Files.Dev }),
+		flag("files.set_id", "whether set-id files may be left in directories of the host (default true)",
+			func(p *Policy) **bool { return &p.Files.SetID }),
 
 		{key: "network.bind", doc: "TCP ports that may be bound, 0: those the kernel picks; none at all if empty",
 			list: func(p *Policy) *[]string { return &p.Network.Bind }, check: checkPort(0), removable: true, wide: true,

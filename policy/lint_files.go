@@ -14,7 +14,8 @@ func (l *linter) unhidden() {
 		if strings.ContainsAny(pattern, "/$") {
 			continue // a path: it is meant
 		}
-		names := []string{".env", "prod.env", "key.pem", "server.key", "id_rsa", "id_ed25519", ".netrc", ".npmrc", "auth.json"}
+		names := []string{".env", "prod.env", "key.pem", "server.key", "id_rsa", "id_ed25519", ".netrc", ".npmrc",
+			"auth.json"}
 		if tree {
 			names = []string{"src", "config", "app", "services", "deploy"}
 		}

@@ -21,7 +21,8 @@
 // front of a pattern that the search for it may be cut short.
 //
 // extends lists policies, left to right. Lists add up; single values override;
-// "!x" takes out x, which must have been inherited. Of "x" and "?x" the first
+// "!x" takes out x, which must have been inherited; a system call, or those of a
+// group, also out of inherited groups. Of "x" and "?x" the first
 // counts; of a path that is read and written, the writing; of two values for
 // an environment variable, the later. A rule whose syscalls all begin with "!"
 // takes those out of the rules inherited. "none" lifts a limit inherited.
@@ -167,6 +168,9 @@ type Files struct {
 	// Proc and Dev say whether /proc (masked, read-only) and a minimal /dev
 	// are there. Nil means yes.
 	Proc, Dev *bool
+	// SetID says whether the target may leave files with the set-user-ID or the
+	// set-group-ID bit in directories of the host. Nil means yes.
+	SetID *bool
 }
 
 // PathOptions says more about one path of [files]: files.path."/tmp".size.

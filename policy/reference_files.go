@@ -206,5 +206,14 @@ dev = false`,
 			bad: `[files]
 dev = 0`,
 		},
+		"files.set_id": {
+			good: `[files]
+set_id = false`,
+			bad: `[files]
+set_id = "no"`,
+			more: "False refuses the set-user-ID and the set-group-ID bit in every call. Directories get their set-group-ID " +
+				"bit nevertheless, from sbx. openat2(2) is refused to root where a directory of the host can be written; for a " +
+				"user sbx looks for new set-id files at the end, takes the bits from them, and names them. Every role says it.",
+		},
 	}
 }

@@ -101,7 +101,7 @@ func (c *Cmd) plan() (*Plan, *Facts, error) {
 	filters := c.Filters
 	if filters == nil {
 		var err error
-		if filters, err = compile.Compile(c.Policy.Calls(), seccomp.Native(), nil); err != nil {
+		if filters, err = compile.Compile(c.Policy.LaunchCalls(), seccomp.Native(), nil); err != nil {
 			return nil, nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", c.Policy.Name, err)
 		}
 	}

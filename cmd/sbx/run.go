@@ -61,7 +61,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	if err != nil {
 		return nil, exit, err
 	}
-	filters, err := programsFor(p, seccomp.Native())
+	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
 		return nil, exit, err
 	}

@@ -143,10 +143,10 @@ func TestAllow(t *testing.T) {
 	seen := map[string]bool{"": true} // filters
 	for _, name := range policies.Names() {
 		j := find(t, name)
-		if name == "kernel" || policy.IsTrue(j.Policy.Process.Nest) || seen[j.Policy.Calls().Key()] {
+		if name == "kernel" || policy.IsTrue(j.Policy.Process.Nest) || seen[j.Policy.LaunchCalls().Key()] {
 			continue
 		}
-		seen[j.Policy.Calls().Key()] = true
+		seen[j.Policy.LaunchCalls().Key()] = true
 		for s := range seccomp.Syscalls() {
 			nr, ok := s.Number(seccomp.AMD64)
 			if !ok {
@@ -157,7 +157,7 @@ func TestAllow(t *testing.T) {
 					continue
 				}
 				d := Denial{Arch: seccomp.AMD64, Number: nr, Args: args}
-				j.calls = j.Policy.Calls()
+				j.calls = j.Policy.LaunchCalls()
 				if j.answers == nil {
 					j.answers = map[string]*seccomp.Answers{}
 				}
@@ -221,7 +221,7 @@ func allows(t *testing.T, name, lines string, d Denial) {
 		t.Errorf("%v\n%s", err, text)
 		return
 	}
-	clause, err := p.Calls().Decide(seccomp.AMD64, d.Arch.Audit(), d.Number, d.Args)
+	clause, err := p.LaunchCalls().Decide(seccomp.AMD64, d.Arch.Audit(), d.Number, d.Args)
 	if err != nil || !clause.Action.Passes() {
 		t.Errorf("%s is still denied (%v, %v) by\n%s", d.Call(), clause.Why, err, text)
 	}

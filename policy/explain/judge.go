@@ -44,7 +44,7 @@ type Finding struct {
 // Judge works it out.
 func (j *Judge) Judge(d Denial) (Finding, error) {
 	if j.calls == nil {
-		j.calls, j.answers = j.Policy.Calls(), map[string]*seccomp.Answers{}
+		j.calls, j.answers = j.Policy.LaunchCalls(), map[string]*seccomp.Answers{}
 	}
 	if d.Filter != "" {
 		return besides(d.Filter), nil
@@ -215,6 +215,9 @@ var besideText = [...]struct{ name, why string }{
 		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
+	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their " +
+		"set-group-ID bit, and openat2, whose mode no filter sees, works for all but root, or where nothing " +
+		"of the host can be written"},
 }
 
 // besides is the finding for such a filter.

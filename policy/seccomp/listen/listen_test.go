@@ -18,7 +18,7 @@ func shipped(t testing.TB, name string) []seccomp.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := policies.Filters(p.Calls(), seccomp.AMD64)
+	list := policies.Filters(p.LaunchCalls(), seccomp.AMD64)
 	if list == nil {
 		t.Fatalf("policy %s has no filter that was made ahead", name)
 	}

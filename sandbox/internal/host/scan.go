@@ -179,7 +179,8 @@ func (s *scan) coarse() bool {
 func (s *scan) changed(young bool) (list []*scanned) {
 	for _, d := range s.all() {
 		var st unix.Stat_t
-		if d.state == gone || young && d.young && s.coarse() || unix.Fstatat(s.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
+		if d.state == gone || young && d.young && s.coarse() || unix.Fstatat(s.root, d.rel, &st,
+			unix.AT_SYMLINK_NOFOLLOW) != nil ||
 			identity(&st) != d.id || st.Ctim != d.ctim {
 			list = append(list, d)
 		}

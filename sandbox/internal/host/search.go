@@ -87,7 +87,7 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 	s := scan{dir: dir, limit: socketLimit, look: forSockets, buf: h.searchBuf}
 	if project {
 		s.look, s.limit, s.rules = 0, h.limit(), h.rulesOf(&p.Files)
-		s.guarding = newGuarding(&p.Files)
+		s.guarding = newGuarding(&p.Files, dir)
 		s.deep = !s.rules.hide.none || !s.rules.inspect.none || len(s.guarding.deep) > 0
 		if s.deep || !s.rules.top.none {
 			s.look |= forSecrets

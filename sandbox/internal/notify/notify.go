@@ -18,6 +18,7 @@ import (
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
 	"sbx/policy/seccomp/listen"
+	"sbx/sandbox/internal/setid"
 )
 
 // Filter is one of the filters in whose place the one with the listener is loaded.
@@ -25,6 +26,9 @@ type Filter struct {
 	// Name is what a report calls it, or "" for the policy's own.
 	Name    string
 	Program seccomp.Program
+	// SetID says that it leaves calls of chmod(2) and its like to a listener; see package
+	// setid.
+	SetID bool
 }
 
 // Listener answers and records. It belongs to one goroutine.
@@ -32,6 +36,8 @@ type Listener struct {
 	fd      int
 	came    bool // the descriptor
 	names   []string
+	setID   int // the filter that leaves calls to chmod, or -1
+	chmod   setid.Chmod
 	filters listen.Filters
 
 	denials map[key]*explain.Denial
@@ -73,11 +79,14 @@ type response struct {
 // loading. observed are the numbers of calls that the filter asks about when it allows
 // them, on the machine's own architecture.
 func New(filters []Filter, observed []uint32) (*Listener, error) {
-	l := &Listener{fd: -1, denials: map[key]*explain.Denial{}, coarse: map[coarseKey]*explain.Denial{},
+	l := &Listener{fd: -1, setID: -1, denials: map[key]*explain.Denial{}, coarse: map[coarseKey]*explain.Denial{},
 		params: map[uint32][]explain.Param{}}
 	programs := make([]seccomp.Program, 0, len(filters))
-	for _, f := range filters {
+	for i, f := range filters {
 		l.names = append(l.names, f.Name)
+		if f.SetID {
+			l.setID, l.chmod = i, setid.NewChmod()
+		}
 		programs = append(programs, f.Program)
 	}
 	if len(observed) > 0 {
@@ -171,6 +180,15 @@ func (l *Listener) answerOne() error {
 			l.note(action, by)
 		}
 	case seccomp.Notify:
+		if by == l.setID && by >= 0 {
+			// A directory gets its set-group-ID bit. Nothing else is called so by that filter.
+			errno := l.chmod.Answer(l.fd, setid.Question{ID: r.id, PID: r.pid, Number: int32(r.number), Audit: r.audit,
+				Args: r.args})
+			if answer.errno = -int32(errno); errno == unix.EPERM {
+				l.note(seccomp.Action{Kind: seccomp.Errno, Errno: uint16(errno)}, by)
+			}
+			break
+		}
 		// The policy has a listener of its own in mind. There is none, and that is what
 		// the kernel says then.
 		l.note(action, by)

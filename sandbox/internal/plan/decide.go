@@ -21,6 +21,8 @@ import (
 
 // decisions are all that order needs to know.
 type decisions struct {
+	setIDDecision
+
 	name     string
 	ns       nsPlan
 	ids      idPlan
@@ -278,7 +280,9 @@ func (d *decisions) decideFilters(
 	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
 ) {
 	flags := filterFlags(p)
-	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, decoded, flags)...)
+	d.decideSetID(p, t, h, decoded)
+	d.fallback = append(d.fallback, d.groupFilter(h, flags)...)
+	d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
 	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
 	if d.sharesPIDNS {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))

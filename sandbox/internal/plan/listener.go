@@ -18,6 +18,8 @@ type Explained struct {
 	Filter process.Seccomp
 	// Own says that it is the policy's.
 	Own bool
+	// SetID says that it leaves calls to a listener; see setid.Chmod.
+	SetID bool
 }
 
 // decideListener replaces the filters by one that asks the launcher about the calls that
@@ -35,7 +37,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 			l.Names = append(l.Names, f.Name)
 			l.Flags |= f.Flags
 			programs = append(programs, seccomp.Program(f.Program))
-			explained = append(explained, Explained{Filter: f, Own: i == 1})
+			explained = append(explained, Explained{Filter: f, Own: i == 1, SetID: f.Name == d.setIDAsks})
 		}
 	}
 	err := h.Listener.Err

@@ -17,6 +17,7 @@ import (
 	"sbx/policy"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
+	"sbx/sandbox/internal/setid"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -79,6 +80,8 @@ type Plan struct {
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
+	// SetID is what the launcher does against set-id files on the host.
+	SetID setid.Duty
 }
 
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
@@ -131,13 +134,17 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 		}
 		return list
 	}
+	var last []step.Step
+	if len(p.SetID.Dirs) > 0 {
+		last = append(last, setid.Look{Duty: p.SetID})
+	}
 	for _, part := range [...]struct {
 		in    string
 		steps []step.Step
 	}{
 		{"janitor", prepare}, {"launcher", first()}, {"join", p.Join},
 		{"setup", p.Setup}, {"init", p.Init}, {"target", p.Target},
-		{"cleanup", cleanup},
+		{"cleanup", cleanup}, {"cleanup", last},
 	} {
 		for _, s := range part.steps {
 			f(part.in, s)
@@ -150,18 +157,27 @@ func (p *Plan) JanitorSteps() (prepare, cleanup []step.Step) {
 	if len(p.Cleanup) == 0 {
 		return nil, nil
 	}
+	return JanitorSteps(p.Prepare, p.Cleanup), p.Cleanup
+}
+
+// JanitorSteps are all that a janitor does first which makes these things and undoes
+// them so.
+func JanitorSteps(prepare, cleanup []step.Step) (list []step.Step) {
 	var hold process.CloseUnneeded
-	for _, list := range [...][]step.Step{p.Prepare, p.Cleanup} {
+	for _, list := range [...][]step.Step{prepare, cleanup} {
 		for _, s := range list {
-			// The step uses a descriptor of the launcher's.
-			if h, ok := s.(interface{ Holds() int }); ok {
+			// The step uses descriptors of the launcher's.
+			switch h := s.(type) {
+			case interface{ Holds() int }:
 				hold.FDs = append(hold.FDs, h.Holds())
+			case interface{ Holds() []int }:
+				hold.FDs = append(hold.FDs, h.Holds()...)
 			}
 		}
 	}
 	// First the steps that protect the janitor, then those that make something.
-	prepare = append(prepare, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
-	return append(prepare, p.Prepare...), p.Cleanup
+	list = append(list, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
+	return append(list, prepare...)
 }
 
 // NewNamespaces is the clone3(2) by which the launcher, or the process that has joined
@@ -216,9 +232,11 @@ func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) st
 	return asm, initAt
 }
 
-// CompileJanitor is the table of the janitor. Its cleanup begins at the call cleanupAt.
-func (p *Plan) CompileJanitor(asm *step.Asm, forget func(who string) step.Step) (cleanupAt int) {
-	prepare, cleanup := p.JanitorSteps()
+// CompileJanitor is the table of a janitor with these steps; see JanitorSteps. Its
+// cleanup begins at the call cleanupAt.
+func CompileJanitor(
+	prepare, cleanup []step.Step, asm *step.Asm, forget func(who string) step.Step,
+) (cleanupAt int) {
 	asm.Grow(len(prepare) + len(cleanup))
 	n := compile(asm, prepare, 0, forget)
 	cleanupAt = asm.Len()
