@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -244,7 +245,8 @@ func (s *scan) read(d *scanned) error {
 	}
 	s.seen += d.entries
 	for i, b := range d.below {
-		if d.shape == isRepo && d.look&(forGuarded|asHeld) == forGuarded && d.rel != "." {
+		if d.shape == isRepo && d.look&(forGuarded|asHeld) == forGuarded && d.rel != "." &&
+			!slices.Contains(s.guarding.open, d.rel) {
 			b.look |= asHeld // it is a repository without a work tree
 		}
 		if k := known[b.rel]; k != nil && k.look == b.look {
