@@ -20,7 +20,8 @@ func (b *runner) explained(c benchCase) ([]contender, error) {
 		return nil, err
 	}
 	for i := range 6 {
-		text := "#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/socket.h>\n" +
+		text := "#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" +
+			"#include <sys/socket.h>\n" +
 			"#include <unistd.h>\n" + fmt.Sprintf("int f%d(int x) { char b[99]; return snprintf(b, 99, \"%%d\", x); }\n", i)
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%d.c", i)), []byte(text), 0o644); err != nil {
 			return nil, err
