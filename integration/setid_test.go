@@ -200,8 +200,8 @@ if "wait" in sys.argv:
 		}
 		eventually(t, "the bits to be taken", func() bool { return made() == 0o755 })
 		noStrays(t)
-		if want := "sbx: note: took the set-id bits from 2 files that the target has made: "; !strings.Contains(stderr.String(),
-			want) {
+		const want = "sbx: note: took the set-id bits from 2 files that the target has made: "
+		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("said %q", &stderr)
 		}
 		for _, locked := range []string{"in", "in/side"} {

@@ -23,7 +23,7 @@ func ExampleFind() {
 	}
 	fmt.Println("tmpfs:", p.Files.Tmpfs)
 	// Output:
-	// [base build default fetch filter kernel open project pure shell web]
+	// [base build commit debug default fetch filter kernel open project pure shell web]
 	// Network servers: nginx as root on port 80 or as a user on a high port
 	// network: host
 	// tmpfs: [/home/u /run /tmp /var/lib/nginx /var/tmp]

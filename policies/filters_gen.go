@@ -5,7 +5,7 @@ package policies
 // filterKeys lists what the filters that were made ahead are for, as seccomp.Policy.Key says it,
 // and the names of their files for each architecture.
 var filterKeys = [...]struct{ key, amd64, arm64 string }{
-	// base, default, fetch, project, shell, web
+	// base, commit, default, fetch, project, web
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
@@ -58,8 +58,8 @@ architectures
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
-allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap process_madvise
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -100,8 +100,57 @@ when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "52920b8743d61226",
-		arm64: "1a3257a5621dd7eb",
+		amd64: "923ef7a7516e5948",
+		arm64: "2d2d4d7f2ac097d4",
+	},
+	// debug
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule mknod
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule mknodat
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
+then errno:EPERM
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+rule personality
+when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
+then errno:EPERM
+architectures
+`,
+		amd64: "869f0913dad088a0",
+		arm64: "d604b480ab08d410",
 	},
 	// filter
 	{
@@ -290,5 +339,54 @@ architectures
 `,
 		amd64: "9a27285a08ee93c7",
 		arm64: "6bd69845ca1a51fa",
+	},
+	// shell
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule mknod
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule mknodat
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
+then errno:EPERM
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+architectures
+`,
+		amd64: "ade0299c74662888",
+		arm64: "7ae582561ce617ee",
 	},
 }

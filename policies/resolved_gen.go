@@ -15,6 +15,10 @@ func resolved(name string) *policy.Policy {
 		return resolvedBase(yes, no)
 	case "build":
 		return resolvedBuild(yes, no)
+	case "commit":
+		return resolvedCommit(yes, no)
+	case "debug":
+		return resolvedDebug(yes, no)
 	case "default":
 		return resolvedDefault(yes, no)
 	case "fetch":
@@ -88,25 +92,25 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{
-				"?${HOME}/.cargo/bin", "?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.m2/repository",
-				"?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6",
-				"?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates",
-				"?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version",
-				"?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
-				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
-				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
-				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
-				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
-				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
-				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
-				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
-				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+				"?${HOME}/.cargo/bin", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin",
+				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+				"?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -122,71 +126,15 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules: []seccomp.Rule{
-				seccomp.Rule{
-					Syscalls: []string{"socket", "socketpair"},
-					When: []string{
-						"arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE",
-						"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
-					},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"setpriority"},
-					When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
-					Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"ioprio_set"},
-					When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
-					Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{
-						"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
-						"sched_setscheduler",
-					},
-					When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-					Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
-				},
-				seccomp.Rule{
-					Syscalls: []string{"personality"},
-					When:     []string{"arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff"},
-					Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-				},
-			},
-			Architectures: []string{}, Log: no, SpecAllow: no, WaitKillable: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"}, Deny: resolvedBuildSeccompDeny(),
+			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
 		},
 		Expect: policy.Expect{
 			Allow: []string{
 				"env HOME", "exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "syscall getrandom",
-				"syscall personality ADDR_NO_RANDOMIZE", "write ${CWD}/.venv/x", "write ${CWD}/Makefile",
-				"write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall ptrace", "write ${CWD}/.venv/x",
+				"write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
 			},
 			Deny: []string{
 				"capability sys_admin", "connect 1.1.1.1:443", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY",
@@ -196,6 +144,159 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit",
 				"write ${CWD}/.github/x", "write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config",
 				"write ${HOME}/go/pkg/mod/x", "write /etc/x", "write /usr/bin/env",
+			},
+		},
+	}
+}
+
+func resolvedCommit(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "commit", Version: 1,
+		Summary: "Work on the current directory and commit with git, whose hooks and settings stay; no network",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${CWD}/.git/branches", "?${CWD}/.git/commondir", "${CWD}/.git/config",
+				"?${CWD}/.git/config.worktree", "?${CWD}/.git/gitdir", "${CWD}/.git/hooks",
+				"?${CWD}/.git/info/attributes", "?${CWD}/.git/modules", "?${CWD}/.git/remotes",
+				"?${CWD}/.git/worktrees", "?${HOME}/.config/git/config", "?${HOME}/.config/git/ignore",
+				"?${HOME}/.gitconfig", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R",
+				"?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
+				"?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
+				"?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts",
+				"?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk",
+				"?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d",
+				"?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven",
+				"?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd",
+				"?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols",
+				"?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs",
+				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
+				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedBaseFilesHide(),
+			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
+			Guard: []string{
+				"**/.git", "**/commondir", "**/config.worktree", "**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py",
+				"*.code-workspace", "*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md",
+				"CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*",
+				"Rprofile*", "Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml",
+				"azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json",
+				"cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl",
+				"lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/", "netlify.toml",
+				"opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py", "usercustomize.py",
+				"vercel.json", "wercker.yml",
+			},
+			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
+			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "EDITOR", "FORCE_COLOR", "GIT_AUTHOR_*", "GIT_COMMITTER_*", "HOME", "LANG",
+				"LANGUAGE", "LC_*", "LINES", "LOGNAME", "NO_COLOR", "PATH", "SHELL", "TERM", "TZ", "USER", "VISUAL",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"env HOME", "read ${CWD}", "read /usr/bin/env", "syscall getrandom", "write ${CWD}/.git/objects/x",
+				"write ${CWD}/.git/refs/x", "write ${CWD}/.git/x", "write ${CWD}/.venv/x", "write ${CWD}/Makefile",
+				"write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
+				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
+				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/post-commit",
+				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write ${CWD}/AGENTS.md",
+				"write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
+			},
+		},
+	}
+}
+
+func resolvedDebug(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "debug", Version: 1,
+		Summary: "Debug and trace programs of the current directory: gdb, strace; no network",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${HOME}/.cargo/bin", "?${HOME}/.gdbinit", "?${HOME}/.pyenv", "?${HOME}/.rustup",
+				"?${HOME}/.strace", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7",
+				"?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
+				"?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
+				"?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts",
+				"?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk",
+				"?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d",
+				"?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven",
+				"?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd",
+				"?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols",
+				"?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs",
+				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
+				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
+			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"AR", "ASAN_OPTIONS", "CARGO_NET_OFFLINE=true", "CC", "CFLAGS", "CGO_*", "COLORTERM", "COLUMNS",
+				"CPPFLAGS", "CXX", "CXXFLAGS", "DEB_BUILD_OPTIONS", "FORCE_COLOR", "GOARCH", "GOFLAGS", "GOOS",
+				"GOPROXY=off", "GOTOOLCHAIN=local", "HOME", "LANG", "LANGUAGE", "LC_*", "LD", "LDFLAGS", "LDLIBS",
+				"LINES", "LOGNAME", "LSAN_OPTIONS", "MAKEFLAGS", "MALLOC_*", "MSAN_OPTIONS", "NO_COLOR", "PATH",
+				"PKG_CONFIG_PATH", "RUSTFLAGS", "SHELL", "SOURCE_DATE_EPOCH", "TERM", "TSAN_OPTIONS", "TZ",
+				"UBSAN_OPTIONS", "USER",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"},
+			Deny: []string{
+				"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "finit_module",
+				"init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load",
+				"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "process_madvise",
+				"reboot", "remap_file_pages", "request_key", "userfaultfd",
+			},
+			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"env HOME", "exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "syscall getrandom",
+				"syscall kcmp", "syscall personality ADDR_NO_RANDOMIZE", "syscall ptrace", "write ${CWD}/.venv/x",
+				"write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "connect 1.1.1.1:443", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY",
+				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
+				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
+				"syscall personality READ_IMPLIES_EXEC", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/.any-settings", "write ${CWD}/.gdbinit", "write ${CWD}/.git/config",
+				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write ${CWD}/AGENTS.md",
+				"write ${CWD}/sub/.git/config", "write ${HOME}/go/pkg/mod/x", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -565,9 +666,8 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"}, Deny: resolvedBuildSeccompDeny(),
+			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -814,6 +914,83 @@ func resolvedBuildFilesUnguard() []string {
 		".tox/", ".turbo", ".venv/", ".version", ".virtualenv/", ".vite", ".yarn-cache", ".zig-cache",
 		"Pods/", "__pypackages__/", "bower_components/", "elm-stuff/", "jspm_packages/", "node_modules/",
 		"site-packages/", "target/", "venv/",
+	}
+}
+
+func resolvedBuildFilesOverlay() []string {
+	return []string{
+		"?${HOME}/.cache/ccache", "?${HOME}/.cache/go-build", "?${HOME}/.cache/pip",
+		"?${HOME}/.cache/sccache", "?${HOME}/.cache/uv", "?${HOME}/.cache/yarn", "?${HOME}/.cargo/git",
+		"?${HOME}/.cargo/registry", "?${HOME}/.ccache", "?${HOME}/.gradle/caches",
+		"?${HOME}/.gradle/wrapper", "?${HOME}/.m2/repository", "?${HOME}/.npm/_cacache",
+	}
+}
+
+func resolvedBuildSeccompDeny() []string {
+	return []string{
+		"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "finit_module",
+		"init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kcmp", "kexec_file_load",
+		"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "process_madvise",
+		"reboot", "remap_file_pages", "request_key", "userfaultfd",
+	}
+}
+
+func resolvedBuildSeccompRules() []seccomp.Rule {
+	return []seccomp.Rule{
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"},
+			When: []string{
+				"arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE",
+				"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"personality"},
+			When:     []string{"arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
 	}
 }
 

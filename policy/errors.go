@@ -130,7 +130,7 @@ func faultf(format string, args ...any) *fault {
 func (f *fault) like(got string, candidates []string) *fault {
 	if n := nearest(got, candidates); n != "" {
 		f.hint = fmt.Sprintf("did you mean %q?", n)
-	} else if len(candidates) > 0 && len(candidates) <= 12 {
+	} else if len(candidates) > 0 && len(candidates) <= 13 {
 		f.hint = "one of " + strings.Join(candidates, ", ")
 	}
 	return f

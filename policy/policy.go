@@ -21,7 +21,8 @@
 // front of a pattern that the search for it may be cut short.
 //
 // extends lists policies, left to right. Lists add up; single values override;
-// "!x" takes out x, which must have been inherited. Of "x" and "?x" the first
+// "!x" takes out x, which must have been inherited; a system call, or those of a
+// group, also out of inherited groups. Of "x" and "?x" the first
 // counts; of a path that is read and written, the writing; of two values for
 // an environment variable, the later. A rule whose syscalls all begin with "!"
 // takes those out of the rules inherited. "none" lifts a limit inherited.
@@ -75,6 +76,7 @@ type Policy struct {
 	Process    Process
 	Limits     Limits
 	Seccomp    seccomp.Policy
+	Report     Report
 	Expect     Expect
 
 	// OCI is the path of a container runtime's seccomp profile, which stands
@@ -260,6 +262,12 @@ type Limits struct {
 	OpenFiles string
 	// Tmp bounds each tmpfs that has no size of its own.
 	Tmp string
+}
+
+// Report is what is told of a run.
+type Report struct {
+	// Keep keeps what the run was denied for "sbx explain --last".
+	Keep *bool
 }
 
 // Expect lists what must hold inside. `sbx policy check` tries what the policy alone

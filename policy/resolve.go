@@ -167,6 +167,11 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 	}
 	sum.noteAs(f, "", p)
 	var errs errorList
+	if f.isCalls() {
+		var err error
+		have, err = takeCallsOut(f, have, sum, p)
+		errs.add(err)
+	}
 	at := make(map[string]int, len(have)+len(add))
 	list := make([]string, 0, len(have)+len(add))
 	for _, e := range have {
@@ -175,7 +180,7 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 	}
 	for _, e := range add {
 		bare, out := strings.CutPrefix(e, "!")
-		if !out {
+		if !out || f.isCalls() {
 			continue
 		}
 		i, ok := at[f.identity(bare)]
@@ -277,8 +282,9 @@ func hasRule(rules []seccomp.Rule, r seccomp.Rule) bool {
 
 // sameBut says whether part is whole with none or some system calls fewer.
 func sameBut(whole, part seccomp.Rule) bool {
+	calls := callsOf(whole.Syscalls)
 	for _, s := range part.Syscalls {
-		if !slices.Contains(whole.Syscalls, s) {
+		if !slices.Contains(whole.Syscalls, s) && !calls[s] {
 			return false
 		}
 	}
@@ -288,13 +294,8 @@ func sameBut(whole, part seccomp.Rule) bool {
 
 func withoutSyscall(rules []seccomp.Rule, name string) (left []seccomp.Rule, found bool) {
 	for _, r := range rules {
-		var calls []string
-		for _, s := range r.Syscalls {
-			if s != name {
-				calls = append(calls, s)
-			}
-		}
-		found = found || len(calls) < len(r.Syscalls)
+		calls, _, _, has := withoutCalls(r.Syscalls, name)
+		found = found || has
 		if r.Syscalls = calls; len(calls) > 0 {
 			left = append(left, r)
 		}

@@ -22,7 +22,7 @@ var languageAbout = [...]string{
 	`A ? in front of a path says that it may be missing, of a writable one also that it may not be the caller's to ` +
 		`write; of a capability, that the caller may not have it; of a limit, that the machine may not be able to hold it.`,
 	`What extends names is inherited: lists add up, single values override, and "!x" takes an inherited x out of a ` +
-		`list. "none" lifts an inherited limit.`,
+		`list; of system calls also out of the groups and rules that have it. "none" lifts an inherited limit.`,
 }
 
 // referenceMarkdown writes docs/policy.md.

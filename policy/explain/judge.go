@@ -21,6 +21,10 @@ type Judge struct {
 	// stand for.
 	Places    []Place
 	Home, Dir string
+	// Root says that the caller can leave the program capabilities.
+	Root bool
+	// FirstPort is the first port of the host's network that takes no capability.
+	FirstPort uint16
 	// Host says whether a path exists on the host, and what it is called there without
 	// symbolic links.
 	Host func(path string) (real string, exists bool)
@@ -215,8 +219,9 @@ var besideText = [...]struct{ name, why string }{
 		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
-	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their set-group-ID " +
-		"bit, and openat2, whose mode no filter sees, works for all but root, or where nothing of the host can be written"},
+	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their " +
+		"set-group-ID bit, and openat2, whose mode no filter sees, works for all but root, or where nothing " +
+		"of the host can be written"},
 }
 
 // besides is the finding for such a filter.

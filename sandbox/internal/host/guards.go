@@ -25,6 +25,8 @@ type guarding struct {
 	// held are the directories, relative to the project, that are guarded with
 	// all below them.
 	held map[string]bool
+	// open are those that the policy names as writable: what is in them can change.
+	open []string
 	// names are the guarded names by their real path, with what was found there;
 	// list is what of them is no link, and what links lead to.
 	names map[string]guarded
@@ -67,7 +69,13 @@ const (
 	isRepo = hasHead | hasObjects | hasRefs
 )
 
-func newGuarding(f *policy.Files) (g guarding) {
+// newGuarding is for the project in dir.
+func newGuarding(f *policy.Files, dir string) (g guarding) {
+	for _, s := range f.Write {
+		if rel, ok := strings.CutPrefix(policy.ParsePath(s).Name, dir+"/"); ok {
+			g.open = append(g.open, rel)
+		}
+	}
 	for _, s := range f.Guard {
 		p, deep := newGuardPattern(s)
 		if deep {
@@ -215,7 +223,7 @@ func (g *guarding) add(rel string, found Found) bool {
 	}
 	g.name(found.Path, guarded{id: found.ID})
 	g.list = append(g.list, found)
-	if found.Dir {
+	if found.Dir && !slices.Contains(g.open, rel) {
 		if g.held == nil {
 			g.held = make(map[string]bool)
 		}

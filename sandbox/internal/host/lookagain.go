@@ -142,8 +142,11 @@ func (l *lookingAgain) read(rel string) {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && !l.known[identity(&st)] {
 			l.found = append(l.found, path.Join(l.dir, rel))
+			return
 		}
-		return
+		if !slices.Contains(l.open, rel) {
+			return
+		}
 	}
 	for _, b := range below {
 		l.read(b)

@@ -168,7 +168,7 @@ func sound(plan *Plan, p *policy.Policy) string {
 			listens = i
 		case process.Chdir, process.CloseFDs:
 			if listens > 0 {
-				return "the launcher would be asked about " + s.(step.Step).String()
+				return "the launcher would be asked about " + s.String()
 			}
 		case process.Exec:
 			execs++

@@ -35,6 +35,15 @@ func TestKept(t *testing.T) {
 			h.Caps.Keepable = 0
 		}, "?net_bind_service", 0, nil},
 		{"user", 1000, nil, "net_bind_service", 0, host.NoCapability},
+		{"user, own namespace, the host's network", 1000, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User, p.Namespaces.Net, p.Process.Ambient = "new", "host", plantest.Ptr(true)
+		}, "net_bind_service", 0, host.NoCapability},
+		{"user, own namespace, the host's network, optional", 1000, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User, p.Namespaces.Net, p.Process.Ambient = "new", "host", plantest.Ptr(true)
+		}, "?net_bind_service", bind, nil},
+		{"user, own namespace, own network", 1000, func(p *policy.Policy, _ *host.Facts) {
+			p.Namespaces.User, p.Process.Ambient = "new", plantest.Ptr(true)
+		}, "net_bind_service", bind, nil},
 		{"user, optional", 1000, nil, "?net_bind_service", 0, nil},
 		{"user, ambient, optional", 1000, func(p *policy.Policy, _ *host.Facts) { p.Process.Ambient = plantest.Ptr(true) },
 			"?net_bind_service", 0, nil},
