@@ -91,18 +91,22 @@ func untitled(dump string) string {
 // what a launch under it loads, with the filters that are there for this machine.
 func TestFiltersAreTheRun(t *testing.T) {
 	for _, policy := range policies.Names() {
-		if policy == "kernel" {
-			continue // it lets nothing run
+		if policy == "kernel" || policy == "commit" {
+			continue // one lets nothing run, the other needs a repository
 		}
-		var plan struct{ Steps []struct{ Kind, Step string } }
+		var plan struct{ Steps []struct{ Step string } }
 		run := sbx(t, "--policy", policy, "--dry-run", "--json", "--", "true")
 		if err := json.Unmarshal([]byte(run.stdout), &plan); err != nil {
 			t.Fatal(policy, err, run)
 		}
 		var loads, says []string
 		for _, s := range plan.Steps {
-			if s.Kind == "load-seccomp-filter" {
-				name, _, _ := strings.Cut(strings.TrimPrefix(s.Step, "load seccomp filter "), ", ")
+			if name, ok := strings.CutPrefix(s.Step, "load seccomp filter "); ok {
+				if quoted, ok := strings.CutPrefix(name, `"`); ok {
+					name, _, _ = strings.Cut(quoted, `"`)
+				} else {
+					name, _, _ = strings.Cut(name, ", ")
+				}
 				loads = append(loads, strings.Trim(name, `"`))
 			}
 		}

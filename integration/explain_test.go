@@ -31,4 +31,13 @@ func TestOfferExplain(t *testing.T) {
 	if out := term.out.String(); strings.Contains(out, offer) || !strings.Contains(out, "unshare(CLONE_NEWUSER) killed") {
 		t.Errorf("%q", out)
 	}
+	term = atTerminal(t, args[0], "--", "sh", "-c", "no-such-program-anywhere")
+	term.ends(127)
+	if out := term.out.String(); !strings.Contains(out, "sbx: note: status 127 mostly means") {
+		t.Errorf("%q", out)
+	}
+	r := run(t, call{args: []string{args[0], "--", "sh", "-c", "no-such-program-anywhere"}, dir: t.TempDir()})
+	if r.status != 127 || strings.Contains(r.stderr, "sbx:") {
+		t.Errorf("%v", r)
+	}
 }

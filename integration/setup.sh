@@ -54,8 +54,8 @@ case $mode in
 	;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
 --cookbook)
-	packages="$test redis-server postgresql ffmpeg openssh-client npm"
-	tools="$test_tools redis-server psql ffmpeg ssh-agent npm"
+	packages="$test redis-server postgresql ffmpeg openssh-client npm xvfb x11-utils"
+	tools="$test_tools redis-server psql ffmpeg ssh-agent npm Xvfb xdpyinfo"
 	;;
 --packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)

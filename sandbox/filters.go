@@ -35,7 +35,7 @@ func Filters(p *policy.Policy, own []seccomp.Program) ([]Filter, error) {
 	// or some of the sandbox's own.
 	switch {
 	case slices.ContainsFunc(p.Files.Write, isDirectory):
-		q.Files.Write = []string{"/"}
+		q.Files.Write = []string{"?/"} // "?": a user may not write to the root itself
 	case len(p.Files.Tmpfs)+len(p.Files.Overlay) > 0:
 		q.Files.Tmpfs = []string{"/tmp"}
 	}

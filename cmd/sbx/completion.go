@@ -129,6 +129,12 @@ func groupNames() []string {
 	return names
 }
 
+// explainWord begins a launch, and no command: it is the flag of that name.
+const (
+	explainWord = "explain"
+	explainHelp = "Run a program and say what it was denied, and why."
+)
+
 // firstWords are the words that choose a command, each once.
 func firstWords(list []command) []string {
 	var out []string

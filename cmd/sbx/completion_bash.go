@@ -102,7 +102,7 @@ func bashCompletion(list []command) string {
 		bashValues(&b, strings.Join(c.words, "-"), c.flags)
 	}
 	b.WriteString("\tesac\n\tcase $at in\n")
-	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(firstWords(list), " ") + ")"
+	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(append(firstWords(list), explainWord), " ") + ")"
 	bashWords(&b, "launch", launchFlags[:], "_sbx_offer words -- "+first)
 	for _, first := range firstWords(list) {
 		if seconds := secondWords(list, first); seconds != nil {

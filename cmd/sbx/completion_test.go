@@ -48,8 +48,10 @@ var completions = []struct {
 	line       string
 	with, sans []string
 }{
-	{"sbx ", []string{"policy", "seccomp", "completion", "help", "--"}, []string{"--read", "file.txt", "list"}},
+	{"sbx ", []string{"policy", "seccomp", "completion", "help", "explain", "--"}, []string{"--read", "file.txt", "list"}},
 	{"sbx --", []string{"--policy", "--read", "--keep-fd", "--version"}, []string{"--plain", "policy"}},
+	{"sbx explain --", []string{"--policy", "--explain-files"}, []string{"--plain", "policy"}},
+	{"sbx explain -- sbx-test-p", []string{"sbx-test-program"}, []string{"sbx"}},
 	{"sbx --dr", []string{"--dry-run"}, []string{"--dir", "--policy"}},
 	{"sbx --policy ", []string{"web", "default", "mine"}, []string{"list", "--read"}},
 	{"sbx --policy=we", []string{"web"}, []string{"default"}},

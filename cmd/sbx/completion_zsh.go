@@ -44,6 +44,7 @@ func zshCompletion(list []command) string {
 	for _, first := range firstWords(list) {
 		fmt.Fprintf(&b, "\t\t%s\n", shellQuote(first+":"+firstHelp(list, first)))
 	}
+	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(explainWord+":"+explainHelp))
 	b.WriteString(zshFirst)
 	b.WriteString("\t(( CURRENT == 2 )) || case $words[2] in\n")
 	for _, first := range firstWords(list) {

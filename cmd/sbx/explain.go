@@ -70,9 +70,18 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 }
 
 // offer says at a terminal what sbx knows without having looked: that a filter has ended
-// the program. A script, whose standard error is no terminal, gets no further line.
+// the program, or that it has not found another one. Limits that were reached are among the
+// notes. A script, whose standard error is no terminal, gets no further line.
 func (l *launch) offer(exit sandbox.Exit) {
-	if !l.Explain && exit.Status.Signaled() && exit.Status.Signal() == unix.SIGSYS && isTerminal(2) {
+	if l.Explain || !isTerminal(2) {
+		return
+	}
+	const notFound = 127 // of a shell, or env(1)
+	switch {
+	case exit.Code() == notFound && !exit.Status.Signaled():
+		say("note", "status 127 mostly means that a program was not found inside; "+
+			"sbx explain --explain-files, with the same flags, says what was looked for")
+	case exit.Status.Signaled() && exit.Status.Signal() == unix.SIGSYS:
 		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; "+
 			"sbx explain, with the same flags, says which")
 	}

@@ -47,7 +47,7 @@ func run(args []string) int {
 	if len(args) > 0 && isCommand(args[0]) {
 		return runCommand(args)
 	}
-	explained := len(args) > 0 && args[0] == "explain" // "sbx explain" is --explain
+	explained := len(args) > 0 && args[0] == explainWord // "sbx explain" is --explain
 	if explained {
 		args = args[1:]
 	}

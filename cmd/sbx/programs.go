@@ -46,10 +46,14 @@ func filtersFor(
 		if err != nil {
 			return nil, nil, "", err
 		}
-		if list, err = sandbox.Filters(p, own); err == nil {
+		refused := error(nil)
+		if list, refused = launchFilters(p.Name); refused == nil {
 			return list, calls, "", nil
 		}
-		note = "a launch here is refused: " + text.OneLine(err.Error())
+		note = "a launch here is refused: " + text.OneLine(refused.Error())
+		if list, err = sandbox.Filters(p, own); err == nil {
+			return list, calls, note, nil
+		}
 	}
 	calls = p.Calls()
 	own, err := programsFor(p, calls, a)
@@ -60,4 +64,20 @@ func filtersFor(
 		list = append(list, sandbox.Filter{Name: p.Name, Program: program})
 	}
 	return list, calls, note, nil
+}
+
+// launchFilters are those of a launch of the policy without any other flag, from here.
+func launchFilters(policy string) ([]sandbox.Filter, error) {
+	l := newLaunch()
+	l.Policy = policy
+	made, err := l.prepare([]string{"/"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	plan, host, err := made(false)
+	if err != nil {
+		return nil, err
+	}
+	host.Close()
+	return plan.Filters(), nil
 }

@@ -60,19 +60,23 @@ func (l *launch) run(target []string) (int, error) {
 	return exit.Code(), err
 }
 
-// launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+// maker makes the plan of a launch from what the machine is like now. With say it tells
+// where the target starts, if that is somewhere else.
+type maker func(say bool) (*sandbox.Plan, *sandbox.Facts, error)
+
+// prepare finds out all that the flags, the environment and the policy say of a launch.
+func (l *launch) prepare(target, notes []string) (maker, error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
-		return nil, exit, err
+		return nil, err
 	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
-		return nil, exit, err
+		return nil, err
 	}
 	w, err := l.where()
 	if err != nil {
-		return nil, exit, err
+		return nil, err
 	}
 	cwd, home := w.cwd, w.home
 	project, why := l.projectDir(&w)
@@ -83,11 +87,11 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
 		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
 	if err != nil {
-		return nil, exit, err
+		return nil, err
 	}
 	// Paths of flags are the caller's, who stands where -C does not lead.
 	if err := l.override(p, w.caller, home); err != nil {
-		return nil, exit, err
+		return nil, err
 	}
 	certificates, more := sandbox.Certificates(p, os.Environ(), w.caller)
 	for _, name := range certificates {
@@ -121,7 +125,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
-	make := func() (*sandbox.Plan, *sandbox.Facts, error) {
+	return func(say bool) (*sandbox.Plan, *sandbox.Facts, error) {
 		host, err := sandbox.Probe(p, t)
 		if err != nil {
 			return nil, nil, err
@@ -135,12 +139,20 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 		if passed := sandbox.PassedOver(made); passed != "" {
 			made.Notes = append(made.Notes, passed)
 		}
-		if !p.Files.Shows(cwd) {
+		if say && !p.Files.Shows(cwd) {
 			sayElsewhere(made, &w, why, target[1:])
 		}
 		return made, host, nil
+	}, nil
+}
+
+// launch is run after its first checks. plan is nil where it came to none.
+func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+	made, err := l.prepare(target, notes)
+	if err != nil {
+		return nil, exit, err
 	}
-	plan, host, err := make()
+	plan, host, err := made(true)
 	if err != nil {
 		return nil, exit, err
 	}
@@ -161,7 +173,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)
 	exit, err = events.run(plan, host, l.Policy, func() (*sandbox.Plan, *sandbox.Facts, error) {
-		next, host, err := make()
+		next, host, err := made(false)
 		if err == nil {
 			sayNotes(next.Notes, plan.Notes)
 			plan = next

@@ -18,6 +18,8 @@ type benchCase struct {
 	others bool
 	// projects compares directories to start in, not tools.
 	projects bool
+	// explains compares plain runs with explained ones.
+	explains bool
 }
 
 func (b *runner) cases() []benchCase {
@@ -36,6 +38,8 @@ func (b *runner) cases() []benchCase {
 		{title: "800 binds", flags: append([]string{"--policy", "pure"}, binds(800)...), heavy: true},
 		{title: "A project of 200,000 files, policy project", flags: []string{"--policy", "project"}, heavy: true,
 			projects: true},
+		{title: "A C compiler on six files, policy build, and what it was denied", flags: []string{"--policy", "build"},
+			heavy: true, explains: true},
 	}
 }
 
@@ -64,8 +68,11 @@ type row struct {
 // whatever the machine does besides meets them all.
 func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 	contend := b.contenders
-	if c.projects {
+	switch {
+	case c.projects:
 		contend = b.projects
+	case c.explains:
+		contend = b.explained
 	}
 	contenders, err := contend(c)
 	if err != nil {
@@ -126,6 +133,9 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 func (o outcome) table() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "\n### %s (%d runs each)\n\n", o.title, o.rounds)
+	if o.explains {
+		return s.String() + o.ratios()
+	}
 	if o.projects {
 		s.WriteString("| | minimum ms | median ms | minimum, more | median, more |\n|---|---:|---:|---:|---:|\n")
 		for _, r := range o.rows {

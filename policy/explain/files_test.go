@@ -26,7 +26,7 @@ func TestFileCalls(t *testing.T) {
 			}
 		}
 	}
-	if n := len(Observed(seccomp.ARM64)); n < 20 || len(Observed(seccomp.AMD64)) <= n {
+	if n := len(Observed(seccomp.ARM64)); n < 18 || len(Observed(seccomp.AMD64)) <= n {
 		t.Errorf("%d calls are observed on arm64, %d on amd64", n, len(Observed(seccomp.AMD64)))
 	}
 	for _, c := range []struct {

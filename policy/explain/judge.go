@@ -148,9 +148,9 @@ func (j *Judge) allow(d Denial) (string, error) {
 			return join(allow, deny, other), nil
 		}
 		switch r := clause.Why; {
-		case r.List == "deny":
-			deny = append(deny, "!"+r.Entry)
-			p.Deny = slices.DeleteFunc(slices.Clone(p.Deny), func(s string) bool { return s == r.Entry })
+		case r.List == "deny" && !slices.Contains(deny, "!"+name):
+			deny = append(deny, "!"+name) // also out of a @group
+			p.Deny = withoutCall(p.Deny, name)
 		case strings.Contains(r.Note, "no namespaces inside"):
 			other = append(other, "nest = true in [process]")
 			p.Allow = append(slices.Clone(p.Allow), nestGroup)
@@ -192,6 +192,20 @@ func without(rules []seccomp.Rule, name string) (left []seccomp.Rule) {
 		if len(r.Syscalls) > 0 {
 			left = append(left, r)
 		}
+	}
+	return left
+}
+
+// withoutCall are the entries of a list without the call, for which a group that has it is
+// replaced by its other calls.
+func withoutCall(list []string, name string) (left []string) {
+	for _, entry := range list {
+		calls, err := seccomp.Expand(entry)
+		if err != nil || !slices.Contains(calls, name) {
+			left = append(left, entry)
+			continue
+		}
+		left = append(left, slices.DeleteFunc(calls, func(s string) bool { return s == name })...)
 	}
 	return left
 }

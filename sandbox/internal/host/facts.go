@@ -7,6 +7,7 @@ import (
 
 	"sbx/caps"
 	"sbx/ns"
+	"sbx/policy"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -88,6 +89,12 @@ type Facts struct {
 	// that has been done.
 	masksSockets bool
 	socketsSeen  []string
+
+	// rules are what is looked for by the policy with those files, searchBuf what
+	// directories are read into.
+	rules     *rules
+	ruled     *policy.Files
+	searchBuf []byte
 
 	searchLimit int // in the place of SearchLimit, if it is above 0
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -122,7 +123,10 @@ func (s *scan) run() error {
 		return s.failed(".", err)
 	}
 	defer unix.Close(root)
-	s.root, s.buf = root, make([]byte, 1<<16)
+	s.root = root
+	if s.buf == nil {
+		s.buf = make([]byte, 1<<16)
+	}
 	if err := s.walk(s.top); err != nil {
 		return err
 	}
@@ -241,7 +245,8 @@ func (s *scan) read(d *scanned) error {
 	}
 	s.seen += d.entries
 	for i, b := range d.below {
-		if d.shape == isRepo && d.look&(forGuarded|asHeld) == forGuarded && d.rel != "." {
+		if d.shape == isRepo && d.look&(forGuarded|asHeld) == forGuarded && d.rel != "." &&
+			!slices.Contains(s.guarding.open, d.rel) {
 			b.look |= asHeld // it is a repository without a work tree
 		}
 		if k := known[b.rel]; k != nil && k.look == b.look {

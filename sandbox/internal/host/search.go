@@ -38,6 +38,14 @@ type rules struct {
 	trees []pattern
 }
 
+// rulesOf are the rules of a policy, made once for all its projects.
+func (h *Facts) rulesOf(f *policy.Files) *rules {
+	if h.rules == nil || h.ruled != f {
+		h.rules, h.ruled = h.newRules(f), f
+	}
+	return h.rules
+}
+
 func (h *Facts) newRules(f *policy.Files) *rules {
 	r := &rules{hide: newNames(), top: newNames(), unhide: newNames(), inspect: newNames(f.Inspect...)}
 	for _, entry := range f.Hide {
@@ -73,9 +81,12 @@ func (h *Facts) newRules(f *policy.Files) *rules {
 // those that begin with "**/". It records the sockets that it sees, too. In other
 // directories it looks for sockets alone.
 func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
-	s := scan{dir: dir, limit: socketLimit, look: forSockets}
+	if h.searchBuf == nil {
+		h.searchBuf = make([]byte, 1<<16)
+	}
+	s := scan{dir: dir, limit: socketLimit, look: forSockets, buf: h.searchBuf}
 	if project {
-		s.look, s.limit, s.rules = 0, h.limit(), h.newRules(&p.Files)
+		s.look, s.limit, s.rules = 0, h.limit(), h.rulesOf(&p.Files)
 		s.guarding = newGuarding(&p.Files, dir)
 		s.deep = !s.rules.hide.none || !s.rules.inspect.none || len(s.guarding.deep) > 0
 		if s.deep || !s.rules.top.none {
@@ -118,7 +129,7 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 	if len(linked) == 0 {
 		return nil
 	}
-	again := scan{dir: dir, limit: linkLimit, look: forLinks, links: linked, deep: true}
+	again := scan{dir: dir, limit: linkLimit, look: forLinks, links: linked, deep: true, buf: h.searchBuf}
 	if err := again.run(); err != nil {
 		return err
 	}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// What a build may take with denied calls explained, and with files watched as well, as a
+// ratio to a plain run.
+const (
+	mostExplained = 1.1
+	mostWatched   = 1.6
+)
+
+// explained are runs of a C compiler on a few files that include much.
+func (b *runner) explained(c benchCase) ([]contender, error) {
+	dir := filepath.Join(b.dir, "compiled")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for i := range 6 {
+		text := "#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/socket.h>\n" +
+			"#include <unistd.h>\n" + fmt.Sprintf("int f%d(int x) { char b[99]; return snprintf(b, 99, \"%%d\", x); }\n", i)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%d.c", i)), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	if b.cred != nil {
+		if err := os.Chown(dir, int(b.cred.Uid), int(b.cred.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	build := []string{"/bin/sh", "-c", "for f in *.c; do gcc -O1 -c $f || exit 1; done"}
+	var list []contender
+	for _, flag := range []string{"", "--explain", "--explain-files"} {
+		args := append([]string{b.sbx}, c.flags...)
+		name := "plain"
+		if flag != "" {
+			name, args = flag, append(args, flag)
+		}
+		list = append(list, contender{name: name, args: append(append(args, "--"), build...), dir: dir})
+	}
+	return list, nil
+}
+
+// ratios is the table of such a case.
+func (o outcome) ratios() string {
+	s := "| | minimum ms | median ms | minimum / plain | median / plain |\n|---|---:|---:|---:|---:|\n"
+	for _, r := range o.rows {
+		s += fmt.Sprintf("| %s | %.0f | %.0f | %.2f | %.2f |\n", r.name, ms(r.min), ms(r.median),
+			ms(r.min)/ms(o.rows[0].min), ms(r.median)/ms(o.rows[0].median))
+	}
+	return s
+}
+
+// checkExplained says whether it took too long.
+func (o outcome) checkExplained() error {
+	for i, most := range []float64{1, mostExplained, mostWatched} {
+		if ratio := ms(o.rows[i].min) / ms(o.rows[0].min); ratio > most {
+			return fmt.Errorf("%s: %s takes %.2f times as long, and %.2f is allowed", o.title, o.rows[i].name, ratio, most)
+		}
+	}
+	return nil
+}
