@@ -17,7 +17,22 @@ import (
 )
 
 // writes are the shipped roles that can write to the current directory.
-var writes = []string{"project", "build", "fetch", "open"}
+var writes = []string{"project", "build", "fetch", "commit", "debug", "open"}
+
+// projectOf is a directory that the role can start in: commit takes a repository.
+func projectOf(t *testing.T, policy string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if policy == "commit" {
+		if err := os.MkdirAll(filepath.Join(dir, ".git", "hooks"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".git", "config"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
 
 // noSetID is an error if there is a set-id or a device file below the directory.
 func noSetID(t *testing.T, what, dir string) {
@@ -47,7 +62,7 @@ func TestSetID(t *testing.T) {
 		"left openat2: true", "left mknodat: true", "left whiteout: true", "left rename whiteout: true")
 	ways := 0
 	for _, policy := range writes {
-		dir := t.TempDir()
+		dir := projectOf(t, policy)
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +89,7 @@ func TestSetID(t *testing.T) {
 		}
 		noSetID(t, policy, dir)
 	}
-	if ways < 4*13 {
+	if ways < len(writes)*13 {
 		t.Errorf("only %d ways were tried", ways)
 	}
 	// A file that is handed over is by no means below what can be written.
@@ -106,7 +121,7 @@ func TestOpenat2(t *testing.T) {
 			t.Parallel()
 			dir, name := "/usr/bin", "env"
 			want := []string{"openat2: ok", "beyond: EXDEV"}
-			project := t.TempDir()
+			project := projectOf(t, policy)
 			switch {
 			case slices.Contains(writes, policy):
 				dir, name = project, "member"
@@ -298,7 +313,7 @@ stat -c '%n %a' a a/deep b b/deep c/a e h repo/.git/objects
 	for _, policy := range append(writes, "default", "shell", "filter") {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := projectOf(t, policy)
 			if err := os.Chmod(dir, fs.ModeSetgid|0o755); err != nil {
 				t.Fatal(err)
 			}

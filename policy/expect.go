@@ -132,6 +132,8 @@ func (p *Policy) Because(calls *seccomp.Policy, r seccomp.Reason) string {
 	switch {
 	case r.List != "":
 		o, ok = p.Origin("seccomp."+r.List, r.Entry)
+	case p.isSetIDRule(calls, r):
+		return "files.set_id = false"
 	case r.Rule > 0:
 		o, ok = p.RuleOrigin(calls.Rules[r.Rule-1])
 	}
@@ -139,6 +141,12 @@ func (p *Policy) Because(calls *seccomp.Policy, r seccomp.Reason) string {
 		return text
 	}
 	return text + " (" + o.String() + ")"
+}
+
+// isSetIDRule says that what decides is one of the rules against set-id files, which
+// Calls has last.
+func (p *Policy) isSetIDRule(calls *seccomp.Policy, r seccomp.Reason) bool {
+	return r.Rule > len(p.LaunchCalls().Rules) && r.Rule <= len(calls.Rules) && !NotFalse(p.Files.SetID)
 }
 
 // expectEnv judges the name of a variable. Those that systemd hands over with a

@@ -80,6 +80,11 @@ func (l *linter) lift(calls *seccomp.Policy, why seccomp.Reason, r seccomp.Rule)
 	switch {
 	case why.List == "deny":
 		return fmt.Sprintf("deny beats allow, always; deny = [%s] takes an inherited entry out", quote("!"+why.Entry))
+	case l.whole.isSetIDRule(calls, why):
+		if slices.Contains(r.Syscalls, "openat2") {
+			return "without the rule a user gets the call, and root where no directory of the host can be written"
+		}
+		return "files.set_id = true is without that"
 	case why.Rule > 0:
 		for _, s := range r.Syscalls {
 			if slices.Contains(calls.Rules[why.Rule-1].Syscalls, s) {

@@ -49,6 +49,12 @@ func TestIdleRules(t *testing.T) {
 		{rule("'clone3'", "", "allow"), `p:3:3: this rule has no effect: the answer to clone3 is errno:ENOSYS by built ` +
 			`in: flags of clone3 cannot be seen (no-effect)
   seccomp.allow lifts what is built in, if it has @nest or clone3`},
+		{"files.set_id = false\n" + rule("'fchmod'", "arg1 & S_ISUID != 0", "allow"), `p:4:3: this rule has ` +
+			`no effect: the answer to fchmod is errno:EPERM by files.set_id = false (no-effect)
+  files.set_id = true is without that`},
+		{"files.set_id = false\n" + rule("'openat2'", "", "allow")[len("extends = ['a']\n"):] + "[seccomp]\nallow = ['read']\n",
+			`p:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by files.set_id = false (no-effect)
+  without the rule a user gets the call, and root where no directory of the host can be written`},
 		{rule("'setns'", "arg1 == CLONE_NEWNET", "notify"), `p:3:3: this rule has no effect: the answer to setns is ` +
 			`errno:EPERM by built in: no namespaces inside (no-effect)
   seccomp.allow lifts what is built in, if it has @nest`},

@@ -36,6 +36,10 @@ func TestCommand(t *testing.T) {
 	if err := sandbox.Command(p, "true").Run(); err != nil {
 		t.Errorf("true: %v", err)
 	}
+	// Wait answers what the program's filter asks.
+	if err := sandbox.Command(p, "sh", "-c", "mkdir /tmp/a && chmod 2755 /tmp/a && test -g /tmp/a").Run(); err != nil {
+		t.Errorf("set-group-ID bit: %v", err)
+	}
 	var exit *sandbox.ExitError
 	if err := sandbox.Command(p, "sh", "-c", "exit 7").Run(); !errors.As(err, &exit) || exit.Exit.Code() != 7 ||
 		err.Error() != "exit status 7" {

@@ -68,12 +68,12 @@ func documentedCalls(t *testing.T, roles []string) map[string][]string {
 		case line == "## In every role":
 			in = roles
 		case strings.HasPrefix(line, "## In every role but "):
-			out := strings.TrimPrefix(line, "## In every role but ")
-			in = slices.DeleteFunc(slices.Clone(roles), func(r string) bool { return r == out })
+			out := list(strings.TrimPrefix(line, "## In every role but "))
+			in = slices.DeleteFunc(slices.Clone(roles), func(r string) bool { return slices.Contains(out, r) })
 		case strings.HasPrefix(line, "## Only in "):
 			in = []string{strings.TrimPrefix(line, "## Only in ")}
 		case strings.HasPrefix(line, "## In "):
-			in = strings.Split(strings.TrimPrefix(line, "## In "), " and ")
+			in = list(strings.TrimPrefix(line, "## In "))
 		case strings.HasPrefix(line, "## "):
 			in = nil
 		case len(cells) > 3:
@@ -84,3 +84,6 @@ func documentedCalls(t *testing.T, roles []string) map[string][]string {
 	}
 	return found
 }
+
+// list is "a, b and c" in its parts.
+func list(s string) []string { return strings.Split(strings.ReplaceAll(s, " and ", ", "), ", ") }
