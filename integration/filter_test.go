@@ -40,9 +40,19 @@ func underFilter(spec string) error {
 		return err
 	}
 	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
-		uintptr(unsafe.Pointer(&prog))); errno != 0 {
+	flags := uintptr(unix.SECCOMP_FILTER_FLAG_TSYNC)
+	listens := strings.Contains(spec, fmt.Sprintf("=%d", unix.SECCOMP_RET_USER_NOTIF))
+	if listens {
+		flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER // of this thread, which executes
+	}
+	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
+	if errno != 0 {
 		return errno
+	}
+	if listens { // for as long as the program lives
+		if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {
+			return err
+		}
 	}
 	var env []string
 	for _, v := range os.Environ() {

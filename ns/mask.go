@@ -50,11 +50,18 @@ type Mask struct {
 	ID ID
 	// Maybe says that Path may be missing. Nothing is masked then.
 	Maybe bool
+	// Why is why a search found it, or "".
+	Why string
 	// Scratch is the slot of the tmpfs with the masks.
 	Scratch step.Slot
 }
 
-func (m Mask) String() string { return "hide " + text.Quote(m.Path) }
+func (m Mask) String() string {
+	if m.Why != "" {
+		return "hide " + text.Quote(m.Path) + ": " + m.Why
+	}
+	return "hide " + text.Quote(m.Path)
+}
 
 func (Mask) Kind() string { return "hide" }
 

@@ -15,22 +15,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -58,8 +48,8 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "95b4f406b6a28b8a",
-		arm64: "52856fb08051bd9c",
+		amd64: "1d791ef24e89c3cd",
+		arm64: "ce2851aab25db0ce",
 	},
 	// build, shell
 	{
@@ -71,22 +61,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -114,8 +94,8 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "ffa57f1eeded3ce8",
-		arm64: "ea21c3bd285ef0b9",
+		amd64: "c491ec8cd1509ee1",
+		arm64: "102538ff5d7e25f8",
 	},
 	// debug
 	{
@@ -127,22 +107,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -170,8 +140,8 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "5cf33669a47fc92d",
-		arm64: "a0d2d4daafa123e6",
+		amd64: "1d34eaa928573e6d",
+		arm64: "a2cffeafa157234b",
 	},
 	// filter
 	{
@@ -183,22 +153,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -231,8 +191,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "3126994bcb0c4f99",
-		arm64: "26759d3c84fe4b05",
+		amd64: "7a8d79c87bc95109",
+		arm64: "a15d8408d4637a4b",
 	},
 	// kernel
 	{
@@ -244,22 +204,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -281,8 +231,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "db23663ab8479c6a",
-		arm64: "854caa797b563c31",
+		amd64: "a4c3a331b5dd3096",
+		arm64: "ffb2b0efa9d75ff6",
 	},
 	// open
 	{
@@ -294,22 +244,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -331,8 +271,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "baf32b398228a199",
-		arm64: "b085d99ce9c0f744",
+		amd64: "965c4094df9c4493",
+		arm64: "e08508e7e727bfce",
 	},
 	// pure
 	{
@@ -344,22 +284,12 @@ rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
 then errno:EAFNOSUPPORT
-rule chmod creat fchmod mknod
-when arg1 & (S_ISUID|S_ISGID) != 0
+rule mknod
 when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule fchmodat fchmodat2 mknodat
-when arg2 & (S_ISUID|S_ISGID) != 0
+rule mknodat
 when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
-rule open
-when arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat
-when arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0
-then errno:EPERM
-rule openat2
-then errno:ENOSYS
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
@@ -392,7 +322,7 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "566b21df1e99af79",
-		arm64: "a06127f3a75c6275",
+		amd64: "61acfa9c4479b524",
+		arm64: "0d61e0c87a86ccf2",
 	},
 }

@@ -50,10 +50,12 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -103,10 +105,11 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
 				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
+			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes,
+			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -172,7 +175,8 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedBuildFilesHide(),
+			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedBaseFilesHide(),
+			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
 			Guard: []string{
 				"**/.git", "**/commondir", "**/config.worktree", "**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py",
 				"*.code-workspace", "*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md",
@@ -186,7 +190,7 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			},
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes,
+			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -248,10 +252,11 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(), Guard: resolvedBuildFilesGuard(),
+			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes,
+			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -320,9 +325,11 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Write: []string{}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -360,10 +367,11 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
+			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(),
+			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -419,10 +427,12 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -460,9 +470,10 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: []string{}, Write: []string{}, Hide: []string{}, Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{}, Overlay: []string{}, Directories: []string{}, Devices: []string{},
-			Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
+			Read: []string{}, Write: []string{}, Hide: []string{}, Unhide: []string{}, Inspect: []string{},
+			Guard: []string{}, Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
@@ -494,9 +505,10 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Guard: []string{},
-			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes, Dev: yes,
+			Read: []string{"?/sys"}, Write: []string{"?/"}, Hide: []string{}, Unhide: []string{},
+			Inspect: []string{}, Guard: []string{}, Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
@@ -532,10 +544,11 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBuildFilesHide(),
+			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(),
+			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
 			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -574,9 +587,11 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{},
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes,
+			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
@@ -632,9 +647,11 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/vim", "?/etc/xml",
 				"?/etc/zsh", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{}, Hide: resolvedBaseFilesHide(), Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes,
+			Write: []string{}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -697,15 +714,13 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"?/var/log/nginx/error.log",
 			},
 			Hide: []string{
-				"?${CWD}/.git/config", "?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.keystore", "?**/*.p12",
-				"?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*",
-				"?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg",
-				"?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
-				"?**/id_rsa*", "?**/kubeconfig", "*.env", "*.jks", "*.kdbx", "*.keystore", "*.p12", "*.pfx", "*.ppk",
-				"*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*", ".git-credentials",
-				".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg",
-				".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
+				"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.keystore", "**/*.p12", "**/*.pfx", "**/*.ppk",
+				"**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials", "**/.htpasswd",
+				"**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg", "**/.vault-token",
+				"**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*", "**/kubeconfig",
+				".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
 			},
+			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"config", "config.worktree", "hgrc"},
 			Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{
@@ -721,7 +736,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"/var/lib/nginx/scgi":    policy.PathOptions{Mode: "700", Owner: "?www-data"},
 				"/var/lib/nginx/uwsgi":   policy.PathOptions{Mode: "700", Owner: "?www-data"},
 			},
-			Proc: yes, Dev: yes,
+			Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
@@ -786,15 +801,21 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesHide() []string {
 	return []string{
-		"?${CWD}/.git/config", "?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore",
-		"?**/*.p12", "?**/*.pem", "?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars",
-		"?**/.dockercfg", "?**/.env*", "?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass",
-		"?**/.pypirc", "?**/.s3cfg", "?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*",
-		"?**/id_ed25519*", "?**/id_rsa*", "?**/kubeconfig", "*.env", "*.jks", "*.kdbx", "*.key",
-		"*.keystore", "*.p12", "*.pem", "*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure",
-		".docker", ".dockercfg", ".env*", ".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf",
-		".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*",
-		"id_ecdsa*", "id_ed25519*", "id_rsa*", "kubeconfig",
+		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.key", "**/*.keystore", "**/*.p12", "**/*.pem", "**/*.pfx",
+		"**/*.ppk", "**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials",
+		"**/.htpasswd", "**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg",
+		"**/.vault-token", "**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*",
+		"**/kubeconfig", ".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
+	}
+}
+
+func resolvedBaseFilesUnhide() []string {
+	return []string{
+		"*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample", "*.sample.env",
+		"*.template", "*.template.env", ".eggs/", ".gradle/", ".nox/", ".pnpm-store/", ".stack-work/",
+		".tox/", ".venv/", ".virtualenv/", "Pods/", "__pypackages__/", "bower_components/", "elm-stuff/",
+		"example.env", "jspm_packages/", "node_modules/", "sample.env", "site-packages/", "target/",
+		"template.env", "vendor/", "venv/",
 	}
 }
 
@@ -816,26 +837,13 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -872,20 +880,6 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 	}
 }
 
-func resolvedBuildFilesHide() []string {
-	return []string{
-		"?**/*.env", "?**/*.jks", "?**/*.kdbx", "?**/*.key", "?**/*.keystore", "?**/*.p12", "?**/*.pem",
-		"?**/*.pfx", "?**/*.ppk", "?**/*.tfstate*", "?**/*.tfvars", "?**/.dockercfg", "?**/.env*",
-		"?**/.git-credentials", "?**/.netrc", "?**/.npmrc", "?**/.pgpass", "?**/.pypirc", "?**/.s3cfg",
-		"?**/.vault-token", "?**/auth.json", "?**/id_dsa*", "?**/id_ecdsa*", "?**/id_ed25519*",
-		"?**/id_rsa*", "?**/kubeconfig", "*.env", "*.jks", "*.kdbx", "*.key", "*.keystore", "*.p12", "*.pem",
-		"*.pfx", "*.ppk", "*.tfstate*", "*.tfvars", ".aws", ".azure", ".docker", ".dockercfg", ".env*",
-		".git-credentials", ".gnupg", ".htpasswd", ".kube", ".my.cnf", ".netrc", ".npmrc", ".pgpass",
-		".pypirc", ".s3cfg", ".ssh", ".vault-token", "auth.json", "id_dsa*", "id_ecdsa*", "id_ed25519*",
-		"id_rsa*", "kubeconfig",
-	}
-}
-
 func resolvedBuildFilesGuard() []string {
 	return []string{
 		"**/.git", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project", "*.sublime-workspace",
@@ -903,13 +897,15 @@ func resolvedBuildFilesUnguard() []string {
 	return []string{
 		".#*", ".*.cmd", ".*.o.d", ".*.sw?", ".DS_Store", ".angular", ".astro", ".benchmarks", ".build",
 		".cache", ".ccache", ".ccls-cache", ".config", ".config.old", ".coverage", ".coverage.*",
-		".dart_tool", ".depend", ".deps", ".dmypy.json", ".dockerignore", ".docusaurus", ".eggs",
+		".dart_tool", ".depend", ".deps", ".dmypy.json", ".dockerignore", ".docusaurus", ".eggs/",
 		".elixir_ls", ".eslintcache", ".fuse_hidden*", ".gitignore", ".gitkeep", ".goutputstream-*",
-		".gradle", ".hypothesis", ".ipynb_checkpoints", ".keep", ".kotlin", ".libs", ".mypy_cache", ".next",
-		".nfs*", ".ninja_deps", ".ninja_log", ".nox", ".npm", ".npmignore", ".nuxt", ".nyc_output", ".objs",
-		".output", ".parcel-cache", ".pnpm-store", ".pytest_cache", ".pytype", ".ruff_cache", ".sass-cache",
-		".sconsign*", ".stack-work", ".stylelintcache", ".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*",
-		".tox", ".turbo", ".venv", ".version", ".virtualenv", ".vite", ".yarn-cache", ".zig-cache",
+		".gradle/", ".hypothesis", ".ipynb_checkpoints", ".keep", ".kotlin", ".libs", ".mypy_cache", ".next",
+		".nfs*", ".ninja_deps", ".ninja_log", ".nox/", ".npm", ".npmignore", ".nuxt", ".nyc_output", ".objs",
+		".output", ".parcel-cache", ".pnpm-store/", ".pytest_cache", ".pytype", ".ruff_cache", ".sass-cache",
+		".sconsign*", ".stack-work/", ".stylelintcache", ".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*",
+		".tox/", ".turbo", ".venv/", ".version", ".virtualenv/", ".vite", ".yarn-cache", ".zig-cache",
+		"Pods/", "__pypackages__/", "bower_components/", "elm-stuff/", "jspm_packages/", "node_modules/",
+		"site-packages/", "target/", "venv/",
 	}
 }
 
@@ -933,26 +929,13 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1011,26 +994,13 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"chmod", "creat", "fchmod", "mknod"},
-			When:     []string{"arg1 & (S_ISUID|S_ISGID) != 0", "arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"fchmodat", "fchmodat2", "mknodat"},
-			When:     []string{"arg2 & (S_ISUID|S_ISGID) != 0", "arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
-		seccomp.Rule{
-			Syscalls: []string{"open"},
-			When:     []string{"arg1 & (O_CREAT|0o20000000) != 0 && arg2 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{
-			Syscalls: []string{"openat"},
-			When:     []string{"arg2 & (O_CREAT|0o20000000) != 0 && arg3 & (S_ISUID|S_ISGID) != 0"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
-		},
-		seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 38}},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},

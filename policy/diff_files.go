@@ -110,7 +110,10 @@ func (d *Difference) files(a, b *Files, tmpA, tmpB string) error {
 	for _, x := range []struct {
 		what string
 		a, b *bool
-	}{{"/proc", a.Proc, b.Proc}, {"a minimal /dev", a.Dev, b.Dev}} {
+	}{
+		{"/proc", a.Proc, b.Proc}, {"a minimal /dev", a.Dev, b.Dev},
+		{"set-id files in what can be written", a.SetID, b.SetID},
+	} {
 		d.truth(x.what, x.a, x.b, true)
 	}
 	d.sockets(a, b)
@@ -219,18 +222,55 @@ func (d *Difference) hidden(a, b *Files) {
 	}
 }
 
-// guarded compares what is read-only by its name.
+// guarded compares what is read-only by its name, and exceptions from what is hidden.
 func (d *Difference) guarded(a, b *Files) {
 	for _, x := range []struct {
 		by       int
 		key      string
 		was, now []string
-	}{{-1, "guard", a.Guard, b.Guard}, {1, "unguard", a.Unguard, b.Unguard}} {
+	}{
+		{-1, "guard", a.Guard, b.Guard}, {1, "unguard", a.Unguard, b.Unguard}, {1, "unhide", a.Unhide, b.Unhide},
+	} {
+		if x.key == "unhide" && len(b.Hide)+len(b.Inspect) == 0 {
+			continue // there is nothing to be excepted from
+		}
 		for _, e := range minus(x.now, x.was) {
 			d.step(x.by, "what %s says of %s", x.key, e)
 		}
 		for _, e := range minus(x.was, x.now) {
 			d.step(-x.by, "what %s said of %s", x.key, e)
+		}
+	}
+	d.inspected(a, b)
+}
+
+// inspected compares what is hidden by its content: of names that hide has, that is
+// less, else more.
+func (d *Difference) inspected(a, b *Files) {
+	byName := func(f *Files, e string) (all, some bool) {
+		for _, h := range f.Hide {
+			h = strings.TrimPrefix(withoutMark(h), "**/")
+			all = all || h == e
+			some = some || hides(h, e) || !path.IsAbs(h) && strings.ContainsAny(e, `*?[\`)
+		}
+		return all, some
+	}
+	for _, x := range []struct {
+		by   int
+		list []string
+	}{{-1, minus(b.Inspect, a.Inspect)}, {1, minus(a.Inspect, b.Inspect)}} {
+		for _, e := range x.list {
+			inA, maybeA := byName(a, e)
+			inB, maybeB := byName(b, e)
+			// With inspect and hide less is hidden than with hide alone, and more than with neither.
+			switch {
+			case x.by < 0 && inA, x.by > 0 && inB:
+				d.step(-x.by, "what is hidden by its content, of %s", e)
+			case x.by < 0 && (inB || !maybeA), x.by > 0 && (inA || !maybeB):
+				d.step(x.by, "what is hidden by its content, of %s", e)
+			default:
+				d.other("what is hidden by its content, of %s", e)
+			}
 		}
 	}
 }

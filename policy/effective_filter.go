@@ -7,10 +7,21 @@ import (
 )
 
 // Calls is what the policy says of system calls, with the calls that nesting
-// takes and without those that would lead past its ports. Whoever compiles,
-// exports or explains a resolved policy asks here, so that all mean the filter
-// that is loaded.
+// takes and without those that would lead past its ports, or leave a set-id
+// file in a directory of the host that can be written. Whoever exports or
+// explains a resolved policy asks here, so that all mean the same.
 func (p *Policy) Calls() *seccomp.Policy {
+	calls := p.LaunchCalls()
+	if !NotFalse(p.Files.SetID) {
+		calls.Rules = append(slices.Clone(calls.Rules), seccomp.SetIDRules(!IsTrue(p.Process.Nest))...)
+	}
+	return calls
+}
+
+// LaunchCalls is Calls without what keeps set-id files from the host. A launch
+// loads a filter of this, and another one where there is something of the host
+// to be written: see package sandbox/internal/plan.
+func (p *Policy) LaunchCalls() *seccomp.Policy {
 	calls := p.Seccomp
 	if IsTrue(p.Process.Nest) {
 		calls.Allow = append(slices.Clone(calls.Allow), "@nest")
@@ -22,8 +33,8 @@ func (p *Policy) Calls() *seccomp.Policy {
 	return &calls
 }
 
-// hidesOpenat2 says whether the rule refuses openat2 whatever it is to open, as
-// package policies' kernel does. sbx could not nest without the call.
+// hidesOpenat2 says whether the rule refuses openat2 whatever it is to open. sbx
+// could not nest without the call.
 func hidesOpenat2(r seccomp.Rule) bool {
 	return len(r.When) == 0 && slices.Equal(r.Syscalls, []string{"openat2"})
 }

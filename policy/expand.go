@@ -121,6 +121,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 		list *[]string
 	}{
 		{"read", &q.Files.Read}, {"write", &q.Files.Write}, {"tmpfs", &q.Files.Tmpfs}, {"hide", &q.Files.Hide},
+		{"unhide", &q.Files.Unhide},
 		{"overlay", &q.Files.Overlay}, {"directories", &q.Files.Directories}, {"sockets", &q.Files.Sockets},
 		{"devices", &q.Files.Devices},
 	} {
@@ -128,6 +129,7 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			continue
 		}
 		own := l.key == "tmpfs" || l.key == "directories"
+		mounts := l.key != "hide" && l.key != "unhide" && l.key != "sockets" && l.key != "devices"
 		list := make([]string, 0, len(*l.list))
 		for _, e := range *l.list {
 			if withoutMark(e) == "${HOME}" && (v.Home == "/" && l.key != "hide" || own && PrivateHome(v.Home) == "") {
@@ -137,13 +139,12 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 			if err != nil {
 				return nil, &Error{File: p.Name, Msg: "files." + l.key + ": " + err.Error()}
 			}
-			shows := l.key != "hide" && l.key != "sockets" && l.key != "devices"
-			if missing == "" && shows {
+			if missing == "" && mounts {
 				missing = lacking[withoutMark(e)]
 			}
 			if missing == "" {
 				list = addPath(list, s)
-				if o, ok := options[withoutMark(e)]; ok && shows {
+				if o, ok := options[withoutMark(e)]; ok && mounts {
 					if err := q.addOptions(e, withoutMark(s), o); err != nil {
 						return nil, err
 					}

@@ -26,7 +26,7 @@ func normalize(p *Policy) error {
 			}
 			*f.action(p) = a
 		case f.truth != nil && *f.truth(p) == nil:
-			b := f.key == "files.proc" || f.key == "files.dev"
+			b := f.key == "files.proc" || f.key == "files.dev" || f.key == "files.set_id"
 			*f.truth(p) = &b
 		case f.closed: // numbers
 			slices.SortFunc(*f.list(p), func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })

@@ -124,10 +124,17 @@ type Files struct {
 	// what is there at the start. A path without a "?" that is not there is
 	// covered where the target could make it, and an error where others could.
 	Hide []string
+	// Unhide lists exceptions from the patterns of Hide: names, as patterns, at any
+	// depth; with a "/" behind them directories in which nothing is looked for; and
+	// paths. Inspect lists names, as patterns, of files that are looked into: they
+	// are hidden if they hold a private key or a credential, and shown if they are
+	// known to hold none. What can be neither said is left to Hide.
+	Unhide, Inspect []string
 	// Guard lists names, as patterns, that are read-only in what is shown
 	// writable: at the top of each shown project directory, or behind "**/" at
 	// any depth; a "/" behind means directories only. Unguard lists exceptions
-	// from those of them that have a star. A guarded ".git" is followed: what
+	// from those of them that have a star, and with a "/" behind also directories in
+	// which nothing is looked for. A guarded ".git" is followed: what
 	// its configuration and its links name inside the project is read-only too.
 	// What is not there at the start cannot be held; it is reported at the end.
 	Guard, Unguard []string
@@ -161,6 +168,9 @@ type Files struct {
 	// Proc and Dev say whether /proc (masked, read-only) and a minimal /dev
 	// are there. Nil means yes.
 	Proc, Dev *bool
+	// SetID says whether the target may leave files with the set-user-ID or the
+	// set-group-ID bit in directories of the host. Nil means yes.
+	SetID *bool
 }
 
 // PathOptions says more about one path of [files]: files.path."/tmp".size.

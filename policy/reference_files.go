@@ -28,6 +28,26 @@ hide = ["logs/*.txt"]`,
 			more: "A pattern is looked for at the top of each shown project, behind **/ at any depth. It covers " +
 				"what is there at the start.",
 		},
+		"files.unhide": {
+			good: `[files]
+read = ["."]
+hide = ["**/.env*"]
+unhide = ["*.example", "node_modules/", "./test/.env"]`,
+			bad: `[files]
+unhide = ["**/node_modules"]`,
+			more: "A name counts at any depth. Behind a name, / means directories in which no secrets are looked for, " +
+				"such as trees of packages. A path also takes out what hide says of it by path.",
+		},
+		"files.inspect": {
+			good: `[files]
+read = ["."]
+hide = ["**/*.pem"]
+inspect = ["*.pem", "config"]`,
+			bad: `[files]
+inspect = ["**/*.pem"]`,
+			more: "Files that are PEM text without a private key are shown, those with a private key or a credential " +
+				"in settings of git's kind are hidden, and so are those that cannot be read. All else is left to hide.",
+		},
 		"files.guard": {
 			good: `[files]
 write = ["."]
@@ -40,7 +60,7 @@ guard = ["ci/deploy.sh"]`,
 			good: `[files]
 write = ["."]
 guard = [".*"]
-unguard = [".venv", ".cache"]`,
+unguard = [".venv/", ".cache"]`,
 			bad: `[files]
 unguard = ["./.venv"]`,
 		},
@@ -76,7 +96,8 @@ sockets = ["unix:/run/postgresql"]`,
 devices = ["/dev/kvm", "?/dev/dri"]`,
 			bad: `[files]
 devices = ["/dev/null"]`,
-			more: "They are opened as their modes allow. In read and write devices are errors: no other mount lets them be used.",
+			more: "They are opened as their modes allow. In read and write devices are errors: no other mount lets them " +
+				"be used.",
 		},
 		"files.own_sockets": {
 			good: `[files]
@@ -184,6 +205,15 @@ proc = "no"`,
 dev = false`,
 			bad: `[files]
 dev = 0`,
+		},
+		"files.set_id": {
+			good: `[files]
+set_id = false`,
+			bad: `[files]
+set_id = "no"`,
+			more: "False refuses the set-user-ID and the set-group-ID bit in every call. Directories get their set-group-ID " +
+				"bit nevertheless, from sbx. openat2(2) is refused to root where a directory of the host can be written; for a " +
+				"user sbx looks for new set-id files at the end, takes the bits from them, and names them. Every role says it.",
 		},
 	}
 }

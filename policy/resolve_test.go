@@ -45,6 +45,7 @@ ranges = false
 %sown_sockets = false
 proc = true
 dev = true
+set_id = true
 
 [process]
 %sambient = false

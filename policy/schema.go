@@ -103,7 +103,9 @@ func fieldSchema(f *field) map[string]any {
 		entry = object{"anyOf": []object{{"type": "integer", "minimum": 0, "maximum": 65535}, text(`^!?[0-9]+$`)}}
 	case f.key == "files.guard", f.key == "files.unguard":
 		entry = text(`^!?(\*\*/)?[^/$]+/?$`)
-	case f.key == "files.hide":
+	case f.key == "files.inspect":
+		entry = text(`^!?[^/$]+$`)
+	case f.key == "files.hide", f.key == "files.unhide":
 		entry = object{"type": "string", "minLength": 1}
 	case strings.HasPrefix(f.key, "files."):
 		entry = text(`^[!?]?([/~]|\.(/|$)|\$\{)`)

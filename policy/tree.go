@@ -120,11 +120,21 @@ func (p *Policy) Tree() *Tree {
 		}
 	}
 	for _, s := range f.Hide {
-		if x := ParsePath(s); path.IsAbs(x.Name) {
+		if x := ParsePath(s); path.IsAbs(x.Name) && !f.unhides(x.Name) {
 			t.Hidden = append(t.Hidden, x)
 		}
 	}
 	return t
+}
+
+// unhides says whether unhide names the path or a directory over it.
+func (f *Files) unhides(name string) bool {
+	for _, s := range f.Unhide {
+		if x := ParsePath(s); path.IsAbs(x.Name) && Within(name, x.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Tree) add(e Entry) {

@@ -171,6 +171,39 @@ func checkHide(s string) (string, *fault) {
 	return s, nil
 }
 
+// checkUnhide takes a path, or a pattern without a slash, but for one at the end.
+func checkUnhide(s string) (string, *fault) {
+	p := withoutMark(s)
+	if strings.HasPrefix(p, "/") || strings.HasPrefix(p, "~/") || strings.HasPrefix(p, "./") || strings.HasPrefix(p, "$") {
+		return checkPath(s)
+	}
+	return checkName(s, `as "*.example", "name/" for what is in directories, or a path from / or ./`)
+}
+
+// checkInspect takes a pattern without a slash.
+func checkInspect(s string) (string, *fault) {
+	if strings.HasSuffix(s, "/") {
+		return "", faultf("%q: only files are looked into", s).or(`as "*.pem"`)
+	}
+	return checkName(s, `as "*.pem"`)
+}
+
+// checkName takes a pattern without a slash, but for one at the end.
+func checkName(s, fix string) (string, *fault) {
+	pattern := strings.TrimSuffix(s, "/")
+	switch {
+	case strings.HasPrefix(pattern, "**/"):
+		return "", faultf("%q: such a name counts at any depth", s).or("%q", strings.TrimPrefix(s, "**/"))
+	case pattern == "" || pattern == "." || pattern == ".." || pattern == "~" || strings.ContainsAny(pattern, "/$?") ||
+		strings.Contains(pattern, "**"):
+		return "", faultf("%q is no pattern", s).or("%s", fix)
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return "", faultf("%q is no pattern: %v", s, err)
+	}
+	return s, nil
+}
+
 // checkGuard takes a pattern without a slash, but for "**/" in front and one
 // at the end.
 func checkGuard(s string) (string, *fault) {
@@ -309,6 +342,14 @@ func oneOf(what string, values []string) func(string) (string, *fault) {
 		}
 		return "", faultf("%q is no value of %s", s, what).like(s, values)
 	}
+}
+
+// CheckUnhide is CheckHide for files.unhide.
+func CheckUnhide(s string) error {
+	if _, f := checkUnhide(s); f != nil {
+		return &Error{Msg: f.msg, Fix: f.hint}
+	}
+	return nil
 }
 
 // CheckHide says what is wrong with an entry of files.hide, as Parse would: for

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -43,9 +44,12 @@ type Cmd struct {
 	Exit Exit
 
 	ctx     context.Context
+	mu      sync.Mutex // of the next two
 	process *launch.Process
-	done    chan struct{}
-	err     error
+	// signaled says that a signal was sent: then a start is not tried again.
+	signaled bool
+	done     chan struct{}
+	err      error
 }
 
 // ExitError is a program that ran and did not end with status 0.
@@ -97,7 +101,7 @@ func (c *Cmd) plan() (*Plan, *Facts, error) {
 	filters := c.Filters
 	if filters == nil {
 		var err error
-		if filters, err = compile.Compile(c.Policy.Calls(), seccomp.Native(), nil); err != nil {
+		if filters, err = compile.Compile(c.Policy.LaunchCalls(), seccomp.Native(), nil); err != nil {
 			return nil, nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", c.Policy.Name, err)
 		}
 	}
@@ -130,13 +134,30 @@ func (c *Cmd) Start() error {
 		// The sandbox dies with the thread that forks it, which belongs to this
 		// goroutine to the end and ends with it.
 		runtime.LockOSThread()
-		defer facts.Close()
+		defer func() { facts.Close() }()
 		ps, err := launch.Start(p)
 		facts.CloseFiles()
 		c.process = ps
 		started <- err
 		if err == nil {
 			c.Exit, c.err = ps.Wait()
+		}
+		for n := 1; n < launch.Tries && p.Outdated(c.err); n++ {
+			next, found, err := c.plan()
+			if found != nil {
+				facts.Close()
+				facts = found
+			}
+			if err == nil {
+				ps, err = c.startAgain(next)
+			}
+			if err == errSignaled {
+				break
+			}
+			if p, c.err = next, err; err == nil {
+				facts.CloseFiles()
+				c.Exit, c.err = ps.Wait()
+			}
 		}
 		close(c.done)
 	}()
@@ -147,7 +168,7 @@ func (c *Cmd) Start() error {
 		go func() {
 			select {
 			case <-c.ctx.Done():
-				c.process.Signal(unix.SIGKILL)
+				c.Signal(unix.SIGKILL)
 			case <-c.done:
 			}
 		}()
@@ -184,8 +205,28 @@ func (c *Cmd) Run() error {
 
 // Signal sends a signal to the program. One that has ended gets none.
 func (c *Cmd) Signal(sig unix.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.process == nil {
 		return errors.New("send a signal to a sandbox: it was not started")
 	}
+	c.signaled = true
 	return c.process.Signal(sig)
+}
+
+// errSignaled says that a sandbox is not to be started again.
+var errSignaled = errors.New("a signal was sent")
+
+// startAgain starts the plan in the place of one that was outdated.
+func (c *Cmd) startAgain(p *plan.Plan) (*launch.Process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.signaled {
+		return nil, errSignaled
+	}
+	ps, err := launch.Start(p)
+	if err == nil {
+		c.process = ps
+	}
+	return ps, err
 }

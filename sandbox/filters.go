@@ -3,6 +3,7 @@ package sandbox
 import (
 	"os"
 	"slices"
+	"strings"
 
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -20,7 +21,8 @@ type Filter = plan.Filter
 func Filters(p *policy.Policy, own []seccomp.Program) ([]Filter, error) {
 	// What the files are decides nothing here, but for whether sockets are named.
 	q := *p
-	q.Files = policy.Files{Proc: p.Files.Proc, Dev: p.Files.Dev, OwnSockets: p.Files.OwnSockets}
+	q.Files = policy.Files{Proc: p.Files.Proc, Dev: p.Files.Dev, OwnSockets: p.Files.OwnSockets,
+		SetID: p.Files.SetID}
 	q.Limits = policy.Limits{}
 	q.Process.Capabilities = nil
 	switch {
@@ -28,6 +30,14 @@ func Filters(p *policy.Policy, own []seccomp.Program) ([]Filter, error) {
 		q.Files.Sockets = []string{"/"}
 	case len(p.Files.Sockets) > 0:
 		q.Files.Sockets, q.Files.Tmpfs = []string{"/tmp"}, []string{"/tmp"}
+	}
+	// For set-id files it counts whether some of the host's directories can be written,
+	// or some of the sandbox's own.
+	switch {
+	case slices.ContainsFunc(p.Files.Write, isDirectory):
+		q.Files.Write = []string{"/"}
+	case len(p.Files.Tmpfs)+len(p.Files.Overlay) > 0:
+		q.Files.Tmpfs = []string{"/tmp"}
 	}
 	q.SetSources(nil)
 	t := Target{Path: "/", Args: []string{"/"}, Env: os.Environ(), Dir: "/", PID: os.Getpid()}
@@ -41,4 +51,12 @@ func Filters(p *policy.Policy, own []seccomp.Program) ([]Filter, error) {
 		return nil, err
 	}
 	return built.Filters(), nil
+}
+
+// isDirectory says whether an entry is a directory here. A policy that is not expanded
+// has the project by a placeholder, which is one.
+func isDirectory(entry string) bool {
+	name := policy.ParsePath(entry).Name
+	info, err := os.Stat(name)
+	return !strings.HasPrefix(name, "/") || err == nil && info.IsDir()
 }

@@ -11,6 +11,7 @@ import (
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/launch"
 	"sbx/sandbox/internal/plan"
+	"sbx/sandbox/internal/setid"
 )
 
 type (
@@ -153,7 +154,21 @@ func Start(p *Plan) (*Process, error) { return launch.Start(p) }
 // and output, keeps the calling goroutine on its thread, and takes over the
 // forwarded signals, for good. It closes the facts. An error that is no
 // *LateError means that nothing of the target has run.
-func Run(p *Plan, f *Facts) (Exit, error) { return launch.Run(p, f) }
+//
+// A search finds what the policy does not name, and others may rename or remove
+// it until it is mounted over. Then Run makes the plan anew by again, a bounded
+// number of times, if that is not nil.
+func Run(p *Plan, f *Facts, again func() (*Plan, *Facts, error)) (Exit, error) {
+	return launch.Run(p, f, again)
+}
+
+// Janitor says whether a process with these arguments is what Run has left in the
+// place of a launcher that was killed. RunJanitor does its work then, and tells what
+// it found.
+func Janitor(args []string) bool { return setid.Janitor(args) }
+
+// RunJanitor is that work.
+func RunJanitor(args []string, say func(note string)) error { return setid.Main(args, say) }
 
 // GuardBinary keeps the target from writing to the file of the program that
 // starts it. Where neither the plan nor the file's mode does, it executes a

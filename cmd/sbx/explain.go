@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
 	"sbx/policy/explain"
@@ -27,6 +30,13 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	if p, err := parsed(l.Policy); err == nil {
 		j.Source = p
 	}
+	if plan.Tree != nil {
+		for _, line := range plan.Tree.Lines() {
+			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
+		}
+		j.Dir, j.Home = plan.Tree.Dir, os.Getenv("HOME")
+		j.Host = onHost
+	}
 	r, err := j.Report(*seen)
 	if err != nil {
 		say("error", err.Error())
@@ -41,4 +51,26 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
 	return r
+}
+
+// offer says at a terminal what sbx knows without having looked: that a filter has ended
+// the program. A script, whose standard error is no terminal, gets no further line.
+func (l *launch) offer(exit sandbox.Exit) {
+	if !l.Explain && exit.Status.Signaled() && exit.Status.Signal() == unix.SIGSYS && isTerminal(2) {
+		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; "+
+			"sbx explain, with the same flags, says which")
+	}
+}
+
+// onHost says whether there is something of that name on the host, and what it is called
+// there without links.
+func onHost(name string) (real string, exists bool) {
+	if _, err := os.Lstat(name); err != nil {
+		return name, false
+	}
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return name, true // a link that leads nowhere
+	}
+	return real, true
 }

@@ -3,25 +3,27 @@ package main
 // launch holds what the flags of a launch say. Each field has one entry in
 // launchFlags, and the field's type is the kind of the flag.
 type launch struct {
-	Policy  string
-	Read    []string
-	Write   []string
-	Hide    []string
-	Env     []string
-	Net     string
-	Socket  []string
-	Device  []string
-	Limit   []string
-	KeepFD  []int
-	Dir     string
-	DryRun  bool
-	Tree    bool
-	JSON    bool
-	Report  *int
-	Explain bool
-	Verbose bool
-	Help    bool
-	Version bool
+	Policy       string
+	Read         []string
+	Write        []string
+	Hide         []string
+	Show         []string
+	Env          []string
+	Net          string
+	Socket       []string
+	Device       []string
+	Limit        []string
+	KeepFD       []int
+	Dir          string
+	DryRun       bool
+	Tree         bool
+	JSON         bool
+	Report       *int
+	Explain      bool
+	ExplainFiles bool
+	Verbose      bool
+	Help         bool
+	Version      bool
 }
 
 // newLaunch is a launch without any flag.
@@ -79,6 +81,9 @@ var launchFlags = [...]flagEntry{
 	{name: "hide", value: "PATH", offer: offerPath,
 		help:  "Cover PATH, or what matches the pattern.",
 		field: func(l *launch) any { return &l.Hide }},
+	{name: "show", value: "PATH", offer: offerPath,
+		help:  "Do not cover PATH because of a pattern, or of what is in it.",
+		field: func(l *launch) any { return &l.Show }},
 	{name: "env", short: 'e', value: "NAME[=VALUE]", offer: offerVariable,
 		help:  "Also hand over the variable, or set it.",
 		field: func(l *launch) any { return &l.Env }},
@@ -115,6 +120,9 @@ var launchFlags = [...]flagEntry{
 	{name: "explain",
 		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
 		field: func(l *launch) any { return &l.Explain }},
+	{name: "explain-files",
+		help:  "As --explain, and also say which files were hidden, missing or read-only. Slower.",
+		field: func(l *launch) any { return &l.ExplainFiles }},
 	{name: "verbose", short: 'v',
 		help:  "Also explain denials that do not matter. Goes with --explain.",
 		field: func(l *launch) any { return &l.Verbose }},

@@ -14,12 +14,31 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"sbx/internal/text"
+	"sbx/sandbox"
 )
 
 // version and commit are set by the linker; see the Makefile.
 var version, commit = "development", "unknown"
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if sandbox.Janitor(os.Args) {
+		os.Exit(runJanitor())
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+// runJanitor is what sbx does in the place of a launcher that was killed.
+func runJanitor() int {
+	err := sandbox.RunJanitor(os.Args, func(note string) {
+		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(note))
+	})
+	if err != nil {
+		return report(err)
+	}
+	return 0
+}
 
 // run is main with its exit status. The first word chooses one of two grammars:
 // that of launchFlags, which costs a launch next to nothing, or kong's for the

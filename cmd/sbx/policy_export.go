@@ -51,7 +51,7 @@ func (c *policyExportCmd) run(w, losses io.Writer) error {
 	notes := c.places(files)
 	if native == seccomp.Native() {
 		// What a launch does beyond that is not in the policy, but for this machine.
-		list, _, err := filtersFor(p, native)
+		list, _, _, err := filtersFor(p, native)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func TestPolicyNew(t *testing.T) {
 	if want := "wrote DIR/shop.toml; next: sbx policy check shop, sbx --policy shop -- PROGRAM\n"; said != want {
 		t.Errorf("it says %q, want %q", said, want)
 	}
-	got(t, dir, (&policyNewCmd{Name: "site", Extends: "web"}).run)
+	got(t, dir, (&policyNewCmd{Name: "site", Extends: "pure"}).run)
 	got(t, dir, (&policyCheckCmd{Policies: []string{"shop", "site"}}).run) // which finds nothing
 	// What it offers is right as well.
 	file := filepath.Join(dir, "shop.toml")

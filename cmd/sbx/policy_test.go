@@ -95,6 +95,7 @@ read = [
 own_sockets = false
 proc = true
 dev = true
+set_id = true
 
 [process]
 ambient = false

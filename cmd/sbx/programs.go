@@ -13,16 +13,16 @@ import (
 	"sbx/policy/seccomp/compile"
 )
 
-// programsFor are the policy's seccomp filters for a machine of an
-// architecture: made ahead where a shipped policy says the same, else kept
+// programsFor are the seccomp filters of a policy with these calls for a machine
+// of an architecture: made ahead where a shipped policy says the same, else kept
 // from the last time or compiled now. There is always one.
-func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
-	if list := policies.Filters(p.Calls(), a); list != nil {
+func programsFor(p *policy.Policy, calls *seccomp.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
+	if list := policies.Filters(calls, a); list != nil {
 		return list, nil
 	}
 	kept := cache.User()
 	defer kept.Close()
-	list, err := compile.Compile(p.Calls(), a, kept)
+	list, err := compile.Compile(calls, a, kept)
 	if err != nil {
 		return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
 	}
@@ -35,20 +35,29 @@ func programsFor(p *policy.Policy, a seccomp.Arch) ([]seccomp.Program, error) {
 // filtersFor are all filters of a launch under the policy on a machine of the
 // architecture. On this machine these are those that take the place of what its
 // kernel lacks, too; on another one nobody knows, and on one where such a launch is
-// refused there are the policy's own alone, and a note.
-func filtersFor(p *policy.Policy, a seccomp.Arch) (list []sandbox.Filter, note string, err error) {
-	own, err := programsFor(p, a)
-	if err != nil {
-		return nil, "", err
-	}
+// refused there are the policy's own alone, and a note. calls is what the policy's own
+// are made of.
+func filtersFor(
+	p *policy.Policy, a seccomp.Arch,
+) (list []sandbox.Filter, calls *seccomp.Policy, note string, err error) {
 	if a == seccomp.Native() {
+		calls = p.LaunchCalls()
+		own, err := programsFor(p, calls, a)
+		if err != nil {
+			return nil, nil, "", err
+		}
 		if list, err = sandbox.Filters(p, own); err == nil {
-			return list, "", nil
+			return list, calls, "", nil
 		}
 		note = "a launch here is refused: " + text.OneLine(err.Error())
+	}
+	calls = p.Calls()
+	own, err := programsFor(p, calls, a)
+	if err != nil {
+		return nil, nil, "", err
 	}
 	for _, program := range own {
 		list = append(list, sandbox.Filter{Name: p.Name, Program: program})
 	}
-	return list, note, nil
+	return list, calls, note, nil
 }

@@ -32,6 +32,7 @@ func (l *launch) run(target []string) (int, error) {
 	if l.Report != nil && l.DryRun {
 		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
 	}
+	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
 		return 0, &usageError{"--verbose: there is nothing to explain", "--verbose goes with --explain"}
 	}
@@ -46,6 +47,7 @@ func (l *launch) run(target []string) (int, error) {
 		writeReceipt(*l.Report, plan, exit, explained, err)
 	}
 	if err == nil {
+		l.offer(exit)
 		if e := exit.Reraise(); e != nil { // the status says it too
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(e.Error()))
 		}
@@ -59,7 +61,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	if err != nil {
 		return nil, exit, err
 	}
-	filters, err := programsFor(p, seccomp.Native())
+	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
 		return nil, exit, err
 	}
@@ -98,7 +100,8 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain,
+		ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -113,19 +116,28 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
-	host, err := sandbox.Probe(p, t)
+	make := func() (*sandbox.Plan, *sandbox.Facts, error) {
+		host, err := sandbox.Probe(p, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		made, err := sandbox.Build(p, filters, t, host)
+		if err != nil {
+			host.Close()
+			return nil, nil, err
+		}
+		made.Notes = append(made.Notes, notes...)
+		if passed := sandbox.PassedOver(made); passed != "" {
+			made.Notes = append(made.Notes, passed)
+		}
+		if !p.Files.Shows(cwd) {
+			sayElsewhere(made, &w, why, target[1:])
+		}
+		return made, host, nil
+	}
+	plan, host, err := make()
 	if err != nil {
 		return nil, exit, err
-	}
-	if plan, err = sandbox.Build(p, filters, t, host); err != nil {
-		return nil, exit, err
-	}
-	if passed := sandbox.PassedOver(plan); passed != "" {
-		notes = append(notes, passed)
-	}
-	plan.Notes = append(plan.Notes, notes...)
-	if !p.Files.Shows(cwd) {
-		sayElsewhere(plan, &w, why, target[1:])
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
@@ -138,18 +150,44 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
-	for _, n := range plan.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
-	}
-	exit, err = sandbox.Run(plan, host)
+	sayNotes(plan.Notes, nil)
+	saySecrets(plan)
+	exit, err = sandbox.Run(plan, host, func() (*sandbox.Plan, *sandbox.Facts, error) {
+		next, host, err := make()
+		if err == nil {
+			sayNotes(next.Notes, plan.Notes)
+			plan = next
+		}
+		return next, host, err
+	})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
 	}
-	for _, n := range exit.Notes {
-		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
-	}
+	sayNotes(exit.Notes, nil)
 	return plan, exit, nil
+}
+
+// sayNotes prints notes that have not been said yet.
+func sayNotes(notes, said []string) {
+	for _, n := range notes {
+		if !slices.Contains(said, n) {
+			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
+		}
+	}
+}
+
+// saySecrets tells a user how many files are hidden.
+func saySecrets(plan *sandbox.Plan) {
+	n := plan.Secrets()
+	if n == 0 || !isTerminal(2) {
+		return
+	}
+	what := "1 file that looks like a secret is"
+	if n > 1 {
+		what = strconv.Itoa(n) + " files that look like secrets are"
+	}
+	fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open
@@ -194,6 +232,15 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 			return fmt.Errorf("--hide: %w", err)
 		}
 		p.Files.Hide = append(p.Files.Hide, s)
+	}
+	for _, s := range l.Show {
+		if !strings.Contains(s, "*") || strings.Contains(s, "/") {
+			s = shownPath(s, cwd, home)
+		}
+		if err := policy.CheckUnhide(s); err != nil {
+			return fmt.Errorf("--show: %w", err)
+		}
+		p.Files.Unhide = append(p.Files.Unhide, s)
 	}
 	for _, s := range l.Env {
 		if strings.HasPrefix(s, "=") {

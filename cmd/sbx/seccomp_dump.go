@@ -123,10 +123,10 @@ func (c *seccompDumpCmd) filters() (list []sandbox.Filter, arch seccomp.Arch, no
 		return nil, arch, "", err
 	}
 	if c.Arch == "" {
-		list, note, err = filtersFor(p, arch)
+		list, _, note, err = filtersFor(p, arch)
 		return list, arch, note, err
 	}
-	programs, err := programsFor(p, arch)
+	programs, err := programsFor(p, p.Calls(), arch)
 	for _, program := range programs {
 		list = append(list, sandbox.Filter{Name: p.Name, Program: program})
 	}

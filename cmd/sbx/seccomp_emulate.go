@@ -65,11 +65,11 @@ func (c *seccompEmulateCmd) run(w io.Writer) error {
 	if !native.Runs(arch) {
 		native = hostOf(arch)
 	}
-	clause, err := p.Calls().Decide(native, call.Audit, call.Number, call.Args)
+	list, calls, note, err := filtersFor(p, native)
 	if err != nil {
 		return err
 	}
-	list, note, err := filtersFor(p, native)
+	clause, err := calls.Decide(native, call.Audit, call.Number, call.Args)
 	if err != nil {
 		return err
 	}

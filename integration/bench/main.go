@@ -55,6 +55,9 @@ func bench(sbx, write string, rounds int) error {
 		}
 		results = append(results, o)
 		fmt.Print(o.table())
+		if err := o.check(); err != nil {
+			return err
+		}
 	}
 	if write == "" {
 		return nil

@@ -16,6 +16,8 @@ type benchCase struct {
 	heavy bool
 	// others also measures the tools that have no exact equivalent.
 	others bool
+	// projects compares directories to start in, not tools.
+	projects bool
 }
 
 func (b *runner) cases() []benchCase {
@@ -32,6 +34,8 @@ func (b *runner) cases() []benchCase {
 			flags: []string{"--policy", "pure", "--read", "/", "--net", "host"}},
 		{title: "100 binds", flags: append([]string{"--policy", "pure"}, binds(100)...)},
 		{title: "800 binds", flags: append([]string{"--policy", "pure"}, binds(800)...), heavy: true},
+		{title: "A project of 200,000 files, policy project", flags: []string{"--policy", "project"}, heavy: true,
+			projects: true},
 	}
 }
 
@@ -41,6 +45,7 @@ type contender struct {
 	args  []string
 	files [][]byte // handed on as descriptors 3 and up, rewound each time
 	note  string
+	dir   string // to start in; empty: an empty home
 }
 
 // outcome is what a case gave.
@@ -58,7 +63,11 @@ type row struct {
 // measure runs the contenders in turn, in an order that rotates, so that
 // whatever the machine does besides meets them all.
 func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
-	contenders, err := b.contenders(c)
+	contend := b.contenders
+	if c.projects {
+		contend = b.projects
+	}
+	contenders, err := contend(c)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -87,6 +96,9 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 			}
 			cmd := b.command(contenders[i].args)
 			cmd.ExtraFiles = files[i]
+			if contenders[i].dir != "" {
+				cmd.Dir = contenders[i].dir
+			}
 			var stderr strings.Builder
 			if round == 0 {
 				cmd.Stderr = &stderr
@@ -114,6 +126,14 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 func (o outcome) table() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "\n### %s (%d runs each)\n\n", o.title, o.rounds)
+	if o.projects {
+		s.WriteString("| | minimum ms | median ms | minimum, more | median, more |\n|---|---:|---:|---:|---:|\n")
+		for _, r := range o.rows {
+			fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %.2f |\n", r.name, ms(r.min), ms(r.median),
+				ms(r.min-o.rows[0].min), ms(r.median-o.rows[0].median))
+		}
+		return s.String()
+	}
 	s.WriteString("| | minimum ms | median ms | minimum / bwrap | median / bwrap | |\n|---|---:|---:|---:|---:|---|\n")
 	var base row
 	for _, r := range o.rows {

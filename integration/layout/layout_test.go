@@ -38,20 +38,20 @@ var allowed = map[string][]string{
 	// decides to one that acts.
 	"sandbox": {
 		"policy", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
 		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
-		"sandbox/internal/terminal",
+		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
-		"caps", "internal/step", "internal/text", "ns", "policy", "policy/seccomp", "policy/seccomp/bpf",
+		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
 		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",
-		"sandbox/internal/rootfs", "sandbox/internal/terminal",
+		"sandbox/internal/rootfs", "sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/rootfs": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "sandbox/internal/host", "sandbox/internal/landlock",
@@ -65,6 +65,7 @@ var allowed = map[string][]string{
 	// It answers denied calls while the target runs, by the filters alone.
 	"sandbox/internal/notify": {
 		"internal/sys", "policy/explain", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
+		"sandbox/internal/setid",
 	},
 
 	// Steps: they know how, and decide nothing.
@@ -74,6 +75,7 @@ var allowed = map[string][]string{
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
+	"sandbox/internal/setid":    {"internal/step", "internal/text", "policy/seccomp"},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},

@@ -30,6 +30,8 @@ var looksItself = map[string]string{
 	"sandbox/internal/cgroup: Open":         "the flags are O_PATH, in a constant",
 	"sandbox/internal/cgroup: read":         "below a descriptor of cgroupfs, which has regular files only",
 	"sandbox/internal/launch: killChildren": "a name below /proc, in a variable",
+	"sandbox/internal/setid: credentials":   "a name below a descriptor of /proc/PID",
+	"sandbox/internal/setid: resolve":       "all callers' flags have O_PATH",
 	"sandbox/internal/notify: pids":         "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: leavesAlone":  "a name below /proc, as proc makes it",
 }

@@ -49,6 +49,8 @@ func commands() []command {
 		{"handed", "FD ADDR PATH ABSTRACT: what a socket of the host's leads to", handed},
 		{"serve", "FD: answer one message on a socket of the host's", serve},
 		{"ipc", "System V, message queues, keyrings", ipc},
+		{"setgid", "DIR: the set-group-ID bit for directories and files there", setgid},
+		{"beneath", "DIR NAME: openat2 with RESOLVE_BENEATH, to make NAME if DIR can be written, else to read it", beneath},
 		{"setid", "DIR: attempts to leave set-id or device files there", setid},
 		{"reach", "limits and priorities of others", reach},
 		{"others", "PID: what of a process of the host can be limited or slowed down", others},

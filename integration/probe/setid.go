@@ -29,7 +29,8 @@ func setid(args []string) error {
 		say("setid "+way.name, err)
 		var st unix.Stat_t
 		if unix.Lstat(p, &st) == nil {
-			bad := st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 || st.Mode&unix.S_IFMT == unix.S_IFCHR
+			dir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+			bad := !dir && st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 || st.Mode&unix.S_IFMT == unix.S_IFCHR
 			fmt.Printf("left %s: %v\n", way.name, bad)
 		}
 	}
@@ -101,7 +102,7 @@ func setidWays() []setidWay {
 			if err := unix.Mkdir(p, 0o755); err != nil {
 				return err
 			}
-			return unix.Chmod(p, unix.S_ISGID|0o755)
+			return unix.Chmod(p, unix.S_ISUID|0o755)
 		}},
 		{"whiteout", false, func(p string, m uint32) error { return unix.Mknodat(unix.AT_FDCWD, p, unix.S_IFCHR|0o600, 0) }},
 		{"rename whiteout", true, func(p string, m uint32) error {

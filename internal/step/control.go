@@ -7,6 +7,7 @@ package step
 //	   |                                             |
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
+//	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |                                             |
@@ -18,7 +19,8 @@ package step
 //	   |<---------------------------------- hang-up--| the init is ending, and all processes with it
 //
 // Neither side waits for the other. A message that a full socket does not take is lost,
-// as a signal is that is already pending. The target has no descriptor of the socket.
+// as a signal is that is already pending. The target has no descriptor of the socket
+// at its exec.
 //
 // The janitor has another such socket. On it the sandbox's first process sends MsgInit,
 // and its own pidfd by SCM_RIGHTS (process.AnnounceInit). Everything else, and the

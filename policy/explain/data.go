@@ -2,6 +2,7 @@ package explain
 
 import (
 	_ "embed" // the texts below
+	"path"
 	"slices"
 	"strings"
 
@@ -61,6 +62,26 @@ func Against(name string) string {
 		// A test holds that each group is there.
 		if calls, err := seccomp.Expand(group); err == nil && slices.Contains(calls, name) {
 			return reason
+		}
+	}
+	return ""
+}
+
+// inList is the reason of the first line of the kind that has the path or a directory over
+// it, or "".
+func (j *Judge) inList(list, kind, name string) string {
+	for what, reason := range entries(list) {
+		pattern, ok := strings.CutPrefix(what, kind+" ")
+		if !ok {
+			continue
+		}
+		if rest, home := strings.CutPrefix(pattern, "~/"); home {
+			pattern = path.Join(j.Home, rest)
+		}
+		for at := name; at != "/" && at != "."; at = path.Dir(at) {
+			if match, err := path.Match(pattern, at); err == nil && match {
+				return reason
+			}
 		}
 	}
 	return ""

@@ -31,6 +31,8 @@ type Denial struct {
 // Record is all that was seen of a run.
 type Record struct {
 	Denials []Denial
+	// Files are the paths that could not be used, if files were observed.
+	Files []File
 	// Dropped is how many denied calls are in no Denial, because there were too many
 	// different ones.
 	Dropped uint64

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 	"unicode"
@@ -97,7 +98,8 @@ func TestParams(t *testing.T) {
 // terminal, and no secret is in it.
 func TestSafe(t *testing.T) {
 	for _, s := range []string{
-		"\x1b[2J\x07", "a\nsbx: explain: nothing", "\u202egpj.exe", "\u2066x", "\xff\xfe", "e\u0301\u200d", "İtoken=hunter2",
+		"\x1b[2J\x07", "a\nsbx: explain: nothing", "\u202egpj.exe", "\u2066x", "\xff\xfe",
+		"e\u0301\u200d", "İtoken=hunter2",
 	} {
 		d := denial(t, "chroot", 1)
 		d.Text[0], d.Exe = s, s
@@ -141,10 +143,10 @@ func TestAllow(t *testing.T) {
 	seen := map[string]bool{"": true} // filters
 	for _, name := range policies.Names() {
 		j := find(t, name)
-		if name == "kernel" || policy.IsTrue(j.Policy.Process.Nest) || seen[j.Policy.Calls().Key()] {
+		if name == "kernel" || policy.IsTrue(j.Policy.Process.Nest) || seen[j.Policy.LaunchCalls().Key()] {
 			continue
 		}
-		seen[j.Policy.Calls().Key()] = true
+		seen[j.Policy.LaunchCalls().Key()] = true
 		for s := range seccomp.Syscalls() {
 			nr, ok := s.Number(seccomp.AMD64)
 			if !ok {
@@ -155,7 +157,7 @@ func TestAllow(t *testing.T) {
 					continue
 				}
 				d := Denial{Arch: seccomp.AMD64, Number: nr, Args: args}
-				j.calls = j.Policy.Calls()
+				j.calls = j.Policy.LaunchCalls()
 				if j.answers == nil {
 					j.answers = map[string]*seccomp.Answers{}
 				}
@@ -219,7 +221,7 @@ func allows(t *testing.T, name, lines string, d Denial) {
 		t.Errorf("%v\n%s", err, text)
 		return
 	}
-	clause, err := p.Calls().Decide(seccomp.AMD64, d.Arch.Audit(), d.Number, d.Args)
+	clause, err := p.LaunchCalls().Decide(seccomp.AMD64, d.Arch.Audit(), d.Number, d.Args)
 	if err != nil || !clause.Action.Passes() {
 		t.Errorf("%s is still denied (%v, %v) by\n%s", d.Call(), clause.Why, err, text)
 	}
@@ -263,6 +265,13 @@ func TestData(t *testing.T) {
 	for what := range entries(harmlessText) {
 		n++
 		words := strings.Fields(what)
+		if words[0] == "file" {
+			if _, err := path.Match(words[1], "/"); err != nil || len(words) != 2 ||
+				!strings.Contains("/~", words[1][:1]) {
+				t.Errorf("%q: %v", what, err)
+			}
+			continue
+		}
 		if _, err := seccomp.LookupSyscall(words[0]); err != nil {
 			t.Error(err)
 		}
@@ -272,6 +281,12 @@ func TestData(t *testing.T) {
 	}
 	for group := range entries(againstText) {
 		n++
+		if pattern, ok := strings.CutPrefix(group, "path "); ok {
+			if _, err := path.Match(pattern, "/"); err != nil || !strings.Contains("/~", pattern[:1]) {
+				t.Errorf("%q: %v", group, err)
+			}
+			continue
+		}
 		if _, err := seccomp.LookupGroup(group); err != nil {
 			t.Error(err)
 		}

@@ -17,6 +17,13 @@ type Judge struct {
 	Source *policy.Policy
 	// Native is the architecture of the machine.
 	Native seccomp.Arch
+	// Places are what each path inside is. Home and Dir are what ~ and . of the policy
+	// stand for.
+	Places    []Place
+	Home, Dir string
+	// Host says whether a path exists on the host, and what it is called there without
+	// symbolic links.
+	Host func(path string) (real string, exists bool)
 
 	calls *seccomp.Policy
 	// answers are what was worked out already, by the lines that were added.
@@ -37,7 +44,7 @@ type Finding struct {
 // Judge works it out.
 func (j *Judge) Judge(d Denial) (Finding, error) {
 	if j.calls == nil {
-		j.calls, j.answers = j.Policy.Calls(), map[string]*seccomp.Answers{}
+		j.calls, j.answers = j.Policy.LaunchCalls(), map[string]*seccomp.Answers{}
 	}
 	if d.Filter != "" {
 		return besides(d.Filter), nil
@@ -104,11 +111,7 @@ func (j *Judge) where(r seccomp.Reason) string {
 	if !ok {
 		return ""
 	}
-	name := strings.TrimPrefix(o.Policy, "embedded:")
-	if !strings.Contains(name, "/") && !strings.HasSuffix(name, ".toml") {
-		name += ".toml"
-	}
-	return fmt.Sprintf("%s:%d", name, o.Line)
+	return origin(o)
 }
 
 func (j *Judge) against(d Denial, r seccomp.Reason) string {
@@ -172,9 +175,10 @@ func (j *Judge) allow(d Denial) (string, error) {
 // inherited says that a policy that extends this one can take the rule out for the call:
 // it names the call, and stands in the policy. Others come of other settings.
 func (j *Judge) inherited(r seccomp.Rule, name string) bool {
-	return slices.Contains(r.Syscalls, name) && slices.ContainsFunc(j.Policy.Seccomp.Rules, func(have seccomp.Rule) bool {
+	same := func(have seccomp.Rule) bool {
 		return slices.Equal(have.Syscalls, r.Syscalls) && slices.Equal(have.When, r.When) && have.Action == r.Action
-	})
+	}
+	return slices.Contains(r.Syscalls, name) && slices.ContainsFunc(j.Policy.Seccomp.Rules, same)
 }
 
 // without are the rules without the call.
@@ -196,7 +200,8 @@ func join(allow, deny, other []string) string {
 		entries []string
 	}{{"allow", allow}, {"deny", deny}} {
 		if len(list.entries) > 0 {
-			lines = append(lines, fmt.Sprintf("%s = [\"%s\"] in [seccomp]", list.key, strings.Join(list.entries, `", "`)))
+			entries := strings.Join(list.entries, `", "`)
+			lines = append(lines, fmt.Sprintf("%s = [\"%s\"] in [seccomp]", list.key, entries))
 		}
 	}
 	return strings.Join(append(lines, other...), " and ")
@@ -210,6 +215,8 @@ var besideText = [...]struct{ name, why string }{
 		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
+	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their " +
+		"set-group-ID bit, and openat2, whose mode no filter sees, works for all but root, or where nothing of the host can be written"},
 }
 
 // besides is the finding for such a filter.

@@ -50,6 +50,10 @@ type Item struct {
 	Harmless string `json:"harmless,omitempty"`
 	// Beside says that a filter beside the policy's denied it.
 	Beside bool `json:"beside,omitempty"`
+	// Flag says that Allow is a flag of a launch, and not lines of a policy.
+	Flag bool `json:"flag,omitempty"`
+
+	path string // of a file, as it is
 }
 
 // Report judges what was recorded.
@@ -65,10 +69,17 @@ func (j *Judge) Report(r Record) (*Report, error) {
 			return nil, err
 		}
 		out.Denials = append(out.Denials, Item{
-			What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)), PID: d.PID,
-			Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
+			What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
+			PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
 			Beside: d.Filter != "",
 		})
+	}
+	for _, item := range j.files(r.Files) {
+		if len(out.Denials) == maxFindings {
+			out.Dropped += item.Count
+			continue
+		}
+		out.Denials = append(out.Denials, item)
 	}
 	slices.SortStableFunc(out.Denials, func(a, b Item) int {
 		return cmp.Compare(b2i(a.Harmless != ""), b2i(b.Harmless != ""))
@@ -99,16 +110,24 @@ func saw(d Denial) string {
 // like all else.
 func (r *Report) Lines(verbose bool) []string {
 	var out, harmless []string
-	calls, kinds, left := uint64(0), 0, 0
+	calls, kinds, files, left := uint64(0), 0, 0, 0
 	for _, d := range r.Denials {
 		if d.Harmless != "" && !verbose {
-			if !slices.Contains(harmless, d.Name) {
-				harmless = append(harmless, d.Name)
+			name := d.Name
+			if d.What == "file" {
+				name = d.Call
+			}
+			if !slices.Contains(harmless, name) {
+				harmless = append(harmless, name)
 			}
 			continue
 		}
-		kinds++
-		calls += d.Count
+		if d.What == "file" {
+			files++
+		} else {
+			kinds++
+			calls += d.Count
+		}
 		if lines := d.lines(r.Policy); len(out)+len(lines) <= maxLines-4 { // for what stands around them
 			out = append(out, lines...)
 		} else {
@@ -124,19 +143,27 @@ func (r *Report) Lines(verbose bool) []string {
 	if r.Unavailable != "" {
 		head = "denied system calls could not be seen: " + text.OneLine(r.Unavailable)
 	}
+	if files > 0 {
+		head += fmt.Sprintf(", and %s could not be used", plural(uint64(files), "file"))
+	}
 	out = append([]string{head}, out...)
 	if left > 0 {
 		out = append(out, fmt.Sprintf("  and %s more, which --report lists", plural(uint64(left), "kind")))
 	}
 	if r.Dropped > 0 {
-		out = append(out, fmt.Sprintf("  and %s more, too many and too different to be kept", plural(r.Dropped, "call")))
+		out = append(out, "  and "+plural(r.Dropped, "call")+" more, too many and too different to be kept")
 	}
 	if r.Coarse {
 		out = append(out, "  so many that the later ones were only counted, by the call's name")
 	}
-	if len(harmless) > 0 {
-		out = append(out, fmt.Sprintf("  not shown, since programs do without: %s; -v shows them", strings.Join(harmless,
-			", ")))
+	if n := len(harmless); n > 0 {
+		const most = 12
+		more := ""
+		if n > most {
+			more = fmt.Sprintf(" and %d more", n-most)
+		}
+		out = append(out, fmt.Sprintf("  not shown, since programs do without: %s%s; -v shows them",
+			strings.Join(harmless[:min(n, most)], ", "), more))
 	}
 	return out
 }
@@ -157,10 +184,20 @@ func (d *Item) lines(policy string) []string {
 	if d.Where != "" {
 		where = " (" + text.Quote(d.Where) + ")"
 	}
+	if d.What == "file" {
+		how = "was answered with " + d.Answer
+	}
 	second := "    " + d.Why + where
 	switch {
 	case d.Harmless != "":
 		second += "; harmless: " + d.Harmless
+	case d.Flag && d.Against != "":
+		second += "; think before you allow it: " + d.Against + "; " + d.Allow
+	case d.Flag:
+		second += "; to allow it: " + d.Allow
+	case d.What == "file" && d.Against != "":
+		second += "; " + d.Against
+	case d.What == "file":
 	case d.Allow != "" && d.Against != "":
 		second += "; think before you allow it: " + d.Against + "; " + extension(policy, d.Allow)
 	case d.Against != "" && d.Beside:

@@ -151,8 +151,9 @@ func openFlags(v uint64, a seccomp.Arch) string {
 func Redact(s string) string {
 	const hidden = "***"
 	lower := asciiLower(s)
-	for _, word := range [...]string{"password", "passwd", "secret", "token", "apikey", "api_key", "api-key", "credential",
-		"authorization", "bearer "} {
+	for _, word := range [...]string{
+		"password", "passwd", "secret", "token", "apikey", "api_key", "api-key", "credential", "authorization", "bearer ",
+	} {
 		for from := 0; ; {
 			i := strings.Index(lower[from:], word)
 			if i < 0 {

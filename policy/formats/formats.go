@@ -140,6 +140,7 @@ func beyond(p *policy.Policy, format string) (losses []string) {
 	}{
 		{"files.read", p.Files.Read}, {"files.write", p.Files.Write}, {"files.tmpfs", p.Files.Tmpfs},
 		{"files.hide", p.Files.Hide},
+		{"files.unhide", p.Files.Unhide}, {"files.inspect", p.Files.Inspect},
 		{"files.guard", p.Files.Guard}, {"files.unguard", p.Files.Unguard},
 		{"files.overlay", p.Files.Overlay}, {"files.directories", p.Files.Directories}, {"files.sockets", p.Files.Sockets},
 		{"files.devices", p.Files.Devices},

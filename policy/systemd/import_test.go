@@ -245,7 +245,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := p.Seccomp.Answers(seccomp.AMD64)
+	x, err := p.Calls().Answers(seccomp.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}

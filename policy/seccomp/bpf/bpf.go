@@ -151,7 +151,7 @@ type Call struct {
 
 // word is what is at an offset of struct seccomp_data on a little-endian
 // machine.
-func (c Call) word(offset uint32) uint32 {
+func (c *Call) word(offset uint32) uint32 {
 	switch {
 	case offset == 0:
 		return c.Number
@@ -166,10 +166,21 @@ func (c Call) word(offset uint32) uint32 {
 // Run gives what a decoded program returns for a call, and the instructions
 // that it went through.
 func Run(code []Instruction, c Call) (ret uint32, path []int) {
+	ret = run(code, &c, &path)
+	return ret, path
+}
+
+// Result gives what Run does, without the instructions: for who asks often.
+func Result(code []Instruction, c *Call) uint32 { return run(code, c, nil) }
+
+// run notes the instructions in path, if there is one.
+func run(code []Instruction, c *Call, path *[]int) uint32 {
 	var a, x uint32
 	var mem [memWords]uint32
 	for pc := 0; ; {
-		path = append(path, pc)
+		if path != nil {
+			*path = append(*path, pc)
+		}
 		i := code[pc]
 		pc++
 		k := i.K
@@ -178,25 +189,25 @@ func Run(code []Instruction, c Call) (ret uint32, path []int) {
 		}
 		switch i.Code & classMask {
 		case classLd:
-			a = load(i, c, mem)
+			a = load(i, c, &mem)
 		case classLdx:
-			x = load(i, c, mem)
+			x = load(i, c, &mem)
 		case classSt:
 			mem[i.K] = a
 		case classStx:
 			mem[i.K] = x
 		case classAlu:
 			if i.Code&opMask == 0x30 && k == 0 {
-				return 0, path // the kernel ends a program that divides by 0
+				return 0 // the kernel ends a program that divides by 0
 			}
 			a = alu(i.Code&opMask, a, k)
 		case classJmp:
 			pc += jump(i, a, k)
 		case classRet:
 			if i.Code&retMask == retA {
-				return a, path
+				return a
 			}
-			return i.K, path
+			return i.K
 		case classMisc:
 			if i.Code&miscTxa != 0 {
 				a = x
@@ -207,7 +218,7 @@ func Run(code []Instruction, c Call) (ret uint32, path []int) {
 	}
 }
 
-func load(i Instruction, c Call, mem [memWords]uint32) uint32 {
+func load(i Instruction, c *Call, mem *[memWords]uint32) uint32 {
 	switch i.Code & modeMask {
 	case modeAbs:
 		return c.word(i.K)

@@ -9,9 +9,11 @@
 package listen
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
@@ -39,12 +41,60 @@ type Options struct {
 	// KeepKills leaves the actions that kill as they are. It is for a listener that
 	// may not see the process, and so cannot kill it.
 	KeepKills bool
+	// Observe are calls, by their numbers on Arch, that the listener is asked about
+	// when all filters allow them, too.
+	Observe []uint32
+	Arch    seccomp.Arch
 }
 
 // Filter is one filter that does what all programs do together, in the order of
 // their loading, but asks the listener where one of them denies. A trap stays one:
 // only the kernel can make it.
 func Filter(programs []seccomp.Program, o Options) (seccomp.Program, error) {
+	out, err := o.join(programs, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Observe) > 0 {
+		observed, err := o.join(programs, true)
+		if err != nil {
+			return nil, err
+		}
+		out = slices.Concat(o.branch(uint32(len(observed)/8)), observed, out)
+	}
+	if n := len(out) / 8; n > maxInstructions || n == 0 {
+		return nil, fmt.Errorf("the filters have %d instructions together, and one has at most %d", n, maxInstructions)
+	}
+	return out, nil
+}
+
+// branch goes on right behind itself for the observed calls, and for all others behind
+// the so many instructions that follow it.
+func (o Options) branch(observed uint32) (out seccomp.Program) {
+	const (
+		opLoad  = 0x20 // BPF_LD | BPF_W | BPF_ABS
+		opEqual = 0x15 // BPF_JMP | BPF_JEQ | BPF_K
+		number  = 0    // offsets in struct seccomp_data
+		arch    = 4
+	)
+	n := len(o.Observe)
+	equal := func(k uint32, yes, no int) {
+		in := instruction(opEqual, k)
+		in[2], in[3] = uint8(yes), uint8(no)
+		out = append(out, in...)
+	}
+	out = append(out, instruction(opLoad, arch)...)
+	equal(o.Arch.Audit(), 0, n+1)
+	out = append(out, instruction(opLoad, number)...)
+	for i, nr := range o.Observe {
+		equal(nr, n-i, 0)
+	}
+	return append(out, instruction(opJump, observed)...)
+}
+
+// join makes one program of all. With observe it asks the listener about what all allow,
+// too, but not about what is to be logged: the kernel would not log it any more.
+func (o Options) join(programs []seccomp.Program, observe bool) (seccomp.Program, error) {
 	var out seccomp.Program
 	for n, p := range programs {
 		if _, err := bpf.Decode(p); err != nil {
@@ -56,11 +106,11 @@ func Filter(programs []seccomp.Program, o Options) (seccomp.Program, error) {
 			if err != nil {
 				return nil, fmt.Errorf("filter %d: %w", n+1, err)
 			}
+			if observe && bytes.Equal(in, instruction(opReturn, retAllow)) {
+				in = instruction(opReturn, retUserNotif)
+			}
 			out = append(out, in...)
 		}
-	}
-	if n := len(out) / 8; n > maxInstructions || n == 0 {
-		return nil, fmt.Errorf("the filters have %d instructions together, and one has at most %d", n, maxInstructions)
 	}
 	return out, nil
 }
@@ -127,7 +177,7 @@ func (f Filters) Verdict(c bpf.Call) (ret uint32, by int) {
 	for i := len(f) - 1; i >= 0; i-- {
 		// The kernel compares the actions as signed numbers: that of kill-process is
 		// the lowest.
-		if r, _ := bpf.Run(f[i], c); int32(r&retActionFull) < int32(ret&retActionFull) {
+		if r := bpf.Result(f[i], &c); int32(r&retActionFull) < int32(ret&retActionFull) {
 			ret, by = r, i
 		}
 	}

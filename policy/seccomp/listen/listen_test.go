@@ -3,6 +3,7 @@ package listen
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"sbx/policies"
@@ -17,7 +18,7 @@ func shipped(t testing.TB, name string) []seccomp.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := policies.Filters(p.Calls(), seccomp.AMD64)
+	list := policies.Filters(p.LaunchCalls(), seccomp.AMD64)
 	if list == nil {
 		t.Fatalf("policy %s has no filter that was made ahead", name)
 	}
@@ -43,6 +44,10 @@ func check(t *testing.T, filters Filters, one []bpf.Instruction, c bpf.Call, o O
 	want, _ := filters.Verdict(c)
 	got, _ := bpf.Run(one, c)
 	switch {
+	case want == retAllow && c.Audit == o.Arch.Audit() && slices.Contains(o.Observe, c.Number):
+		if got != retUserNotif {
+			t.Fatalf("%+v is observed, the one filter returns %#x", c, got)
+		}
 	case permits(want):
 		if got != want {
 			t.Fatalf("%+v: the filters return %#x, the one %#x", c, want, got)
@@ -68,7 +73,8 @@ func TestFilterShipped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range []Options{{}, {KeepKills: true}} {
+		observe := Options{Arch: seccomp.AMD64, Observe: []uint32{0, 2, 41, 257, 332, 439}}
+		for _, o := range []Options{{}, {KeepKills: true}, observe} {
 			made, err := Filter(programs, o)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)

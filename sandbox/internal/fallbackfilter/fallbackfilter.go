@@ -6,6 +6,7 @@ package fallbackfilter
 
 import (
 	"bytes"
+	"slices"
 
 	"sbx/policy/seccomp"
 )
@@ -68,6 +69,20 @@ const (
 	// Addresses refuses to send to an address. sendmsg(2) and sendmmsg(2) have it
 	// in memory, where a filter cannot look, and are refused altogether.
 	Addresses
+	// SetID keeps the target from making files with the set-user-ID or the
+	// set-group-ID bit: see seccomp.SetIDRules. It is one of five; a launch loads
+	// exactly one, for what it depends on is known only then. This one allows
+	// openat2(2), whose mode a filter cannot see.
+	SetID
+	// SetIDStrict refuses openat2(2) as well.
+	SetIDStrict
+	// SetIDListen has the launcher set the set-group-ID bit of directories, which
+	// a filter cannot tell from files: it answers the launcher's listener.
+	SetIDListen
+	// SetIDListenStrict is the same, and refuses openat2(2).
+	SetIDListenStrict
+	// SetIDListenOpen is the same, and has the launcher learn of each openat2(2).
+	SetIDListenOpen
 	// MemoryPrograms refuses files in memory that can be executed: memfd_create(2)
 	// without MFD_NOEXEC_SEAL. It is for policies that let nothing be executed where
 	// the target can write. The sysctl vm.memfd_noexec (Linux 6.3) says the same, but
@@ -83,6 +98,8 @@ func (f Filter) String() string {
 		"no Unix sockets but pairs", "no signals to the terminal's job", "no signals by descriptors",
 		"no signals by descriptors but SIGIO", "no limits and priorities for others",
 		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
+		"no set-id files", "no set-id files, no openat2", "no set-id files but directories",
+		"no set-id files but directories, no openat2", "no set-id files but directories, openat2 told",
 		"no programs in memory",
 	}[f]
 }
@@ -99,6 +116,11 @@ func (f Filter) Why() string {
 		return "no Landlock keeps the signals inside here that descriptors send (Linux 6.12 does)"
 	case OwnProcess:
 		return "the pid namespace is not the sandbox's own"
+	case SetID, SetIDStrict:
+		return "the policy's files.set_id is false"
+	case SetIDListen, SetIDListenStrict, SetIDListenOpen:
+		return "the policy's files.set_id is false; sbx answers what this filter leaves to a listener: " +
+			"a directory gets its set-group-ID bit, a file does not"
 	}
 	return "a socket of the host is handed over"
 }
@@ -165,6 +187,13 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		refuse(access, "sendmsg")
 		refuse(access, "sendmmsg")
 		refuse(perm, "io_uring_setup")
+	case SetID, SetIDStrict:
+		p.Rules = seccomp.SetIDRules(f == SetIDStrict)
+	case SetIDListen, SetIDListenStrict, SetIDListenOpen:
+		p.Rules = listenRules(seccomp.SetIDRules(f == SetIDListenStrict))
+		if f == SetIDListenOpen {
+			p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Notify}})
+		}
 	case MemoryPrograms:
 		refuse(access, "memfd_create", "arg1 & MFD_NOEXEC_SEAL == 0", "arg1 & MFD_EXEC != 0")
 	}
@@ -175,6 +204,26 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		}
 	}
 	return p
+}
+
+// listenRules are the rules with chmod(2) and its like answering the listener,
+// if the mode has the set-group-ID bit alone. No file is anybody else's for that
+// of a directory, which files made in it get their group from.
+func listenRules(rules []seccomp.Rule) []seccomp.Rule {
+	for _, x := range []struct {
+		mode  string
+		calls []string
+	}{{"arg1", []string{"chmod", "fchmod"}}, {"arg2", []string{"fchmodat", "fchmodat2"}}} {
+		for i := range rules {
+			rules[i].Syscalls = slices.DeleteFunc(rules[i].Syscalls, func(s string) bool { return slices.Contains(x.calls, s) })
+		}
+		rules = append(rules,
+			seccomp.Rule{Syscalls: x.calls, When: []string{x.mode + " & S_ISUID != 0"},
+				Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1}},
+			seccomp.Rule{Syscalls: x.calls, When: []string{x.mode + " & S_ISGID != 0"},
+				Action: seccomp.Action{Kind: seccomp.Notify}})
+	}
+	return rules
 }
 
 // pretend is the errno in a Policy that stands for none: the call is not made,

@@ -129,8 +129,8 @@ func (s *aliasSearch) directory(fd int, dir, rel string, buf []byte) (below []st
 			if e, b = dirent(b); e.name == "." || e.name == ".." {
 				continue
 			}
-			if s.seen++; s.seen > SearchLimit {
-				return nil, s.failed(dir, fmt.Errorf("more than %d files", SearchLimit))
+			if s.seen++; s.seen > s.h.limit() {
+				return nil, s.failed(dir, fmt.Errorf("more than %d files", s.h.limit()))
 			}
 			switch {
 			case e.kind == unix.DT_DIR || e.kind == unix.DT_UNKNOWN:

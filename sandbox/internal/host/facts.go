@@ -45,8 +45,8 @@ type Facts struct {
 	Guarded []Found
 	// GuardedLinks are the repositories in the projects that are symbolic links.
 	GuardedLinks []string
-	// SearchTruncatedAt is the directory in which the search stopped at SearchLimit,
-	// or "" where it was complete.
+	// SearchTruncatedAt is the directory in which the search for sockets stopped, or ""
+	// where it was complete.
 	SearchTruncatedAt string
 	// ListsChildren says that /proc has the list of a process's children. It is probed
 	// only if a pid namespace is to be shared.
@@ -83,6 +83,8 @@ type Facts struct {
 	home   string
 
 	guardings []guardedProject
+
+	searchLimit int // in the place of SearchLimit, if it is above 0
 }
 
 // Caps are the caller's capabilities.
@@ -124,11 +126,13 @@ type Found struct {
 	Dir  bool
 	// ID is the file that was found. The zero value matches any file.
 	ID ns.ID
-	// Links is the number of hard links of what is guarded.
+	// Links is the number of its hard links.
 	Links uint64
 	// Unread says that it is a directory which could not be searched, so all of it
-	// is hidden.
-	Unread bool
+	// is hidden. Unsearched says that it is one beyond SearchLimit.
+	Unread, Unsearched bool
+	// Why is why it is hidden.
+	Why string
 }
 
 // File is what was at a path of the host while planning.

@@ -129,7 +129,8 @@ func (f *follower) guard(name string, dirs bool) error {
 	defer unix.Close(fd)
 	rel, ok := f.inside(real)
 	kind := st.Mode & unix.S_IFMT
-	if !ok || kind != unix.S_IFREG && !(dirs && kind == unix.S_IFDIR) || !f.g.add(real, rel, &st) || kind == unix.S_IFREG {
+	if !ok || kind != unix.S_IFREG && !(dirs && kind == unix.S_IFDIR) || !f.g.add(rel, guardedFile(real, &st)) ||
+		kind == unix.S_IFREG {
 		return nil
 	}
 	return f.linksBelow(fd, rel)

@@ -20,14 +20,13 @@ type guarding struct {
 	// any depth; except are the exceptions from those with a star.
 	top, deep []guardPattern
 	except    []guardPattern
+	// trees are the names of directories in which nothing is guarded.
+	trees []pattern
 	// held are the directories, relative to the project, that are guarded with
-	// all below them. now says that the search is in one of them.
+	// all below them.
 	held map[string]bool
-	now  bool
 	// open are those that the policy names as writable: what is in them can change.
 	open []string
-	// shape are the parts of a repository that the directory at hand has.
-	shape uint8
 	// names are the guarded names by their real path, with what was found there;
 	// list is what of them is no link, and what links lead to.
 	names map[string]guarded
@@ -88,6 +87,9 @@ func newGuarding(f *policy.Files, dir string) (g guarding) {
 	for _, s := range f.Unguard {
 		p, _ := newGuardPattern(s)
 		g.except = append(g.except, p)
+		if p.dir {
+			g.trees = append(g.trees, p.pattern)
+		}
 	}
 	g.on = len(g.top)+len(g.deep) > 0
 	return g
@@ -130,23 +132,6 @@ func (g *guarding) deepMatches(name string) bool {
 	return false
 }
 
-// enter begins with a directory.
-func (g *guarding) enter(rel string, st *unix.Stat_t) {
-	g.now, g.shape = g.inHeld(rel), 0
-	if !g.now { // nothing comes to be in what is held
-		g.dirs = append(g.dirs, seenDir{rel, identity(st), st.Ctim})
-	}
-}
-
-// leave ends with it: it may have turned out to be a repository without a work
-// tree, in which git obeys what lies there.
-func (g *guarding) leave(dir, rel string, st *unix.Stat_t) {
-	if g.shape == isRepo && !g.now && rel != "." {
-		g.add(path.Join(dir, rel), rel, st)
-		g.repos = append(g.repos, rel)
-	}
-}
-
 // inHeld says whether the directory is guarded, or lies in one that is.
 func (g *guarding) inHeld(rel string) bool {
 	for len(g.held) > 0 && rel != "." {
@@ -158,54 +143,65 @@ func (g *guarding) inHeld(rel string) bool {
 	return false
 }
 
-// seePart takes in whether the entry is a part of a repository.
-func (g *guarding) seePart(e entry) {
+// part is what of a repository the entry is, or 0.
+func part(e rawEntry) uint8 {
 	switch {
-	case e.name == "HEAD":
-		g.shape |= hasHead
+	case len(e.name) < len("HEAD") || len(e.name) > len("objects"):
+	case string(e.name) == "HEAD":
+		return hasHead
 	case e.kind == unix.DT_REG:
-	case e.name == "objects":
-		g.shape |= hasObjects
-	case e.name == "refs":
-		g.shape |= hasRefs
+	case string(e.name) == "objects":
+		return hasObjects
+	case string(e.name) == "refs":
+		return hasRefs
+	}
+	return 0
+}
+
+// take takes in what was found in a directory.
+func (g *guarding) take(dir string, d *scanned) {
+	if d.look&forGuarded == 0 {
+		return
+	}
+	if d.look&asHeld != 0 {
+		g.links = append(g.links, d.links...)
+		return // nothing comes to be in what is held
+	}
+	g.dirs = append(g.dirs, seenDir{d.rel, d.id, d.ctim})
+	for i := range d.marks {
+		g.takeMark(dir, d.rel, &d.marks[i])
+	}
+	// It may have turned out to be a repository without a work tree, in which git obeys
+	// what lies there.
+	if d.shape == isRepo && d.rel != "." {
+		g.add(d.rel, Found{Path: path.Join(dir, d.rel), Dir: true, ID: d.id})
+		g.repos = append(g.repos, d.rel)
 	}
 }
 
-// visit looks at one entry of the directory fd, which is rel below dir. What is
-// hidden needs no guard, but was there.
-func (g *guarding) visit(fd int, dir, rel string, e entry, hidden bool) error {
-	if g.now {
-		if e.kind == unix.DT_LNK {
-			g.links = append(g.links, path.Join(rel, e.name))
-		}
-		return nil
-	}
-	g.seePart(e)
-	if !g.guards(e.name, e.kind, rel == ".") {
-		return nil
-	}
-	var st unix.Stat_t
-	if unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || uint8(st.Mode&unix.S_IFMT>>12) != e.kind {
-		return errMoved
-	}
-	at := path.Join(rel, e.name)
-	if e.name == ".git" || rel == "." && (e.name == ".hg" || e.name == ".jj") {
+// takeMark takes in what is at a guarded name. What is hidden needs no guard, but was
+// there.
+func (g *guarding) takeMark(dir, rel string, m *mark) {
+	at := path.Join(rel, m.name)
+	if m.name == ".git" || rel == "." && (m.name == ".hg" || m.name == ".jj") {
 		g.repos = append(g.repos, at)
 	}
-	if e.kind == unix.DT_LNK {
-		g.name(path.Join(dir, at), guarded{identity(&st), st.Ctim})
+	switch real := path.Join(dir, at); {
+	case m.st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		g.name(real, guarded{identity(&m.st), m.st.Ctim})
 		g.links = append(g.links, at)
 		if slices.Contains(g.repos, at) {
-			g.loose = append(g.loose, path.Join(dir, at))
+			g.loose = append(g.loose, real)
 		}
-		return nil
+	case m.hidden:
+		g.name(real, guarded{id: identity(&m.st)})
+	default:
+		g.add(at, guardedFile(real, &m.st))
 	}
-	if hidden {
-		g.name(path.Join(dir, at), guarded{id: identity(&st)})
-		return nil
-	}
-	g.add(path.Join(dir, at), at, &st)
-	return nil
+}
+
+func guardedFile(real string, st *unix.Stat_t) Found {
+	return Found{Path: real, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st), Links: uint64(st.Nlink)}
 }
 
 // name remembers what is at a guarded name.
@@ -216,17 +212,16 @@ func (g *guarding) name(real string, what guarded) {
 	g.names[real] = what
 }
 
-// add guards what is at the real path, which is rel in the project. It says
-// whether it was not guarded before.
-func (g *guarding) add(real, rel string, st *unix.Stat_t) bool {
+// add guards what was found, which is rel in the project. It says whether it was not
+// guarded before.
+func (g *guarding) add(rel string, found Found) bool {
 	if rel == "." || g.inHeld(rel) {
 		return false
 	}
-	if have, ok := g.names[real]; ok && have.id == identity(st) {
+	if have, ok := g.names[found.Path]; ok && have.id == found.ID {
 		return false
 	}
-	found := Found{Path: real, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, ID: identity(st), Links: uint64(st.Nlink)}
-	g.name(real, guarded{id: found.ID})
+	g.name(found.Path, guarded{id: found.ID})
 	g.list = append(g.list, found)
 	if found.Dir && !slices.Contains(g.open, rel) {
 		if g.held == nil {

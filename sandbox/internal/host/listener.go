@@ -11,7 +11,7 @@ import (
 )
 
 // Listener says what the kernel offers for filters that ask a listener; see
-// seccomp_unotify(2). It is only looked at for a run that is to be explained.
+// seccomp_unotify(2).
 type Listener struct {
 	// Err is why there can be none, or nil.
 	Err error
@@ -24,7 +24,8 @@ type Listener struct {
 // thread that ends with it. There is no other way to know: below another listener, as
 // that of an outer sandbox, the kernel takes none (EBUSY).
 func (h *Facts) probeListener(_ *policy.Policy, _ *policy.Tree, t Target) error {
-	if !t.Explain {
+	if !t.Explain && !filtered() {
+		h.Listener.WaitKillable = waitKillable()
 		return nil
 	}
 	done := make(chan Listener)
@@ -34,6 +35,21 @@ func (h *Facts) probeListener(_ *policy.Policy, _ *policy.Tree, t Target) error 
 	}()
 	h.Listener = <-done
 	return nil
+}
+
+// filtered says whether this process is under a seccomp filter, without which there is
+// no listener either. Where it may not be asked it is.
+func filtered() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return err != nil || mode != unix.SECCOMP_MODE_DISABLED
+}
+
+// waitKillable asks for a filter at address 0: a kernel that does not know the flag
+// says so first.
+func waitKillable() bool {
+	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, 0)
+	return errno == unix.EFAULT
 }
 
 func tryListener() (l Listener) {

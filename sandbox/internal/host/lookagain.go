@@ -29,7 +29,7 @@ func (h *Facts) LookAgain() (list []string) {
 		if err != nil {
 			continue // it is gone, with all that was in it
 		}
-		again := lookingAgain{guardedProject: p, root: root, left: 25 * SearchLimit}
+		again := lookingAgain{guardedProject: p, root: root, left: 2 * SearchLimit}
 		list = append(list, again.all()...)
 		unix.Close(root)
 	}
@@ -97,8 +97,8 @@ func (l *lookingAgain) read(rel string) {
 		return
 	}
 	defer unix.Close(fd)
-	g := guarding{top: l.top, deep: l.deep, except: l.except, held: l.held}
-	g.now = l.inHeld(rel)
+	g := guarding{top: l.top, deep: l.deep, except: l.except}
+	held, shape := l.inHeld(rel), uint8(0)
 	var below []string
 	buf := make([]byte, 16384)
 	for {
@@ -123,22 +123,22 @@ func (l *lookingAgain) read(rel string) {
 			if e.kind == unix.DT_UNKNOWN && unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
 				e.kind = uint8(st.Mode & unix.S_IFMT >> 12)
 			}
-			if g.now {
+			if held {
 				continue
 			}
-			g.seePart(e)
+			shape |= part(rawEntry{[]byte(e.name), e.kind, e.ino})
 			if g.guards(e.name, e.kind, rel == ".") {
 				if unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && !l.knows(path.Join(l.dir, at), &st) {
 					l.found = append(l.found, path.Join(l.dir, at))
 				}
 				continue
 			}
-			if e.kind == unix.DT_DIR && !l.seen[at] {
+			if e.kind == unix.DT_DIR && !l.seen[at] && !anyMatches(l.trees, e.name) {
 				below = append(below, at)
 			}
 		}
 	}
-	if g.shape == isRepo && rel != "." {
+	if shape == isRepo && rel != "." {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && !l.known[identity(&st)] {
 			l.found = append(l.found, path.Join(l.dir, rel))

@@ -1,13 +1,13 @@
 package host
 
-import "testing"
+import (
+	"path"
+	"testing"
+)
 
 // TestNamed: the case of a name does not matter, nor what is appended to a copy.
 func TestNamed(t *testing.T) {
-	var list []pattern
-	for _, p := range []string{".env*", "*.env", "*.pem", "id_rsa*", ".netrc"} {
-		list = append(list, newPattern(p))
-	}
+	list := newNames(".env*", "*.env", "*.pem", "id_rsa*", ".netrc")
 	for name, want := range map[string]bool{
 		".env": true, ".ENV": true, ".Env.Local": true, "prod.env": true, "PROD.ENV": true, "x.PEM": true,
 		"key.pem.bak": true, "KEY.pem.BAK": true,
@@ -18,17 +18,30 @@ func TestNamed(t *testing.T) {
 		".bak": false, "x.~~": false,
 		"environment": false, "x.environment": false, "netrc": false, "a.1": false, "12": false, ".1": false, "x.~": false,
 	} {
-		if got := named(list, name); got != want {
+		if got := list.match([]byte(name)) != ""; got != want {
 			t.Errorf("%q: %v", name, got)
 		}
 	}
-	exact := []pattern{newPattern("PRIV*")}
+	exact := newNames("PRIV*")
 	for name, want := range map[string]bool{"PRIV": true, "PRIVATE.bak": true, "priv": false, "Priv": false} {
-		if got := named(exact, name); got != want {
+		if got := exact.match([]byte(name)) != ""; got != want {
 			t.Errorf("PRIV*: %q: %v", name, got)
 		}
 	}
-	if named(nil, ".env") {
+	// What the tables say is what path.Match says.
+	for _, pattern := range []string{"a", "*", ".env*", "*.pem", "a*b", "*a*", "?", "[a-x]", "*.PEM", "Makefile",
+		"*e*", "*E*", "*.e*"} {
+		for _, name := range []string{"a", "A", ".env", ".envx", "x.pem", ".pem", "x.PEM", "ab", "axb", "b", "makefile",
+			"Makefile"} {
+			exact, _ := path.Match(pattern, name)
+			small, _ := path.Match(pattern, lower(name))
+			want := exact || small && lower(pattern) == pattern
+			if got := newNames(pattern).match([]byte(name)) == pattern; got != want {
+				t.Errorf("%q means %q: %v, want %v", pattern, name, got, want)
+			}
+		}
+	}
+	if newNames().match([]byte(".env")) != "" {
 		t.Error("no pattern means something")
 	}
 }

@@ -41,6 +41,9 @@ func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error 
 			h.lookMissing(x.Name)
 		}
 	}
+	for _, s := range p.Files.Unhide {
+		h.lookOnce(policy.ParsePath(s).Name)
+	}
 	if p.Namespaces.PID == "host" && policy.NotFalse(p.Files.Proc) {
 		h.lookOnce("/proc")
 	}

@@ -33,6 +33,8 @@ type Target struct {
 	Receipt *int
 	// Explain says that what the target is denied is to be told.
 	Explain bool
+	// ExplainFiles says that the files that it cannot use are to be told as well.
+	ExplainFiles bool
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// PID is the launcher's pid. It tells whether systemd's variables are meant for sbx.

@@ -23,7 +23,8 @@ import (
 // Who kills both, kills what undoes: then it stays. A janitor that dies alone
 // is noticed: the sandbox is ended, and the launcher undoes.
 type janitor struct {
-	plan   *plan.Plan
+	prepare, undo []step.Step
+
 	pid    int
 	socket int // the launcher's end
 	undoAt int
@@ -44,12 +45,12 @@ func (j *janitor) fd() int {
 
 // startJanitor forks the janitor and waits until it has prepared all. An error
 // means that it has undone it again and is gone. The hook changes its table.
-func startJanitor(p *plan.Plan, hook func(*step.Table)) (*janitor, error) {
+func startJanitor(prepare, undo []step.Step, hook func(*step.Table)) (*janitor, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket to the janitor: %w", err)
 	}
-	j := &janitor{plan: p, socket: pair[0]}
+	j := &janitor{prepare: prepare, undo: undo, socket: pair[0]}
 	if err := j.start(pair[1], hook); err != nil {
 		j.release()
 		return nil, err
@@ -96,7 +97,7 @@ func (j *janitor) start(theirs int, hook func(*step.Table)) error {
 
 func (j *janitor) compile(socket int) *step.Asm {
 	asm := &step.Asm{Launcher: j.socket, Notify: socket, Token: j.token}
-	j.undoAt = j.plan.CompileJanitor(asm, ownMemory)
+	j.undoAt = plan.CompileJanitor(j.prepare, j.undo, asm, ownMemory)
 	return asm
 }
 
@@ -127,17 +128,16 @@ func (j *janitor) finish() error {
 	if j.status.Failed == 0 {
 		return nil
 	}
-	prepare, undo := j.plan.JanitorSteps()
 	n := int(j.table.Calls[j.status.Failed-1].Step)
-	if n < len(prepare) {
-		return failure(j.status, prepare[n])
+	if n < len(j.prepare) {
+		return failure(j.status, j.prepare[n])
 	}
-	return failure(j.status, undo[n-len(prepare)])
+	return failure(j.status, j.undo[n-len(j.prepare)])
 }
 
 // noteRestored notes which metadata of the caller's files the target had changed.
 func (j *janitor) noteRestored() {
-	for _, s := range j.plan.Cleanup {
+	for _, s := range j.undo {
 		r, ok := s.(process.RestoreMetadata)
 		if !ok {
 			continue

@@ -195,7 +195,8 @@ func TestJanitorFaults(t *testing.T) {
 		t.Errorf("left: %v", list)
 	}
 	plan.Prepare = plan.Prepare[:1]
-	k := &janitor{plan: plan}
+	k := &janitor{}
+	k.prepare, k.undo = plan.JanitorSteps()
 	asm := k.compile(999)
 	marker := filepath.Join(workDir(plan), "ran")
 	left := leavesNothing(t, "")

@@ -179,7 +179,8 @@ func TestCgroupSweep(t *testing.T) {
 	l := cgroup.Limit{Parent: plan.Limits.Cgroup.Parent, Name: "depth", File: "cgroup.max.depth", Text: "3"}
 	plan.Limits.Files = append(plan.Limits.Files, l)
 	plan.Prepare = append(plan.Prepare, l)
-	k := &janitor{plan: plan}
+	k := &janitor{}
+	k.prepare, k.undo = plan.JanitorSteps()
 	calls := k.compile(999).Len()
 	left := leavesNothing(t, "") // and of cgroups below
 	for i := range calls {

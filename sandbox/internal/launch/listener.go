@@ -20,9 +20,10 @@ func newListener(p *plan.Plan) (*notify.Listener, error) {
 		if f.Own {
 			name = ""
 		}
-		filters = append(filters, notify.Filter{Name: name, Program: seccomp.Program(f.Filter.Program)})
+		filters = append(filters, notify.Filter{Name: name, Program: seccomp.Program(f.Filter.Program),
+			SetID: f.SetID})
 	}
-	return notify.New(filters)
+	return notify.New(filters, p.Observed)
 }
 
 // listenerSource are the calls that the target is denied.

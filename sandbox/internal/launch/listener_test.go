@@ -35,7 +35,7 @@ func explainedPlan(t testing.TB, change func(*seccomp.Policy), args ...string) *
 	}
 	p.Files.Write, p.Files.Tmpfs = append(p.Files.Write, home), nil
 	change(&p.Seccomp)
-	filters, err := compile.Compile(p.Calls(), seccomp.Native(), nil)
+	filters, err := compile.Compile(p.LaunchCalls(), seccomp.Native(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -12,12 +13,21 @@ import (
 	"sbx/sandbox/internal/signals"
 )
 
+// Again makes the plan anew, with new facts.
+type Again func() (*plan.Plan, *host.Facts, error)
+
+// Tries bounds how often a start is tried with a new plan.
+const Tries = 30
+
 // Run starts the plan, forwards signals to it, and returns when it has ended.
 // It is for a process that has nothing else to do: it closes the standard input
 // and output, keeps the calling goroutine on its thread, and takes over the
 // Forwarded signals, for good. It closes facts. An error that is no *LateError
 // means that nothing of the target has run.
-func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
+//
+// Where the start failed for a plan that was outdated by then (see
+// plan.Plan.Outdated), it tries again with what again gives, if that is not nil.
+func Run(p *plan.Plan, facts *host.Facts, again Again) (exit Exit, err error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
@@ -33,27 +43,81 @@ func Run(p *plan.Plan, facts *host.Facts) (exit Exit, err error) {
 	}
 	// Before anything is printed, which a stopped terminal would hold up.
 	defer func() { exit.Notes = append(exit.Notes, held.restore()...) }()
-	defer facts.Close()
+	defer func() { facts.Close() }()
+	dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if err != nil {
+		return exit, fmt.Errorf("ask whether the launcher can be traced: %w", err)
+	}
+	for n := 1; ; n++ {
+		last := again == nil || n == Tries || !p.Searched()
+		var told bool
+		if exit, told, err = runOnce(p, facts, caught, last); last || told || !p.Outdated(err) {
+			break
+		}
+		facts.Close()
+		// The next child is to write to its own files in /proc.
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(dumpable), 0, 0, 0); err != nil {
+			return exit, fmt.Errorf("make the launcher traceable for another start: %w", err)
+		}
+		p2, facts2, err := again()
+		if err != nil {
+			return exit, err
+		}
+		p, facts = p2, facts2
+	}
+	exit.New = facts.LookAgain() // nothing inside is left that could change it
+	return exit, err
+}
+
+// runOnce runs the plan. last says that it is not tried again. told says that a
+// signal asked the target to end.
+func runOnce(p *plan.Plan, facts *host.Facts, caught int, last bool) (exit Exit, told bool, err error) {
 	ps, err := start(p, hooks{})
 	facts.CloseFiles()
 	if err != nil {
-		return exit, err
+		return exit, false, err
 	}
-	// Nobody reads from a pipe that the target has closed while we hold it,
-	// and our memory is not the target's to read, wherever it runs.
-	unix.Close(0)
-	unix.Close(1)
+	// Our memory is not the target's to read, wherever it runs.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return exit, &LateError{fmt.Errorf("make the launcher untraceable: %w", err)}
+		return exit, false, &LateError{fmt.Errorf("make the launcher untraceable: %w", err)}
+	}
+	ps.holds = true
+	if last {
+		ps.closeStreams()
 	}
 	exit, err = ps.Supervise(caught)
-	exit.New = facts.LookAgain() // nothing inside is left that could change it
-	if err != nil {
-		if failed := (*plan.StepError)(nil); !errors.As(err, &failed) {
-			err = &LateError{err}
-		}
+	if failed := (*plan.StepError)(nil); err != nil && !errors.As(err, &failed) {
+		err = &LateError{err}
 	}
-	return exit, err
+	return exit, ps.told || ps.hungUp, err
+}
+
+// closeStreams closes the standard input and output: nobody reads from a pipe that
+// the target has closed while we hold it.
+func (ps *Process) closeStreams() {
+	if ps.holds {
+		ps.holds = false
+		unix.Close(0)
+		unix.Close(1)
+	}
+}
+
+// streamSource closes the standard streams once no other start can be needed: when the
+// target's process is there, all that a search found is mounted over.
+type streamSource struct{ ps *Process }
+
+func (s streamSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
+	if !s.ps.holds {
+		return list, -1
+	}
+	return list, 10
+}
+
+func (s streamSource) ready([]unix.PollFd) (bool, error) {
+	if s.ps.holds && atomic.LoadUint32(&s.ps.status.Forked) != 0 {
+		s.ps.closeStreams()
+	}
+	return false, nil
 }
 
 // LateError is an error after which the sandbox was ended and that is none of

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/sandbox/internal/setid"
 )
 
 // signalSource are the signals to the launcher.
@@ -99,6 +100,12 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			if err := ps.onStarted(); err != nil {
 				return by, err
 			}
+		case b[0] == step.MsgListener && n == 1 && ps.plan.SetID.Listens && ps.setID.listener == nil:
+			fd, err := receivedFD(oob[:rights])
+			if err != nil {
+				return by, fmt.Errorf("receive the filter's listener: %w", err)
+			}
+			ps.setID.listener = setid.Listen(fd)
 		case b[0] == step.MsgStopped && n == 2:
 			by = unix.Signal(b[1])
 		case b[0] == step.MsgStream && n == 2:

@@ -32,16 +32,19 @@ type Process struct {
 	table   *step.Table
 	status  *child.Status
 	janitor *janitor  // nil if there is nothing to undo on the host
+	setID   setIDs    // what is done against set-id files on the host
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began    time.Time        // when the first process was to be made
+	holds    bool             // the standard streams, for another start
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
 
-	lost     []Lost
-	lostNote string // why that could not be watched
+	supervised bool
+	lost       []Lost
+	lostNote   string // why that could not be watched
 
 	// While it is supervised:
 	caught      int             // the descriptor of signals.Catch
@@ -139,9 +142,13 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	}
 	if len(p.Cleanup) > 0 {
 		// Before anything is there that could be left behind.
-		if ps.janitor, err = startJanitor(p, h.janitor); err != nil {
+		prepare, undo := p.JanitorSteps()
+		if ps.janitor, err = startJanitor(prepare, undo, h.janitor); err != nil {
 			return nil, err
 		}
+	}
+	if err = ps.setID.hold(p.SetID.Dirs); err != nil {
+		return nil, err
 	}
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
@@ -181,19 +188,25 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 			return nil, err
 		}
 	}
+	if err = ps.guardAlways(); err != nil {
+		return nil, errors.Join(err, ps.kill())
+	}
 	return ps, nil
 }
 
 // Wait waits until the sandbox has ended and everything in it is gone.
 func (ps *Process) Wait() (Exit, error) {
 	var used unix.Rusage
+	if err := ps.answerAlone(); err != nil {
+		return Exit{}, err
+	}
 	ws, err := waitFor(ps.pid, &used)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the sandbox: %w", err)
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
-	failed := ps.carryOffsets()
+	failed := append(ps.endSetID(), ps.carryOffsets()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
@@ -324,13 +337,14 @@ func (ps *Process) kill() error {
 
 func (ps *Process) release() {
 	ps.releaseOffsets()
-	if ps.listener != nil {
-		ps.listener.Close()
-	}
 	ps.mu.Lock()
 	unix.Close(ps.notify)
 	ps.notify = -1
 	ps.mu.Unlock()
+	if ps.listener != nil {
+		ps.listener.Close()
+	}
+	ps.setID.release()
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}

@@ -16,7 +16,7 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // between. At a terminal the launcher stops when the target does; a terminal
 // of the target's own it relays, and gives the caller's back in every case.
 func (ps *Process) Supervise(caught int) (Exit, error) {
-	ps.caught = caught
+	ps.caught, ps.supervised = caught, true
 	ps.atTerminal = (ps.plan.SharesJob || ps.plan.OwnSession) && controlled()
 	ps.mounts = mountSource{ps: ps, info: -1}
 	var exit Exit
@@ -52,7 +52,8 @@ func (ps *Process) sources() []source {
 	// Signals first: one that came before the end is forwarded before it. The
 	// end before what is lost by it.
 	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
-		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}}
+		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, setIDSource{ps},
+		streamSource{ps}}
 }
 
 // loop waits for the sources until one of them is done.

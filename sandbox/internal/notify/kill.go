@@ -19,6 +19,9 @@ type condemned struct {
 // patience is how long a process has to end by SIGSYS.
 const patience = 100 * time.Millisecond
 
+// endProcess begins the errors of kill.
+const endProcess = "end process %d for a call that the policy answers with its end: "
+
 // kill ends the process of a thread, as the action kill-process does: by SIGSYS, with
 // which a process that has changed nothing about it ends at once. One that has done so
 // is killed. kill-thread ends the whole process too, which is stricter: nobody but the
@@ -29,7 +32,7 @@ func (l *Listener) kill(thread uint32) error {
 		if !l.valid() {
 			return nil // it has ended
 		}
-		return fmt.Errorf("end process %d for a call that the policy answers with its end: cannot read which it is", thread)
+		return fmt.Errorf(endProcess+"cannot read which process it is", thread)
 	}
 	pidfd, err := unix.PidfdOpen(process, 0)
 	if !l.valid() {
@@ -39,7 +42,7 @@ func (l *Listener) kill(thread uint32) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("end process %d for a call that the policy answers with its end: %w", process, err)
+		return fmt.Errorf(endProcess+"%w", process, err)
 	}
 	signal := unix.SIGKILL
 	if l.leavesAlone(unix.SIGSYS) && len(l.condemned) < maxDenials {
@@ -52,7 +55,7 @@ func (l *Listener) kill(thread uint32) error {
 	}
 	unix.Close(pidfd)
 	if err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("end process %d for a call that the policy answers with its end: %w", process, err)
+		return fmt.Errorf(endProcess+"%w", process, err)
 	}
 	return nil
 }

@@ -4,7 +4,8 @@
 //
 // What is read of the target's memory is for the record alone. It never decides: the
 // answer comes of the numbers that the kernel hands over, by the filters themselves.
-// No call is ever let through (SECCOMP_USER_NOTIF_FLAG_CONTINUE).
+// No call is let through (SECCOMP_USER_NOTIF_FLAG_CONTINUE) but those that the filters
+// allow, and that are only asked about to see which files a program wants.
 package notify
 
 import (
@@ -17,6 +18,7 @@ import (
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/bpf"
 	"sbx/policy/seccomp/listen"
+	"sbx/sandbox/internal/setid"
 )
 
 // Filter is one of the filters in whose place the one with the listener is loaded.
@@ -24,6 +26,9 @@ type Filter struct {
 	// Name is what a report calls it, or "" for the policy's own.
 	Name    string
 	Program seccomp.Program
+	// SetID says that it leaves calls of chmod(2) and its like to a listener; see package
+	// setid.
+	SetID bool
 }
 
 // Listener answers and records. It belongs to one goroutine.
@@ -31,6 +36,8 @@ type Listener struct {
 	fd      int
 	came    bool // the descriptor
 	names   []string
+	setID   int // the filter that leaves calls to chmod, or -1
+	chmod   setid.Chmod
 	filters listen.Filters
 
 	denials map[key]*explain.Denial
@@ -39,6 +46,12 @@ type Listener struct {
 	params  map[uint32][]explain.Param // by audit architecture's place and number; see paramsOf
 	looked  int
 	record  explain.Record
+
+	// observed are the numbers of the calls that are asked about although they are
+	// allowed, on the machine's own architecture; callNames are their names.
+	observed  map[uint32]bool
+	callNames map[uint32]string
+	files     files
 
 	condemned []condemned
 	request   request
@@ -63,14 +76,25 @@ type response struct {
 }
 
 // New is a listener that has no descriptor yet. The filters are in the order of their
-// loading.
-func New(filters []Filter) (*Listener, error) {
-	l := &Listener{fd: -1, denials: map[key]*explain.Denial{}, coarse: map[coarseKey]*explain.Denial{},
+// loading. observed are the numbers of calls that the filter asks about when it allows
+// them, on the machine's own architecture.
+func New(filters []Filter, observed []uint32) (*Listener, error) {
+	l := &Listener{fd: -1, setID: -1, denials: map[key]*explain.Denial{}, coarse: map[coarseKey]*explain.Denial{},
 		params: map[uint32][]explain.Param{}}
 	programs := make([]seccomp.Program, 0, len(filters))
-	for _, f := range filters {
+	for i, f := range filters {
 		l.names = append(l.names, f.Name)
+		if f.SetID {
+			l.setID, l.chmod = i, setid.NewChmod()
+		}
 		programs = append(programs, f.Program)
+	}
+	if len(observed) > 0 {
+		l.observed, l.callNames = map[uint32]bool{}, map[uint32]string{}
+		l.files.seen = map[fileKey]*explain.File{}
+		for _, nr := range observed {
+			l.observed[nr] = true
+		}
 	}
 	var err error
 	if l.filters, err = listen.Decode(programs); err != nil {
@@ -104,31 +128,16 @@ func (l *Listener) Close() {
 	l.release()
 }
 
-// Serve answers what has been asked, a bounded number of calls at a time. events are
-// those that poll(2) reported. An error means that the target cannot be answered as the
-// policy says, and has to be ended.
+// Serve answers one of those who have asked. events are those that poll(2) reported. An
+// error means that the target cannot be answered as the policy says, and has to be ended.
 func (l *Listener) Serve(events int16) error {
-	const most = 32
-	for range most {
-		switch {
-		case l.fd < 0:
-			return nil
-		case events&unix.POLLIN != 0:
-			if err := l.answerOne(); err != nil {
-				return err
-			}
-		case events&(unix.POLLHUP|unix.POLLERR) != 0:
-			unix.Close(l.fd) // all that had the filter have ended
-			l.fd = -1
-			return nil
-		default:
-			return nil
-		}
-		list := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(list, 0); err != nil && err != unix.EINTR {
-			return fmt.Errorf("look for denied calls: %w", err)
-		}
-		events = list[0].Revents
+	switch {
+	case l.fd < 0:
+	case events&unix.POLLIN != 0:
+		return l.answerOne()
+	case events&(unix.POLLHUP|unix.POLLERR) != 0:
+		unix.Close(l.fd) // all that had the filter have ended
+		l.fd = -1
 	}
 	return nil
 }
@@ -151,6 +160,14 @@ func (l *Listener) answerOne() error {
 	}
 	answer := response{id: r.id}
 	switch action.Kind {
+	case seccomp.Allow:
+		// What the filter allows it asks about only for the record. A filter that asks
+		// about anything else is not ours.
+		if !l.observed[r.number] || r.audit != seccomp.Native().Audit() {
+			return fmt.Errorf("answer call %d: it is allowed, and not observed", r.number)
+		}
+		l.observe()
+		answer.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case seccomp.KillProcess, seccomp.KillThread:
 		l.note(action, by)
 		if err := l.kill(r.pid); err != nil {
@@ -163,6 +180,15 @@ func (l *Listener) answerOne() error {
 			l.note(action, by)
 		}
 	case seccomp.Notify:
+		if by == l.setID && by >= 0 {
+			// A directory gets its set-group-ID bit. Nothing else is called so by that filter.
+			errno := l.chmod.Answer(l.fd, setid.Question{ID: r.id, PID: r.pid, Number: int32(r.number), Audit: r.audit,
+				Args: r.args})
+			if answer.errno = -int32(errno); errno == unix.EPERM {
+				l.note(seccomp.Action{Kind: seccomp.Errno, Errno: uint16(errno)}, by)
+			}
+			break
+		}
 		// The policy has a listener of its own in mind. There is none, and that is what
 		// the kernel says then.
 		l.note(action, by)

@@ -95,6 +95,9 @@ func (l *Listener) Record() explain.Record {
 	for _, d := range l.order {
 		out.Denials = append(out.Denials, *d)
 	}
+	for _, f := range l.files.order {
+		out.Files = append(out.Files, *f)
+	}
 	return out
 }
 

@@ -36,7 +36,7 @@ func order(d *decisions) *Plan {
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
-		Tree: d.tree, Limits: d.limits, Unexplained: d.unexplained,
+		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
@@ -212,7 +212,7 @@ func order(d *decisions) *Plan {
 	add(to, caps.Reduce{Keep: d.keep, Inherit: d.ambient, Who: "target"})
 	// After all steps that open a descriptor, except Chdir, which closes its own at once
 	// (flatpak leaked O_PATH descriptors of its own).
-	add(to, process.CloseFDs{Keep: d.fds, Socket: d.listener != nil})
+	add(to, process.CloseFDs{Keep: d.fds, Socket: d.listener != nil || d.listen != nil})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})
@@ -227,6 +227,12 @@ func order(d *decisions) *Plan {
 	// that another process puts there, leads to it. No link is followed either.
 	add(to, process.Chdir{Dir: d.dir})
 	add(to, caps.Verify{Keep: d.keep, Ambient: d.ambient, Last: d.lastCap})
+	if d.listen != nil {
+		// After all calls that it asks the launcher about, who may not be listening yet, as
+		// openat2 above. Before the limit on open files, and before every other filter: it
+		// opens a descriptor and sends it.
+		add(to, *d.listen)
+	}
 	if d.listener != nil {
 		// Before the limits, which this process counts for; with all signals blocked; after
 		// the target has dropped its privileges, which this process has too.

@@ -138,10 +138,10 @@ func TestJSON(t *testing.T) {
 // sound says what is wrong with a plan, whatever the policy: a position in the order that no
 // policy may change, or a file that is shown and not named.
 func sound(plan *Plan, p *policy.Policy) string {
-	var nnp, reduced, filter, execs, private, pivot int
+	var nnp, reduced, filter, execs, private, pivot, listens int
 	var seq []step.Step
 	plan.Each(func(in string, s step.Step) {
-		if in != "init" {
+		if in != "init" && in != "cleanup" {
 			seq = append(seq, s)
 		}
 	})
@@ -164,6 +164,12 @@ func sound(plan *Plan, p *policy.Policy) string {
 			reduced = i
 		case process.Seccomp:
 			filter = i
+		case process.ListenSetID:
+			listens = i
+		case process.Chdir, process.CloseFDs:
+			if listens > 0 {
+				return "the launcher would be asked about " + s.String()
+			}
 		case process.Exec:
 			execs++
 			if i != len(seq)-1 {

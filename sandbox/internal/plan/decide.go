@@ -17,6 +17,7 @@ import (
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
+	"sbx/sandbox/internal/setid"
 )
 
 // decisions are all that order needs to know.
@@ -39,20 +40,26 @@ type decisions struct {
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
 	// With listener, that one is loaded in their place.
 	filters, fallback []step.Step
-	listener          *process.Listener
-	explained         []Explained
-	unexplained       string
-	handed            handedPlan
-	terminal          terminalPlan
-	streams           streamPlan
-	exec              process.Exec
-	dir               string
-	fds               []int
-	keptBack          []string // variables, see noteIndexes
-	stdio             [3]host.Stdio
-	openFiles         [2]uint64
-	coreMax           uint64
-	ignored, mask     uint64
+	// listen is the step that loads the filter against set-id files that has a listener
+	// of its own, or nil.
+	listen        *process.ListenSetID
+	setID         setid.Duty
+	setIDAsks     string // the filter that an explained run's listener answers for
+	listener      *process.Listener
+	explained     []Explained
+	unexplained   string
+	observed      []uint32
+	handed        handedPlan
+	terminal      terminalPlan
+	streams       streamPlan
+	exec          process.Exec
+	dir           string
+	fds           []int
+	keptBack      []string // variables, see noteIndexes
+	stdio         [3]host.Stdio
+	openFiles     [2]uint64
+	coreMax       uint64
+	ignored, mask uint64
 
 	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
@@ -151,11 +158,11 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d.noteIndexes(p, h)
 	d.noteLinks(p, t, h)
 	if h.SearchTruncatedAt != "" {
-		d.note(fmt.Sprintf("looked at %d files below %s for secrets to hide and stopped there",
-			host.SearchLimit, text.Quote(h.SearchTruncatedAt)))
+		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files",
+			text.Quote(h.SearchTruncatedAt)))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
-	d.decideListener(t, h)
+	d.decideListener(p, t, h)
 	return d, nil
 }
 
@@ -277,7 +284,9 @@ func (d *decisions) decideFilters(
 	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
 ) {
 	flags := filterFlags(p)
-	d.fallback = append(d.groupFilter(h, flags), d.socketFilter(p, t, h, decoded, flags)...)
+	d.decideSetID(p, t, h, decoded)
+	d.fallback = append(d.fallback, d.groupFilter(h, flags)...)
+	d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
 	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
 	if d.sharesPIDNS {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))

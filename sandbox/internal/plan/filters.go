@@ -16,6 +16,9 @@ type Filter struct {
 // Filters are those of the plan in load order.
 func (p *Plan) Filters() (list []Filter) {
 	for _, s := range p.Target {
+		if l, ok := s.(process.ListenSetID); ok {
+			s = l.Seccomp
+		}
 		if f, ok := s.(process.Seccomp); ok {
 			list = append(list, Filter{Name: f.Name, Why: f.Why, Program: seccomp.Program(f.Program)})
 		}

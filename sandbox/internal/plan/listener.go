@@ -5,6 +5,8 @@ import (
 
 	"sbx/internal/step"
 	"sbx/ns"
+	"sbx/policy"
+	"sbx/policy/explain"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/listen"
 	"sbx/sandbox/internal/host"
@@ -16,12 +18,14 @@ type Explained struct {
 	Filter process.Seccomp
 	// Own says that it is the policy's.
 	Own bool
+	// SetID says that it leaves calls to a listener; see setid.Chmod.
+	SetID bool
 }
 
 // decideListener replaces the filters by one that asks the launcher about the calls that
 // they deny, if the run is to be explained. Where there can be none the filters stay as
 // they are, and a note says so.
-func (d *decisions) decideListener(t host.Target, h *host.Facts) {
+func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Facts) {
 	if !t.Explain {
 		return
 	}
@@ -33,18 +37,23 @@ func (d *decisions) decideListener(t host.Target, h *host.Facts) {
 			l.Names = append(l.Names, f.Name)
 			l.Flags |= f.Flags
 			programs = append(programs, seccomp.Program(f.Program))
-			explained = append(explained, Explained{Filter: f, Own: i == 1})
+			explained = append(explained, Explained{Filter: f, Own: i == 1, SetID: f.Name == d.setIDAsks})
 		}
 	}
 	err := h.Listener.Err
 	if err == nil {
 		var program seccomp.Program
 		// In a pid namespace that is not below the caller's, the launcher sees no pid.
-		program, err = listen.Filter(programs, listen.Options{KeepKills: d.ns.joined(ns.PID)})
+		o := listen.Options{KeepKills: d.ns.joined(ns.PID), Arch: seccomp.Native()}
+		if t.ExplainFiles {
+			o.Observe = d.observe(p)
+		}
+		d.observed = o.Observe
+		program, err = listen.Filter(programs, o)
 		l.Program = string(program)
 	}
 	if err != nil {
-		d.unexplained = err.Error()
+		d.unexplained, d.observed = err.Error(), nil
 		d.note("denied system calls cannot be explained: " + err.Error())
 		return
 	}
@@ -52,6 +61,25 @@ func (d *decisions) decideListener(t host.Target, h *host.Facts) {
 		l.Flags |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	}
 	d.listener, d.explained = l, explained
+}
+
+// observe are the calls that are observed when files are, if they can be.
+func (d *decisions) observe(p *policy.Policy) []uint32 {
+	why := ""
+	switch {
+	case d.tree == nil:
+		why = "the policy keeps the host's mount namespace"
+	case policy.IsTrue(p.Process.Nest):
+		// A call that is let go on passes by the filters of a sandbox inside, as far as
+		// these trace or log.
+		why = "the policy lets the program make sandboxes of its own, whose filters it would weaken"
+	case d.ns.joined(ns.PID):
+		why = "the policy joins a pid namespace, whose processes sbx may not see"
+	default:
+		return explain.Observed(seccomp.Native())
+	}
+	d.note("files are not observed: " + why)
+	return nil
 }
 
 // seccompSteps are the steps that load a filter.

@@ -23,7 +23,7 @@ func explainedPlan(t *testing.T, change func(*host.Target, *host.Facts)) *Plan {
 	h := plantest.Debian(p, 1000)
 	target := host.Target{Path: "/bin/true", Args: []string{"true"}, Dir: "/", Explain: true}
 	change(&target, h)
-	plan, err := Build(p, policies.Filters(p.Calls(), seccomp.Native()), target, h)
+	plan, err := Build(p, policies.Filters(p.LaunchCalls(), seccomp.Native()), target, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestListener(t *testing.T) {
 	count := func(p *Plan) (plain, listeners, handOvers int, flags int) {
 		for _, s := range p.Target {
 			switch s := s.(type) {
-			case process.Seccomp:
+			case process.Seccomp, process.ListenSetID:
 				plain++
 			case process.Listener:
 				listeners++

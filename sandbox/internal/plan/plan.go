@@ -4,6 +4,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"sbx/policy"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
+	"sbx/sandbox/internal/setid"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -71,11 +73,53 @@ type Plan struct {
 	// Explained are the filters in whose place one with a listener is loaded, in their
 	// order; empty where there is none.
 	Explained []Explained
+	// Observed are the numbers of calls that the listener is asked about when they are
+	// allowed, too.
+	Observed []uint32
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
+	// SetID is what the launcher does against set-id files on the host.
+	SetID setid.Duty
 }
+
+// Secrets is how many files look like secrets and are hidden for that; see files.hide.
+func (p *Plan) Secrets() int {
+	if p.Tree == nil {
+		return 0
+	}
+	return p.Tree.Secrets()
+}
+
+// Outdated says whether a start failed only because what a search found was renamed,
+// removed or replaced before it was mounted. The policy does not name it, so a new plan
+// has what is there by then. Nothing of the target has run.
+func (p *Plan) Outdated(err error) bool {
+	var failed *StepError
+	if p.Tree == nil || !errors.As(err, &failed) {
+		return false
+	}
+	switch step.Errno(failed.Err) {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EAGAIN, unix.ESTALE:
+	default:
+		if !step.Mismatched(failed.Err) {
+			return false
+		}
+	}
+	switch s := failed.Step.(type) {
+	case ns.Mask:
+		return p.Tree.Searched(s.Path)
+	case ns.Pin:
+		return p.Tree.Searched(s.Path)
+	case ns.Bind:
+		return s.Below && p.Tree.Searched(s.Dest)
+	}
+	return false
+}
+
+// Searched says whether the plan has anything that a search found.
+func (p *Plan) Searched() bool { return p.Tree != nil && p.Tree.Searched("/") }
 
 // Each calls f for each step in the order of the printed plan. in is the process that does
 // it: janitor, launcher, join, setup, init, target or cleanup.
@@ -90,13 +134,17 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 		}
 		return list
 	}
+	var last []step.Step
+	if len(p.SetID.Dirs) > 0 {
+		last = append(last, setid.Look{Duty: p.SetID})
+	}
 	for _, part := range [...]struct {
 		in    string
 		steps []step.Step
 	}{
 		{"janitor", prepare}, {"launcher", first()}, {"join", p.Join},
 		{"setup", p.Setup}, {"init", p.Init}, {"target", p.Target},
-		{"cleanup", cleanup},
+		{"cleanup", cleanup}, {"cleanup", last},
 	} {
 		for _, s := range part.steps {
 			f(part.in, s)
@@ -109,18 +157,27 @@ func (p *Plan) JanitorSteps() (prepare, cleanup []step.Step) {
 	if len(p.Cleanup) == 0 {
 		return nil, nil
 	}
+	return JanitorSteps(p.Prepare, p.Cleanup), p.Cleanup
+}
+
+// JanitorSteps are all that a janitor does first which makes these things and undoes
+// them so.
+func JanitorSteps(prepare, cleanup []step.Step) (list []step.Step) {
 	var hold process.CloseUnneeded
-	for _, list := range [...][]step.Step{p.Prepare, p.Cleanup} {
+	for _, list := range [...][]step.Step{prepare, cleanup} {
 		for _, s := range list {
-			// The step uses a descriptor of the launcher's.
-			if h, ok := s.(interface{ Holds() int }); ok {
+			// The step uses descriptors of the launcher's.
+			switch h := s.(type) {
+			case interface{ Holds() int }:
 				hold.FDs = append(hold.FDs, h.Holds())
+			case interface{ Holds() []int }:
+				hold.FDs = append(hold.FDs, h.Holds()...)
 			}
 		}
 	}
 	// First the steps that protect the janitor, then those that make something.
-	prepare = append(prepare, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
-	return append(prepare, p.Prepare...), p.Cleanup
+	list = append(list, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
+	return append(list, prepare...)
 }
 
 // NewNamespaces is the clone3(2) by which the launcher, or the process that has joined
@@ -175,9 +232,11 @@ func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) st
 	return asm, initAt
 }
 
-// CompileJanitor is the table of the janitor. Its cleanup begins at the call cleanupAt.
-func (p *Plan) CompileJanitor(asm *step.Asm, forget func(who string) step.Step) (cleanupAt int) {
-	prepare, cleanup := p.JanitorSteps()
+// CompileJanitor is the table of a janitor with these steps; see JanitorSteps. Its
+// cleanup begins at the call cleanupAt.
+func CompileJanitor(
+	prepare, cleanup []step.Step, asm *step.Asm, forget func(who string) step.Step,
+) (cleanupAt int) {
 	asm.Grow(len(prepare) + len(cleanup))
 	n := compile(asm, prepare, 0, forget)
 	cleanupAt = asm.Len()

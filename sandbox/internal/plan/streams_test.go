@@ -164,7 +164,7 @@ func TestMetadataCalls(t *testing.T) {
 // shippedFilter is the filter of a shipped policy.
 func shippedFilter(t *testing.T, role string) []seccomp.Program {
 	t.Helper()
-	programs := policies.Filters(plantest.Shipped(t, role).Calls(), seccomp.Native())
+	programs := policies.Filters(plantest.Shipped(t, role).LaunchCalls(), seccomp.Native())
 	if len(programs) == 0 {
 		t.Fatalf("there is no filter of %s", role)
 	}

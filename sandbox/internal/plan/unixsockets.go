@@ -72,7 +72,7 @@ func (d *decisions) scoped(h *host.Facts) bool {
 }
 
 // fallback is the step that loads a fallback filter.
-func fallback(f fallbackfilter.Filter, flags int) step.Step {
+func fallback(f fallbackfilter.Filter, flags int) process.Seccomp {
 	return process.Seccomp{Name: f.String(), Why: f.Why(), Program: string(f.Program(seccomp.Native())), Flags: flags}
 }
 

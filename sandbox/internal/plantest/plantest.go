@@ -59,7 +59,10 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 		add("/dev/" + d)
 	}
 	if p.Files.Shows("/home/u/p") {
-		h.Found = []host.Found{{Path: "/home/u/p/.env"}, {Path: "/home/u/p/.ssh", Dir: true}}
+		h.Found = []host.Found{
+			{Path: "/home/u/p/.env", Why: "its name is like .env*"},
+			{Path: "/home/u/p/.ssh", Dir: true, Why: "its name is like .ssh"},
+		}
 	}
 	if len(p.Files.Guard) > 0 {
 		for i, name := range []string{".git", ".gitignore", "Jenkinsfile", "lib/.git"} {

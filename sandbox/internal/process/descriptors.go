@@ -14,7 +14,8 @@ import (
 // gets under the same numbers. close_range(2), Linux 5.9.
 type CloseFDs struct {
 	Keep []int // ascending, all above 2
-	// Socket leaves the socket to the launcher, which the exec closes, for HandOver.
+	// Socket leaves the socket to the launcher, for HandOver and ListenSetID. The exec
+	// closes it.
 	Socket bool
 }
 

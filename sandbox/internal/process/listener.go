@@ -23,7 +23,7 @@ func (HandOver) Kind() string { return "hand-over-listener" }
 
 func (HandOver) Hint(err error) string {
 	if step.Errno(err) == unix.EAGAIN {
-		return "an explained run has one process more for a moment; allow one more by the policy's processes in [limits]"
+		return "an explained run has one process more for a moment; allow one more by processes in the policy's [limits]"
 	}
 	return ""
 }

@@ -215,6 +215,26 @@ func (s Seccomp) Compile(a *step.Asm) {
 	a.Sys(unix.SYS_SECCOMP, step.Int(unix.SECCOMP_SET_MODE_FILTER), step.Int(s.Flags), fprog)
 }
 
+// ListenSetID loads a filter that has the launcher answer what it cannot see itself,
+// and sends the launcher the descriptor by which it is asked: see package setid and
+// seccomp_unotify(2), Linux 5.0.
+type ListenSetID struct{ Seccomp }
+
+func (l ListenSetID) String() string { return l.Seccomp.String() + ", and let the launcher answer" }
+
+func (ListenSetID) Kind() string { return "load-set-id-listener" }
+
+// Compile loads the filter, and closes both its descriptor and the socket.
+func (l ListenSetID) Compile(a *step.Asm) {
+	fd := a.Temp()
+	fprog := a.Words(step.Int(len(l.Program)/8), a.Bytes([]byte(l.Program)))
+	a.Sys(unix.SYS_SECCOMP, step.Int(unix.SECCOMP_SET_MODE_FILTER),
+		step.Int(l.Flags|unix.SECCOMP_FILTER_FLAG_NEW_LISTENER), fprog).To(fd)
+	a.SendFD(a.Notify, []byte{step.MsgListener}, fd.Arg())
+	a.Sys(unix.SYS_CLOSE, fd.Arg())
+	a.Sys(unix.SYS_CLOSE, step.Fd(a.Notify))
+}
+
 // VerifySeccomp reads the seccomp mode back. The plan leaves it out where the
 // filter itself denies that call.
 type VerifySeccomp struct{}

@@ -24,13 +24,17 @@ type mask struct {
 	maybe bool
 	// pinned says that the directories over it are kept from being renamed.
 	pinned bool
+	// why is why a search found it.
+	why string
+	// searched says that it was found by a search, and looks that it looks like a secret.
+	searched, looks bool
 }
 
 // hide masks what the policy hides and the sockets that it does not name, under each name
 // that they have inside.
 func (t *Tree) hide() error {
 	var list []mask
-	var unread []string
+	var unread, unsearched []string
 	for _, x := range t.entries.Hidden {
 		found, err := t.hiddenPath(x)
 		if err != nil {
@@ -42,17 +46,29 @@ func (t *Tree) hide() error {
 		shown := false
 		for _, m := range t.masksOf(x, false) {
 			if !t.isNamed(m.path, x.Path) && !(x.Unread && t.isWork(x.Path)) {
+				// A program that moved it could take it where the next search does not look.
+				m.pinned, m.why, m.searched, m.looks = !m.maybe, x.Why, true, !x.Unread && !x.Unsearched
 				list = append(list, m)
 				shown = true
 			}
 		}
-		if x.Unread && shown {
+		switch {
+		case !shown:
+		case x.Unread:
 			unread = append(unread, x.Path)
+		case x.Unsearched:
+			unsearched = append(unsearched, x.Path)
 		}
 	}
-	t.noteUnread(unread)
+	t.noteHidden(unread, "it cannot be searched for secrets; chmod u+rx shows it",
+		"they cannot be searched for secrets; chmod u+rx shows them")
+	t.noteHidden(unsearched, "the project has too many files to search it for secrets; --show shows it all the same",
+		"the project has too many files to search them for secrets; --show shows one all the same")
 	for _, x := range t.unnamedSockets() {
-		list = append(list, t.masksOf(x, false)...)
+		for _, m := range t.masksOf(x, false) {
+			m.searched = true
+			list = append(list, m)
+		}
 	}
 	list = append(list, t.machineDirs()...)
 	receipt, err := t.receiptMasks()
@@ -62,13 +78,70 @@ func (t *Tree) hide() error {
 	list = append(list, receipt...)
 	slices.SortStableFunc(list, func(a, b mask) int { return byDepth(a.path, b.path) })
 	t.masked = make(map[string]bool, len(list))
+	at := make(map[string]int, len(list))
 	for _, m := range list {
-		switch i := slices.IndexFunc(t.masks, func(x mask) bool { return x.path == m.path }); {
-		case i >= 0:
+		if i, have := at[m.path]; have {
 			t.masks[i].pinned = t.masks[i].pinned || m.pinned
-		case t.maskOver(m.path) == "": // a mask over it hides it already
+		} else if t.maskOver(m.path) == "" { // a mask over it hides it already
+			at[m.path] = len(t.masks)
 			t.masked[m.path] = true
 			t.masks = append(t.masks, m)
+		}
+	}
+	return t.checkShown()
+}
+
+// Secrets is how many files look like secrets and are hidden for that.
+func (t *Tree) Secrets() (n int) {
+	for _, m := range t.masks {
+		if m.looks {
+			n++
+		}
+	}
+	return n
+}
+
+// Searched says whether what a search found, and no entry of the policy, is at the path or
+// below it.
+func (t *Tree) Searched(name string) bool {
+	for _, m := range t.masks {
+		if m.searched && policy.Within(m.path, name) {
+			return true
+		}
+	}
+	for _, n := range t.nodes {
+		if n.searched && policy.Within(n.Path, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkShown refuses a path to show that is hidden all the same.
+func (t *Tree) checkShown() error {
+	for _, s := range t.policy.Files.Unhide {
+		x := policy.ParsePath(s)
+		if !path.IsAbs(x.Name) {
+			continue
+		}
+		f := t.facts.Files[x.Name]
+		if f.Err != nil {
+			return fmt.Errorf("look at %s, which is to be shown: %w", text.Quote(x.Name), f.Err)
+		}
+		if f.Mode == 0 {
+			if x.Optional {
+				continue
+			}
+			return &host.MissingError{Path: x.Name}
+		}
+		for _, n := range t.places(f.Real) {
+			if over := t.maskOver(n.insidePath(f.Real)); over != "" {
+				return &host.NeedError{
+					Reason: host.Conflict,
+					What:   fmt.Sprintf("show %s: %s is hidden", text.Quote(x.Name), text.Quote(over)),
+					Fix:    "show that as a whole, or take out what hides it; sbx --dry-run says why it is hidden",
+				}
+			}
 		}
 	}
 	return nil
@@ -82,18 +155,15 @@ func (t *Tree) isWork(real string) bool {
 	})
 }
 
-// noteUnread says which directories are hidden because they cannot be searched
-// for secrets.
-func (t *Tree) noteUnread(dirs []string) {
+// noteHidden says which directories are hidden, and what to do about one or several.
+func (t *Tree) noteHidden(dirs []string, one, several string) {
 	switch len(dirs) {
 	case 0:
 	case 1:
-		t.Notes = append(t.Notes, fmt.Sprintf("%s is hidden: it cannot be searched for secrets; chmod u+rx shows it",
-			text.Quote(dirs[0])))
+		t.Notes = append(t.Notes, fmt.Sprintf("%s is hidden: %s", text.Quote(dirs[0]), one))
 	default:
-		t.Notes = append(t.Notes, fmt.Sprintf(
-			"%d directories are hidden, %s for one: they cannot be searched for secrets; chmod u+rx shows them",
-			len(dirs), text.Quote(dirs[0])))
+		t.Notes = append(t.Notes, fmt.Sprintf("%d directories are hidden, %s for one: %s", len(dirs), text.Quote(dirs[0]),
+			several))
 	}
 }
 

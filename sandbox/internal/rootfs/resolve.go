@@ -82,7 +82,7 @@ func (t *Tree) addGuards() error {
 			if dir.Kind != Write || dir.Device || g.Path == dir.Source.Real || !policy.Within(g.Path, dir.Source.Real) {
 				continue
 			}
-			n := Node{Path: dir.insidePath(g.Path), Kind: Read, NoExec: dir.NoExec, Optional: true}
+			n := Node{Path: dir.insidePath(g.Path), Kind: Read, NoExec: dir.NoExec, Optional: true, searched: true}
 			if at, _ := t.deepest(n.Path); at.Path != dir.Path {
 				continue
 			}

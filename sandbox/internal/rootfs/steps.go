@@ -48,7 +48,7 @@ func (t *Tree) Steps() ([]step.Step, error) {
 		}
 	}
 	for _, m := range t.masks {
-		l.add(ns.Mask{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Scratch: l.scratch})
+		l.add(ns.Mask{Path: m.path, Dir: m.dir, Below: m.below, ID: m.id, Maybe: m.maybe, Why: m.why, Scratch: l.scratch})
 	}
 	l.add(ns.DropMaskNames{Scratch: l.scratch})
 	return l.steps, nil

@@ -1,0 +1,167 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/policy/seccomp"
+)
+
+// TestFileCalls: the table names calls that there are, all that take a path on the
+// architectures that sbx is built for, but for execve and those that no policy of ours
+// allows a program.
+func TestFileCalls(t *testing.T) {
+	for _, c := range fileCalls {
+		s, err := seccomp.LookupSyscall(c.name)
+		if err != nil || len(c.args) > s.Args() || strings.Trim(c.args, "drwmoa-") != "" {
+			t.Errorf("%+v: %v", c, err)
+		}
+		for _, a := range fileArgs(c.args, [6]uint64{}) {
+			if a.Path >= s.Args() || a.Dir >= a.Path {
+				t.Errorf("%s: %+v", c.name, a)
+			}
+		}
+	}
+	if n := len(Observed(seccomp.ARM64)); n < 20 || len(Observed(seccomp.AMD64)) <= n {
+		t.Errorf("%d calls are observed on arm64, %d on amd64", n, len(Observed(seccomp.AMD64)))
+	}
+	for _, c := range []struct {
+		name string
+		args [6]uint64
+		want []FileArg
+	}{
+		{"open", [6]uint64{1, 0}, []FileArg{{0, -1, Looks}}},
+		{"open", [6]uint64{1, 1}, []FileArg{{0, -1, Writes}}},
+		{"openat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Writes}}},
+		{"openat", [6]uint64{3, 1, 0o101}, []FileArg{{1, 0, Makes}}},
+		{"openat", [6]uint64{3, 1, 0o1000}, []FileArg{{1, 0, Writes}}},
+		{"faccessat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Writes}}},
+		{"access", [6]uint64{3, 4}, []FileArg{{0, -1, Looks}}},
+		{"renameat2", [6]uint64{3, 1, 4, 1}, []FileArg{{1, 0, Makes}, {3, 2, Makes}}},
+		{"symlinkat", [6]uint64{1, 3, 1}, []FileArg{{2, 1, Makes}}},
+		{"link", [6]uint64{1, 3}, []FileArg{{0, -1, Looks}, {1, -1, Makes}}},
+		{"getpid", [6]uint64{}, nil},
+	} {
+		if got := FileArgs(c.name, c.args); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// machine is an invented host, with where links lead.
+func machine(j *Judge, names ...string) {
+	files := map[string]string{}
+	for _, name := range names {
+		name, to, link := strings.Cut(name, " -> ")
+		if files[name] = name; link {
+			files[name] = to
+		}
+	}
+	j.Host = func(name string) (string, bool) {
+		real, ok := files[name]
+		return real, ok
+	}
+	j.Home, j.Dir = "/home/u", "/home/u/p"
+	j.Places = []Place{{"/", "directory"}, {"/usr", "read-only"}, {"/tmp", "tmpfs"}, {"/home/u", "tmpfs"},
+		{"/home/u/p", "read-only"}, {"/home/u/p/.env", "hidden"}, {"/home/u/p/out", "writable"}, {"/dev", "directory"}}
+}
+
+func TestJudgeFiles(t *testing.T) {
+	j := find(t, "default")
+	machine(j, "/", "/etc", "/etc/shadow", "/etc/x", "/home/u", "/home/u/.gitconfig", "/home/u/.bashrc",
+		"/home/u/.ssh/config",
+		"/home/u/p", "/home/u/p/.env", "/home/u/p/out/made", "/usr", "/usr/lib", "/usr/lib/l -> /etc/x", "/usr/lib/m.pyc",
+		"/home/u/p/data -> /srv/data", "/srv/data", "/home/u/k/id_rsa", "/sys/devices/cpu", "/home/u/p/here -> /usr/lib")
+	for _, c := range []struct {
+		path                 string
+		access               Access
+		errno                unix.Errno
+		why, allow, against  string
+		where, harmless, not bool
+	}{
+		{"/home/u/.gitconfig", Looks, unix.ENOENT, "it is on the host, under the empty tmpfs at /home/u",
+			"--read /home/u/.gitconfig", "", true, false, false},
+		{"/home/u/.gitconfig", Writes, unix.ENOENT, "it is on the host", "--write /home/u/.gitconfig",
+			"", true, false, false},
+		{"/etc/x", Looks, unix.ENOENT, "it is on the host, and the policy does not show it",
+			"--read /etc/x", "", false, false, false},
+		{"/etc/shadow", Looks, unix.ENOENT, "it is on the host", "--read /etc/shadow",
+			"passwords", false, false, false},
+		{"/home/u/.ssh/config", Looks, unix.ENOENT, "it is on the host", "--read /home/u/.ssh/config",
+			"private keys", true, false, false},
+		{"/home/u/k/id_rsa", Looks, unix.ENOENT, "it is on the host", "--read",
+			"files of that name hold secrets", true, false, false},
+		{"/home/u/p/.env", Looks, unix.EACCES, "hidden", "", "secrets", true, false, false},
+		{"/home/u/p/new", Makes, unix.EROFS, "read-only here, as /home/u/p is", "--write /home/u/p",
+			"", true, false, false},
+		{"/usr/lib", Makes, unix.EROFS, "read-only here, as /usr is", "--write /usr/lib",
+			"belongs to the machine", true, false, false},
+		{"/usr/lib/l", Looks, unix.ENOENT, "it is a link to /etc/x; it is on the host, and",
+			"--read /etc/x", "", false, false, false},
+		{"/home/u/p/data", Looks, unix.ENOENT, "it is a link to /srv/data; ", "--read /srv/data",
+			"", false, false, false},
+		{"/home/u/.bashrc", Looks, unix.ENOENT, "it is on the host", "--read", "", true, true, false},
+		{"/sys/devices/cpu", Looks, unix.ENOENT, "it is on the host", "--read", "", false, true, false},
+		{"/usr/lib/m.pyc", Makes, unix.EROFS, "read-only here", "--write", "belongs", true, true, false},
+		{"/etc/new", Makes, unix.ENOENT, "its directory is on the host", "--write /etc",
+			"belongs", false, false, false},
+		{"/usr/x", Looks, unix.EACCES, "the permissions of a directory", "", "", true, false, true},
+		// What is not there on the host either, and what was made later.
+		{"/etc/none", Looks, unix.ENOENT, "", "", "", false, false, true},
+		{"/none/new", Makes, unix.ENOENT, "", "", "", false, false, true},
+		{"/new", Makes, unix.ENOENT, "", "", "", false, false, true},
+		{"/home/u/p/out/made", Looks, unix.ENOENT, "", "", "", false, false, true},
+		{"/home/u/p/here", Looks, unix.ENOENT, "", "", "", false, false, true},
+		{"/etc/x", Looks, unix.ELOOP, "", "", "", false, false, true},
+	} {
+		got := j.files([]File{{Path: c.path, Access: c.access, Answer: uint16(c.errno), Call: "openat", Count: 2}})
+		if len(got) != 1 {
+			if !c.not {
+				t.Errorf("%s: not told", c.path)
+			}
+			continue
+		}
+		g := got[0]
+		if c.not || !strings.HasPrefix(g.Why, c.why) || !strings.HasPrefix(g.Allow, c.allow) ||
+			(c.allow == "") != (g.Allow == "") ||
+			!strings.Contains(g.Against, c.against) || (g.Where != "") != c.where || (g.Harmless != "") != c.harmless ||
+			g.Count != 2 || g.What != "file" || g.Answer != unix.ErrnoName(c.errno) {
+			t.Errorf("%+v, want %+v", g, c)
+		}
+	}
+}
+
+// TestSiblings: many files of one directory are told as one.
+func TestSiblings(t *testing.T) {
+	j := find(t, "default")
+	names := []string{"/srv/d"}
+	var list []File
+	for i := range 10 {
+		name := fmt.Sprintf("/srv/d/%d", i)
+		names = append(names, name)
+		list = append(list, File{Path: name, Answer: uint16(unix.ENOENT), Count: 3})
+	}
+	machine(j, names...)
+	got := j.files(list)
+	if len(got) != 1 || got[0].Call != "/srv/d (10 files in it)" || got[0].Allow != "--read /srv/d" || got[0].Count != 30 {
+		t.Errorf("%+v", got)
+	}
+	if got := j.files(list[:4]); len(got) != 4 {
+		t.Errorf("%+v", got)
+	}
+	report, err := j.Report(Record{Files: append(list, File{Path: "/sys/x", Answer: uint16(unix.ENOENT)})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(report.Lines(false), "\n")
+	const want = "policy default denied no system call, and 1 file could not be used\n" +
+		"  /srv/d (10 files in it) was answered with ENOENT, 30 times\n" +
+		"    it is on the host, and the policy does not show it; to allow it: --read /srv/d"
+	if text != want {
+		t.Errorf("%s\nwant\n%s", text, want)
+	}
+}

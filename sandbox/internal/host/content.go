@@ -1,0 +1,193 @@
+package host
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is looked into is bounded. What is not looked into is hidden.
+const (
+	contentSize  = 1 << 20  // of one file
+	contentTotal = 64 << 20 // of all together
+)
+
+// inspect looks into a file of the directory fd. It is why the file is hidden, or "";
+// byName is why its name alone would have it hidden.
+func (s *scan) inspect(fd int, name string, st *unix.Stat_t, byName string) (string, error) {
+	// Not opened for reading before its kind is known: that can have effects, or wait.
+	file, err := unix.Openat(fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "it cannot be looked into", nil
+	}
+	defer unix.Close(file)
+	var now unix.Stat_t
+	if err := unix.Fstat(file, &now); err != nil {
+		return "", err
+	}
+	if identity(&now) != identity(st) {
+		return "it cannot be looked into", nil // the directory has changed, and is read again
+	}
+	return s.inspectFile(file, &now, byName)
+}
+
+// inspectFile is inspect for a regular file that is open by O_PATH.
+func (s *scan) inspectFile(file int, st *unix.Stat_t, byName string) (string, error) {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return byName, nil
+	}
+	if st.Size > contentSize || s.sizes+st.Size > contentTotal {
+		return "it is too large to be looked into", nil
+	}
+	s.sizes += st.Size
+	in, err := unix.Open("/proc/self/fd/"+strconv.Itoa(file),
+		unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return "it cannot be looked into", nil
+	}
+	defer unix.Close(in)
+	b := make([]byte, st.Size+1)
+	n := 0
+	for n < len(b) {
+		got, err := unix.Read(in, b[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "it cannot be looked into", nil
+		}
+		if got == 0 {
+			break
+		}
+		n += got
+	}
+	if n == len(b) {
+		return "it is being written", nil
+	}
+	switch judge(b[:n]) {
+	case private:
+		return "it holds a private key", nil
+	case credential:
+		return "it holds a credential", nil
+	case public:
+		return "", nil
+	}
+	return byName, nil
+}
+
+// verdict is what a file's content is.
+type verdict uint8
+
+const (
+	unclear verdict = iota
+	public
+	private
+	credential
+)
+
+// judge says what a file holds: a private key, PEM text in which everything may be seen
+// by anybody, or a credential in settings of git's kind.
+func judge(b []byte) verdict {
+	if bytes.Contains(b, []byte("PRIVATE KEY")) {
+		return private
+	}
+	const begin = "-----BEGIN "
+	blocks := 0
+	for rest := b; ; blocks++ {
+		i := bytes.Index(rest, []byte(begin))
+		if i < 0 {
+			break
+		}
+		rest = rest[i+len(begin):]
+		label, _, ok := bytes.Cut(rest, []byte("-----"))
+		if !ok || !publicBlock(string(label)) {
+			return unclear
+		}
+	}
+	if bytes.IndexByte(b, 0) >= 0 {
+		return unclear
+	}
+	for _, s := range parseGitConfig(string(b)) {
+		if s.credential() {
+			return credential
+		}
+	}
+	if blocks > 0 {
+		return public
+	}
+	return unclear
+}
+
+// publicBlock says whether a PEM block of that label is for everybody to see; see RFC 7468.
+func publicBlock(label string) bool {
+	for _, end := range [...]string{
+		"CERTIFICATE", "CERTIFICATE REQUEST", "CRL", "PUBLIC KEY", "PARAMETERS", "PKCS7", "PUBLIC KEY BLOCK", "SIGNATURE",
+		"SIGNED MESSAGE",
+	} {
+		if label == end || strings.HasSuffix(label, " "+end) {
+			return true
+		}
+	}
+	return false
+}
+
+// credential says whether the setting holds a password or a token.
+func (s *setting) credential() bool {
+	if urlCredential(s.Sub) || urlCredential(s.Value) {
+		return true
+	}
+	value := strings.ToLower(strings.TrimSpace(s.Value))
+	switch value {
+	case "", "true", "false", "yes", "no", "on", "off", "0", "1":
+		return false
+	}
+	key := s.Key
+	if i := strings.LastIndexByte(key, '.'); i >= 0 {
+		key = key[i+1:]
+	}
+	switch key {
+	case "extraheader", "pass", "smtppass", "auth", "authorization", "cookie", "key":
+		return true
+	}
+	for _, word := range [...]string{"token", "password", "passwd", "secret", "apikey", "api-key", "privatekey"} {
+		if strings.Contains(key, word) {
+			return true
+		}
+	}
+	return strings.Contains(value, "password=") || strings.Contains(value, "authorization:")
+}
+
+// urlCredential says whether there is a URL with a password or a token in it.
+func urlCredential(s string) bool {
+	for {
+		_, rest, ok := strings.Cut(s, "://")
+		if !ok {
+			return false
+		}
+		s = rest
+		authority := rest
+		if i := strings.IndexAny(rest, "/?# \t\n\"'"); i >= 0 {
+			authority = rest[:i]
+		}
+		at := strings.LastIndexByte(authority, '@')
+		if at < 0 {
+			continue
+		}
+		user, password, _ := strings.Cut(authority[:at], ":")
+		if password != "" || isToken(user) {
+			return true
+		}
+	}
+}
+
+// isToken says whether a URL's user is a token rather than a name.
+func isToken(user string) bool {
+	for _, prefix := range [...]string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "ATB"} {
+		if strings.HasPrefix(user, prefix) {
+			return true
+		}
+	}
+	return len(user) >= 20 && !strings.ContainsAny(user, ".%@")
+}

@@ -1,0 +1,185 @@
+package host
+
+import (
+	"path"
+	"strings"
+)
+
+// pattern is a pattern of path.Match. Most have no more than one star, at one end, or one
+// at both. These are compared without path.Match, because there may be many names.
+type pattern struct {
+	text, prefix, suffix, inner string
+	general, anyCase            bool
+}
+
+func newPattern(text string) pattern {
+	p := pattern{text: text}
+	var star bool
+	p.prefix, p.suffix, star = strings.Cut(text, "*")
+	if inner, both := strings.CutSuffix(p.suffix, "*"); both && p.prefix == "" && inner != "" &&
+		!strings.ContainsAny(inner, `*?[\`) {
+		return pattern{text: text, inner: inner}
+	}
+	p.general = strings.ContainsAny(text, `?[\`) || strings.Contains(p.suffix, "*") ||
+		star && p.prefix != "" && p.suffix != ""
+	return p
+}
+
+func (p pattern) matches(name string) bool {
+	switch {
+	case p.inner != "":
+		return strings.Contains(name, p.inner)
+	case p.general:
+		ok, err := path.Match(p.text, name)
+		return ok || err != nil // a bad pattern hides too many files rather than too few
+	case len(p.prefix)+len(p.suffix) == len(p.text):
+		return name == p.text
+	}
+	return strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix)
+}
+
+// names are the patterns of one list, for names in any case and those of copies. They
+// are sorted by the byte that a name must begin or end with: few are compared.
+type names struct {
+	first, last [256][]*pattern
+	others      []*pattern
+	none        bool
+}
+
+func newNames(list ...string) *names {
+	n := &names{none: true}
+	for _, s := range list {
+		n.add(s)
+	}
+	return n
+}
+
+func (n *names) add(text string) {
+	p := newPattern(text)
+	p.anyCase = lower(text) == text
+	n.none = false
+	mark := func(table *[256][]*pattern, c byte) {
+		table[c] = append(table[c], &p)
+		if p.anyCase && c >= 'a' && c <= 'z' {
+			table[c-'a'+'A'] = append(table[c-'a'+'A'], &p)
+		}
+	}
+	switch {
+	case p.general || len(p.prefix)+len(p.suffix) == 0: // p.inner too
+		n.others = append(n.others, &p)
+	case p.prefix != "":
+		mark(&n.first, p.prefix[0])
+	default:
+		mark(&n.last, p.suffix[len(p.suffix)-1])
+	}
+}
+
+// match is the pattern that means the name, or that of what it is a copy of: key.pem for
+// KEY.PEM.bak. A pattern in small letters means a name in whatever case it is written,
+// one with capital letters those alone. It is "" if there is none.
+func (n *names) match(name []byte) string {
+	for !n.none && len(name) > 0 {
+		for _, list := range [...][]*pattern{n.first[name[0]], n.last[name[len(name)-1]], n.others} {
+			for _, p := range list {
+				if p.means(name) {
+					return p.text
+				}
+			}
+		}
+		name = copied(name)
+	}
+	return ""
+}
+
+// means is matches, without regard to case where the pattern has none.
+func (p *pattern) means(name []byte) bool {
+	if p.general {
+		s := string(name)
+		return p.matches(s) || p.anyCase && p.matches(lower(s))
+	}
+	if p.inner != "" {
+		for i := 0; i+len(p.inner) <= len(name); i++ {
+			if same(name[i:i+len(p.inner)], p.inner, p.anyCase) {
+				return true
+			}
+		}
+		return false
+	}
+	rest := len(name) - len(p.prefix) - len(p.suffix)
+	if rest < 0 || rest > 0 && len(p.prefix)+len(p.suffix) == len(p.text) {
+		return false
+	}
+	return same(name[:len(p.prefix)], p.prefix, p.anyCase) && same(name[len(name)-len(p.suffix):], p.suffix, p.anyCase)
+}
+
+// same compares a part of a name.
+func same(name []byte, text string, anyCase bool) bool {
+	for i, c := range name {
+		if anyCase && c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != text[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lower is the name with ASCII's capital letters small. Others stay, as a name need
+// not be UTF-8.
+func lower(name string) string {
+	for i := range len(name) {
+		if name[i] >= 'A' && name[i] <= 'Z' {
+			b := []byte(name)
+			for i, c := range b {
+				if c >= 'A' && c <= 'Z' {
+					b[i] = c - 'A' + 'a'
+				}
+			}
+			return string(b)
+		}
+	}
+	return name
+}
+
+// copied is the name of the file that editors, package managers and people made
+// this one a copy of, going by what they append: key.pem~, key.pem.bak, key.pem.2.
+// It is empty if it is none.
+func copied(name []byte) []byte {
+	last := name[len(name)-1]
+	if last == '~' {
+		return name[:len(name)-1]
+	}
+	if last < '0' || last > 'z' {
+		return nil
+	}
+	const longest = len("dpkg-dist")
+	dot := len(name) - 1
+	for dot > 0 && name[dot] != '.' {
+		dot--
+	}
+	if dot == 0 || dot == len(name)-1 {
+		return nil
+	}
+	end := name[dot+1:]
+	if last <= '9' {
+		if end[0] == '~' {
+			end = end[1:]
+		}
+		for _, c := range end {
+			if c < '0' || c > '9' {
+				return nil
+			}
+		}
+		return name[:dot]
+	}
+	if len(end) > longest {
+		return nil
+	}
+	switch lower(string(end)) {
+	case "bak", "backup", "old", "orig", "save", "saved", "copy", "tmp", "swp", "swo", "dpkg-old", "dpkg-dist",
+		"rpmsave", "rpmnew":
+		return name[:dot]
+	}
+	return nil
+}
