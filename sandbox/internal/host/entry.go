@@ -2,6 +2,7 @@ package host
 
 import (
 	"path"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +38,7 @@ func (s *scan) entry(d *scanned, fd int, e rawEntry) error {
 			return nil
 		}
 		if n := len(d.marks); n > 0 && d.marks[n-1].name == string(e.name) && !d.marks[n-1].hidden {
-			held = true
+			held = !slices.Contains(s.guarding.open, path.Join(d.rel, string(e.name)))
 		}
 	}
 	switch {
