@@ -26,7 +26,8 @@ const Setfcap = Set(1) << unix.CAP_SETFCAP
 const Admin = Set(1) << unix.CAP_SYS_ADMIN
 
 // Network are those over a network: its ports below 1024, its settings, raw sockets.
-const Network = Set(1)<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_BROADCAST
+const Network = Set(1)<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW |
+	1<<unix.CAP_NET_BROADCAST
 
 // SysResource is needed to raise a resource limit.
 const SysResource = Set(1) << unix.CAP_SYS_RESOURCE

@@ -161,15 +161,8 @@ func TestHostPIDDies(t *testing.T) {
 
 // TestJoinedPID: in a pid namespace of somebody else's.
 func TestJoinedPID(t *testing.T) {
-	flags := []string{"--pid", "--fork", "--kill-child", "--mount-proc"}
-	if !asRoot() {
-		flags = append(flags, "--user", "--map-root-user")
-	}
-	own := space(t, flags...)
-	policy := fmt.Sprintf("[files]\nwrite = [\".\"]\n[namespaces]\npid = %q\n", own+"pid")
-	if !asRoot() {
-		policy += fmt.Sprintf("user = %q\nuid = 0\ngid = 0\n", own+"user")
-	}
+	own, policy := joinPID(t)
+	policy = "[files]\nwrite = [\".\"]\n" + policy
 	if refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
 		return
 	}
@@ -199,6 +192,21 @@ func TestJoinedPID(t *testing.T) {
 			t.Errorf("a new user namespace in it: %v", r)
 		}
 	}
+}
+
+// joinPID makes a pid namespace, and the part of a policy that joins it.
+func joinPID(t *testing.T) (own, policy string) {
+	t.Helper()
+	flags := []string{"--pid", "--fork", "--kill-child", "--mount-proc"}
+	if !asRoot() {
+		flags = append(flags, "--user", "--map-root-user")
+	}
+	own = space(t, flags...)
+	policy = fmt.Sprintf("[namespaces]\npid = %q\n", own+"pid")
+	if !asRoot() {
+		policy += fmt.Sprintf("user = %q\nuid = 0\ngid = 0\n", own+"user")
+	}
+	return own, policy
 }
 
 // noSleepers waits until the pid namespace has but its first process.

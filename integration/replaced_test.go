@@ -121,3 +121,27 @@ func TestReplacedOnHost(t *testing.T) {
 	}
 	noStrays(t)
 }
+
+// TestReceiptReplaced: a receipt whose file somebody else has replaced is not taken
+// for what stands there now.
+func TestReceiptReplaced(t *testing.T) {
+	for _, replaced := range []bool{true, false} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "receipt.json")
+		report, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer report.Close()
+		if replaced {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := run(t, call{args: []string{binary("sbx"), "--report", "3", "--", "true"}, dir: dir, files: []*os.File{report}})
+		const said = "its file was removed meanwhile"
+		if r.status != 0 || strings.Contains(r.stderr, said) != replaced {
+			t.Errorf("removed: %v; %v", replaced, r)
+		}
+	}
+}

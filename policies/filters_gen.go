@@ -10,7 +10,7 @@ var filterKeys = [...]struct{ key, amd64, arm64 string }{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap process_madvise
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -40,6 +40,9 @@ then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
+then errno:EPERM
 rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
@@ -48,15 +51,15 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "1d791ef24e89c3cd",
-		arm64: "ce2851aab25db0ce",
+		amd64: "f0b6414566534120",
+		arm64: "81f00a8aa41812bc",
 	},
-	// build, shell
+	// build
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore ptrace
-deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd reboot remap_file_pages request_key userfaultfd
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -92,17 +95,20 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule personality
+when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
+then errno:EPERM
 architectures
 `,
-		amd64: "c491ec8cd1509ee1",
-		arm64: "102538ff5d7e25f8",
+		amd64: "923ef7a7516e5948",
+		arm64: "2d2d4d7f2ac097d4",
 	},
 	// debug
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore ptrace
-deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd reboot remap_file_pages request_key userfaultfd
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -138,17 +144,20 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820}
 then errno:EOPNOTSUPP
+rule personality
+when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
+then errno:EPERM
 architectures
 `,
-		amd64: "1d34eaa928573e6d",
-		arm64: "a2cffeafa157234b",
+		amd64: "869f0913dad088a0",
+		arm64: "d604b480ab08d410",
 	},
 	// filter
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget semget shmget
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget process_madvise semget shmget
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -177,6 +186,9 @@ when arg0 == 1
 then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
 then errno:EPERM
 rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
@@ -191,8 +203,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "7a8d79c87bc95109",
-		arm64: "a15d8408d4637a4b",
+		amd64: "dc2dc80c1d852c7f",
+		arm64: "629a93f501fee074",
 	},
 	// kernel
 	{
@@ -279,7 +291,7 @@ architectures
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr futimesat lchown mq_open msgget semget shmget utime utimensat utimes
+deny @cpu-emulation @kernel-surface @network-io @obsolete @raw-io @swap chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr futimesat lchown mq_open msgget process_madvise semget shmget utime utimensat utimes
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -309,6 +321,9 @@ then errno:EPERM
 rule prlimit64
 when arg0 == 1 && arg2 != 0
 then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
+then errno:EPERM
 rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
@@ -322,7 +337,56 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "61acfa9c4479b524",
-		arm64: "0d61e0c87a86ccf2",
+		amd64: "9a27285a08ee93c7",
+		arm64: "6bd69845ca1a51fa",
+	},
+	// shell
+	{
+		key: `default errno:EPERM
+unknown errno:ENOSYS
+allow @pkey @system-service mincore ptrace
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+rule socket socketpair
+when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
+when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
+then errno:EAFNOSUPPORT
+rule mknod
+when arg1 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule mknodat
+when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
+then errno:EPERM
+rule renameat2
+when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule setpriority
+when arg0 == PRIO_PGRP && arg1 in {0, 1}
+when arg0 == PRIO_PROCESS && arg1 == 1
+when arg0 == PRIO_USER
+then errno:EPERM
+rule ioprio_set
+when arg0 == 1 && arg1 == 1
+when arg0 == 2 && arg1 in {0, 1}
+when arg0 == 3
+then errno:EPERM
+rule migrate_pages move_pages sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+when arg0 == 1
+then errno:EPERM
+rule prlimit64
+when arg0 == 1 && arg2 != 0
+then errno:EPERM
+rule personality
+when arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}
+then errno:EPERM
+rule fcntl
+when arg1 in {F_SETLEASE, F_SETDELEG}
+then errno:EACCES
+rule ioctl
+when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+then errno:EOPNOTSUPP
+architectures
+`,
+		amd64: "ade0299c74662888",
+		arm64: "7ae582561ce617ee",
 	},
 }

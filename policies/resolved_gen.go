@@ -65,7 +65,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
 			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -74,8 +74,9 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Deny: []string{
 				"capability sys_admin", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK", "read /etc/shadow",
 				"read /root/.ssh", "read /run/docker.sock", "syscall bpf", "syscall io_uring_setup",
-				"syscall keyctl", "syscall mount", "syscall perf_event_open", "syscall unshare CLONE_NEWUSER",
-				"syscall userfaultfd", "write /etc/x", "write /usr/bin/env",
+				"syscall keyctl", "syscall mount", "syscall perf_event_open",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -91,25 +92,25 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{
-				"?${HOME}/.cargo/bin", "?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.m2/repository",
-				"?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6",
-				"?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates",
-				"?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version",
-				"?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
-				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
-				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
-				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
-				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
-				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
-				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
-				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
-				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+				"?${HOME}/.cargo/bin", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin",
+				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+				"?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -126,23 +127,23 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"}, Deny: resolvedBuildSeccompDeny(),
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
 			Allow: []string{
 				"env HOME", "exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "syscall getrandom",
-				"syscall ptrace", "write ${CWD}/.venv/x", "write ${CWD}/Makefile", "write ${CWD}/x",
-				"write ${HOME}/x", "write /tmp/x",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall ptrace", "write ${CWD}/.venv/x",
+				"write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
 			},
 			Deny: []string{
 				"capability sys_admin", "connect 1.1.1.1:443", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY",
 				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.any-settings",
-				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x",
-				"write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write ${HOME}/go/pkg/mod/x",
-				"write /etc/x", "write /usr/bin/env",
+				"syscall personality READ_IMPLIES_EXEC", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit",
+				"write ${CWD}/.github/x", "write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config",
+				"write ${HOME}/go/pkg/mod/x", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -204,7 +205,7 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
 			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -218,8 +219,8 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.any-settings",
-				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/post-commit",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/post-commit",
 				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write ${CWD}/AGENTS.md",
 				"write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
 			},
@@ -237,10 +238,9 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: []string{
-				"?${HOME}/.cargo/bin", "?${HOME}/.cargo/git", "?${HOME}/.cargo/registry", "?${HOME}/.gdbinit",
-				"?${HOME}/.m2/repository", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/.strace",
-				"?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R",
-				"?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
+				"?${HOME}/.cargo/bin", "?${HOME}/.gdbinit", "?${HOME}/.pyenv", "?${HOME}/.rustup",
+				"?${HOME}/.strace", "?${HOME}/go/pkg/mod", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7",
+				"?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf",
 				"?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
 				"?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts",
 				"?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk",
@@ -255,8 +255,8 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
@@ -277,10 +277,10 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 			Deny: []string{
 				"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "finit_module",
 				"init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load",
-				"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "reboot",
-				"remap_file_pages", "request_key", "userfaultfd",
+				"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "process_madvise",
+				"reboot", "remap_file_pages", "request_key", "userfaultfd",
 			},
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -293,10 +293,10 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 1.1.1.1:443", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY",
 				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.any-settings",
-				"write ${CWD}/.gdbinit", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit",
-				"write ${CWD}/.github/x", "write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config",
-				"write ${HOME}/go/pkg/mod/x", "write /etc/x", "write /usr/bin/env",
+				"syscall personality READ_IMPLIES_EXEC", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/.any-settings", "write ${CWD}/.gdbinit", "write ${CWD}/.git/config",
+				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write ${CWD}/AGENTS.md",
+				"write ${CWD}/sub/.git/config", "write ${HOME}/go/pkg/mod/x", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -339,7 +339,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
 			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -352,8 +352,8 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 1.1.1.1:53", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY",
 				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x", "write /etc/x",
-				"write /usr/bin/env",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/x", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -396,7 +396,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
 			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -409,10 +409,10 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${HOME}/.netrc", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
 				"read /run/docker.sock", "syscall bpf", "syscall io_uring_setup", "syscall keyctl", "syscall mount",
-				"syscall perf_event_open", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
-				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit",
-				"write ${CWD}/.github/x", "write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write /etc/x",
-				"write /usr/bin/env",
+				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER",
+				"syscall userfaultfd", "write ${CWD}/.any-settings", "write ${CWD}/.git/config",
+				"write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x", "write ${CWD}/AGENTS.md",
+				"write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -443,8 +443,8 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny: []string{
-				"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget", "semget",
-				"shmget",
+				"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget",
+				"process_madvise", "semget", "shmget",
 			},
 			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
@@ -455,8 +455,8 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall socket AF_INET", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
-				"write /etc/x", "write /usr/bin/env",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall socket AF_INET", "syscall unshare CLONE_NEWUSER",
+				"syscall userfaultfd", "write ${CWD}/x", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -558,7 +558,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
 			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -571,9 +571,10 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/.any-settings",
-				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit", "write ${CWD}/.github/x",
-				"write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/.any-settings", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/pre-commit",
+				"write ${CWD}/.github/x", "write ${CWD}/AGENTS.md", "write ${CWD}/sub/.git/config", "write /etc/x",
+				"write /usr/bin/env",
 			},
 		},
 	}
@@ -604,7 +605,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Deny: []string{
 				"@cpu-emulation", "@kernel-surface", "@network-io", "@obsolete", "@raw-io", "@swap", "chmod",
 				"chown", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "file_setattr", "futimesat",
-				"lchown", "mq_open", "msgget", "semget", "shmget", "utime", "utimensat", "utimes",
+				"lchown", "mq_open", "msgget", "process_madvise", "semget", "shmget", "utime", "utimensat", "utimes",
 			},
 			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
@@ -615,9 +616,10 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall fchmod", "syscall fchown", "syscall io_uring_setup", "syscall keyctl", "syscall mount",
-				"syscall perf_event_open", "syscall socket", "syscall socket AF_INET",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "syscall utimensat", "write ${CWD}/x",
-				"write ${HOME}/x", "write /etc/x", "write /tmp/x", "write /usr/bin/env",
+				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE", "syscall socket",
+				"syscall socket AF_INET", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"syscall utimensat", "write ${CWD}/x", "write ${HOME}/x", "write /etc/x", "write /tmp/x",
+				"write /usr/bin/env",
 			},
 		},
 	}
@@ -677,7 +679,8 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"capability sys_admin", "connect 127.0.0.1:22", "env AWS_SECRET_ACCESS_KEY", "env SSH_AUTH_SOCK",
 				"read ${CWD}", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write /etc/x", "write /usr/bin/env",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -761,7 +764,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
 			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -774,9 +777,9 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"capability chown", "capability fowner", "capability sys_admin", "env AWS_SECRET_ACCESS_KEY",
 				"env SSH_AUTH_SOCK", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "syscall bpf",
 				"syscall io_uring_setup", "syscall keyctl", "syscall mount", "syscall perf_event_open",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x",
-				"write /etc/nginx/nginx.conf", "write /etc/x", "write /usr/bin/env", "write /var/log/nginx/x",
-				"write /var/www/x",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/x", "write /etc/nginx/nginx.conf", "write /etc/x", "write /usr/bin/env",
+				"write /var/log/nginx/x", "write /var/www/x",
 			},
 		},
 	}
@@ -870,6 +873,11 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"personality"},
+			When:     []string{"arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
@@ -909,12 +917,80 @@ func resolvedBuildFilesUnguard() []string {
 	}
 }
 
+func resolvedBuildFilesOverlay() []string {
+	return []string{
+		"?${HOME}/.cache/ccache", "?${HOME}/.cache/go-build", "?${HOME}/.cache/pip",
+		"?${HOME}/.cache/sccache", "?${HOME}/.cache/uv", "?${HOME}/.cache/yarn", "?${HOME}/.cargo/git",
+		"?${HOME}/.cargo/registry", "?${HOME}/.ccache", "?${HOME}/.gradle/caches",
+		"?${HOME}/.gradle/wrapper", "?${HOME}/.m2/repository", "?${HOME}/.npm/_cacache",
+	}
+}
+
 func resolvedBuildSeccompDeny() []string {
 	return []string{
 		"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "finit_module",
 		"init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kcmp", "kexec_file_load",
-		"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "reboot",
-		"remap_file_pages", "request_key", "userfaultfd",
+		"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "process_madvise",
+		"reboot", "remap_file_pages", "request_key", "userfaultfd",
+	}
+}
+
+func resolvedBuildSeccompRules() []seccomp.Rule {
+	return []seccomp.Rule{
+		seccomp.Rule{
+			Syscalls: []string{"socket", "socketpair"},
+			When: []string{
+				"arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE",
+				"arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 97},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"mknod"}, When: []string{"arg1 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"mknodat"}, When: []string{"arg2 & S_IFMT in {S_IFCHR, S_IFBLK}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"setpriority"},
+			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioprio_set"},
+			When:     []string{"arg0 == 1 && arg1 == 1", "arg0 == 2 && arg1 in {0, 1}", "arg0 == 3"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{
+				"migrate_pages", "move_pages", "sched_setaffinity", "sched_setattr", "sched_setparam",
+				"sched_setscheduler",
+			},
+			When: []string{"arg0 == 1"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"personality"},
+			When:     []string{"arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
 	}
 }
 
@@ -960,6 +1036,11 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"prlimit64"}, When: []string{"arg0 == 1 && arg2 != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"personality"},
+			When:     []string{"arg0 not in {PER_LINUX, PER_LINUX32, UNAME26, 0x20008, 0xffffffff}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"fcntl"}, When: []string{"arg1 in {F_SETLEASE, F_SETDELEG}"},

@@ -39,6 +39,7 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) (found []Finding, untr
 	l.shadowed()
 	l.settings()
 	l.hidesNothing()
+	l.unhidden()
 	l.writable()
 	l.sockets()
 	l.process()

@@ -1,9 +1,32 @@
 package policy
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
+
+// unhidden finds exceptions from hide that show ordinary names of secrets, or the
+// directories in which people keep their sources.
+func (l *linter) unhidden() {
+	for _, e := range l.whole.Files.Unhide {
+		pattern, tree := strings.CutSuffix(withoutMark(e), "/")
+		if strings.ContainsAny(pattern, "/$") {
+			continue // a path: it is meant
+		}
+		names := []string{".env", "prod.env", "key.pem", "server.key", "id_rsa", "id_ed25519", ".netrc", ".npmrc",
+			"auth.json"}
+		if tree {
+			names = []string{"src", "config", "app", "services", "deploy"}
+		}
+		for _, name := range names {
+			if ok, err := path.Match(pattern, name); ok || err != nil {
+				l.add("secret-shown", "files.unhide", e, "%q shows what is hidden otherwise, such as %s", e, name)
+				break
+			}
+		}
+	}
+}
 
 // writable finds what can be written and runs or is obeyed on the host.
 func (l *linter) writable() {

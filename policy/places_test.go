@@ -62,6 +62,7 @@ func TestDangerous(t *testing.T) {
 				"~/.claude ~/.codex ~/.gemini ~/.bitcoin ~/.thunderbird ~/.cache ~/.viminfo ${XDG_RUNTIME_DIR} " +
 				"${XDG_CONFIG_HOME}/gh"},
 		{"[files]\noverlay = ['%s']", "secret-shown", "~ /etc /root ~/.ssh /var/lib"},
+		{"[files]\nunhide = ['%s']", "secret-shown", "* .env* *.env *.key id_* */ src/ s*/"},
 		{"[files]\nsockets = ['%s']", "socket",
 			"/ /run /var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock " +
 				"/run/crio/crio.sock /run/buildkit/buildkitd.sock /run/k3s/containerd/containerd.sock /run/snapd.socket " +
@@ -122,6 +123,7 @@ func TestHarmless(t *testing.T) {
 		{"[files]\nsockets = ['%s']", "/run/mysqld/mysqld.sock /run/postgresql /run/php /data/app.sock ./x.sock"},
 		{"[process]\nenv = ['%s']", "PATH HOME LANG LC_* TERM EDITOR PAGER CC CFLAGS MAKEFLAGS GOFLAGS CARGO_TERM_COLOR " +
 			"JAVA_HOME GOPATH VIRTUAL_ENV NODE_ENV DEBUG TZ CI DISPLAY A=1 PYTHONPATH=/x"},
+		{"[files]\nunhide = ['%s']", "*.example *.pub node_modules/ target/ ./.env testdata/"},
 		{"[process]\ncapabilities = ['%s']", "net_bind_service ?net_bind_service"},
 		{"[seccomp]\nallow = ['%s']", "@basic-io @file-system read chown mincore"},
 	} {

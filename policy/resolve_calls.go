@@ -19,7 +19,8 @@ func withoutCalls(list []string, entry string) (left []string, from map[string]s
 	out := callsOf([]string{entry})
 	for _, e := range list {
 		calls := callsOf([]string{e})
-		hit := e == entry || strings.HasPrefix(e, "@") && slices.ContainsFunc(keys(calls), func(c string) bool { return out[c] })
+		hit := e == entry || strings.HasPrefix(e, "@") && slices.ContainsFunc(keys(calls),
+			func(c string) bool { return out[c] })
 		switch {
 		case e == "" || !hit:
 			left = append(left, e)

@@ -125,5 +125,13 @@ func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *expl
 			err = cause
 		}
 		fmt.Fprintf(os.Stderr, "sbx: error: write the receipt to descriptor %d: %s\n", fd, text.OneLine(err.Error()))
+		return
+	}
+	// A program that runs beside this one, in a sandbox of its own, may write to the
+	// directory.
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink == 0 {
+		fmt.Fprintln(os.Stderr,
+			"sbx: error: write the receipt: its file was removed meanwhile, and what has its name now is not the receipt")
 	}
 }

@@ -216,7 +216,8 @@ var besideText = [...]struct{ name, why string }{
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},
 	{"no limits and priorities", "the pid namespace is not the sandbox's own, and other processes have a number there"},
 	{"no set-id files", "a set-id file on the host would give its owner's rights away; directories get their " +
-		"set-group-ID bit, and openat2, whose mode no filter sees, works for all but root, or where nothing of the host can be written"},
+		"set-group-ID bit, and openat2, whose mode no filter sees, works for all but root, or where nothing " +
+		"of the host can be written"},
 }
 
 // besides is the finding for such a filter.

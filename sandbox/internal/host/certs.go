@@ -110,13 +110,15 @@ func otherFiles(dir int) string {
 		return err.Error()
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 16384)
+	buf, some := make([]byte, 16384), false
 	for {
 		n, err := unix.ReadDirent(fd, buf)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err.Error()
-		}
-		if n == 0 {
+		case n == 0 && !some:
+			return "nothing is in it"
+		case n == 0:
 			return ""
 		}
 		for b := buf[:n]; len(b) > 0; {
@@ -128,6 +130,7 @@ func otherFiles(dir int) string {
 			if why := notCertificateAt(fd, e); why != "" {
 				return text.Quote(e.name) + " in it is no certificate: " + why
 			}
+			some = true
 		}
 	}
 }

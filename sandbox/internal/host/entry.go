@@ -71,7 +71,17 @@ func (s *scan) descend(d *scanned, fd int, e rawEntry, held bool) error {
 		in |= asHeld
 	}
 	if s.rules != nil {
-		if s.rules.isTree(e.name) || s.shown(d, e) || s.isVenv(fd, e) {
+		// Sockets are what tools have in caches there, not packages.
+		tree := s.rules.isTree(e.name)
+		switch {
+		case tree:
+			in |= asTree
+		case in&asTree != 0 && isCache(e.name):
+			in &^= asTree // all in it is the tool's
+		case in&asTree != 0:
+			in &^= forSockets
+		}
+		if tree || s.shown(d, e) || s.isVenv(fd, e) {
 			in &^= forSecrets
 		}
 		if s.shown(d, e) {
@@ -99,6 +109,16 @@ func (s *scan) descend(d *scanned, fd int, e rawEntry, held bool) error {
 
 // isTree says whether no secrets are looked for in directories of that name.
 func (r *rules) isTree(name []byte) bool { return anyMatches(r.trees, string(name)) }
+
+// isCache says whether tools keep files of their own in a directory of that name in a tree
+// of packages, as in node_modules/.cache, and not packages.
+func isCache(name []byte) bool {
+	switch string(name) {
+	case ".pnpm", ".bin", ".store":
+		return false
+	}
+	return name[0] == '.'
+}
 
 func anyMatches(patterns []pattern, name string) bool {
 	for i := range patterns {

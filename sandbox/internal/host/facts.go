@@ -84,6 +84,11 @@ type Facts struct {
 
 	guardings []guardedProject
 
+	// masksSockets says that sockets are looked for, socketsSeen are the projects in which
+	// that has been done.
+	masksSockets bool
+	socketsSeen  []string
+
 	searchLimit int // in the place of SearchLimit, if it is above 0
 }
 

@@ -14,7 +14,9 @@ import (
 
 // probeOverlays finds out what a plan needs to know only of overlays.
 func (h *Facts) probeOverlays(tree *policy.Tree) error {
-	if !slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool { return e.Kind == policy.KindOverlay }) {
+	if !slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool {
+		return e.Kind == policy.KindOverlay && h.Files[e.Source()].Mode != 0
+	}) {
 		return nil
 	}
 	mounts, err := mountPoints()

@@ -9,7 +9,9 @@ import (
 
 // findAll looks for secrets and sockets, and records both.
 func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
-	for _, dir := range h.projects(tree, t) {
+	projects := h.projects(tree, t)
+	h.masksSockets = h.SocketRestriction(p, t) == SocketsByMask
+	for _, dir := range projects {
 		if err := h.findHidden(p, dir, true); err != nil {
 			return err
 		}
@@ -18,6 +20,9 @@ func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
 		return nil
 	}
 	for _, dir := range h.ShownDirs(tree) {
+		if slices.Contains(h.socketsSeen, dir) {
+			continue
+		}
 		if err := h.findHidden(p, dir, false); err != nil {
 			return fmt.Errorf("look for sockets: %w", err)
 		}

@@ -75,15 +75,8 @@ func (w *walker) lookThrough(r *Repository, dir string, budget *int) bool {
 		lower := strings.ToLower(e.name)
 		switch {
 		case e.name == "config" || e.name == "config.worktree":
-			text := w.text(name)
-			if len(text) >= configSize {
+			if e.kind != unix.DT_REG || !w.lookAtSettings(r, dir, name, 0) {
 				return false
-			}
-			if text, changed := withoutCredentials(text); changed {
-				if r.Settings == nil {
-					r.Settings = make(map[string]string)
-				}
-				r.Settings[name] = text
 			}
 		case e.kind == unix.DT_DIR && (e.name == "modules" || e.name == "worktrees"):
 			if !w.lookBelow(r, name, budget) {
@@ -95,6 +88,32 @@ func (w *walker) lookThrough(r *Repository, dir string, budget *int) bool {
 		}
 	}
 	return *budget > 0
+}
+
+// lookAtSettings looks at a file of settings in the directory of git's own, and at those
+// in there that it includes.
+func (w *walker) lookAtSettings(r *Repository, dir, name string, depth int) bool {
+	config := w.text(name)
+	if len(config) >= configSize || depth > configDepth {
+		return false
+	}
+	if text, changed := withoutCredentials(config); changed {
+		if r.Settings == nil {
+			r.Settings = make(map[string]string)
+		}
+		r.Settings[name] = text
+	}
+	for _, s := range parseGitConfig(config) {
+		if s.Section != "include" && s.Section != "includeif" || s.Key != "path" {
+			continue
+		}
+		// Others are not shown for that.
+		included := w.real(from(path.Dir(name), s.Value))
+		if included != "" && policy.Within(included, dir) && !w.lookAtSettings(r, dir, included, depth+1) {
+			return false
+		}
+	}
+	return true
 }
 
 // lookBelow is lookThrough for each directory of git's own below one of their names,

@@ -36,6 +36,7 @@ const (
 	forLinks // other hard links of certain files
 	asHeld   // it is guarded, with all that is in it
 	asShown  // the policy shows it whatever is in it
+	asTree   // it is a tree of packages, or lies in one
 )
 
 // state is how far a directory has been read.

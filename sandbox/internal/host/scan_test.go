@@ -262,3 +262,41 @@ func TestLongPaths(t *testing.T) {
 		t.Errorf("found %+v", h.Found)
 	}
 }
+
+// TestSocketsInProjects: one pass finds secrets and sockets; in trees of packages it finds
+// those that tools keep in caches.
+func TestSocketsInProjects(t *testing.T) {
+	dir := project(t, "a/.env", "node_modules/.cache/nx/x", "node_modules/.pnpm/x/x", "node_modules/x/y", "target/x/x",
+		"shown/x")
+	for _, name := range []string{"s", "a/s", "node_modules/.cache/nx/s", "node_modules/.pnpm/x/s", "node_modules/x/s",
+		"node_modules/s", "target/s", "shown/s"} {
+		if err := unix.Mknod(filepath.Join(dir, name), unix.S_IFSOCK|0o600, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := policy.Files{Hide: []string{"**/.env"}, Unhide: []string{"node_modules/", "target/", dir + "/shown"}}
+	for masks, want := range map[bool]string{
+		true: "a/s node_modules/.cache/nx/s node_modules/s s shown/s target/s", false: "a/s s",
+	} {
+		h := &Facts{masksSockets: masks}
+		if got := hidden(t, h, dir, files); len(got) != 1 {
+			t.Errorf("hidden: %v", got)
+		}
+		var got []string
+		for _, s := range h.Sockets {
+			got = append(got, strings.TrimPrefix(s.Path, dir+"/"))
+		}
+		slices.Sort(got)
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("masks %v: sockets %s, want %s", masks, s, want)
+		}
+		if seen := slices.Contains(h.socketsSeen, dir); seen != masks {
+			t.Errorf("masks %v: seen %v", masks, seen)
+		}
+	}
+	// What is shown whatever is in it, and not seen, leaves no sockets to the target.
+	h := &Facts{masksSockets: true, searchLimit: 1}
+	if err := h.findHidden(&policy.Policy{Files: files}, dir, true); err != nil || h.SearchTruncatedAt != dir {
+		t.Errorf("not seen: %q, %v", h.SearchTruncatedAt, err)
+	}
+}

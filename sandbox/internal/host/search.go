@@ -84,6 +84,10 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 		if s.guarding.on {
 			s.look |= forGuarded
 		}
+		if s.look != 0 && h.masksSockets { // in the same pass
+			s.look, s.deep = s.look|forSockets, true
+			h.socketsSeen = append(h.socketsSeen, dir)
+		}
 	}
 	linked, began := h.linked(p), time.Now()
 	if s.look != 0 {
@@ -162,8 +166,10 @@ func (h *Facts) take(s *scan) error {
 		}
 		h.Sockets = append(h.Sockets, d.live...)
 		cover := Found{Path: path.Join(s.dir, d.rel), Dir: true, ID: d.id}
+		// Sockets alone are looked for in it, or it is shown whatever else is in it.
+		shown := s.look&forSockets != 0 && (d.look&asShown != 0 || d.look&(forSecrets|forGuarded) == 0)
 		switch {
-		case d.state == unread && s.look == forSockets:
+		case d.state == unread && (s.look == forSockets || shown):
 			if d.own || d.enters { // those in it could be called by their names
 				h.Sockets = append(h.Sockets, cover)
 			}
@@ -171,7 +177,7 @@ func (h *Facts) take(s *scan) error {
 			// The target could make it readable. One of another user's it cannot read either.
 			cover.Unread, cover.Why = true, "it cannot be searched"
 			found(cover)
-		case d.state == unfinished && s.look == forSockets:
+		case d.state == unfinished && (s.look == forSockets || shown):
 			h.SearchTruncatedAt = s.dir
 		case d.state == unfinished && s.look == forLinks:
 			return &NeedError{

@@ -93,7 +93,9 @@ func (h *Facts) downloads(dir string) bool {
 		return false
 	}
 	switch below {
-	case "go/pkg/mod", ".cargo/registry", ".cargo/git", ".cargo/bin", ".rustup", ".m2/repository", ".pyenv":
+	case "go/pkg/mod", ".cargo/registry", ".cargo/git", ".cargo/bin", ".rustup", ".m2/repository", ".pyenv",
+		".cache/go-build", ".cache/ccache", ".ccache", ".cache/sccache", ".cache/pip", ".cache/uv", ".cache/yarn",
+		".npm/_cacache", ".gradle/caches", ".gradle/wrapper":
 		return true
 	}
 	return false

@@ -17,11 +17,12 @@ import (
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
-	"sbx/sandbox/internal/setid"
 )
 
 // decisions are all that order needs to know.
 type decisions struct {
+	setIDDecision
+
 	name     string
 	ns       nsPlan
 	ids      idPlan
@@ -40,26 +41,21 @@ type decisions struct {
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
 	// With listener, that one is loaded in their place.
 	filters, fallback []step.Step
-	// listen is the step that loads the filter against set-id files that has a listener
-	// of its own, or nil.
-	listen        *process.ListenSetID
-	setID         setid.Duty
-	setIDAsks     string // the filter that an explained run's listener answers for
-	listener      *process.Listener
-	explained     []Explained
-	unexplained   string
-	observed      []uint32
-	handed        handedPlan
-	terminal      terminalPlan
-	streams       streamPlan
-	exec          process.Exec
-	dir           string
-	fds           []int
-	keptBack      []string // variables, see noteIndexes
-	stdio         [3]host.Stdio
-	openFiles     [2]uint64
-	coreMax       uint64
-	ignored, mask uint64
+	listener          *process.Listener
+	explained         []Explained
+	unexplained       string
+	observed          []uint32
+	handed            handedPlan
+	terminal          terminalPlan
+	streams           streamPlan
+	exec              process.Exec
+	dir               string
+	fds               []int
+	keptBack          []string // variables, see noteIndexes
+	stdio             [3]host.Stdio
+	openFiles         [2]uint64
+	coreMax           uint64
+	ignored, mask     uint64
 
 	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 

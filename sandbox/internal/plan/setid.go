@@ -11,6 +11,15 @@ import (
 	"sbx/sandbox/internal/setid"
 )
 
+// setIDDecision is what decideSetID decides.
+type setIDDecision struct {
+	setID setid.Duty
+	// listen is the step that loads the filter that has a listener of its own, or nil.
+	listen *process.ListenSetID
+	// setIDAsks is the filter that an explained run's listener answers for.
+	setIDAsks string
+}
+
 // decideSetID keeps set-id files from the host. A filter refuses the bits in every
 // call that has them in its arguments, in every role: a file can be handed over by
 // descriptor alone. Two things it cannot see.

@@ -42,12 +42,12 @@ func Debian(p *policy.Policy, uid int) *host.Facts {
 			f.Mode = unix.S_IFREG
 		case name == "/lib32" || name == "/libx32" || strings.Contains(name, "/etc/pki"):
 			return
-		case strings.HasPrefix(base, ".") || base == "Makefile":
+		case strings.HasPrefix(base, ".") && base != ".ccache" || base == "Makefile":
 			f.Mode = unix.S_IFREG
 		}
 		h.Files[name] = f
 	}
-	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide, p.Files.Tmpfs} {
+	for _, list := range [...][]string{p.Files.Read, p.Files.Write, p.Files.Hide, p.Files.Tmpfs, p.Files.Overlay} {
 		for _, s := range list {
 			if s = strings.TrimPrefix(s, "?"); s[0] == '/' {
 				add(s)

@@ -92,7 +92,10 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	case n.Kind == Write && !n.Optional:
 		err = writable(t.facts, source, n.Source, t.opts.Keep)
 	case n.Kind == Overlay:
-		err = checkOverlay(n)
+		if err = checkOverlay(n); n.Source.Mounted != "" && n.Optional {
+			t.Notes = append(t.Notes, text.Quote(n.Path)+" is left out: "+err.Error())
+			return n, false, nil
+		}
 	}
 	return n, err == nil, err
 }
