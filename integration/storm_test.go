@@ -143,8 +143,8 @@ func TestStormAtTerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		term := atTerminal(t, binary("sbx"), "--policy", file, "--read", binary("probe"), "--", binary("probe"), "storm",
-			"1000")
+		term := atTerminal(t, binary("sbx"), "--policy", file, "--read", binary("probe"), "--",
+			binary("probe"), "storm", "1000")
 		term.shows("ready", 1)
 		term.ends(137)
 		stormEnded(t, time.Since(begin))

@@ -144,11 +144,24 @@ func (d *Difference) placesDiffer(was, is sights, paths []string) {
 	}
 }
 
+// hides says whether the host's path is hidden by its own name.
+func (t *Tree) hides(name string) bool {
+	return slices.ContainsFunc(t.Hidden, func(h Path) bool { return Within(name, h.Name) })
+}
+
 // heldElsewhere says what entries of read have held under other names too, where
 // another entry shows a directory over their files, and holds no more. What links
 // of the host lead to cannot be seen here.
 func (d *Difference) heldElsewhere(was, is sights, by int) {
 	for _, e := range was.tree.Entries {
+		// Where the file that it shows is hidden, all at its place is, and below it.
+		if e.Options.From != "" && e.Kind.FromHost() && was.tree.hides(e.Source()) {
+			if now, ok := is.tree.Get(e.Name); !ok || !is.tree.hides(now.Source()) {
+				if slices.ContainsFunc(is.tree.Entries, func(r Entry) bool { return r.Name != e.Name && Within(r.Name, e.Name) }) {
+					d.step(by, "what was hidden with %s", e.Name)
+				}
+			}
+		}
 		if e.Kind != KindRead {
 			continue
 		}

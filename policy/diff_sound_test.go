@@ -53,6 +53,11 @@ func TestCompareSees(t *testing.T) {
 			"[files]\nwrite = ['/y']\npath.'/y'.from = '/x'\n",
 			"write /x/a at /y/a",
 		},
+		{
+			"what an entry of a hidden file covers",
+			"[files]\nread = ['/a', '/a/b']\nhide = ['?/x']\npath.'/a'.from = '/x/y'\npath.'/a/b'.from = '/z'\n",
+			"[files]\nread = ['/a/b']\nhide = ['?/x']\npath.'/a/b'.from = '/z'\n", "hidden with /a",
+		},
 		{"a socket that shows", "[files]\nsockets = ['/']\n", "[files]\nsockets = ['/', '/run/x']\n", "read /run/x"},
 		{
 			"a secret by its name", "[files]\nwrite = ['/p']\nhide = ['.env*']\n",

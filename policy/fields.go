@@ -49,7 +49,7 @@ type field struct {
 
 // tables are the names of the tables, in the order they are printed in.
 func tables() []string {
-	return []string{"namespaces", "files", "network", "process", "limits", "seccomp", "expect"}
+	return []string{"namespaces", "files", "network", "process", "limits", "seccomp", "report", "expect"}
 }
 
 // fields lists every key but seccomp.rule, in the order they are printed in.
@@ -228,6 +228,8 @@ func fields() []field {
 		flag("seccomp.wait_killable", "notifications wait killably (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)",
 			func(p *Policy) **bool { return &p.Seccomp.WaitKillable }),
 
+		flag("report.keep", "whether what a run was denied is kept for sbx explain --last (default false)",
+			func(p *Policy) **bool { return &p.Report.Keep }),
 		{key: "expect.allow", doc: "what must work inside", list: func(p *Policy) *[]string { return &p.Expect.Allow },
 			check: checkExpect, removable: true},
 		{key: "expect.deny", doc: "what must fail inside", list: func(p *Policy) *[]string { return &p.Expect.Deny },

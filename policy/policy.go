@@ -76,6 +76,7 @@ type Policy struct {
 	Process    Process
 	Limits     Limits
 	Seccomp    seccomp.Policy
+	Report     Report
 	Expect     Expect
 
 	// OCI is the path of a container runtime's seccomp profile, which stands
@@ -261,6 +262,12 @@ type Limits struct {
 	OpenFiles string
 	// Tmp bounds each tmpfs that has no size of its own.
 	Tmp string
+}
+
+// Report is what is told of a run.
+type Report struct {
+	// Keep keeps what the run was denied for "sbx explain --last".
+	Keep *bool
 }
 
 // Expect lists what must hold inside. `sbx policy check` tries what the policy alone

@@ -195,6 +195,7 @@ func tableDocs() map[string]string {
 		"limits": "How much the program may use. Sizes have K, M, G or T behind, times h, m and s. " +
 			"A limit that cannot be held is an error, unless a ? stands in front.",
 		"seccomp": "The system calls that the program may make. What is denied is denied whatever is allowed.",
+		"report":  "What is told of a run.",
 		"expect":  "What the policy means, for its readers. \"sbx policy check\" tries what the policy alone decides. ",
 	}
 }

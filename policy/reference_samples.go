@@ -193,6 +193,7 @@ landlock = "require"`,
 landlock = "on"`,
 			more: "\"require\" refuses to start without Landlock.",
 		},
+		"report.keep": {good: "[report]\nkeep = true", bad: "[report]\nkeep = \"always\""},
 		"process.landlock_log": {
 			good: `[process]
 landlock_log = true`,

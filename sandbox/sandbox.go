@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
+	"sbx/policy/explain"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/launch"
@@ -159,7 +160,16 @@ func Start(p *Plan) (*Process, error) { return launch.Start(p) }
 // it until it is mounted over. Then Run makes the plan anew by again, a bounded
 // number of times, if that is not nil.
 func Run(p *Plan, f *Facts, again func() (*Plan, *Facts, error)) (Exit, error) {
-	return launch.Run(p, f, again)
+	return launch.Run(p, f, again, nil)
+}
+
+// RunAndTell is Run, and tell is told of the calls that the target is denied as they
+// happen, at most 100 times in a second: of each call, and of how many it was not told
+// since the last one. The target has Explain set. tell must not wait.
+func RunAndTell(
+	p *Plan, f *Facts, again func() (*Plan, *Facts, error), tell func(d explain.Denial, untold uint64),
+) (Exit, error) {
+	return launch.Run(p, f, again, tell)
 }
 
 // Janitor says whether a process with these arguments is what Run has left in the

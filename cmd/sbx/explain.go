@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
+	"sbx/policy"
 	"sbx/policy/explain"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
@@ -17,6 +20,10 @@ import (
 // explain prints what the run was denied, as one block, and returns it for the receipt;
 // nil if nothing was to be explained.
 func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *explain.Report {
+	keep := plan != nil && policy.IsTrue(plan.Policy.Report.Keep)
+	if !l.Explain && !keep {
+		return nil
+	}
 	seen := exit.Explained
 	switch {
 	case seen != nil:
@@ -30,6 +37,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	if p, err := parsed(l.Policy); err == nil {
 		j.Source = p
 	}
+	j.FirstPort, j.Root = firstPort(), os.Geteuid() == 0
 	if plan.Tree != nil {
 		for _, line := range plan.Tree.Lines() {
 			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
@@ -40,6 +48,14 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	r, err := j.Report(*seen)
 	if err != nil {
 		say("error", err.Error())
+		return nil
+	}
+	defer func() {
+		if err := keepReport(r); err != nil {
+			say("note", "the report is not kept for sbx explain --last: "+err.Error())
+		}
+	}()
+	if !l.Explain {
 		return nil
 	}
 	var b strings.Builder
@@ -60,6 +76,17 @@ func (l *launch) offer(exit sandbox.Exit) {
 		say("note", "the program was ended by SIGSYS, for a system call that the policy denies; "+
 			"sbx explain, with the same flags, says which")
 	}
+}
+
+// firstPort is the first port that takes no capability, in the caller's network.
+func firstPort() uint16 {
+	const usual = 1024
+	text, err := sys.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	n, bad := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
+	if err != nil || bad != nil {
+		return usual
+	}
+	return uint16(n)
 }
 
 // onHost says whether there is something of that name on the host, and what it is called

@@ -22,6 +22,7 @@ type launch struct {
 	Explain      bool
 	ExplainFiles bool
 	Verbose      bool
+	Events       string
 	Help         bool
 	Version      bool
 }
@@ -123,6 +124,9 @@ var launchFlags = [...]flagEntry{
 	{name: "explain-files",
 		help:  "As --explain, and also say which files were hidden, missing or read-only. Slower.",
 		field: func(l *launch) any { return &l.ExplainFiles }},
+	{name: "events", value: "N|FILE", offer: offerPath,
+		help:  "Write each denied system call as it happens to descriptor N, or to the end of FILE, as a line of JSON.",
+		field: func(l *launch) any { return &l.Events }},
 	{name: "verbose", short: 'v',
 		help:  "Also explain denials that do not matter. Goes with --explain.",
 		field: func(l *launch) any { return &l.Verbose }},

@@ -51,6 +51,12 @@ func run(args []string) int {
 	if explained {
 		args = args[1:]
 	}
+	if explained && len(args) > 0 && args[0] == "--last" {
+		if err := explainLast(os.Stdout, args[1:]); err != nil {
+			return report(err)
+		}
+		return 0
+	}
 	l, target, err := readLaunch(args)
 	if err != nil {
 		return report(err)

@@ -52,31 +52,31 @@ type receiptUsage struct {
 	ProcessesPeak uint64  `json:"processes_peak,omitempty"`
 }
 
-// checkReceipt makes sure that a receipt can be written to the descriptor, and
-// by nobody inside.
-func checkReceipt(fd int, kept []int, handed int) error {
+// checkReceipt makes sure that a receipt, or the flag's other noun, can be written to the
+// descriptor, and by nobody inside.
+func checkReceipt(flag, noun string, fd int, kept []int, handed int) error {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	switch {
 	case fd < 3 || slices.Contains(kept, fd) || fd < 3+handed:
-		return &usageError{fmt.Sprintf("report to descriptor %d: the target has it too, and could forge the receipt", fd),
-			"open another for it, as in: sbx --report 9 ... 9>receipt.json"}
+		return &usageError{fmt.Sprintf("%s to descriptor %d: the target has it too, and could forge the %s", flag, fd, noun),
+			fmt.Sprintf("open another for it, as in: sbx --%s 9 ... 9>%s.json", flag, noun)}
 	case errors.Is(err, unix.EBADF):
-		return &usageError{fmt.Sprintf("report to descriptor %d: it is not open", fd),
-			fmt.Sprintf("open it, as in: sbx --report %d ... %[1]d>receipt.json", fd)}
+		return &usageError{fmt.Sprintf("%s to descriptor %d: it is not open", flag, fd),
+			fmt.Sprintf("open it, as in: sbx --%s %d ... %[2]d>%[3]s.json", flag, fd, noun)}
 	case err != nil:
-		return fmt.Errorf("report to descriptor %d: %w", fd, err)
+		return fmt.Errorf("%s to descriptor %d: %w", flag, fd, err)
 	case flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_PATH != 0:
-		return fmt.Errorf("report to descriptor %d: it is not open for writing", fd)
+		return fmt.Errorf("%s to descriptor %d: it is not open for writing", flag, fd)
 	}
-	return checkSame(fd, kept, handed)
+	return checkSame(flag, noun, fd, kept, handed)
 }
 
-// checkSame makes sure that the target has no other descriptor of the receipt's
-// file, by which it could write there as well.
-func checkSame(fd int, kept []int, handed int) error {
+// checkSame makes sure that the target has no other descriptor of the same file, by which
+// it could write there as well.
+func checkSame(flag, noun string, fd int, kept []int, handed int) error {
 	var own, st unix.Stat_t
 	if err := unix.Fstat(fd, &own); err != nil {
-		return fmt.Errorf("report to descriptor %d: %w", fd, err)
+		return fmt.Errorf("%s to descriptor %d: %w", flag, fd, err)
 	}
 	if own.Mode&unix.S_IFMT == unix.S_IFCHR && own.Rdev == unix.Mkdev(1, 3) {
 		return nil // /dev/null: nobody reads there
@@ -88,9 +88,9 @@ func checkSame(fd int, kept []int, handed int) error {
 	for _, n := range others {
 		if unix.Fstat(n, &st) == nil && st.Dev == own.Dev && st.Ino == own.Ino {
 			return &usageError{
-				fmt.Sprintf("report to descriptor %d: descriptor %d of the target is the same file, and could forge the receipt",
-					fd, n),
-				fmt.Sprintf("open a file of its own for it, as in: sbx --report %d ... %[1]d>receipt.json", fd),
+				fmt.Sprintf("%s to descriptor %d: descriptor %d of the target is the same file, and could forge the %s",
+					flag, fd, n, noun),
+				fmt.Sprintf("open a file of its own for it, as in: sbx --%s %d ... %[2]d>%[3]s.json", flag, fd, noun),
 			}
 		}
 	}

@@ -38,10 +38,15 @@ func (l *launch) run(target []string) (int, error) {
 	}
 	// Before anything is opened that could stand under such a number.
 	notes := l.keepNamed(target[1:])
-	if err := l.checkDescriptors(); err != nil {
+	events, err := l.openEvents()
+	if err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target, notes)
+	if err := l.checkDescriptors(events); err != nil {
+		return 0, err
+	}
+	plan, exit, err := l.launch(target, notes, events)
+	events.finish(exit)
 	explained := l.explain(plan, exit, err)
 	if l.Report != nil {
 		writeReceipt(*l.Report, plan, exit, explained, err)
@@ -56,7 +61,7 @@ func (l *launch) run(target []string) (int, error) {
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, exit, err
@@ -100,8 +105,8 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
 	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report, Explain: l.Explain,
-		ExplainFiles: l.ExplainFiles}
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
+		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -142,6 +147,9 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
+	if err := events.allow(plan); err != nil {
+		return nil, exit, err
+	}
 	// From here on this thread forks, supervises, or executes sbx once more.
 	runtime.LockOSThread()
 	if err := timerslack.Restore(); err != nil {
@@ -152,7 +160,7 @@ func (l *launch) launch(target, notes []string) (plan *sandbox.Plan, exit sandbo
 	}
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)
-	exit, err = sandbox.Run(plan, host, func() (*sandbox.Plan, *sandbox.Facts, error) {
+	exit, err = events.run(plan, host, l.Policy, func() (*sandbox.Plan, *sandbox.Facts, error) {
 		next, host, err := make()
 		if err == nil {
 			sayNotes(next.Notes, plan.Notes)
@@ -192,7 +200,7 @@ func saySecrets(plan *sandbox.Plan) {
 
 // checkDescriptors makes sure that what is to cross is there, before we open
 // anything that could stand under the same number.
-func (l *launch) checkDescriptors() error {
+func (l *launch) checkDescriptors(events *eventSink) error {
 	for _, fd := range l.KeepFD {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			return fmt.Errorf("keep descriptor %d: %w", fd, err)
@@ -200,7 +208,12 @@ func (l *launch) checkDescriptors() error {
 	}
 	handed := sandbox.Handed(os.Environ(), os.Getpid())
 	if l.Report != nil {
-		if err := checkReceipt(*l.Report, l.KeepFD, handed); err != nil {
+		if err := checkReceipt("report", "receipt", *l.Report, l.KeepFD, handed); err != nil {
+			return err
+		}
+	}
+	if events != nil {
+		if err := checkReceipt("events", "events", events.fd, l.KeepFD, handed); err != nil {
 			return err
 		}
 	}

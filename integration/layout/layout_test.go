@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	// The launcher, from the face down. No arrow runs up, and none from one that
 	// decides to one that acts.
 	"sandbox": {
-		"policy", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
+		"policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
 		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid",
 	},
 	"sandbox/internal/launch": {

@@ -33,6 +33,7 @@ var looksItself = map[string]string{
 	"sandbox/internal/setid: credentials":   "a name below a descriptor of /proc/PID",
 	"sandbox/internal/setid: resolve":       "all callers' flags have O_PATH",
 	"sandbox/internal/notify: pids":         "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: idle":         "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: leavesAlone":  "a name below /proc, as proc makes it",
 }
 

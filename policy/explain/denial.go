@@ -33,9 +33,14 @@ type Record struct {
 	Denials []Denial
 	// Files are the paths that could not be used, if files were observed.
 	Files []File
+	// Attempts are calls that may have failed for want of a network or a capability.
+	Attempts []Attempt
 	// Dropped is how many denied calls are in no Denial, because there were too many
 	// different ones.
 	Dropped uint64
+	// Untold is how many denied calls were not told as they happened, since the last one
+	// that was; see notify.Listener.
+	Untold uint64
 	// Coarse says that so many calls were denied that the later ones were no longer
 	// looked at closely: what their arguments point to was not read.
 	Coarse bool

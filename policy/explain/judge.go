@@ -21,6 +21,10 @@ type Judge struct {
 	// stand for.
 	Places    []Place
 	Home, Dir string
+	// Root says that the caller can leave the program capabilities.
+	Root bool
+	// FirstPort is the first port of the host's network that takes no capability.
+	FirstPort uint16
 	// Host says whether a path exists on the host, and what it is called there without
 	// symbolic links.
 	Host func(path string) (real string, exists bool)

@@ -44,7 +44,7 @@ func (j *Judge) files(list []File) (out []Item) {
 		}
 		first := &out[at[0]]
 		dir := path.Dir(first.path)
-		first.Call = text.Quote(Redact(dir)) + fmt.Sprintf(" (%d files in it)", len(at))
+		first.Call = short(dir) + fmt.Sprintf(" (%d files in it)", len(at))
 		first.Allow, _, _ = strings.Cut(first.Allow, " ")
 		first.Allow += " " + text.Quote(dir)
 		for _, i := range at[1:] {
@@ -76,14 +76,14 @@ func deepest(places map[string]Place, name string) Place {
 func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 	p := deepest(places, f.Path)
 	item = Item{
-		What: "file", Call: text.Quote(Redact(f.Path)), Name: f.Call, Answer: seccomp.ErrnoName(int(f.Answer)),
+		What: "file", Call: short(f.Path), Name: f.Call, Answer: seccomp.ErrnoName(int(f.Answer)),
 		Exe: text.OneLine(Redact(f.Exe)), PID: f.PID, Count: f.Count, path: f.Path,
 	}
 	real, exists := j.Host(f.Path)
 	leads := ""
 	if exists && real != f.Path && shows(p) && unix.Errno(f.Answer) == unix.ENOENT {
 		// A link that is shown, and leads to where nothing is.
-		leads = "it is a link to " + text.Quote(Redact(real)) + "; "
+		leads = "it is a link to " + short(real) + "; "
 		p = deepest(places, real)
 	} else {
 		real = f.Path

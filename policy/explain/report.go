@@ -64,17 +64,13 @@ func (j *Judge) Report(r Record) (*Report, error) {
 			out.Dropped += d.Count
 			continue
 		}
-		f, err := j.Judge(d)
+		item, err := j.Item(d)
 		if err != nil {
 			return nil, err
 		}
-		out.Denials = append(out.Denials, Item{
-			What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
-			PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
-			Beside: d.Filter != "",
-		})
+		out.Denials = append(out.Denials, item)
 	}
-	for _, item := range j.files(r.Files) {
+	for _, item := range append(j.attempts(r.Attempts), j.files(r.Files)...) {
 		if len(out.Denials) == maxFindings {
 			out.Dropped += item.Count
 			continue
@@ -85,6 +81,16 @@ func (j *Judge) Report(r Record) (*Report, error) {
 		return cmp.Compare(b2i(a.Harmless != ""), b2i(b.Harmless != ""))
 	})
 	return out, nil
+}
+
+// Item is the denial, judged.
+func (j *Judge) Item(d Denial) (Item, error) {
+	f, err := j.Judge(d)
+	return Item{
+		What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
+		PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
+		Beside: d.Filter != "",
+	}, err
 }
 
 func b2i(b bool) int {
@@ -110,7 +116,7 @@ func saw(d Denial) string {
 // like all else.
 func (r *Report) Lines(verbose bool) []string {
 	var out, harmless []string
-	calls, kinds, files, left := uint64(0), 0, 0, 0
+	calls, kinds, files, others, left := uint64(0), 0, 0, 0, 0
 	for _, d := range r.Denials {
 		if d.Harmless != "" && !verbose {
 			name := d.Name
@@ -122,11 +128,14 @@ func (r *Report) Lines(verbose bool) []string {
 			}
 			continue
 		}
-		if d.What == "file" {
+		switch d.What {
+		case "file":
 			files++
-		} else {
+		case "system call":
 			kinds++
 			calls += d.Count
+		default:
+			others++
 		}
 		if lines := d.lines(r.Policy); len(out)+len(lines) <= maxLines-4 { // for what stands around them
 			out = append(out, lines...)
@@ -142,6 +151,9 @@ func (r *Report) Lines(verbose bool) []string {
 	}
 	if r.Unavailable != "" {
 		head = "denied system calls could not be seen: " + text.OneLine(r.Unavailable)
+	}
+	if others > 0 {
+		head += fmt.Sprintf(", and %s failed for want of a network or a capability", plural(uint64(others), "attempt"))
 	}
 	if files > 0 {
 		head += fmt.Sprintf(", and %s could not be used", plural(uint64(files), "file"))
@@ -195,9 +207,9 @@ func (d *Item) lines(policy string) []string {
 		second += "; think before you allow it: " + d.Against + "; " + d.Allow
 	case d.Flag:
 		second += "; to allow it: " + d.Allow
-	case d.What == "file" && d.Against != "":
+	case d.What != "system call" && d.Allow == "" && d.Against != "":
 		second += "; " + d.Against
-	case d.What == "file":
+	case d.What != "system call" && d.Allow == "":
 	case d.Allow != "" && d.Against != "":
 		second += "; think before you allow it: " + d.Against + "; " + extension(policy, d.Allow)
 	case d.Against != "" && d.Beside:

@@ -50,7 +50,7 @@ func (d Denial) argument(i int, p Param) (s string, ok bool) {
 	case Path, Text, Address:
 		switch {
 		case d.Text[i] != "":
-			return text.Quote(Redact(d.Text[i])), true
+			return short(d.Text[i]), true
 		case v == 0:
 			return "NULL", p.Kind != Address
 		}
@@ -201,4 +201,16 @@ func asciiLower(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// maxShown is how much of a string is shown.
+const maxShown = 256
+
+// short is a string of the program's, without secrets and not too long, safe to print.
+func short(s string) string {
+	s = Redact(s)
+	if len(s) > maxShown {
+		return text.Quote(s[:maxShown]) + "..."
+	}
+	return text.Quote(s)
 }

@@ -23,7 +23,7 @@ func newListener(p *plan.Plan) (*notify.Listener, error) {
 		filters = append(filters, notify.Filter{Name: name, Program: seccomp.Program(f.Filter.Program),
 			SetID: f.SetID})
 	}
-	return notify.New(filters, p.Observed)
+	return notify.New(filters, p.Observed, p.ObservesFiles)
 }
 
 // listenerSource are the calls that the target is denied.

@@ -150,7 +150,7 @@ func TestExplainedFaults(t *testing.T) {
 		}
 		return false
 	})
-	if found < 6 && !testing.Short() || found == 0 { // -short tries each seventh
+	if found < 6 && !testing.Short() { // which tries each seventh call, whichever it is
 		t.Errorf("only %d calls were made to fail", found)
 	}
 }

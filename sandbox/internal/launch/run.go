@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/policy/explain"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/signals"
@@ -27,7 +28,10 @@ const Tries = 30
 //
 // Where the start failed for a plan that was outdated by then (see
 // plan.Plan.Outdated), it tries again with what again gives, if that is not nil.
-func Run(p *plan.Plan, facts *host.Facts, again Again) (exit Exit, err error) {
+//
+// tell, if not nil, is told of denied calls as they happen, where the plan has a listener;
+// see notify.Listener.
+func Run(p *plan.Plan, facts *host.Facts, again Again, tell func(explain.Denial, uint64)) (exit Exit, err error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
@@ -51,7 +55,7 @@ func Run(p *plan.Plan, facts *host.Facts, again Again) (exit Exit, err error) {
 	for n := 1; ; n++ {
 		last := again == nil || n == Tries || !p.Searched()
 		var told bool
-		if exit, told, err = runOnce(p, facts, caught, last); last || told || !p.Outdated(err) {
+		if exit, told, err = runOnce(p, facts, caught, last, tell); last || told || !p.Outdated(err) {
 			break
 		}
 		facts.Close()
@@ -71,11 +75,16 @@ func Run(p *plan.Plan, facts *host.Facts, again Again) (exit Exit, err error) {
 
 // runOnce runs the plan. last says that it is not tried again. told says that a
 // signal asked the target to end.
-func runOnce(p *plan.Plan, facts *host.Facts, caught int, last bool) (exit Exit, told bool, err error) {
+func runOnce(
+	p *plan.Plan, facts *host.Facts, caught int, last bool, tell func(explain.Denial, uint64),
+) (exit Exit, told bool, err error) {
 	ps, err := start(p, hooks{})
 	facts.CloseFiles()
 	if err != nil {
 		return exit, false, err
+	}
+	if ps.listener != nil {
+		ps.listener.Tell(tell)
 	}
 	// Our memory is not the target's to read, wherever it runs.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {

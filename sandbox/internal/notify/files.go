@@ -30,7 +30,7 @@ type files struct {
 	order []*explain.File
 }
 
-// observe looks at the paths of a call that is allowed, before it is made. What comes of
+// observe looks at the address or the paths of a call that is allowed, before it is made. What comes of
 // the call is not known then; it is what the same path leads the launcher to, from the
 // same root.
 func (l *Listener) observe() {
@@ -47,6 +47,10 @@ func (l *Listener) observe() {
 		}
 		name = call.Name()
 		l.callNames[r.number] = name
+	}
+	if name == "connect" || name == "bind" || name == "setgroups" {
+		l.attempt(name)
+		return
 	}
 	for _, arg := range explain.FileArgs(name, r.args) {
 		text := l.text(r.args[arg.Path])

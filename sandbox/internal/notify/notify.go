@@ -53,6 +53,11 @@ type Listener struct {
 	callNames map[uint32]string
 	files     files
 
+	attempts     map[attemptKey]*explain.Attempt
+	attemptOrder []*explain.Attempt
+
+	events events
+
 	condemned []condemned
 	request   request
 	memory    [pageSize]byte
@@ -77,10 +82,13 @@ type response struct {
 
 // New is a listener that has no descriptor yet. The filters are in the order of their
 // loading. observed are the numbers of calls that the filter asks about when it allows
-// them, on the machine's own architecture.
-func New(filters []Filter, observed []uint32) (*Listener, error) {
-	l := &Listener{fd: -1, setID: -1, denials: map[key]*explain.Denial{}, coarse: map[coarseKey]*explain.Denial{},
-		params: map[uint32][]explain.Param{}}
+// them, on the machine's own architecture; files says that those about files are among
+// them.
+func New(filters []Filter, observed []uint32, files bool) (*Listener, error) {
+	l := &Listener{
+		fd: -1, setID: -1, denials: map[key]*explain.Denial{}, coarse: map[coarseKey]*explain.Denial{},
+		params: map[uint32][]explain.Param{},
+	}
 	programs := make([]seccomp.Program, 0, len(filters))
 	for i, f := range filters {
 		l.names = append(l.names, f.Name)
@@ -91,10 +99,13 @@ func New(filters []Filter, observed []uint32) (*Listener, error) {
 	}
 	if len(observed) > 0 {
 		l.observed, l.callNames = map[uint32]bool{}, map[uint32]string{}
-		l.files.seen = map[fileKey]*explain.File{}
+		l.attempts = map[attemptKey]*explain.Attempt{}
 		for _, nr := range observed {
 			l.observed[nr] = true
 		}
+	}
+	if files {
+		l.files.seen = map[fileKey]*explain.File{}
 	}
 	var err error
 	if l.filters, err = listen.Decode(programs); err != nil {

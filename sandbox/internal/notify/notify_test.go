@@ -38,7 +38,7 @@ func TestField(t *testing.T) {
 // TestBounds: however many kinds of calls are denied, a bounded number is kept, and the
 // rest is counted.
 func TestBounds(t *testing.T) {
-	l, err := New(nil, nil)
+	l, err := New(nil, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

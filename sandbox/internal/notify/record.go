@@ -41,7 +41,8 @@ type coarseKey struct {
 func (l *Listener) note(action seccomp.Action, by int) {
 	r := &l.request
 	k := key{audit: r.audit, number: r.number, action: action, filter: by}
-	if l.looked < maxLooks {
+	closely := l.looked < maxLooks
+	if closely {
 		l.looked++
 		k.exe = l.exe()
 		for i, p := range l.paramsOf(r.audit, r.number) {
@@ -60,8 +61,13 @@ func (l *Listener) note(action seccomp.Action, by int) {
 			// The process is gone, and what was read may be another's.
 			k.exe, k.text = "", [6]string{}
 		}
-	} else if l.record.Coarse = true; l.coarse[k.coarse()] != nil {
-		l.coarse[k.coarse()].Count++
+	}
+	if l.events.tell != nil {
+		l.tell(k)
+	}
+	l.record.Coarse = l.record.Coarse || !closely
+	if d := l.coarse[k.coarse()]; d != nil && !closely {
+		d.Count++
 		return
 	}
 	if d := l.denials[k]; d != nil {
@@ -72,14 +78,7 @@ func (l *Listener) note(action seccomp.Action, by int) {
 		l.record.Dropped++
 		return
 	}
-	d := &explain.Denial{Number: r.number, Args: r.args, Text: k.text, Answer: action, Exe: k.exe, Count: 1}
-	d.Arch, _ = seccomp.LookupArch(r.audit, r.number)
-	if by >= 0 {
-		d.Filter = l.names[by]
-	}
-	if _, pid := l.pids(); l.valid() {
-		d.PID = pid
-	}
+	d := l.denial(k)
 	l.denials[k] = d
 	if l.coarse[k.coarse()] == nil {
 		l.coarse[k.coarse()] = d
@@ -87,16 +86,34 @@ func (l *Listener) note(action seccomp.Action, by int) {
 	l.order = append(l.order, d)
 }
 
+// denial is the call that was asked about last.
+func (l *Listener) denial(k key) *explain.Denial {
+	r := &l.request
+	d := &explain.Denial{Number: r.number, Args: r.args, Text: k.text, Answer: k.action, Exe: k.exe, Count: 1}
+	d.Arch, _ = seccomp.LookupArch(r.audit, r.number)
+	if k.filter >= 0 {
+		d.Filter = l.names[k.filter]
+	}
+	if _, pid := l.pids(); l.valid() {
+		d.PID = pid
+	}
+	return d
+}
+
 func (k key) coarse() coarseKey { return coarseKey{k.audit, k.number, k.action, k.filter} }
 
 // Record is what was denied so far.
 func (l *Listener) Record() explain.Record {
 	out := l.record
+	out.Untold = l.events.untold
 	for _, d := range l.order {
 		out.Denials = append(out.Denials, *d)
 	}
 	for _, f := range l.files.order {
 		out.Files = append(out.Files, *f)
+	}
+	for _, a := range l.attemptOrder {
+		out.Attempts = append(out.Attempts, *a)
 	}
 	return out
 }

@@ -45,6 +45,7 @@ type decisions struct {
 	explained         []Explained
 	unexplained       string
 	observed          []uint32
+	observesFiles     bool
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan

@@ -45,15 +45,13 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 		var program seccomp.Program
 		// In a pid namespace that is not below the caller's, the launcher sees no pid.
 		o := listen.Options{KeepKills: d.ns.joined(ns.PID), Arch: seccomp.Native()}
-		if t.ExplainFiles {
-			o.Observe = d.observe(p)
-		}
+		o.Observe = d.observe(p, t)
 		d.observed = o.Observe
 		program, err = listen.Filter(programs, o)
 		l.Program = string(program)
 	}
 	if err != nil {
-		d.unexplained, d.observed = err.Error(), nil
+		d.unexplained, d.observed, d.observesFiles = err.Error(), nil, false
 		d.note("denied system calls cannot be explained: " + err.Error())
 		return
 	}
@@ -63,23 +61,28 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 	d.listener, d.explained = l, explained
 }
 
-// observe are the calls that are observed when files are, if they can be.
-func (d *decisions) observe(p *policy.Policy) []uint32 {
-	why := ""
+// observe are the calls that the listener is asked about although they are allowed.
+func (d *decisions) observe(p *policy.Policy, t host.Target) []uint32 {
+	rare, why := explain.Rare(seccomp.Native()), ""
 	switch {
-	case d.tree == nil:
-		why = "the policy keeps the host's mount namespace"
 	case policy.IsTrue(p.Process.Nest):
 		// A call that is let go on passes by the filters of a sandbox inside, as far as
 		// these trace or log.
-		why = "the policy lets the program make sandboxes of its own, whose filters it would weaken"
+		rare, why = nil, "the policy lets the program make sandboxes of its own, whose filters it would weaken"
 	case d.ns.joined(ns.PID):
-		why = "the policy joins a pid namespace, whose processes sbx may not see"
-	default:
-		return explain.Observed(seccomp.Native())
+		rare, why = nil, "the policy joins a pid namespace, whose processes sbx may not see"
+	case d.tree == nil:
+		why = "the policy keeps the host's mount namespace"
 	}
-	d.note("files are not observed: " + why)
-	return nil
+	switch {
+	case !t.ExplainFiles:
+		return rare
+	case why != "":
+		d.note("files are not observed: " + why)
+		return rare
+	}
+	d.observesFiles = true
+	return append(rare, explain.Observed(seccomp.Native())...)
 }
 
 // seccompSteps are the steps that load a filter.

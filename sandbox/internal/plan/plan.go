@@ -76,6 +76,8 @@ type Plan struct {
 	// Observed are the numbers of calls that the listener is asked about when they are
 	// allowed, too.
 	Observed []uint32
+	// ObservesFiles says that those about files are among them.
+	ObservesFiles bool
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.

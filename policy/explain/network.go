@@ -1,0 +1,147 @@
+package explain
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/text"
+	"sbx/policy/seccomp"
+)
+
+// rareCalls are observed in each explained run: they are made so seldom that it costs
+// nothing that could be measured.
+var rareCalls = [...]string{"connect", "bind", "setgroups"}
+
+// Rare are their numbers.
+func Rare(a seccomp.Arch) (list []uint32) {
+	for _, name := range rareCalls {
+		s, err := seccomp.LookupSyscall(name)
+		if err != nil {
+			continue // a test holds that each is there
+		}
+		if nr, ok := s.Number(a); ok {
+			list = append(list, nr)
+		}
+	}
+	return list
+}
+
+// Attempt is a call that the filters allow, and that fails for another reason: there is no
+// network, or a capability is missing.
+type Attempt struct {
+	// Call is the call's name, Address its socket address, if it has one.
+	Call, Address string
+	// Idle says that nothing in the sandbox listens at the address, which is of its own
+	// loopback.
+	Idle bool
+	Exe  string
+	PID  int
+	// Count is how often.
+	Count uint64
+}
+
+// attempts judges them. Where the kernel's rules leave it open whether a call has failed,
+// nothing is said.
+func (j *Judge) attempts(list []Attempt) (out []Item) {
+	for _, a := range list {
+		item := Item{
+			What: "network", Call: a.Call + " " + short(a.Address), Name: a.Call, Exe: text.OneLine(Redact(a.Exe)),
+			PID: a.PID, Count: a.Count, Flag: true,
+		}
+		var ok bool
+		switch a.Call {
+		case "connect":
+			ok = j.connect(a, &item)
+		case "bind":
+			ok = j.bind(a, &item)
+		case "setgroups":
+			item.Call = a.Call
+			ok = j.capability("setgid", unix.EPERM, &item)
+		}
+		if ok {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// connect is a connection in a network of the sandbox's own, which has a loopback only.
+func (j *Judge) connect(a Attempt, item *Item) bool {
+	to, err := netip.ParseAddrPort(a.Address)
+	if err != nil || j.Policy.Namespaces.Net != "new" || j.keeps("net_admin") {
+		return false
+	}
+	const dns = 53
+	loopback := to.Addr().Unmap().IsLoopback()
+	switch {
+	case loopback && !a.Idle:
+		return false
+	case loopback:
+		item.Answer = "ECONNREFUSED"
+		item.Why = "nothing listens there in the sandbox, whose loopback is its own"
+	case to.Addr().IsUnspecified():
+		return false
+	default:
+		item.Answer = "ENETUNREACH"
+		item.Why = "policy " + text.Quote(j.Policy.Name) + " has no network but a loopback of its own"
+	}
+	if to.Port() == dns {
+		item.Why = "to look up a name; " + item.Why
+	}
+	item.Allow = "--net host"
+	if j.Source != nil {
+		if o, ok := j.Source.Origin("namespaces.net", ""); ok {
+			item.Where = origin(o)
+		}
+	}
+	return true
+}
+
+// bind is a port that takes a capability.
+func (j *Judge) bind(a Attempt, item *Item) bool {
+	at, err := netip.ParseAddrPort(a.Address)
+	first := uint16(firstPort)
+	if j.Policy.Namespaces.Net == "host" {
+		first = j.FirstPort
+	}
+	if err != nil || at.Port() == 0 || at.Port() >= first {
+		return false
+	}
+	return j.capability("net_bind_service", unix.EACCES, item)
+}
+
+// firstPort is the first port that takes no capability, in a network namespace in which
+// nobody has changed it.
+const firstPort = 1024
+
+// capability is a call that takes one, if the policy does not keep it.
+func (j *Judge) capability(name string, answer unix.Errno, item *Item) bool {
+	if j.keeps(name) {
+		return false
+	}
+	item.What, item.Flag, item.Answer = "capability", false, unix.ErrnoName(answer)
+	item.Why = "it takes CAP_" + strings.ToUpper(name) + ", which the policy does not keep"
+	if !j.Root {
+		item.Against = "only sbx run by root can leave a program a capability"
+		if name == "net_bind_service" {
+			item.Against += "; a port from 1024 on takes none"
+		}
+		return true
+	}
+	item.Allow = fmt.Sprintf("capabilities = [%q] in [process]", name)
+	if name == "setgid" {
+		item.Against = "a program that may change its groups can reach what other groups own"
+	}
+	return true
+}
+
+// keeps says that the policy keeps the capability, or may.
+func (j *Judge) keeps(name string) bool {
+	return slices.ContainsFunc(j.Policy.Process.Capabilities, func(c string) bool {
+		return strings.TrimPrefix(c, "?") == name
+	})
+}

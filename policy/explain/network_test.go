@@ -1,0 +1,99 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"sbx/policy/seccomp"
+)
+
+func TestAttempts(t *testing.T) {
+	for _, name := range rareCalls {
+		if _, err := seccomp.LookupSyscall(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(Rare(seccomp.AMD64)) != len(rareCalls) || slices.Contains(Observed(seccomp.AMD64), Rare(seccomp.AMD64)[0]) {
+		t.Error(Rare(seccomp.AMD64))
+	}
+	for _, c := range []struct {
+		policy  string
+		keep    string
+		a       Attempt
+		answer  string // "" where nothing is said
+		why     string
+		allow   string
+		against bool
+	}{
+		{"default", "", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "ENETUNREACH",
+			"policy default has no network", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "[2001:db8::1]:443"}, "ENETUNREACH",
+			"policy default has", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "10.0.0.1:53"}, "ENETUNREACH",
+			"to look up a name; ", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432", Idle: true}, "ECONNREFUSED",
+			"nothing listens there", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "[::ffff:127.0.0.1]:5432", Idle: true}, "ECONNREFUSED",
+			"nothing listens there", "--net host", false},
+		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432"}, "", "", "", false},
+		{"default", "", Attempt{Call: "connect", Address: "0.0.0.0:80"}, "", "", "", false},
+		{"default", "", Attempt{Call: "connect", Address: "an address of family 40"}, "", "", "", false},
+		{"default", "net_admin", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "", "", "", false},
+		{"fetch", "", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "", "", "", false},
+		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "EACCES", "it takes CAP_NET_BIND_SERVICE",
+			`capabilities = ["net_bind_service"] in [process]`, false},
+		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:8080"}, "", "", "", false},
+		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:0"}, "", "", "", false},
+		{"default", "?net_bind_service", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false},
+		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false}, // from 80 on by the host
+		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:79"}, "EACCES", "it takes CAP_NET_BIND_SERVICE",
+			`capabilities = ["net_bind_service"] in [process]`, false},
+		{"default", "", Attempt{Call: "setgroups"}, "EPERM", "it takes CAP_SETGID",
+			`capabilities = ["setgid"] in [process]`, true},
+	} {
+		j := find(t, c.policy)
+		j.FirstPort, j.Root = 80, true
+		if c.keep != "" {
+			j.Policy.Process.Capabilities = []string{c.keep}
+		}
+		c.a.Count = 3
+		r, err := j.Report(Record{Attempts: []Attempt{c.a}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.answer == "" {
+			if len(r.Denials) != 0 {
+				t.Errorf("%+v: %+v", c.a, r.Denials)
+			}
+			continue
+		}
+		if len(r.Denials) != 1 {
+			t.Errorf("%+v: not told", c.a)
+			continue
+		}
+		d := r.Denials[0]
+		if d.Answer != c.answer || !strings.HasPrefix(d.Why, c.why) || d.Allow != c.allow || d.Count != 3 ||
+			(d.Against != "") != c.against || d.Flag != strings.HasPrefix(c.allow, "--") {
+			t.Errorf("%+v: %+v", c.a, d)
+		}
+		const head = "1 attempt failed for want of a network or a capability"
+		if lines := r.Lines(false); len(lines) != 3 || !strings.HasSuffix(lines[0], head) {
+			t.Errorf("%q", lines)
+		}
+	}
+}
+
+// TestNoCapability: a user is offered nothing that only root can have.
+func TestNoCapability(t *testing.T) {
+	bind := Attempt{Call: "bind", Address: "0.0.0.0:80", Count: 1}
+	r, err := find(t, "default").Report(Record{Attempts: []Attempt{bind}})
+	if err != nil || len(r.Denials) != 1 || r.Denials[0].Allow != "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	const want = "    it takes CAP_NET_BIND_SERVICE, which the policy does not keep; only sbx run by root can leave " +
+		"a program a capability; a port from 1024 on takes none"
+	if lines := r.Lines(false); lines[2] != want {
+		t.Errorf("%q", lines)
+	}
+}

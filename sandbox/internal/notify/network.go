@@ -1,0 +1,111 @@
+package notify
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
+	"sbx/policy/explain"
+)
+
+// maxAttempts is how many different ones are kept.
+const maxAttempts = 500
+
+// attemptKey is what makes two attempts one.
+type attemptKey struct {
+	call, address, exe string
+	idle               bool
+}
+
+// attempt looks at a call that is allowed and made rarely, before it is made.
+func (l *Listener) attempt(call string) {
+	r := &l.request
+	k := attemptKey{call: call}
+	if call != "setgroups" {
+		k.address = l.address(r.args[1], r.args[2])
+		if k.address == "" || !l.valid() {
+			return
+		}
+	}
+	if call == "connect" && strings.HasPrefix(k.address, "/") {
+		if l.files.seen != nil {
+			l.noteFile(fileKey{k.address, explain.Looks}, call)
+		}
+		return
+	}
+	to, err := netip.ParseAddrPort(k.address)
+	if err != nil && call != "setgroups" {
+		return
+	}
+	if call == "connect" && to.Addr().Unmap().IsLoopback() {
+		k.idle = l.idle(to.Port(), r.args[0])
+	}
+	k.exe = l.exe()
+	if !l.valid() {
+		return
+	}
+	if a := l.attempts[k]; a != nil {
+		a.Count++
+		return
+	}
+	if len(l.attempts) == maxAttempts {
+		l.record.Coarse = true
+		return
+	}
+	a := &explain.Attempt{Call: call, Address: k.address, Idle: k.idle, Exe: k.exe, Count: 1}
+	if _, pid := l.pids(); l.valid() {
+		a.PID = pid
+	}
+	l.attempts[k] = a
+	l.attemptOrder = append(l.attemptOrder, a)
+}
+
+// idle says that nothing listens at the port in the network of the one who asks: no TCP
+// socket, and none of UDP where the one who asks connects one of these.
+func (l *Listener) idle(port uint16, fd uint64) bool {
+	link := make([]byte, 64)
+	n, err := unix.Readlink(l.proc("fd/"+strconv.Itoa(int(int32(fd)))), link)
+	if err != nil {
+		return false
+	}
+	inode := strings.TrimSuffix(strings.TrimPrefix(string(link[:n]), "socket:["), "]")
+	const listening, unconnected = "0A", "07"
+	state := listening
+	for _, file := range [...]string{"net/udp", "net/udp6"} {
+		table, err := sys.ReadFile(l.proc(file))
+		if err != nil {
+			return false
+		}
+		if strings.Contains(table, " "+inode+" ") {
+			state = unconnected
+		}
+	}
+	files := [...]string{"net/tcp", "net/tcp6"}
+	if state == unconnected {
+		files = [...]string{"net/udp", "net/udp6"}
+	}
+	for _, file := range files {
+		table, err := sys.ReadFile(l.proc(file))
+		if err != nil || hasPort(table, port, state, inode) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasPort says whether a table of sockets, as in /proc/net/tcp, has one in that state at
+// the port, other than that of the inode.
+func hasPort(table string, port uint16, state, inode string) bool {
+	want := ":" + strings.ToUpper(hex.EncodeToString([]byte{byte(port >> 8), byte(port)}))
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) > 9 && strings.HasSuffix(f[1], want) && f[3] == state && f[9] != inode {
+			return true
+		}
+	}
+	return false
+}
