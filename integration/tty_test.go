@@ -138,6 +138,33 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// TestTerminalName: the terminal has a name inside, by which it can be opened and not
+// changed; in pure as well, and one of its own that of its /dev/pts. Where no standard
+// stream is the terminal there is none.
+func TestTerminalName(t *testing.T) {
+	const ask = "tty; echo written >$(tty); chmod 777 $(tty) 2>/dev/null || echo kept"
+	for _, args := range [][]string{{"--policy", "default"}, {"--policy", "pure"}, {"--policy", "open"}} {
+		term := atTerminal(t, append(append([]string{binary("sbx")}, args...), "--", "sh", "-c", ask)...)
+		term.ends(0)
+		if out := strings.ReplaceAll(term.out.String(), "\r\n", "\n"); !strings.HasSuffix(out,
+			"/dev/console\nwritten\nkept\n") {
+			t.Errorf("%q: %q", args, out)
+		}
+	}
+	own := ownPolicyFile(t, "extends = [\"default\"]\n[process]\nterminal = \"pty\"")
+	term := atTerminal(t, binary("sbx"), "--policy", own, "--", "sh", "-c", "tty; test -e /dev/console || echo none")
+	term.ends(0)
+	if out := strings.ReplaceAll(term.out.String(), "\r\n", "\n"); !strings.HasSuffix(out, "/dev/pts/0\nnone\n") {
+		t.Errorf("of its own: %q", out)
+	}
+	term = atTerminal(t, "sh", "-c", `"$0" -- ls /dev/console </dev/null >/dev/null 2>/dev/null || echo absent`,
+		binary("sbx"))
+	term.ends(0)
+	if out := strings.TrimSpace(term.out.String()); out != "absent" {
+		t.Errorf("no stream is the terminal: %q", out)
+	}
+}
+
 // TestTerminalCtrlC: the key reaches the target, once, and what the target
 // makes of it is the result.
 func TestTerminalCtrlC(t *testing.T) {

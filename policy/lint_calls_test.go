@@ -52,7 +52,8 @@ func TestIdleRules(t *testing.T) {
 		{"files.set_id = false\n" + rule("'fchmod'", "arg1 & S_ISUID != 0", "allow"), `p:4:3: this rule has ` +
 			`no effect: the answer to fchmod is errno:EPERM by files.set_id = false (no-effect)
   files.set_id = true is without that`},
-		{"files.set_id = false\n" + rule("'openat2'", "", "allow")[len("extends = ['a']\n"):] + "[seccomp]\nallow = ['read']\n",
+		{"files.set_id = false\n" + rule("'openat2'", "", "allow")[len("extends = ['a']\n"):] +
+			"[seccomp]\nallow = ['read']\n",
 			`p:3:3: this rule has no effect: the answer to openat2 is errno:ENOSYS by files.set_id = false (no-effect)
   without the rule a user gets the call, and root where no directory of the host can be written`},
 		{rule("'setns'", "arg1 == CLONE_NEWNET", "notify"), `p:3:3: this rule has no effect: the answer to setns is ` +

@@ -46,6 +46,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/subids.go":      "/etc/subuid and /etc/subgid, written in sbx",
 	"sandbox/internal/cgroup":              "paths of cgroupfs that the kernel says",
 	"sandbox/internal/terminal":            "a terminal, by a descriptor",
+	"sandbox/internal/host/console.go":     "the name that the controlling terminal's descriptor has, which look judges",
 	"sandbox/internal/host/gitfollow.go":   "what it finds becomes read-only, wherever a link leads; it shows nothing",
 	"sandbox/internal/host/lookagain.go":   "after the end: what it finds is said",
 	"sandbox/internal/launch":              "processes in /proc",

@@ -124,6 +124,9 @@ type LSM struct {
 type Terminal struct {
 	// Controlling says that the caller has a controlling terminal.
 	Controlling bool
+	// Name is the path of the controlling terminal, if the target inherits it as a
+	// standard stream and the name leads to it.
+	Name string
 	// Caller is the terminal to relay, if the policy gives the target one of its own
 	// and the caller has one.
 	Caller *terminal.Caller

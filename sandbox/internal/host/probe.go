@@ -77,6 +77,10 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 		h.Terminal.Controlling = true
 		unix.Close(fd)
 	}
+	if h.Terminal.Controlling && policy.NotFalse(p.Files.Dev) && (p.Process.Terminal == "" ||
+		p.Process.Terminal == "inherit") {
+		h.Terminal.Name = terminalName()
+	}
 	if p.Process.Terminal == "pty" {
 		if h.Terminal.Caller, err = probeTerminal(t); err != nil {
 			return err

@@ -31,6 +31,7 @@ func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error 
 	for _, s := range p.Files.Sockets {
 		h.lookOnce(policy.ParsePath(s).Name)
 	}
+	h.lookOnce(h.Terminal.Name)
 	for _, s := range p.Files.Devices {
 		h.lookOnce(policy.ParsePath(s).Name)
 	}

@@ -154,9 +154,13 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	d.noteIndexes(p, h)
 	d.noteLinks(p, t, h)
-	if h.SearchTruncatedAt != "" {
-		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files",
-			text.Quote(h.SearchTruncatedAt)))
+	switch at := text.Quote(h.SearchTruncatedAt); {
+	case h.SearchTruncatedAt == "":
+	case h.SocketRestriction(p, t) == host.SocketsByFilter:
+		d.remarks = append(d.remarks, "programs have no Unix sockets of their own: there are too many files below "+at+
+			" to mask all of the host's sockets there")
+	default:
+		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files", at))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
 	d.decideListener(p, t, h)

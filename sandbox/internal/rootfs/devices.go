@@ -44,7 +44,18 @@ func (t *Tree) addDevices() error {
 		t.nodes = slices.DeleteFunc(t.nodes, func(n Node) bool { return n.Path == x.Name })
 		t.nodes = append(t.nodes, Node{Path: x.Name, Kind: Read, Source: f, Device: true})
 	}
+	t.addConsole()
 	return nil
+}
+
+// addConsole shows the caller's terminal, which the target inherits, as /dev/console:
+// its name on the host is one of the host's /dev/pts. ttyname(3) and tty(1) look in /dev
+// for a file that is the same.
+func (t *Tree) addConsole() {
+	const name = "/dev/console"
+	if f := t.facts.Files[t.facts.Terminal.Name]; f.Mode == unix.S_IFCHR && f.Err == nil && !t.named(name) {
+		t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: f, Device: true})
+	}
 }
 
 func isDevice(f host.File) bool { return f.Mode == unix.S_IFCHR || f.Mode == unix.S_IFBLK }
