@@ -140,7 +140,7 @@ race: setup-test ## the launcher under the race detector
 	$(GOTEST) -race ./sandbox/... ./policy/seccomp/cache
 
 integration: setup-test build ## the user's view: real programs, as root and as a user
-	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 8m ./integration/...
+	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/...
 
 # In guests, under qemu. KERNELS names some of the matrix, RUN some tests.
 KERNELS ?= all
