@@ -43,9 +43,11 @@ func TestOracle(t *testing.T) {
 			if err := os.WriteFile(alone, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			dir := t.TempDir()
+			run(t, call{args: []string{"git", "init", "-q"}, dir: dir}).want(t, 0) // for commit
 			r := run(t, call{
 				args:  []string{binary("sbx"), "--policy", alone, "--read", binary("probe"), "--", binary("probe"), "oracle"},
-				dir:   t.TempDir(),
+				dir:   dir,
 				stdin: strings.Join(questions, "\n") + "\n",
 				limit: 5 * 60e9,
 			})

@@ -30,8 +30,17 @@ func TestTrees(t *testing.T) { trees(t, treeCases, false) }
 // holds, and what it cannot hold is refused.
 func TestTreesByLandlock(t *testing.T) { trees(t, hostCases, true) }
 
+// firstSeed is the same each time for the few cases of make test, whose verdict is not
+// to depend on luck. make soak, with its many, draws new ones.
+func firstSeed(count int) uint64 {
+	if count < 100 {
+		return 20261130
+	}
+	return rand.Uint64N(1 << 40)
+}
+
 func trees(t *testing.T, count int, host bool) {
-	first := rand.Uint64N(1 << 40)
+	first := firstSeed(count)
 	if s := os.Getenv("SBX_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {

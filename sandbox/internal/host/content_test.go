@@ -142,13 +142,6 @@ func TestLinksLead(t *testing.T) {
 		}
 	}
 	put(t, dir, "g/.env -> ../n"+strings.Repeat("x", 59))
-	err := (&Facts{}).findHidden(&policy.Policy{Files: secretRules}, dir, true)
-	if err == nil || !strings.Contains(err.Error(), "d/.env leads: more than 1000 symbolic links") {
-		t.Errorf("a loop: %v", err)
-	}
-	if err := os.Remove(dir + "/d/.env"); err != nil {
-		t.Fatal(err)
-	}
 	names := func(h *Facts) string {
 		var got []string
 		for _, s := range hidden(t, h, dir, secretRules) {

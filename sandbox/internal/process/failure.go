@@ -52,6 +52,9 @@ func (e Exec) Hint(err error) string {
 			if runnable(f.hop) {
 				return notInside(p, f.hop)
 			}
+			if special(f.hop) && broken == "" {
+				broken = text.Quote(p) + notRegular
+			}
 			continue
 		}
 		if hint := e.why(p, f, errno); hint != "" {
@@ -99,6 +102,14 @@ func runnable(name string) bool {
 	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
 }
 
+const notRegular = " is no regular file, and only those can be run"
+
+// special says whether the host has a FIFO, a socket or a device there.
+func special(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && !st.Mode().IsRegular() && !st.IsDir()
+}
+
 // why explains why a file that is inside did not start.
 func (e Exec) why(name string, f found, errno unix.Errno) string {
 	st, err := os.Stat(f.host)
@@ -115,7 +126,7 @@ func (e Exec) why(name string, f found, errno unix.Errno) string {
 	case st.IsDir():
 		return text.Quote(name) + " is a directory"
 	case !st.Mode().IsRegular():
-		return text.Quote(name) + " is no regular file, and only those can be run"
+		return text.Quote(name) + notRegular
 	case st.Mode()&0o111 == 0:
 		return "make it executable: chmod +x " + text.Quote(name)
 	case f.noExec:
