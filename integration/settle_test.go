@@ -18,7 +18,7 @@ func beside(t *testing.T, something func() error, f func()) {
 			case <-stop:
 				stopped <- nil
 				return
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(4 * time.Millisecond): // as git or an editor could at most
 			}
 			if err := something(); err != nil {
 				stopped <- err
@@ -26,11 +26,13 @@ func beside(t *testing.T, something func() error, f func()) {
 			}
 		}
 	}()
+	defer func() { // also where f ends the test
+		close(stop)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	}()
 	f()
-	close(stop)
-	if err := <-stopped; err != nil {
-		t.Error(err)
-	}
 }
 
 // TestStartsBesideRenames: a file with a secret's name that comes and goes, as an editor

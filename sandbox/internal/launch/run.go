@@ -18,7 +18,7 @@ import (
 type Again func() (*plan.Plan, *host.Facts, error)
 
 // Tries bounds how often a start is tried with a new plan.
-const Tries = 30
+const Tries = 100
 
 // Run starts the plan, forwards signals to it, and returns when it has ended.
 // It is for a process that has nothing else to do: it closes the standard input
