@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,22 +24,7 @@ func usersSpace(t *testing.T, script string, args ...string) string {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: testUser, Gid: testUser}
 	}
 	cmd.Dir, cmd.Stderr = "/", os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
-			t.Log(err)
-		}
-		_ = cmd.Wait() // killed
-	})
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	stays(t, cmd)
 	return fmt.Sprintf("/proc/%d/ns/", cmd.Process.Pid)
 }
 

@@ -228,12 +228,10 @@ func TestClocksInside(t *testing.T) {
 	}
 }
 
-// space starts a process in new namespaces, as whoever runs the tests, and
-// returns its /proc/PID/ns/.
-func space(t *testing.T, flags ...string) string {
+// stays starts a command that is a process group of its own, waits until it has said a
+// line, and kills the group when the test has ended.
+func stays(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c", "echo; exec sleep 1000")...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +248,15 @@ func space(t *testing.T, flags ...string) string {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// space starts a process in new namespaces, as whoever runs the tests, and
+// returns its /proc/PID/ns/.
+func space(t *testing.T, flags ...string) string {
+	t.Helper()
+	cmd := exec.Command("unshare", append(flags, "/bin/sh", "-c", "echo; exec sleep 1000")...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	stays(t, cmd)
 	pid := cmd.Process.Pid
 	if slices.Contains(flags, "--fork") { // the child is in them
 		eventually(t, "the process in the namespaces is there", func() bool {

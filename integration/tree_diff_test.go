@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,21 +24,7 @@ const diffCases = 15
 func TestTreesCompared(t *testing.T) { compared(t, diffCases) }
 
 func compared(t *testing.T, count int) {
-	first := firstSeed(count)
-	if s := os.Getenv("SBX_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, count = n, 1
-	}
-	if s := os.Getenv("SBX_CASES"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		count = n
-	}
+	first, count := cases(t, count)
 	begin, total, wider, launches := time.Now(), 0, 0, 0
 	for seed := first; total < count && seed < first+50*uint64(count); seed++ {
 		p := &treePair{treeCase{T: t, seed: seed, dir: filepath.Join(t.TempDir(), "w"), counts: &treeCounts{}}}

@@ -93,11 +93,12 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
 	}
-	certificates, more := sandbox.Certificates(p, os.Environ(), w.caller)
+	env := os.Environ()
+	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
-	sandbox.Account(p, os.Environ(), home)
+	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
 		script = ""
@@ -107,7 +108,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 		p.Files.Read = append(p.Files.Read, script)
 	}
 	notes = slices.Concat(notes, more, showRepository(p, project, home))
-	t := sandbox.Target{Path: target[0], Args: target, Env: os.Environ(), Project: project, Home: home, KeepFDs: l.KeepFD,
+	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}

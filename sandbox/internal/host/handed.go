@@ -66,28 +66,28 @@ func (t Target) crossing(p *policy.Policy) (fds []int, listen int) {
 	return fds, listen
 }
 
-// probeHanded describes the descriptors that the target gets.
+// probeHanded describes the descriptors that the target gets, which probeStreams has
+// looked at.
 func (h *Facts) probeHanded(p *policy.Policy, _ *policy.Tree, t Target) error {
-	for fd := range h.Stdio {
-		h.lookAtHanded(fd, false)
+	for i := range h.Stdio {
+		h.hand(&h.Stdio[i], false)
 	}
-	fds, listen := t.crossing(p)
-	for i, fd := range fds {
-		h.lookAtHanded(fd, i < listen && !slices.Contains(t.KeepFDs, fd))
+	_, listen := t.crossing(p)
+	for i := range h.Kept {
+		s := &h.Kept[i]
+		h.hand(s, i < listen && !slices.Contains(t.KeepFDs, s.FD))
 	}
 	return nil
 }
 
-// lookAtHanded describes one. What is closed crosses as that.
-func (h *Facts) lookAtHanded(fd int, listen bool) {
-	var st unix.Stat_t
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err != nil || unix.Fstat(fd, &st) != nil {
+// hand adds one, unless it is closed, which crosses as that, or of no file type.
+func (h *Facts) hand(s *Stdio, listen bool) {
+	if s.Mode == 0 && !s.Path {
 		return
 	}
-	d := Handed{FD: fd, Mode: st.Mode & unix.S_IFMT, Path: flags&unix.O_PATH != 0, Listen: listen}
+	d := Handed{FD: s.FD, Mode: s.Mode, Path: s.Path, Listen: listen}
 	if d.Mode == unix.S_IFSOCK && !d.Path {
-		d.Socket = lookAtSocket(fd)
+		d.Socket = lookAtSocket(s.FD)
 	}
 	h.Handed = append(h.Handed, d)
 }
