@@ -65,7 +65,7 @@ var allowed = map[string][]string{
 	// It answers denied calls while the target runs, by the filters alone.
 	"sandbox/internal/notify": {
 		"internal/sys", "policy/explain", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
-		"sandbox/internal/setid",
+		"sandbox/internal/setid", "sandbox/internal/unotify",
 	},
 
 	// Steps: they know how, and decide nothing.
@@ -75,7 +75,8 @@ var allowed = map[string][]string{
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
-	"sandbox/internal/setid":    {"internal/step", "internal/text", "policy/seccomp"},
+	"sandbox/internal/setid":    {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
+	"sandbox/internal/unotify":  {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},

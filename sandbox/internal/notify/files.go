@@ -35,25 +35,25 @@ type files struct {
 // same root.
 func (l *Listener) observe() {
 	r := &l.request
-	arch, ok := seccomp.LookupArch(r.audit, r.number)
+	arch, ok := seccomp.LookupArch(r.Audit, r.Number)
 	if !ok {
 		return
 	}
-	name := l.callNames[r.number]
+	name := l.callNames[r.Number]
 	if name == "" {
-		call, ok := seccomp.SyscallByNumber(arch, r.number)
+		call, ok := seccomp.SyscallByNumber(arch, r.Number)
 		if !ok {
 			return
 		}
 		name = call.Name()
-		l.callNames[r.number] = name
+		l.callNames[r.Number] = name
 	}
 	if name == "connect" || name == "bind" || name == "setgroups" {
 		l.attempt(name)
 		return
 	}
-	for _, arg := range explain.FileArgs(name, r.args) {
-		text := l.text(r.args[arg.Path])
+	for _, arg := range explain.FileArgs(name, r.Args) {
+		text := l.text(r.Args[arg.Path])
 		if text == "" || !l.valid() {
 			continue
 		}
@@ -71,8 +71,8 @@ func (l *Listener) absolute(text string, arg explain.FileArg) string {
 		return path.Clean(text)
 	}
 	dir := "cwd"
-	if arg.Dir >= 0 && int32(l.request.args[arg.Dir]) != unix.AT_FDCWD {
-		dir = "fd/" + strconv.Itoa(int(int32(l.request.args[arg.Dir])))
+	if arg.Dir >= 0 && int32(l.request.Args[arg.Dir]) != unix.AT_FDCWD {
+		dir = "fd/" + strconv.Itoa(int(int32(l.request.Args[arg.Dir])))
 	}
 	b := l.memory[:]
 	n, err := unix.Readlink(l.proc(dir), b)

@@ -26,7 +26,7 @@ func (l *Listener) attempt(call string) {
 	r := &l.request
 	k := attemptKey{call: call}
 	if call != "setgroups" {
-		k.address = l.address(r.args[1], r.args[2])
+		k.address = l.address(r.Args[1], r.Args[2])
 		if k.address == "" || !l.valid() {
 			return
 		}
@@ -42,7 +42,7 @@ func (l *Listener) attempt(call string) {
 		return
 	}
 	if call == "connect" && to.Addr().Unmap().IsLoopback() {
-		k.idle = l.idle(to.Port(), r.args[0])
+		k.idle = l.idle(to.Port(), r.Args[0])
 	}
 	k.exe = l.exe()
 	if !l.valid() {

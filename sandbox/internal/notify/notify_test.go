@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sbx/policy/seccomp"
+	"sbx/sandbox/internal/unotify"
 )
 
 func TestSocketAddress(t *testing.T) {
@@ -46,7 +47,7 @@ func TestBounds(t *testing.T) {
 	perm := seccomp.Action{Kind: seccomp.Errno, Errno: 1}
 	l.looked = maxLooks // no process to look at
 	for i := range uint32(calls) {
-		l.request = request{number: i % 5000, audit: seccomp.AMD64.Audit()}
+		l.request = unotify.Request{Number: i % 5000, Audit: seccomp.AMD64.Audit()}
 		l.note(perm, -1)
 	}
 	r := l.Record()

@@ -40,21 +40,21 @@ type coarseKey struct {
 // note records the call that was asked about last. by is the filter that denies it.
 func (l *Listener) note(action seccomp.Action, by int) {
 	r := &l.request
-	k := key{audit: r.audit, number: r.number, action: action, filter: by}
+	k := key{audit: r.Audit, number: r.Number, action: action, filter: by}
 	closely := l.looked < maxLooks
 	if closely {
 		l.looked++
 		k.exe = l.exe()
-		for i, p := range l.paramsOf(r.audit, r.number) {
+		for i, p := range l.paramsOf(r.Audit, r.Number) {
 			switch p.Kind {
 			case explain.Path, explain.Text:
-				k.text[i] = l.text(r.args[i])
+				k.text[i] = l.text(r.Args[i])
 			case explain.Address:
-				if i+1 < len(r.args) {
-					k.text[i] = l.address(r.args[i], r.args[i+1])
+				if i+1 < len(r.Args) {
+					k.text[i] = l.address(r.Args[i], r.Args[i+1])
 				}
 			case explain.Flags, explain.Choice, explain.Open, explain.Mode, explain.Hex, explain.Clone:
-				k.args[i] = r.args[i]
+				k.args[i] = r.Args[i]
 			}
 		}
 		if !l.valid() {
@@ -89,8 +89,8 @@ func (l *Listener) note(action seccomp.Action, by int) {
 // denial is the call that was asked about last.
 func (l *Listener) denial(k key) *explain.Denial {
 	r := &l.request
-	d := &explain.Denial{Number: r.number, Args: r.args, Text: k.text, Answer: k.action, Exe: k.exe, Count: 1}
-	d.Arch, _ = seccomp.LookupArch(r.audit, r.number)
+	d := &explain.Denial{Number: r.Number, Args: r.Args, Text: k.text, Answer: k.action, Exe: k.exe, Count: 1}
+	d.Arch, _ = seccomp.LookupArch(r.Audit, r.Number)
 	if k.filter >= 0 {
 		d.Filter = l.names[k.filter]
 	}
@@ -137,7 +137,7 @@ func (l *Listener) paramsOf(audit, number uint32) []explain.Param {
 
 // exe is the program that the one who asks executes, as its path is inside.
 func (l *Listener) exe() string {
-	if l.request.pid == 0 {
+	if l.request.PID == 0 {
 		return "" // in a pid namespace that is not below ours
 	}
 	b := l.memory[:maxText]
@@ -149,7 +149,7 @@ func (l *Listener) exe() string {
 }
 
 func (l *Listener) proc(file string) string {
-	return "/proc/" + strconv.Itoa(int(l.request.pid)) + "/" + file
+	return "/proc/" + strconv.Itoa(int(l.request.PID)) + "/" + file
 }
 
 // pids are the process of the thread that asks, as the launcher sees it, and its pid
@@ -186,13 +186,13 @@ func field(status, name string, base int) int {
 func (l *Listener) read(addr uint64, most int, toZero bool) []byte {
 	most = min(most, len(l.memory))
 	got := 0
-	for l.request.pid != 0 && got < most {
+	for l.request.PID != 0 && got < most {
 		at := addr + uint64(got)
 		n := min(most-got, int(pageSize-at%pageSize))
 		local := []unix.Iovec{{Base: &l.memory[got]}}
 		local[0].SetLen(n)
 		remote := []unix.RemoteIovec{{Base: uintptr(at), Len: n}}
-		n, err := unix.ProcessVMReadv(int(l.request.pid), local, remote, 0)
+		n, err := unix.ProcessVMReadv(int(l.request.PID), local, remote, 0)
 		if err != nil || n <= 0 {
 			break
 		}

@@ -2,4 +2,4 @@
 
 package setid
 
-func isChmod(int32) bool { return false }
+func isChmod(uint32) bool { return false }

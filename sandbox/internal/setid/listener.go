@@ -11,11 +11,11 @@ import (
 	"os"
 	"strconv"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/policy/seccomp"
+	"sbx/sandbox/internal/unotify"
 )
 
 // Listener is the launcher's end of the target's first filter: see
@@ -28,31 +28,10 @@ type Listener struct {
 	Since time.Time
 }
 
-// notification is struct seccomp_notif, and response struct seccomp_notif_resp.
-type notification struct {
-	id         uint64
-	pid, flags uint32
-	nr         int32
-	arch       uint32
-	ip         uint64
-	args       [6]uint64
-}
-
-type response struct {
-	id    uint64
-	value int64
-	errno int32
-	flags uint32
-}
-
 // Listen takes over the descriptor that the target has sent.
 func Listen(fd int) *Listener {
-	l := &Listener{fd: fd, chmod: NewChmod()}
-	// Answers then come without a change of the processor (Linux 6.6); an older
-	// kernel does without.
-	const syncWakeUp = 1 // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, syncWakeUp)
-	return l
+	unotify.Attach(fd)
+	return &Listener{fd: fd, chmod: NewChmod()}
 }
 
 // FD is the descriptor to poll for.
@@ -77,57 +56,43 @@ func (l *Listener) Answer(first func() error) (gone bool, err error) {
 		if list[0].Revents&unix.POLLIN == 0 {
 			return true, nil
 		}
-		var n notification
-		switch err := ioctl(l.fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n)); err {
-		case 0:
-		case unix.ENOENT, unix.EINTR:
-			continue // who asked has died, or is asking again
-		default:
+		var n unotify.Request
+		asked, err := unotify.Receive(l.fd, &n)
+		if err != nil {
 			return false, fmt.Errorf("read what the target's filter asks: %w", err)
 		}
+		if !asked {
+			continue
+		}
 		r := l.decide(&n, first)
-		r.id = n.id
-		if err := ioctl(l.fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); err != 0 && err != unix.ENOENT {
+		if err := unotify.Send(l.fd, &r); err != nil {
 			return false, fmt.Errorf("answer the target's filter: %w", err)
 		}
 	}
 	return false, nil
 }
 
-func ioctl(fd int, request uintptr, arg unsafe.Pointer) unix.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
-	return errno
-}
-
-func (l *Listener) decide(n *notification, first func() error) (r response) {
+func (l *Listener) decide(n *unotify.Request, first func() error) unotify.Response {
 	const x32 = 0x40000000
-	if n.nr&^x32 == unix.SYS_OPENAT2 { // the same in all tables
+	r := unotify.Response{ID: n.ID}
+	if n.Number&^x32 == unix.SYS_OPENAT2 { // the same in all tables
 		if l.Since.IsZero() {
 			if first() != nil {
-				r.errno = -int32(unix.ENOSYS)
+				r.Errno = -int32(unix.ENOSYS)
 				return r
 			}
 			l.Since = time.Now()
 		}
 		// It is looked for at the end what came of it. So it does not matter what the
 		// mode is now, or will be when the call goes on.
-		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		r.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 		return r
 	}
-	r.errno = -int32(l.chmod.Answer(l.fd, Question{ID: n.id, PID: n.pid, Number: n.nr, Audit: n.arch, Args: n.args}))
+	r.Errno = -int32(l.chmod.Answer(l.fd, n))
 	return r
 }
 
-// Question is a chmod(2), or one of its like, that a listener is asked about.
-type Question struct {
-	ID     uint64
-	PID    uint32
-	Number int32
-	Audit  uint32
-	Args   [6]uint64
-}
-
-// Chmod answers such questions.
+// Chmod answers for chmod(2) and its like.
 type Chmod struct {
 	// own says that /proc shows the processes by the numbers that the kernel
 	// tells the listener.
@@ -143,8 +108,8 @@ func NewChmod() Chmod {
 // Answer sets the mode of a directory in the target's place, and says what the call
 // fails with, or 0. fd is the listener. Everything that it looks at and changes is one
 // descriptor of its own.
-func (x Chmod) Answer(fd int, q Question) unix.Errno {
-	err := x.answer(fd, &q)
+func (x Chmod) Answer(fd int, q *unotify.Request) unix.Errno {
+	err := x.answer(fd, q)
 	if errno, ok := err.(unix.Errno); ok && errno != 0 {
 		return errno
 	}
@@ -154,8 +119,8 @@ func (x Chmod) Answer(fd int, q Question) unix.Errno {
 	return 0
 }
 
-func (x Chmod) answer(listener int, n *Question) error {
-	c, ok := n.call()
+func (x Chmod) answer(listener int, n *unotify.Request) error {
+	c, ok := asked(n)
 	if !ok || !x.own || n.PID == 0 {
 		return unix.EPERM
 	}
@@ -174,7 +139,7 @@ func (x Chmod) answer(listener int, n *Question) error {
 		return unix.EPERM
 	}
 	// From here on proc is the process that asked, or one that is gone.
-	if ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.ID)) != 0 {
+	if !unotify.Valid(listener, n.ID) {
 		return unix.EPERM
 	}
 	if who.user != unix.Geteuid() {
@@ -193,9 +158,9 @@ type call struct {
 	follow bool
 }
 
-// call is what was asked; not ok for a program of another ABI, whose arguments
+// asked is the call in question; not ok for a program of another ABI, whose arguments
 // mean something else.
-func (n *Question) call() (c call, ok bool) {
+func asked(n *unotify.Request) (c call, ok bool) {
 	if n.Audit != seccomp.Native().Audit() {
 		return c, false
 	}
