@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,32 +28,6 @@ func TestTrees(t *testing.T) { trees(t, treeCases, false) }
 // TestTreesByLandlock is the same where no mount is made: there Landlock alone
 // holds, and what it cannot hold is refused.
 func TestTreesByLandlock(t *testing.T) { trees(t, hostCases, true) }
-
-// cases are the first seed and how many cases begin there. The few of make test are the
-// same each time, so that its verdict does not depend on luck; make soak, with its many,
-// draws new ones. SBX_SEED repeats one case, and SBX_CASES says how many.
-func cases(t *testing.T, count int) (first uint64, n int) {
-	t.Helper()
-	first = 20261130
-	if count >= 100 {
-		first = rand.Uint64N(1 << 40)
-	}
-	if s := os.Getenv("SBX_SEED"); s != "" {
-		seed, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, count = seed, 1
-	}
-	if s := os.Getenv("SBX_CASES"); s != "" {
-		many, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		count = many
-	}
-	return first, count
-}
 
 func trees(t *testing.T, count int, host bool) {
 	first, count := cases(t, count)
