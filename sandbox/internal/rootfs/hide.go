@@ -177,8 +177,10 @@ func (t *Tree) hiddenPath(x policy.Path) (list []mask, err error) {
 	}
 	sources := []string{x.Name}
 	if len(t.policy.Files.Paths) > 0 {
-		// At this path inside, another path of the host may be shown.
-		if other := t.facts.Origin(t.entries, x.Name, true); other != "" && other != x.Name {
+		// At this path inside, another path of the host may be shown, unless the entry for it was
+		// left out, since there is no place for it.
+		other := t.facts.Origin(t.entries, x.Name, true)
+		if n, _ := t.deepest(x.Name); other != "" && other != x.Name && n.Kind.FromHost() && n.HostPath(x.Name) == other {
 			sources = append(sources, other)
 		}
 	}
