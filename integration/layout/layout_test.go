@@ -29,7 +29,7 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/explain", "policy/formats",
+		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/bwrap", "policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -93,6 +93,7 @@ var allowed = map[string][]string{
 	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
+	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},
 	"policy/systemd":         {"policy", "policy/capability", "policy/seccomp"},
 	"policy":                 {"policy/capability", "policy/seccomp"},
 	"policy/capability":      {},
