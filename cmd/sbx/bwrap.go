@@ -236,9 +236,17 @@ func readDescriptor(fd int) ([]byte, error) {
 	if err == nil && len(data) > most {
 		err = fmt.Errorf("it has more than %d bytes", most)
 	}
-	if err == nil && fd <= 2 {
-		// The number of a standard stream is never free for what is opened next.
-		_, err = sys.Open(unix.AT_FDCWD, os.DevNull, unix.O_RDWR, unix.S_IFCHR)
+	if err != nil || fd > 2 {
+		return data, err
+	}
+	// The number of a standard stream is never free for what is opened next.
+	null, err := sys.Open(unix.AT_FDCWD, os.DevNull, unix.O_RDWR, unix.S_IFCHR)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Dup3(null, fd, 0)
+	if err == nil {
+		err = unix.Close(null)
 	}
 	return data, err
 }
