@@ -24,7 +24,7 @@ import (
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
 	From     string   `required:"" enum:"oci,docker,systemd,bwrap" help:"Format: ${enum}."`
-	File     []string `arg:"" complete:"path" help:"File to read, or - for standard input; after --, bubblewrap's arguments."`
+	File     []string `arg:"" complete:"path" help:"File to read, - for standard input; of bwrap its arguments, after --."`
 	Cap      []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Instance string   `placeholder:"NAME" help:"Instance of a systemd template, NAME@.service."`
 	Arch     string   `complete:"arch" help:"Architecture of the machine it is for (default: this one)."`

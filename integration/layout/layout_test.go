@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/bwrap", "policy/explain", "policy/formats",
+		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/bwrap",
+		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
