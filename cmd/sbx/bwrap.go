@@ -78,7 +78,8 @@ func bwrapRun(args []string) (code int, target string, err error) {
 	target = line.Command[0]
 	for _, name := range line.Needed {
 		if err := unix.Access(name, unix.F_OK); err != nil {
-			return 0, target, fmt.Errorf("Can't find source path %s: %w", text.Quote(name), err)
+			// Bubblewrap's words, which programs look for.
+			return 0, target, &os.PathError{Op: "Can't find source path", Path: text.Quote(name), Err: err}
 		}
 	}
 	plan, facts, err := planBwrap(line, cwd)

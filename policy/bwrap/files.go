@@ -71,7 +71,8 @@ func (r *reader) place(name string) error {
 	case file, link:
 		return fmt.Errorf("there is no place for it: %s is no directory", text.Quote(at))
 	}
-	return fmt.Errorf("there is no place for it: %s shows a directory of the host's, in which sbx makes nothing", text.Quote(at))
+	return fmt.Errorf("there is no place for it: %s shows a directory of the host's, in which sbx makes nothing",
+		text.Quote(at))
 }
 
 // bind takes an option that shows a file of the host.

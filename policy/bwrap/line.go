@@ -199,7 +199,7 @@ func (l *Line) Losses() []string {
 		what string
 		has  bool
 	}{
-		{"--seccomp, --add-seccomp-fd: a policy names system calls; sbx seccomp disasm prints the programs", len(l.Filters) > 0},
+		{"--seccomp, --add-seccomp-fd: a policy names system calls, and has no programs", len(l.Filters) > 0},
 		{"--unsetenv: the variables cross unless process.env names the others", len(l.Unset) > 0 && !l.Clear},
 		{"--chdir: sbx -C says it", l.Dir != ""},
 		{"--info-fd, --json-status-fd, --sync-fd, --block-fd: they are of a run",
