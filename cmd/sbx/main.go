@@ -26,6 +26,9 @@ func main() {
 	if sandbox.Janitor(os.Args) {
 		os.Exit(runJanitor())
 	}
+	if sandbox.IsTrial(os.Args) {
+		os.Exit(runTrial())
+	}
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -35,6 +38,14 @@ func runJanitor() int {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(note))
 	})
 	if err != nil {
+		return report(err)
+	}
+	return 0
+}
+
+// runTrial is what sbx does inside, in the place of a program; see sbx policy test.
+func runTrial() int {
+	if err := sandbox.RunTrial(); err != nil {
 		return report(err)
 	}
 	return 0
