@@ -57,6 +57,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -115,6 +116,7 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
 			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -202,6 +204,7 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
 			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -275,6 +278,7 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
 			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -357,6 +361,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -405,6 +410,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -472,6 +478,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -521,6 +528,7 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
 			Terminal: "inherit",
@@ -558,6 +566,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -604,6 +613,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -653,6 +663,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -723,6 +734,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -814,6 +826,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			},
 			Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
 			Ambient:      no,

@@ -14,6 +14,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 
 	"sbx/internal/text"
 	"sbx/sandbox"
@@ -28,6 +29,9 @@ func main() {
 	}
 	if sandbox.IsTrial(os.Args) {
 		os.Exit(runTrial())
+	}
+	if len(os.Args) > 0 && path.Base(os.Args[0]) == bwrapWord {
+		os.Exit(runBwrap(os.Args[1:]))
 	}
 	os.Exit(run(os.Args[1:]))
 }
@@ -55,6 +59,9 @@ func runTrial() int {
 // that of launchFlags, which costs a launch next to nothing, or kong's for the
 // commands.
 func run(args []string) int {
+	if len(args) > 0 && args[0] == bwrapWord {
+		return runBwrap(args[1:])
+	}
 	if len(args) > 0 && isCommand(args[0]) {
 		return runCommand(args)
 	}

@@ -8,7 +8,6 @@ package trial
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -166,13 +165,4 @@ func (r *runner) limit(object string) Outcome {
 		return Outcome{Untried: "the limit cannot be read: " + err.Error()}
 	}
 	return Outcome{Works: l.Cur != unix.RLIM_INFINITY, Value: l.Cur}
-}
-
-// failed is the outcome of a failed call in this process.
-func failed(err error) Outcome {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return Outcome{Errno: errno}
-	}
-	return Outcome{Detail: err.Error()}
 }
