@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	// decides to one that acts.
 	"sandbox": {
 		"policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
@@ -76,8 +76,10 @@ var allowed = map[string][]string{
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
-	"sandbox/internal/setid":    {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
-	"sandbox/internal/unotify":  {},
+	// It runs inside, in the place of a target.
+	"sandbox/internal/trial":   {"caps"},
+	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
+	"sandbox/internal/unotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},

@@ -63,6 +63,8 @@ var paths = map[string]string{
 	"policies/list.go":                     "sbx policy list starts nothing",
 	"policies/policies.go":                 "for the words of a hint",
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",
+	"sandbox/internal/trial":               "it runs in the sandbox: processes in /proc",
+	"cmd/sbx/policy_try.go":                "whether something is there, for the words about a line of [expect]",
 	"cmd/sbx/writefile.go":                 "output of subcommands, to where the user says",
 	"cmd/sbx/policy_new.go":                "a new file, to where the user says, or among the user's policies",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
