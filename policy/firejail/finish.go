@@ -88,9 +88,7 @@ func (m *importer) files() {
 			f.Read = append(f.Read, "?"+p)
 		}
 	}
-	for _, p := range append(slices.Collect(maps.Keys(m.tops)), m.private...) {
-		f.Tmpfs = append(f.Tmpfs, p)
-	}
+	f.Tmpfs = append(slices.Collect(maps.Keys(m.tops)), m.private...)
 	for _, p := range writable {
 		if !slices.Contains(m.private, p) {
 			f.Write = append(f.Write, "?"+p)
@@ -121,11 +119,9 @@ func (m *importer) files() {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	listed := func(p string) bool {
-		return slices.Contains(f.Write, p) || slices.Contains(f.Tmpfs, strings.TrimPrefix(p, "?"))
-	}
-	f.Read = slices.DeleteFunc(f.Read, listed)
-	f.Write = slices.DeleteFunc(f.Write, func(p string) bool { return slices.Contains(f.Tmpfs, strings.TrimPrefix(p, "?")) })
+	private := func(p string) bool { return slices.Contains(f.Tmpfs, strings.TrimPrefix(p, "?")) }
+	f.Read = slices.DeleteFunc(f.Read, func(p string) bool { return slices.Contains(f.Write, p) || private(p) })
+	f.Write = slices.DeleteFunc(f.Write, private)
 	no := false
 	for _, p := range m.noexec {
 		switch {
