@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestListenDirectories: the descriptors of LISTEN_FDS are sockets and the like. A
@@ -22,6 +25,46 @@ func TestListenDirectories(t *testing.T) {
 	run(t, call{args: []string{"/bin/sh", "-c", `exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`,
 		binary("sbx")},
 		dir: t.TempDir()}).want(t, 0)
+}
+
+// TestDescriptorsThatAct: a descriptor by which its maker's powers are used, and not the
+// target's, crosses only on purpose, and an io_uring never: whoever has its memory has the
+// kernel do what it likes with the files of the host.
+func TestDescriptorsThatAct(t *testing.T) {
+	made := func(fd int, err error) *os.File {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(fd), "")
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	kinds := map[string]*os.File{
+		"eventfd": made(unix.Eventfd(0, unix.EFD_CLOEXEC)),
+		"pidfd":   made(unix.PidfdOpen(os.Getpid(), 0)),
+	}
+	var params [120]byte // struct io_uring_params
+	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
+	if errno == 0 {
+		kinds["io_uring"] = made(int(fd), nil)
+	} else if errno != unix.EPERM && errno != unix.ENOSYS { // the kernel lets nobody have one
+		t.Fatal(errno)
+	}
+	for kind, f := range kinds {
+		for how, command := range map[string]string{
+			"0":          `exec "$0" -- true <&3 3<&-`,
+			"LISTEN_FDS": `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`,
+			"--keep-fd":  `exec "$0" --keep-fd 3 -- true`,
+		} {
+			r := run(t, call{args: []string{"/bin/sh", "-c", command, binary("sbx")}, dir: t.TempDir(), files: []*os.File{f}})
+			if kind == "eventfd" || kind == "pidfd" && how == "--keep-fd" {
+				r.want(t, 0)
+			} else if r.status != 125 || !strings.Contains(r.stderr, kind) || !strings.Contains(r.stderr, "sbx: hint: ") {
+				t.Errorf("%s by %s: %v", kind, how, r)
+			}
+		}
+	}
 }
 
 // TestLinkLoops: links that lead to one another, in the place of what is guarded,

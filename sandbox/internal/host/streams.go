@@ -21,6 +21,9 @@ type Stdio struct {
 	// Path says that it is open by O_PATH only, Named that it is a FIFO with a
 	// name and not a pipe.
 	Path, Named bool
+	// Anonymous is what the kernel calls a descriptor without a file type, such as
+	// eventfd; "" for one that has a type.
+	Anonymous string
 	// Flags are its access mode and its status flags; see F_GETFL in fcntl(2).
 	Flags int
 	// Terminal says that it is a terminal, and no master of one.
@@ -87,6 +90,9 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 			continue // it is closed, which crosses too
 		}
 		s.describe(flags, &st)
+		if s.Mode == 0 && !s.Path {
+			s.Anonymous = anonymous(s.FD)
+		}
 		if !s.OnHost {
 			continue
 		}
@@ -134,6 +140,16 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 			s.Seeks, s.Offset = false, 0
 		}
 	}
+}
+
+// anonymous is what the kernel calls a descriptor without a file type; "?" where it does
+// not say.
+func anonymous(fd int) string {
+	name, err := readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if name = strings.Trim(strings.TrimPrefix(name, "anon_inode:"), "[]"); err != nil || name == "" {
+		return "?"
+	}
+	return name
 }
 
 // OpenFlags are those by which opening its file once more gives the like. Not
