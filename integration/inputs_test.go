@@ -27,6 +27,43 @@ func TestListenDirectories(t *testing.T) {
 		dir: t.TempDir()}).want(t, 0)
 }
 
+// TestKeptDirectory: from a directory that is kept on purpose nothing leads up, and nothing
+// in it is changed, neither contents nor modes, with Landlock and without.
+func TestKeptDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"up/in/file", "up/beside"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, landlock := range []string{"auto", "off"} {
+		policy := filepath.Join(t.TempDir(), "p.toml")
+		text := "version = 1\nsummary = 'x'\nextends = ['default']\n[process]\nlandlock = '" + landlock + "'\n"
+		if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3<up/in; cd /; exec "$0" -p "$1" --keep-fd 3 -- sh -c '
+			cat /proc/self/fd/3/file /proc/self/fd/3/../beside; chmod 600 /proc/self/fd/3/file /proc/self/fd/3/../beside
+			touch /proc/self/fd/3/new /proc/self/fd/3/../new; rm -f /proc/self/fd/3/file; exit 0'`, binary("sbx"), policy}, dir: dir})
+		r.want(t, 0)
+		if strings.Contains(r.stdout, "beside") || landlock == "off" && !strings.Contains(r.stdout, "up/in/file") {
+			t.Errorf("landlock %s: %v", landlock, r)
+		}
+		for name, want := range map[string]os.FileMode{"up/in/file": 0o644, "up/beside": 0o644, "up/in/new": 0, "up/new": 0} {
+			if st, err := os.Stat(filepath.Join(dir, name)); err == nil && st.Mode() != want || err != nil && want != 0 {
+				t.Errorf("landlock %s: %s is changed, or gone: %v, %v", landlock, name, err, r)
+			}
+		}
+	}
+	r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3</proc/self/task; exec "$0" --keep-fd 3 -- true`, binary("sbx")}})
+	if r.status != 125 || !strings.Contains(r.stderr, "cannot be had once more") || !strings.Contains(r.stderr, "fd:3") {
+		t.Errorf("a directory that has no name: %v", r)
+	}
+}
+
 // TestDescriptorsThatAct: a descriptor by which its maker's powers are used, and not the
 // target's, crosses only on purpose, and an io_uring never: whoever has its memory has the
 // kernel do what it likes with the files of the host.

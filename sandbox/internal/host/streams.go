@@ -133,7 +133,8 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 		s.Named = fifoNamed(s.FD)
 		s.OnHost = s.Named
 	}
-	s.OnHost = s.OnHost && !s.Path
+	// By O_PATH a directory leads to as much.
+	s.OnHost = s.OnHost && !s.Path || s.Mode == unix.S_IFDIR
 	if s.Seeks {
 		var err error
 		if s.Offset, err = unix.Seek(s.FD, 0, unix.SEEK_CUR); err != nil {
@@ -156,7 +157,8 @@ func anonymous(fd int) string {
 // O_NOATIME, which only the owner may ask for: it is for read-only mounts, on
 // which no time of access is kept.
 func (s Stdio) OpenFlags() int {
-	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT)
+	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT | unix.O_PATH |
+		unix.O_DIRECTORY)
 }
 
 // fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.
@@ -202,7 +204,7 @@ func (h *Facts) device(s Stdio) File {
 // for writing, whose offset cannot be carried over, and with files of processes.
 func (h *Facts) source(s Stdio) File {
 	switch {
-	case s.Mode == unix.S_IFREG && !s.Write, s.Mode == unix.S_IFBLK, s.Named, s.Terminal:
+	case s.Mode == unix.S_IFREG && !s.Write, s.Mode == unix.S_IFBLK, s.Mode == unix.S_IFDIR, s.Named, s.Terminal:
 	case s.Mode == unix.S_IFCHR && isDevice(s.Rdev):
 	default:
 		return File{}
