@@ -186,6 +186,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
+	sayCommit(plan, target, exit)
 	return plan, exit, nil
 }
 
