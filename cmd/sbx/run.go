@@ -98,6 +98,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	addInline(p, sandbox.IndexSettings(p, env, home))
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
