@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 
+	_ "sbx/internal/startlimits" // before the Go runtime
 	"sbx/internal/text"
 	"sbx/sandbox"
 )
