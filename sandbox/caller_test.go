@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,6 +73,12 @@ func threads(t *testing.T) int {
 func TestMain(m *testing.M) {
 	if os.Getenv("SANDBOX_CALLER") != "" {
 		os.Args = []string{os.Args[0], "-test.run=^TestAsCaller$", "-test.v"}
+	}
+	flag.Parse()
+	if testing.Short() && os.Getenv("SBX_MUST_WORK") == "" {
+		if err := flag.Set("test.run", "^Test"); err != nil { // examples start sandboxes
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
 )
 
 // pipes are what a Cmd opens for the program's streams.
@@ -195,11 +197,13 @@ func (c *Cmd) pipe2() (r, w *os.File, err error) {
 }
 
 func (c *Cmd) null(how int) (*os.File, error) {
-	f, err := os.OpenFile(os.DevNull, how, 0)
-	if err == nil {
-		c.io.theirs = append(c.io.theirs, f)
+	fd, err := sys.Open(unix.AT_FDCWD, os.DevNull, how, unix.S_IFCHR)
+	if err != nil {
+		return nil, fmt.Errorf("open %s for the program: %w", os.DevNull, err)
 	}
-	return f, err
+	f := os.NewFile(uintptr(fd), os.DevNull)
+	c.io.theirs = append(c.io.theirs, f)
+	return f, nil
 }
 
 // same compares what may not be comparable.

@@ -1,6 +1,3 @@
-// Package sandbox runs programs in sandboxes that policies describe. Probe
-// reads the machine, Build makes a plan of it, and Run or Start executes what
-// the plan prints. Command does all of it for one program.
 package sandbox
 
 import (

@@ -298,16 +298,6 @@ func (a *Asm) Same(p, q Arg, n int) { a.add(OpCompare, []Arg{p, q, Int(n)}) }
 // Zero appends the clearing of n bytes at an address of the process.
 func (a *Asm) Zero(addr, n uintptr) { a.add(OpZero, []Arg{Int(addr), Int(n)}) }
 
-// Forget appends the unmapping of all memory below top but the child's own and these ranges.
-// local is the size of the program's thread-local memory.
-func (a *Asm) Forget(top, local uintptr, keep [][2]uintptr) {
-	var ends []Arg
-	for _, r := range keep {
-		ends = append(ends, Int(r[0]), Int(r[1]))
-	}
-	a.add(OpForget, []Arg{a.Words(ends...), Int(len(keep)), Int(top), Int(local)})
-}
-
 // Store appends the writing of v, as 32 bits, to the place p.
 func (a *Asm) Store(p, v Arg) { a.add(OpStore, []Arg{p, v}) }
 
