@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -39,14 +40,14 @@ func callerState(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
-		for _, name := range []string{"Sig", "Shd", "Cap", "NoNewPrivs", "Seccomp", "Uid", "Gid", "Umask"} {
-			if strings.HasPrefix(line, name) && !strings.HasPrefix(line, "SigQ") {
+		for _, name := range []string{"SigIgn", "SigCgt", "Cap", "NoNewPrivs", "Seccomp", "Uid", "Gid", "Umask"} {
+			if strings.HasPrefix(line, name) {
 				b.WriteString(line)
 			}
 		}
 	}
 	dir, err := os.Getwd()
-	fmt.Fprintln(&b, dir, err, os.Environ())
+	fmt.Fprintln(&b, dir, err, len(os.Environ()), crc32.ChecksumIEEE([]byte(strings.Join(os.Environ(), "\x00"))))
 	return b.String()
 }
 

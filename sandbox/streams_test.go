@@ -91,7 +91,8 @@ func TestPipes(t *testing.T) {
 	in.Close()
 	all, err := io.ReadAll(out)
 	more, err2 := io.ReadAll(messages)
-	if err := errors.Join(err, err2, c.Wait()); err != nil || string(all) != "got word\n" || string(more) != "said word\n" {
+	if err := errors.Join(err, err2, c.Wait()); err != nil || string(all) != "got word\n" ||
+		string(more) != "said word\n" {
 		t.Errorf("%q and %q, %v", all, more, err)
 	}
 	if !c.ProcessState.Success() || c.ProcessState.Pid() != c.Process.Pid || c.ProcessState.String() != "exit status 0" {
@@ -109,7 +110,8 @@ func TestPipes(t *testing.T) {
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	p := shipped(t, "pure")
-	for _, script := range []string{"trap 'exit 9' TERM; echo; while :; do sleep .01; done", "trap '' TERM; echo; while :; do sleep .01; done"} {
+	for _, trap := range []string{"trap 'exit 9' TERM", "trap '' TERM"} {
+		script := trap + "; echo; while :; do sleep .01; done"
 		ctx, cancel := context.WithCancel(context.Background())
 		c := sandbox.CommandContext(ctx, p, "sh", "-c", script)
 		c.Cancel = func() error { return c.Process.Signal(unix.SIGTERM) }

@@ -69,7 +69,8 @@ type launched struct {
 }
 
 // prepare finds out all that the flags, the environment and the policy say of a launch.
-func (l *launch) prepare(target, notes []string) (*launched, error) {
+// edit, if there is one, may change both before the machine is looked at.
+func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, err
@@ -84,12 +85,7 @@ func (l *launch) prepare(target, notes []string) (*launched, error) {
 	}
 	cwd, home := w.cwd, w.home
 	project, why := l.projectDir(&w)
-	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
-		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
-		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
-		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
-		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
+	p, err = p.Expand(w.vars(project))
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +126,9 @@ func (l *launch) prepare(target, notes []string) (*launched, error) {
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
+	if edit != nil {
+		edit(p, &t)
+	}
 	c := sandbox.Command(p, target[0], target[1:]...)
 	c.Filters, c.Attached = filters, &t
 	return &launched{c, func(made *sandbox.Plan, say bool) {
@@ -145,7 +144,7 @@ func (l *launch) prepare(target, notes []string) (*launched, error) {
 
 // launch is run after its first checks. plan is nil where it came to none.
 func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	c, err := l.prepare(target, notes)
+	c, err := l.prepare(target, notes, nil)
 	if err != nil {
 		return nil, exit, err
 	}

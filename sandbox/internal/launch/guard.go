@@ -34,7 +34,7 @@ func GuardBinary(p *plan.Plan) error {
 	} else if strings.HasPrefix(link, "/memfd:sbx ") {
 		return sealed()
 	}
-	fd, err := sealedCopy()
+	fd, err := SealedCopy()
 	if err != nil {
 		return fmt.Errorf("copy sbx into memory, to keep its file from the target: %w", err)
 	}
@@ -66,8 +66,8 @@ func CheckBinary(p *plan.Plan) error {
 		Reason: host.NoLandlock,
 		What: "start a sandbox from this program: its file could be written to from inside, by /proc/PID/exe, " +
 			"since the caller may write to it and no Landlock keeps the target from it",
-		Fix: "use landlock = \"auto\" and a pid and mount namespace that are not joined, or make the program's file read-only " +
-			"and another user's",
+		Fix: "use landlock = \"auto\" and a pid and mount namespace that are not joined, or make the program's file " +
+			"read-only and another user's",
 	}
 }
 
@@ -87,7 +87,9 @@ func sealed() error {
 	return nil
 }
 
-func sealedCopy() (int, error) {
+// SealedCopy is a descriptor of a copy of this program in memory, which nobody can
+// write to.
+func SealedCopy() (int, error) {
 	in, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err

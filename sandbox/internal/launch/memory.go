@@ -72,8 +72,8 @@ func auxiliary() map[uintptr]uintptr {
 }
 
 // programRange is where the program lies that this code belongs to, by its program
-// headers, and the size of its thread-local memory; see elf(5). All are 0 where that is not the process's main program, as in a
-// shared library of C's.
+// headers, and the size of its thread-local memory; see elf(5). All are 0 where that is not
+// the process's main program, as in a shared library of C's.
 func programRange(aux map[uintptr]uintptr) (from, to, local uintptr) {
 	const (
 		load       = 1  // PT_LOAD

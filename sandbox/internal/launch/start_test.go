@@ -135,7 +135,7 @@ func TestFaults(t *testing.T) {
 func sweep(t *testing.T, plan *planner.Plan, those func(step.Step) bool) {
 	t.Helper()
 	errnos := []unix.Errno{unix.EPERM, unix.ENOSYS, unix.EINVAL, unix.EAGAIN, unix.ENOSPC}
-	asm, _ := plan.Compile(planner.Descriptors{Launcher: 998, Notify: 999, Janitor: 997, Ready: 996}, ownMemory) // any two descriptors above 2
+	asm, _ := plan.Compile(planner.Descriptors{Launcher: 998, Notify: 999, Janitor: 997, Ready: 996}, ownMemory) // above 2
 	calls := asm.Len()
 	marker := filepath.Join(workDir(plan), "ran")
 	cgroups := ""
