@@ -59,7 +59,8 @@ func TestKeptDirectory(t *testing.T) {
 			}
 		}
 	}
-	r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3</proc/self/task; exec "$0" --keep-fd 3 -- true`, binary("sbx")}})
+	r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3</proc/self/task; exec "$0" --keep-fd 3 -- true`,
+		binary("sbx")}})
 	if r.status != 125 || !strings.Contains(r.stderr, "cannot be had once more") || !strings.Contains(r.stderr, "fd:3") {
 		t.Errorf("a directory that has no name: %v", r)
 	}

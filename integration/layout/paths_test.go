@@ -60,6 +60,7 @@ var paths = map[string]string{
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
 	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
+	"sandbox/pipes.go":                     "/dev/null alone",
 	"policies/list.go":                     "sbx policy list starts nothing",
 	"policies/policies.go":                 "for the words of a hint",
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",

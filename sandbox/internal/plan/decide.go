@@ -51,14 +51,14 @@ type decisions struct {
 	streams           streamPlan
 	exec              process.Exec
 	dir               string
-	fds               []int
+	fds, given        []int
 	keptBack          []string // variables, see noteIndexes
 	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
 	ignored, mask     uint64
 
-	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
+	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
 	notes, remarks []string
 }
@@ -68,7 +68,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
-		stdio: h.Stdio,
+		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {

@@ -49,7 +49,7 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 			s.proc = s.proc || !r.Inside && !r.Named && !r.Directory
 			if x.Seeks {
 				if seeks >= step.MaxStreams {
-					return s, tooMany(x.FD)
+					return s, tooMany(x.As)
 				}
 				r.Seek, r.From, r.Index = true, x.Offset, seeks
 				seeks++
@@ -65,9 +65,9 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 		case x.Mode == unix.S_IFDIR: // with the host's mounts there is nothing to keep
 		case changes && x.Metadata.FD != 0 && d.mayChange(p, h, x):
 			if len(s.restore) >= step.MaxStreams {
-				return s, tooMany(x.FD)
+				return s, tooMany(x.As)
 			}
-			s.restore = append(s.restore, process.RestoreMetadata{Stream: x.FD, Index: len(s.restore), Metadata: metadata(x)})
+			s.restore = append(s.restore, process.RestoreMetadata{Stream: x.As, Index: len(s.restore), Metadata: metadata(x)})
 		}
 	}
 	return s, nil
