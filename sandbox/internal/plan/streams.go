@@ -58,8 +58,8 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 		case x.Mode == unix.S_IFDIR && d.tree != nil:
 			return s, &host.NeedError{
 				Reason: host.LeadsOut,
-				What: fmt.Sprintf("hand over descriptor %d: it is a directory of the host that cannot be had once more, with nothing "+
-					"above it and read-only", x.FD),
+				What: fmt.Sprintf("hand over descriptor %d: it is a directory of the host that cannot be had once more, "+
+					"with nothing above it and read-only", x.FD),
 				Fix: "show it by a path: path.\"/mnt/x\".from = \"fd:" + strconv.Itoa(x.FD) + "\" in the policy's [files]",
 			}
 		case x.Mode == unix.S_IFDIR: // with the host's mounts there is nothing to keep
