@@ -105,11 +105,13 @@ func (c *Cmd) plan() (*Plan, *Facts, error) {
 			return nil, nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", c.Policy.Name, err)
 		}
 	}
-	facts, err := host.Probe(c.Policy, t)
+	own := *c.Policy
+	own.OwnNames()
+	facts, err := host.Probe(&own, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.Build(c.Policy, filters, t, facts)
+	p, err := plan.Build(&own, filters, t, facts)
 	return p, facts, err
 }
 

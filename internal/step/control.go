@@ -9,6 +9,7 @@ package step
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------ MsgNetwork, kind --| and a socket of the sandbox's network (gateway.Catch)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |                                             |
 //	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
@@ -31,6 +32,7 @@ const (
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
 	MsgListener = 'L'
+	MsgNetwork  = 'N'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'

@@ -15,6 +15,8 @@ import (
 type answerer struct {
 	pool *pool
 	ipv6 bool // whether lo has IPv6
+	// hostname is the sandbox's own.
+	hostname string
 	// denied is told of names that no rule is about.
 	denied func(name string)
 }
@@ -105,7 +107,7 @@ func (a *answerer) answer(r *response, now time.Time) dnsmessage.RCode {
 	}
 	v4, v6 := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
 	switch {
-	case name == "localhost" || strings.HasSuffix(name, ".localhost"):
+	case name == a.hostname || name == "localhost" || strings.HasSuffix(name, ".localhost"):
 	case !a.pool.set.Names(name):
 		a.denied(name)
 		return dnsmessage.RCodeNameError

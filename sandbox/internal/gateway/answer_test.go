@@ -143,11 +143,17 @@ func TestOddMessages(t *testing.T) {
 		message []byte
 		want    string
 	}{
-		"EDNS":                 {ask(t, "a.com.", dnsmessage.TypeA, edns), "Success 198.18.1.0"},
-		"an answer":            {ask(t, "a.com.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.Response = true }), "nothing"},
-		"an update":            {ask(t, "a.com.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.OpCode = 5 }), "NotImplemented"},
-		"no question":          {ask(t, "a.com.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.Questions = nil }), "FormatError"},
-		"two questions":        {ask(t, "a.com.", 1, func(m *dnsmessage.Message) { m.Questions = append(m.Questions, m.Questions[0]) }), "FormatError"},
+		"EDNS": {ask(t, "a.com.", dnsmessage.TypeA, edns), "Success 198.18.1.0"},
+		"an answer": {ask(t, "a.com.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.Response = true }),
+			"nothing"},
+		"an update": {ask(t, "a.com.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.OpCode = 5 }),
+			"NotImplemented"},
+		"no question": {ask(t, "a.com.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.Questions = nil }),
+			"FormatError"},
+		"two questions": {ask(t, "a.com.", 1, func(m *dnsmessage.Message) {
+			m.Questions = append(m.Questions,
+				m.Questions[0])
+		}), "FormatError"},
 		"class CHAOS":          {ask(t, "a.com.", 16, func(m *dnsmessage.Message) { m.Questions[0].Class = 3 }), "Refused"},
 		"nothing":              {nil, "nothing"},
 		"a byte":               {[]byte{1}, "nothing"},
@@ -210,7 +216,8 @@ func TestBounds(t *testing.T) {
 	if got := answered(t, a.reply(ask(t, long, dnsmessage.TypeA), now.Add(time.Hour))); got != "ServerFailure" {
 		t.Errorf("a long name: %s", got)
 	}
-	for _, s := range []string{"198.18.0.1", "198.18.0.255", "198.19.255.255", "1.1.1.1", "::1", "fd73:6278::1:c612:100", "0.0.0.0"} {
+	for _, s := range []string{"198.18.0.1", "198.18.0.255", "198.19.255.255", "1.1.1.1", "::1", "fd73:6278::1:c612:100",
+		"0.0.0.0"} {
 		if name, ok := a.pool.name(netip.MustParseAddr(s)); ok {
 			t.Errorf("%s is %q", s, name)
 		}

@@ -3,12 +3,11 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +15,7 @@ import (
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
@@ -41,6 +41,9 @@ type Process struct {
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
+
+	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
+	denied  []gateway.Denied // by it
 
 	supervised bool
 	lost       []Lost
@@ -153,6 +156,11 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
+	if p.Gateway != nil {
+		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
+			return nil, err
+		}
+	}
 	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
@@ -206,11 +214,12 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
+	lost := ps.endGateway()
 	failed := append(ps.endSetID(), ps.carryOffsets()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
-		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
+		exit.Notes = slices.Concat(exit.Notes, ps.leftNote(exit), failed, lost, ps.deniedNotes(exit))
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -344,6 +353,7 @@ func (ps *Process) release() {
 	if ps.listener != nil {
 		ps.listener.Close()
 	}
+	ps.endGateway()
 	ps.setID.release()
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
@@ -357,41 +367,4 @@ func (ps *Process) release() {
 	if ps.status != nil {
 		ps.status.Free()
 	}
-}
-
-// ownMemory is where this process keeps its arguments and environment: the
-// area that the kernel filled at exec, up to the file name that ends it, and
-// the runtime's copies of the variables.
-func ownMemory(who string) step.Step {
-	f := process.ClearMemory{Who: who}
-	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
-	if end := execName(); start < end && end-start < 1<<24 {
-		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
-		if end-start > uintptr(len("sbx-janitor..")) {
-			f.Title = start
-		}
-	}
-	for _, v := range os.Environ() {
-		f.Regions = append(f.Regions, process.Region{
-			Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))),
-			Len:  uintptr(len(v)),
-		})
-	}
-	return f
-}
-
-// execName is the address of AT_EXECFN, which stands behind the environment;
-// see getauxval(3).
-func execName() uintptr {
-	const atExecFn = 31
-	aux, err := unix.Auxv()
-	if err != nil {
-		return 0
-	}
-	for _, v := range aux {
-		if v[0] == atExecFn {
-			return v[1]
-		}
-	}
-	return 0
 }

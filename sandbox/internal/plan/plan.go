@@ -15,6 +15,7 @@ import (
 	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/setid"
@@ -82,6 +83,8 @@ type Plan struct {
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
+	// Gateway is what the sandbox's network leads to, or nil.
+	Gateway *gateway.Config
 	// SetID is what the launcher does against set-id files on the host.
 	SetID setid.Duty
 }
