@@ -108,6 +108,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
+	if err := d.execDescriptor(p, t, decoded); err != nil {
+		return nil, err
+	}
 	if d.terminal, err = terminals(p, h, d.tree != nil); err != nil {
 		return nil, err
 	}

@@ -81,6 +81,9 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		n.Source = n.Untrusted.File
 	}
 	switch {
+	case n.Source.Err == unix.EACCES && n.Optional:
+		// It is nothing that the caller could look at, nor the target, which is the caller's.
+		return n, false, nil
 	case n.Source.Err != nil:
 		return n, false, fmt.Errorf("look at %s: %w", text.Quote(source), n.Source.Err)
 	case n.Source.Mode == 0 && n.Optional:
