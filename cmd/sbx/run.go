@@ -93,6 +93,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
 	}
+	p.OwnNames()
 	env := os.Environ()
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {

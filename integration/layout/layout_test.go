@@ -44,16 +44,19 @@ var allowed = map[string][]string{
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
-		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
+		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
+		"sandbox/internal/plan",
 		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
-		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/bpf",
+		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/network",
+		"policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
-		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",
-		"sandbox/internal/rootfs", "sandbox/internal/setid", "sandbox/internal/terminal",
+		"sandbox/internal/fallbackfilter", "sandbox/internal/gateway", "sandbox/internal/host",
+		"sandbox/internal/landlock", "sandbox/internal/process", "sandbox/internal/rootfs", "sandbox/internal/setid",
+		"sandbox/internal/terminal",
 	},
 	"sandbox/internal/rootfs": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "sandbox/internal/host", "sandbox/internal/landlock",
@@ -69,6 +72,9 @@ var allowed = map[string][]string{
 		"internal/sys", "policy/explain", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
 		"sandbox/internal/setid", "sandbox/internal/unotify",
 	},
+
+	// It connects the sandbox's network to what the policy names, by the rules alone.
+	"sandbox/internal/gateway": {"internal/step", "internal/sys", "policy/network"},
 
 	// Steps: they know how, and decide nothing.
 	"caps":                      {"internal/step"},

@@ -19,6 +19,8 @@ type Facts struct {
 	Caps     Caps
 	LSM      LSM
 	Listener Listener
+	// IPv6 says that the kernel has IPv6. It is probed only where the policy names hosts.
+	IPv6 bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool

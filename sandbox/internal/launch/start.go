@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
@@ -41,6 +43,9 @@ type Process struct {
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
+
+	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
+	denied  []gateway.Denied // by it
 
 	supervised bool
 	lost       []Lost
@@ -161,6 +166,11 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
+	if p.Gateway != nil {
+		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
+			return nil, err
+		}
+	}
 	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
 		ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
@@ -215,11 +225,12 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
+	lost := ps.endGateway()
 	failed := append(ps.endSetID(), ps.carryOffsets()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
-		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
+		exit.Notes = slices.Concat(exit.Notes, ps.leftNote(exit), failed, lost, ps.deniedNotes(exit))
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -353,6 +364,7 @@ func (ps *Process) release() {
 	if ps.listener != nil {
 		ps.listener.Close()
 	}
+	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
 	if ps.cgroup >= 0 {

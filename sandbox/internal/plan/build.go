@@ -9,6 +9,7 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/terminal"
@@ -37,7 +38,7 @@ func order(d *decisions) *Plan {
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed,
-		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given,
+		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
@@ -134,6 +135,10 @@ func order(d *decisions) *Plan {
 	}
 	if d.ns.new&ns.Net != 0 {
 		add(setup, ns.Loopback{}) // before CAP_NET_ADMIN is dropped
+	}
+	if d.catch != nil {
+		// After the loopback is up. The ports and the routes take capabilities, too.
+		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
 	}
 	if d.hostname != "" {
 		add(setup, ns.Hostname{Name: d.hostname}) // before CAP_SYS_ADMIN is dropped

@@ -14,6 +14,7 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/fallbackfilter"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -49,14 +50,17 @@ type decisions struct {
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
-	exec              process.Exec
-	dir               string
-	fds, given        []int
-	keptBack          []string // variables, see noteIndexes
-	stdio             [3]host.Stdio
-	openFiles         [2]uint64
-	coreMax           uint64
-	ignored, mask     uint64
+	// gateway leads out of the sandbox's network, and catch is where it begins; nil for none.
+	gateway       *gateway.Config
+	catch         *gateway.Catch
+	exec          process.Exec
+	dir           string
+	fds, given    []int
+	keptBack      []string // variables, see noteIndexes
+	stdio         [3]host.Stdio
+	openFiles     [2]uint64
+	coreMax       uint64
+	ignored, mask uint64
 
 	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
@@ -85,6 +89,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		return nil, err
 	}
 	if err := refuseCombinations(p, t, h, d); err != nil {
+		return nil, err
+	}
+	if err := d.decideNetwork(p, t, h); err != nil {
 		return nil, err
 	}
 	if err := d.decideTarget(p, t, h); err != nil {
@@ -217,12 +224,6 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			Reason: host.NoCapability,
 			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
 			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
-		}
-	case len(p.Network.Hosts)+len(p.Network.Listen) > 0:
-		return &host.NeedError{
-			Reason: host.Impossible,
-			What:   "connect a network namespace to hosts: this version of sbx knows the keys, and not yet how",
-			Fix:    "use a policy with the host's network and with ports, as connect = [443] in [network]",
 		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a

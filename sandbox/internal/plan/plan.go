@@ -15,6 +15,7 @@ import (
 	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/setid"
@@ -87,6 +88,8 @@ type Plan struct {
 	Announces bool
 	// Given are the launcher's descriptors that become the target's; see host.Target.
 	Given []int
+	// Gateway is what the sandbox's network leads to, or nil.
+	Gateway *gateway.Config
 	// SetID is what the launcher does against set-id files on the host.
 	SetID setid.Duty
 }
