@@ -20,6 +20,7 @@ import (
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/plantest"
+	"sbx/sandbox/internal/private"
 )
 
 // spaceOf starts a process in namespaces of its own and returns its /proc/PID/ns.
@@ -152,7 +153,7 @@ func TestJoinRefused(t *testing.T) {
 func TestJoinFails(t *testing.T) {
 	plan, marker := joinPlan(t)
 	left := leavesNothing(t, "")
-	asm, _ := plan.Compile(998, 999, 997, ownMemory)
+	asm, _ := plan.Compile(998, 999, 997, private.Dir{}, ownMemory)
 	for i := range asm.Len() {
 		if int(asm.StepOf(i)) > len(plan.Join) {
 			break // the rest is TestFaults'

@@ -78,7 +78,7 @@ func Run(p *plan.Plan, facts *host.Facts, again Again, tell func(explain.Denial,
 func runOnce(
 	p *plan.Plan, facts *host.Facts, caught int, last bool, tell func(explain.Denial, uint64),
 ) (exit Exit, told bool, err error) {
-	ps, err := start(p, hooks{})
+	ps, err := start(p, hooks{adopt: true})
 	facts.CloseFiles()
 	if err != nil {
 		return exit, false, err

@@ -3,12 +3,10 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -31,9 +29,11 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor  // nil if there is nothing to undo on the host
-	setID   setIDs    // what is done against set-id files on the host
-	cgroup  int       // the sandbox's, or -1
+	janitor *janitor // nil if there is nothing to undo on the host
+	setID   setIDs   // what is done against set-id files on the host
+	cgroup  int      // the sandbox's, or -1
+	private privateDir
+	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began    time.Time        // when the first process was to be made
@@ -93,10 +93,12 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// hooks change the tables of one start before they are used. Only the tests'
-// fault sweeps have any.
+// hooks are what is special in one start: tables changed before they are used, which
+// only the tests' fault sweeps do.
 type hooks struct {
 	table, janitor func(*step.Table)
+	// adopt makes this process the parent of orphans; see adoptOrphans.
+	adopt bool
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -135,8 +137,14 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if e := ps.janitor.finish(); e != nil {
 			err = errors.Join(err, e)
 		}
+		ps.removePrivate() // nothing has run that could keep it
 		ps.release()
 	}()
+	if h.adopt {
+		if err = ps.adoptOrphans(); err != nil {
+			return nil, err
+		}
+	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
@@ -153,7 +161,10 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
+	if err = ps.makePrivate(p.Private); err != nil {
+		return nil, err
+	}
+	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ps.private.Dir, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -206,7 +217,10 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
-	failed := append(ps.endSetID(), ps.carryOffsets()...)
+	if ws.Signaled() {
+		err = errors.Join(err, ps.endOrphans())
+	}
+	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
@@ -357,41 +371,4 @@ func (ps *Process) release() {
 	if ps.status != nil {
 		ps.status.Free()
 	}
-}
-
-// ownMemory is where this process keeps its arguments and environment: the
-// area that the kernel filled at exec, up to the file name that ends it, and
-// the runtime's copies of the variables.
-func ownMemory(who string) step.Step {
-	f := process.ClearMemory{Who: who}
-	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
-	if end := execName(); start < end && end-start < 1<<24 {
-		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
-		if end-start > uintptr(len("sbx-janitor..")) {
-			f.Title = start
-		}
-	}
-	for _, v := range os.Environ() {
-		f.Regions = append(f.Regions, process.Region{
-			Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))),
-			Len:  uintptr(len(v)),
-		})
-	}
-	return f
-}
-
-// execName is the address of AT_EXECFN, which stands behind the environment;
-// see getauxval(3).
-func execName() uintptr {
-	const atExecFn = 31
-	aux, err := unix.Auxv()
-	if err != nil {
-		return 0
-	}
-	for _, v := range aux {
-		if v[0] == atExecFn {
-			return v[1]
-		}
-	}
-	return 0
 }

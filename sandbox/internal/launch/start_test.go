@@ -16,6 +16,7 @@ import (
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/plantest"
+	"sbx/sandbox/internal/private"
 	"sbx/sandbox/internal/process"
 )
 
@@ -135,7 +136,7 @@ func TestFaults(t *testing.T) {
 func sweep(t *testing.T, plan *plan.Plan, those func(step.Step) bool) {
 	t.Helper()
 	errnos := []unix.Errno{unix.EPERM, unix.ENOSYS, unix.EINVAL, unix.EAGAIN, unix.ENOSPC}
-	asm, _ := plan.Compile(998, 999, 997, ownMemory) // any two descriptors above 2
+	asm, _ := plan.Compile(998, 999, 997, private.Dir{}, ownMemory) // any two descriptors above 2
 	calls := asm.Len()
 	marker := filepath.Join(workDir(plan), "ran")
 	cgroups := ""

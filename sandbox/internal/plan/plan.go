@@ -15,6 +15,8 @@ import (
 	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/private"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/setid"
@@ -68,6 +70,11 @@ type Plan struct {
 	// Tree is what each path inside is. It is nil where the mount namespace is not a new
 	// one.
 	Tree *rootfs.Tree
+	// Bare is the same for a launch without namespaces, Private the directory that the
+	// launcher makes for it, if any, and Weaker what is less than with namespaces.
+	Bare    *rootfs.Tree
+	Private *process.Private
+	Weaker  []string
 	// Policy is what the plan was made of.
 	Policy *policy.Policy
 	// Explained are the filters in whose place one with a listener is loaded, in their
@@ -88,10 +95,10 @@ type Plan struct {
 
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
 func (p *Plan) Secrets() int {
-	if p.Tree == nil {
+	if p.Shown() == nil {
 		return 0
 	}
-	return p.Tree.Secrets()
+	return p.Shown().Secrets()
 }
 
 // Outdated says whether a start failed only because what a search found was renamed,
@@ -99,7 +106,7 @@ func (p *Plan) Secrets() int {
 // has what is there by then. Nothing of the target has run.
 func (p *Plan) Outdated(err error) bool {
 	var failed *StepError
-	if p.Tree == nil || !errors.As(err, &failed) {
+	if p.Shown() == nil || !errors.As(err, &failed) {
 		return false
 	}
 	switch step.Errno(failed.Err) {
@@ -116,12 +123,28 @@ func (p *Plan) Outdated(err error) bool {
 		return p.Tree.Searched(s.Path)
 	case ns.Bind:
 		return s.Below && p.Tree.Searched(s.Dest)
+	case landlock.FoundRule, landlock.Hidden:
+		return true
 	}
 	return false
 }
 
 // Searched says whether the plan has anything that a search found.
-func (p *Plan) Searched() bool { return p.Tree != nil && p.Tree.Searched("/") }
+func (p *Plan) Searched() bool {
+	return p.Tree != nil && p.Tree.Searched("/") || p.Bare != nil && slices.ContainsFunc(p.Target, func(s step.Step) bool {
+		_, found := s.(landlock.FoundRule)
+		return found
+	})
+}
+
+// Shown is what the target sees of the host, with a root file system of its own or
+// without namespaces, or nil.
+func (p *Plan) Shown() *rootfs.Tree {
+	if p.Bare != nil {
+		return p.Bare
+	}
+	return p.Tree
+}
 
 // Each calls f for each step in the order of the printed plan. in is the process that does
 // it: janitor, launcher, join, setup, init, target or cleanup.
@@ -131,7 +154,10 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 		if p.Limits.cgroup() {
 			list = append(list, VerifyCgroup{})
 		}
-		if len(p.Join) == 0 {
+		if p.Private != nil {
+			list = append(list, *p.Private)
+		}
+		if len(p.Join) == 0 && p.Bare == nil {
 			list = append(list, NewNamespaces{p.New})
 		}
 		return list
@@ -194,7 +220,7 @@ func (NewNamespaces) Kind() string { return "new-namespaces" }
 // Hint says why namespaces are denied here.
 func (NewNamespaces) Hint(err error) string {
 	switch errno := step.Errno(err); errno {
-	case unix.ENOSPC, unix.EPERM, unix.EINVAL:
+	case unix.ENOSPC, unix.EPERM, unix.EINVAL, unix.ENOSYS:
 		return ns.DeniedHint(errno)
 	}
 	return ""
@@ -221,9 +247,13 @@ func (VerifyCgroup) Compile(*step.Asm) {}
 // Compile is the table of the child: the calls of set-up and target, then from initAt on
 // those of the init. janitor is the launcher's end of the socket to the janitor, or -1.
 // forget replaces process.ClearMemory, which depends on the memory of the process that
-// starts the plan.
-func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
-	asm = &step.Asm{Launcher: launcher, Notify: notify, Janitor: janitor}
+// starts the plan. own is the target's private directory, if there is one.
+func (p *Plan) Compile(
+	launcher, notify, janitor int, own private.Dir, forget func(who string) step.Step,
+) (asm *step.Asm, initAt int) {
+	asm = &step.Asm{
+		Launcher: launcher, Notify: notify, Janitor: janitor, Private: own.FD, PrivatePath: own.Path,
+	}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
 	for _, list := range [...][]step.Step{p.Join, p.Setup, p.Target} {
@@ -282,6 +312,9 @@ func (p *Plan) String() string {
 	for _, s := range slices.Concat(p.Notes, p.Remarks) {
 		fmt.Fprintf(&b, "note: %s\n", s)
 	}
+	for _, s := range p.Weaker {
+		fmt.Fprintf(&b, "weaker: %s\n", s)
+	}
 	return b.String()
 }
 
@@ -301,7 +334,9 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Joined     []string `json:"joined,omitempty"`
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
-	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks)}
+		Weaker     []string `json:"weaker,omitempty"`
+	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks),
+		Weaker: p.Weaker}
 	p.Each(func(in string, s step.Step) {
 		// The launcher reads back what the janitor writes.
 		checked := in != "janitor" && in != "cleanup" && checks(s)
