@@ -211,8 +211,9 @@ type PathOptions struct {
 
 // Network says what may be reached. Bind and Connect are about the host's network;
 // they restrict TCP by port, by Landlock (ABI 4, Linux 6.7), and with that leave no
-// other way out: no UDP (and so no DNS but by TCP), MPTCP, TCP Fast Open or other families; sockets that were handed over stay what they are. Nil
-// lists restrict nothing; an empty one allows no port.
+// other way out: no UDP (and so no DNS but by TCP), MPTCP, TCP Fast Open or other
+// families; sockets that were handed over stay what they are. Nil lists restrict
+// nothing; an empty one allows no port.
 type Network struct {
 	// Bind and Connect list the ports that may be bound and connected to, in
 	// decimal. Bind's "0" is any that the kernel picks. A program that may

@@ -65,7 +65,8 @@ func (l *launch) run(target []string) (int, error) {
 type maker func(say bool) (*sandbox.Plan, *sandbox.Facts, error)
 
 // prepare finds out all that the flags, the environment and the policy say of a launch.
-func (l *launch) prepare(target, notes []string) (maker, error) {
+// edit, if there is one, may change both before the machine is looked at.
+func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (maker, error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, err
@@ -80,12 +81,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	}
 	cwd, home := w.cwd, w.home
 	project, why := l.projectDir(&w)
-	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
-		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
-		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
-		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
-		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
+	p, err = p.Expand(w.vars(project))
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +94,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	addInline(p, sandbox.IndexSettings(p, env, home))
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
@@ -126,6 +123,9 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
+	if edit != nil {
+		edit(p, &t)
+	}
 	return func(say bool) (*sandbox.Plan, *sandbox.Facts, error) {
 		host, err := sandbox.Probe(p, t)
 		if err != nil {
@@ -149,7 +149,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 
 // launch is run after its first checks. plan is nil where it came to none.
 func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	made, err := l.prepare(target, notes)
+	made, err := l.prepare(target, notes, nil)
 	if err != nil {
 		return nil, exit, err
 	}
@@ -186,6 +186,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
+	sayCommit(plan, target, exit)
 	return plan, exit, nil
 }
 

@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/explain", "policy/formats",
+		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/bwrap", "policy/firejail",
+		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -39,6 +40,7 @@ var allowed = map[string][]string{
 	"sandbox": {
 		"policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
 		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/private", "sandbox/internal/setid",
+		"sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
@@ -76,8 +78,10 @@ var allowed = map[string][]string{
 	"sandbox/internal/private":  {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
-	"sandbox/internal/setid":    {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
-	"sandbox/internal/unotify":  {},
+	// It runs inside, in the place of a target.
+	"sandbox/internal/trial":   {"caps"},
+	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
+	"sandbox/internal/unotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
@@ -94,6 +98,8 @@ var allowed = map[string][]string{
 	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
+	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},
+	"policy/firejail":        {"internal/text", "policy", "policy/capability", "policy/seccomp"},
 	"policy/systemd":         {"policy", "policy/capability", "policy/seccomp"},
 	"policy":                 {"policy/capability", "policy/network", "policy/seccomp"},
 	"policy/network":         {"policies/hosts"},

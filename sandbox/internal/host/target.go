@@ -4,6 +4,9 @@ package host
 type Target struct {
 	// Path is the program. It is looked for in Env's PATH if it has no slash.
 	Path string
+	// FD is a descriptor of the program, above 2, in the place of Path; or 0. The
+	// program has it too.
+	FD int
 	// Args are all arguments, the program's name first.
 	Args []string
 	// Env is the caller's whole environment. The policy says which variables the target

@@ -41,7 +41,7 @@ func GuardBinary(p *plan.Plan) error {
 	} else if strings.HasPrefix(link, "/memfd:sbx ") {
 		return sealed()
 	}
-	fd, err := sealedCopy()
+	fd, err := SealedCopy()
 	if err != nil {
 		return fmt.Errorf("copy sbx into memory, to keep its file from the target: %w", err)
 	}
@@ -64,7 +64,9 @@ func sealed() error {
 	return nil
 }
 
-func sealedCopy() (int, error) {
+// SealedCopy is a descriptor of a copy of this program in memory, which nobody can
+// write to.
+func SealedCopy() (int, error) {
 	in, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
