@@ -278,6 +278,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	case "none":
 		p.Namespaces.Net = "new"
 	}
+	if l.NoNamespaces {
+		p.Namespaces.All = "host"
+	}
 	// The home's real path is the one that is there inside.
 	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {
 		p.Process.Env = append(p.Process.Env, "HOME="+home)
@@ -288,13 +291,13 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 func (l *launch) print(plan *sandbox.Plan) error {
 	var what any = plan
 	if l.Tree {
-		if plan.Tree == nil {
+		if plan.Shown() == nil {
 			return &usageError{
 				"--tree: the policy uses a mount namespace that is not new, so the tree is that of the namespace",
 				"sbx --dry-run prints the Landlock rules, which are all that restricts files there",
 			}
 		}
-		what = plan.Tree
+		what = plan.Shown()
 	}
 	if l.JSON {
 		b, err := json.Marshal(what)

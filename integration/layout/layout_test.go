@@ -40,12 +40,13 @@ var allowed = map[string][]string{
 	// decides to one that acts.
 	"sandbox": {
 		"internal/sys", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/private", "sandbox/internal/setid",
+		"sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
-		"sandbox/internal/plan",
+		"sandbox/internal/plan", "sandbox/internal/private",
 		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
@@ -55,8 +56,8 @@ var allowed = map[string][]string{
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
 		"sandbox/internal/fallbackfilter", "sandbox/internal/gateway", "sandbox/internal/host",
-		"sandbox/internal/landlock", "sandbox/internal/process", "sandbox/internal/rootfs", "sandbox/internal/setid",
-		"sandbox/internal/terminal",
+		"sandbox/internal/landlock", "sandbox/internal/private", "sandbox/internal/process", "sandbox/internal/rootfs",
+		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/rootfs": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "sandbox/internal/host", "sandbox/internal/landlock",
@@ -81,6 +82,7 @@ var allowed = map[string][]string{
 	"ns":                        {"internal/step", "internal/text"},
 	"sandbox/internal/cgroup":   {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
+	"sandbox/internal/private":  {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// It runs inside, in the place of a target.
