@@ -14,6 +14,7 @@ const commandHelp = `Ask about policies and filters. To run a program: sbx [flag
 type commands struct {
 	Policy  policyCmd  `cmd:"" help:"List, show, check and compare policies."`
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
+	Review  reviewCmd  `cmd:"" help:"Look at what programs would change that ran with --review; keep or discard it."`
 
 	Completion completionCmd `cmd:"" help:"Print the script by which a shell completes sbx's command lines."`
 	Help       helpCmd       `cmd:"" help:"Print the help of sbx or a command, or the manual page."`
@@ -22,7 +23,7 @@ type commands struct {
 // isCommand tells whether the first word names a command, without asking kong.
 func isCommand(word string) bool {
 	switch word {
-	case "policy", "seccomp", "completion", "help":
+	case "policy", "seccomp", "review", "completion", "help":
 		return true
 	}
 	return false
@@ -37,7 +38,7 @@ func runCommand(args []string) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errFindings):
+	case errors.Is(err, errFindings), errors.Is(err, errNotKept):
 		return 1
 	case errors.Is(err, errLosses):
 		return 3

@@ -70,7 +70,7 @@ func filtersFor(
 func launchFilters(policy string) ([]sandbox.Filter, error) {
 	l := newLaunch()
 	l.Policy = policy
-	made, err := l.prepare([]string{"/"}, nil)
+	made, err := l.prepare([]string{"/"}, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -45,11 +45,13 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.checkDescriptors(events); err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target, notes, events)
+	apart := newReviewing(l)
+	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
 	explained := l.explain(plan, exit, err)
+	reviewed := apart.end(exit, err)
 	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, explained, err)
+		writeReceipt(*l.Report, plan, exit, explained, reviewed, err)
 	}
 	if err == nil {
 		l.offer(exit)
@@ -65,7 +67,7 @@ func (l *launch) run(target []string) (int, error) {
 type maker func(say bool) (*sandbox.Plan, *sandbox.Facts, error)
 
 // prepare finds out all that the flags, the environment and the policy say of a launch.
-func (l *launch) prepare(target, notes []string) (maker, error) {
+func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, err
@@ -112,6 +114,9 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
+	if apart != nil {
+		t.Review = &apart.apart
+	}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -148,8 +153,10 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	made, err := l.prepare(target, notes)
+func (l *launch) launch(
+	target, notes []string, events *eventSink, apart *reviewing,
+) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+	made, err := l.prepare(target, notes, apart)
 	if err != nil {
 		return nil, exit, err
 	}
@@ -170,6 +177,15 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
+	}
+	if apart != nil {
+		host.Close()
+		if err := apart.begin(plan, target); err != nil {
+			return plan, exit, err
+		}
+		if plan, host, err = made(false); err != nil {
+			return plan, exit, err
+		}
 	}
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)

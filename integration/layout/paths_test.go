@@ -58,6 +58,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/streams.go":     "a descriptor, by /proc/self/fd; look judges the name that it has",
 	"sandbox/internal/process":             "for the words of an error or a note: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
+	"internal/review":                      "beneath a descriptor, without links; roots without links, by inode number",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
 	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
 	"policies/list.go":                     "sbx policy list starts nothing",

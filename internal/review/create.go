@@ -28,13 +28,18 @@ type Layers [2]string
 // New makes a review of these directories. layers are the overlays' directories by the
 // real path. The program may start when New has returned.
 func (s *Store) New(policy string, command []string, dirs []Dir) (r *Review, layers map[string]Layers, err error) {
-	r = &Review{store: s, dir: -1, lock: -1, journal: newJournal()}
+	own, err := s.again()
+	if err != nil {
+		return nil, nil, err
+	}
+	r = &Review{store: own, dir: -1, lock: -1, journal: newJournal()}
 	r.Record = Record{Version: version, ID: random(6), Started: time.Now(), Policy: policy}
 	for _, word := range command {
 		r.Command = append(r.Command, []byte(word))
 	}
 	fresh := newPrefix + r.ID
 	if err = unix.Mkdirat(s.dir, fresh, 0o700); err != nil {
+		own.Close()
 		return nil, nil, fmt.Errorf("make a review in %s: %w", text.Quote(s.path), err)
 	}
 	defer func() {
@@ -64,7 +69,10 @@ func (s *Store) New(policy string, command []string, dirs []Dir) (r *Review, lay
 		}
 	}
 	// From here on the record tells what else is there.
-	if err = r.save(); err != nil {
+	if err = r.save(); err == nil {
+		err = r.savePlaces()
+	}
+	if err != nil {
 		return r, nil, err
 	}
 	if err = unix.Renameat(s.dir, fresh, s.dir, r.ID); err != nil {
@@ -88,7 +96,7 @@ func (r *Review) undo(fresh string) error {
 		defer r.Close()
 		return r.Discard()
 	}
-	r.Close()
+	defer r.Close()
 	return removeTree(r.store.dir, fresh, func(string) {})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,6 +60,7 @@ type Record struct {
 
 const (
 	recordName  = "record"
+	placesName  = "places"
 	journalName = "journal"
 	lockName    = "lock"
 	version     = 1
@@ -90,6 +92,30 @@ func (r *Review) save() error {
 	return unix.Renameat(r.dir, next, r.dir, recordName)
 }
 
+// savePlaces writes where the changes are that lie elsewhere, each with a NUL behind it.
+// Launches read it, and let no program write there.
+func (r *Review) savePlaces() error {
+	var data []byte
+	for _, root := range r.Roots {
+		if len(root.Place) > 0 {
+			data = append(append(data, root.Place...), 0)
+		}
+	}
+	if data == nil {
+		return nil
+	}
+	fd, err := openNew(r.dir, placesName, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	defer closeFD(fd)
+	n, err := unix.Write(fd, data)
+	if err == nil && n < len(data) {
+		err = unix.ENOSPC
+	}
+	return err
+}
+
 // openNew opens a file of the review's own, and makes it.
 func openNew(dir int, name string, flags uint64) (int, error) {
 	return unix.Openat2(dir, name, &unix.OpenHow{Flags: flags | unix.O_CLOEXEC | unix.O_NOFOLLOW, Mode: 0o600,
@@ -112,23 +138,26 @@ func (r *Review) load() error {
 		if root.N != i || len(root.Real) == 0 || root.Real[0] != '/' {
 			return errors.New("its record makes no sense")
 		}
+		if _, name := path.Split(string(root.Place)); name != "" &&
+			(len(name) != len(placePrefix)+32 || name[:len(placePrefix)] != placePrefix) {
+			return errors.New("its record names a directory that is none of sbx's")
+		}
 	}
 	return nil
 }
 
 // readFile reads a file of the review's own.
 func readFile(dir int, name string) ([]byte, error) {
-	fd, err := openAt(dir, name, unix.O_RDONLY|unix.O_NONBLOCK)
+	f, err := openFile(dir, name)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), name)
 	defer f.Close() //nolint:errcheck // it was only read
 	st, err := f.Stat()
 	switch {
 	case err != nil:
 		return nil, err
-	case !st.Mode().IsRegular() || st.Size() > maxRecord:
+	case st.Size() > maxRecord:
 		return nil, errors.New("it is no file of sbx's")
 	}
 	data := make([]byte, st.Size())

@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
 )
 
 // sameMost is the size up to which files of one size are compared; larger ones count as
@@ -77,16 +80,20 @@ func sameContent(a, b io.Reader) (bool, error) {
 
 // openFile opens a regular file. Nothing else is opened, since that could wait or act.
 func openFile(dir int, name string) (*os.File, error) {
-	fd, err := openAt(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	at, err := openAt(dir, name, unix.O_PATH)
 	if err != nil {
 		return nil, err
 	}
+	defer closeFD(at)
 	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil && kind(st.Mode) != unix.S_IFREG {
-		err = unix.EINVAL
+	if err := unix.Fstat(at, &st); err != nil {
+		return nil, err
 	}
+	if kind(st.Mode) != unix.S_IFREG {
+		return nil, sys.ErrKind
+	}
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(at), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
-		closeFD(fd)
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), name), nil

@@ -69,6 +69,12 @@ func Open(state int, create bool) (*Store, error) {
 // Close lets go of it.
 func (s *Store) Close() { closeFD(s.dir) }
 
+// again is the same store, open once more: a review outlives the one that it was found in.
+func (s *Store) again() (*Store, error) {
+	fd, err := unix.FcntlInt(uintptr(s.dir), unix.F_DUPFD_CLOEXEC, 3)
+	return &Store{fd, s.path}, err
+}
+
 // private is an error unless the directory is the caller's, and closed to all others.
 func private(fd int) error {
 	var st unix.Stat_t
@@ -179,8 +185,12 @@ func (s *Store) open(id string, look bool) (*Review, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Review{store: s, dir: dir, lock: -1}
-	if err = private(dir); err == nil && !look {
+	own, err := s.again()
+	r := &Review{store: own, dir: dir, lock: -1}
+	if err == nil {
+		err = private(dir)
+	}
+	if err == nil && !look {
 		err = r.take()
 	}
 	if err == nil {
@@ -220,7 +230,8 @@ func (r *Review) take() error {
 func (r *Review) Close() {
 	closeFD(r.lock)
 	closeFD(r.dir)
-	r.lock, r.dir = -1, -1
+	r.store.Close()
+	r.lock, r.dir, r.store.dir = -1, -1, -1
 }
 
 // End notes that the program has ended with that status.
