@@ -3,6 +3,7 @@ package review
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -84,6 +85,7 @@ func (r *Review) keep(paths []Selected, force bool, x *Result) error {
 		if err := t.findRenames(); err != nil {
 			return err
 		}
+		k.paths = t.withRenames(paths)
 		// What is renamed over the host's files is on the disk before they are gone.
 		if err := unix.Syncfs(t.upper); err != nil {
 			return err
@@ -122,16 +124,22 @@ func (k *keeper) clearTrash() error {
 	return nil
 }
 
-// selected says whether the change is to be kept, and whether something below it is.
-func (k *keeper) selected(c *Change) (self, below bool) {
-	self, below = selects(k.paths, c.Root, c.Path)
-	for _, other := range [...]string{k.renames.from[c.Path], k.renames.to[c.Path]} {
-		if other != "" && !self {
-			self, _ = selects(k.paths, c.Root, other) // both halves of a rename or none
+// withRenames adds the other halves of renames to a selection: both are kept, or none.
+func (t *tree) withRenames(paths []Selected) []Selected {
+	all := slices.Clone(paths)
+	for to, from := range t.renames.from {
+		for _, half := range [...][2]string{{from, to}, {to, from}} {
+			one, _ := selects(paths, t.root.N, half[0])
+			if other, _ := selects(paths, t.root.N, half[1]); one && !other {
+				all = append(all, Selected{t.root.N, []byte(half[1])})
+			}
 		}
 	}
-	return self, self || below
+	return all
 }
+
+// selected says whether the change is to be kept, and whether something below it is.
+func (k *keeper) selected(c *Change) (self, below bool) { return selects(k.paths, c.Root, c.Path) }
 
 // dir keeps what is in a directory: files first, then what is in directories, and the
 // attributes of each of those last.

@@ -40,8 +40,12 @@ func (n *Count) String() string {
 	}
 	sep := ": "
 	for _, kind := range [...]string{Added, Modified, Deleted, Renamed, Mode, Times} {
+		what := kind
+		if kind == Times {
+			what = "with new times only"
+		}
 		if n.kinds[kind] > 0 {
-			s += fmt.Sprintf("%s%d %s", sep, n.kinds[kind], kind)
+			s += fmt.Sprintf("%s%d %s", sep, n.kinds[kind], what)
 			sep = ", "
 		}
 	}

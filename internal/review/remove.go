@@ -157,15 +157,12 @@ func (r *Review) DiscardPaths(paths []Selected) error {
 		if err := t.findRenames(); err != nil {
 			return err
 		}
-		for _, s := range paths {
+		for _, s := range t.withRenames(paths) {
+			rel := string(s.Path)
 			if s.Root != t.root.N {
 				continue
 			}
-			rel := string(s.Path)
-			for _, rel := range [...]string{rel, t.renames.from[rel], t.renames.to[rel]} {
-				if rel == "" {
-					continue
-				}
+			if rel != "" {
 				if err := t.forget(rel); err != nil {
 					return err
 				}

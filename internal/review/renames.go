@@ -1,15 +1,17 @@
 package review
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
 
-// renames pairs files that were renamed: what overlayfs notes of an upper file's origin is
-// the handle of the host's file that it was copied from.
+	"golang.org/x/sys/unix"
+)
+
+// renames pairs a file that was deleted with one that was added, where both are the same.
+// Where overlayfs notes which file of the host an upper one was copied from, that says it;
+// where it does not, as for users, the same size, times and content do. Nothing but what
+// people read, and what they select, depends on it.
 type renames struct {
 	from, to map[string]string // by the new path, by the old one
-	// known are the handles of the host's files whose fate is known; certain says that
-	// there are no others.
-	known   map[string]bool
-	certain bool
 }
 
 // renamesMost bounds how many are looked for.
@@ -17,74 +19,121 @@ const renamesMost = 10_000
 
 // findRenames looks through the upper directory for renamed files.
 func (t *tree) findRenames() error {
-	t.renames = &renames{from: map[string]string{}, to: map[string]string{}, known: map[string]bool{}, certain: true}
-	deleted, added := map[string]string{}, map[string]string{}
-	if err := t.collect("", deleted, added); err != nil {
+	t.renames = &renames{from: map[string]string{}, to: map[string]string{}}
+	x := collector{tree: t, deleted: map[string]string{}}
+	if err := x.collect(""); err != nil {
 		return err
 	}
-	for key, to := range added {
-		if from := deleted[key]; from != "" && to != "" {
-			t.renames.from[to], t.renames.to[from] = from, to
+	for _, a := range x.added {
+		from, ok := x.deleted[a.origin]
+		if !ok {
+			from, ok = x.deleted[a.looks]
+			ok = ok && t.sameFile(from, a.path)
+		}
+		if ok && t.renames.to[from] == "" {
+			t.renames.from[a.path], t.renames.to[from] = from, a.path
 		}
 	}
 	return nil
 }
 
-func (t *tree) collect(rel string, deleted, added map[string]string) error {
-	p, err := t.pair(rel)
+type collector struct {
+	*tree
+	deleted map[string]string // paths by handle, and by looks
+	added   []addedFile
+}
+
+// addedFile is a file that may be a renamed one.
+type addedFile struct{ path, origin, looks string }
+
+func (x *collector) collect(rel string) error {
+	p, err := x.pair(rel)
 	if err != nil {
 		return err
 	}
 	var dirs []string
 	for _, name := range p.names {
-		if len(t.renames.known) >= renamesMost || len(added) >= renamesMost {
-			t.renames.certain = false
-			break
-		}
 		at := join(rel, name)
 		st, err := stat(p.up, name)
 		if err != nil {
 			p.close()
 			return err
 		}
+		if isDir(st.Mode) {
+			if len(at) <= maxPath {
+				dirs = append(dirs, at)
+			}
+			continue
+		}
 		lower, there, err := statOrNone(p.low, name)
 		if err != nil {
 			p.close()
 			return err
 		}
-		if isDir(st.Mode) && len(at) <= maxPath {
-			dirs = append(dirs, name)
-		}
-		if there && isDir(lower.Mode) && !isDir(st.Mode) {
-			t.renames.certain = false // what was in it may have been moved anywhere
-		}
-		if there && kind(lower.Mode) == unix.S_IFREG {
-			key := handle(p.low, name)
-			t.renames.known[key] = true
-			if white, err := isWhiteout(p.up, name, &st, p.whiteouts); err == nil && white && key != "" {
-				deleted[key] = at
+		switch white, err := isWhiteout(p.up, name, &st, p.whiteouts); {
+		case err != nil:
+			p.close()
+			return err
+		case len(x.deleted) >= 2*renamesMost || len(x.added) >= renamesMost:
+		case white && there && kind(lower.Mode) == unix.S_IFREG:
+			x.deleted[looks(&lower)] = at
+			if key := handle(p.low, name); key != "" {
+				x.deleted[key] = at
 			}
-		}
-		if !there && kind(st.Mode) == unix.S_IFREG && st.Nlink == 1 {
-			if key := origin(p.up, name); key != "" {
-				added[key] = at
-			}
+		case !white && !there && kind(st.Mode) == unix.S_IFREG:
+			x.added = append(x.added, addedFile{at, origin(p.up, name), looks(&st)})
 		}
 	}
 	p.close()
-	for _, name := range dirs {
-		if err := t.collect(join(rel, name), deleted, added); err != nil {
+	for _, dir := range dirs {
+		if err := x.collect(dir); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// looks is what a file that was renamed has kept.
+func looks(st *unix.Stat_t) string { return fmt.Sprint("looks ", st.Size, st.Mtim.Sec, st.Mtim.Nsec) }
+
+// sameFile says whether the host's file and one in the upper directory have the same
+// content. One that cannot be read has not.
+func (t *tree) sameFile(low, up string) bool {
+	lowDir, lowName := split(low)
+	upDir, upName := split(up)
+	a, err := openDir(t.lower, lowDir)
+	if err != nil {
+		return false
+	}
+	defer closeFD(a)
+	b, err := openDir(t.upper, upDir)
+	if err != nil {
+		return false
+	}
+	defer closeFD(b)
+	st, err := stat(a, lowName)
+	if err != nil || st.Size > sameMost {
+		return false
+	}
+	x, err := openFile(a, lowName)
+	if err != nil {
+		return false
+	}
+	defer x.Close() //nolint:errcheck // it was only read
+	y, err := openFile(b, upName)
+	if err != nil {
+		return false
+	}
+	defer y.Close() //nolint:errcheck // it was only read
+	same, err := sameContent(x, y)
+	return same && err == nil
+}
+
 // handle is the handle of a file; see name_to_handle_at(2).
 func handle(dir int, name string) string {
 	h, _, err := unix.NameToHandleAt(dir, name, 0)
 	if err != nil {
-		return "" // the file system has none: then nothing is paired
+		return "" // the file system has none
 	}
 	return string(append([]byte{byte(h.Type())}, h.Bytes()...))
 }
@@ -102,21 +151,16 @@ func origin(dir int, name string) string {
 
 // markRenamed makes one change of a deleted and an added file that are the same.
 func (t *tree) markRenamed(c *Change) {
-	if t.renames == nil {
-		return
-	}
 	if from := t.renames.from[c.Path]; from != "" && c.Kind == Added {
 		c.Kind, c.From = Renamed, from
-		if t.isHeld(from) {
-			c.Refused = heldReason
-		}
 	}
-	if t.renames.to[c.Path] != "" && c.Kind == Deleted && c.Refused == "" {
-		to := t.renames.to[c.Path]
-		if c.Conflict == "" {
-			c.Kind = "" // the new name says it
-		} else {
-			c.To = to
-		}
+	to := t.renames.to[c.Path]
+	if to == "" || c.Kind != Deleted || c.Refused != "" {
+		return
+	}
+	if c.Conflict == "" {
+		c.Kind = "" // the new name says it
+	} else {
+		c.To = to
 	}
 }

@@ -31,6 +31,32 @@ func TestKinds(t *testing.T) {
 	l.want()
 }
 
+// TestRenamed: a file that was moved is one change, by overlayfs's note or by what it is.
+func TestRenamed(t *testing.T) {
+	l := newLab(t, "a=content", "b=other", "c=third", "d=empty")
+	l.start()
+	l.fill(l.upper, "a=WHITEOUT", "b=WHITEOUT", "c=WHITEOUT", "d=WHITEOUT", "sub/a2=content", "b2=changed since", "c2=THIRD")
+	h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, filepath.Join(l.lower, "b"), 0)
+	if err == nil {
+		l.attr("b2", xattrOrigin, "\x00\xfb\x00\x00"+string(rune(h.Type()))+strings.Repeat("\x00", 16)+string(h.Bytes()))
+	}
+	for from, to := range map[string]string{"a": "sub/a2", "c": "c2"} {
+		st, err := os.Stat(filepath.Join(l.lower, from))
+		l.must(err)
+		l.must(os.Chtimes(filepath.Join(l.upper, to), st.ModTime(), st.ModTime()))
+	}
+	want := []string{"renamed b2 from b", "deleted c", "added c2", "deleted d", "added sub", "renamed sub/a2 from a"}
+	if err != nil { // no handles on this file system
+		want = append([]string{"deleted b", "added b2"}, want[1:]...)
+	}
+	l.want(want...)
+	// Both halves are kept, whichever is named.
+	l.keep(false, "a")
+	l.must(l.review.DiscardPaths(l.selection("b2")))
+	l.want("deleted c", "added c2", "deleted d")
+	l.host("b=other", "c=third", "d=empty", "sub/", "sub/a2=content")
+}
+
 func TestKeepPart(t *testing.T) {
 	l := newLab(t, "dir/a=1", "o/one=1", "o/two=2")
 	l.start()

@@ -20,7 +20,7 @@ type tree struct {
 	// held and over are the paths that the program could not change, and all directories
 	// over them.
 	held, over map[string]bool
-	// renames are the files that were moved, by what overlayfs notes of their origin.
+	// renames are the files that were moved.
 	renames *renames
 }
 
