@@ -57,6 +57,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -112,6 +113,7 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
 			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -193,6 +195,7 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
 			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -258,6 +261,7 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
 			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -331,6 +335,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -373,6 +378,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -434,6 +440,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -475,6 +482,7 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{}, Nest: no, Landlock: "auto", LandlockLog: no,
 			Terminal: "inherit",
@@ -510,6 +518,7 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{"/"}, OwnSockets: no, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: []string{"*"}, Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -550,6 +559,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -594,6 +604,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
 			LandlockLog: no, Terminal: "inherit",
@@ -655,6 +666,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
@@ -741,6 +753,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			},
 			Proc: yes, Dev: yes, SetID: no,
 		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
 			Ambient:      no,

@@ -189,8 +189,9 @@ func tableDocs() map[string]string {
 		"namespaces": "Which of the caller's namespaces the program shares, see namespaces(7).",
 		"files": "The program's root file system: an empty one, and in it what is named here. " +
 			"The deeper of two entries decides.",
-		"network": "TCP ports, by Landlock (Linux 6.7). Whoever says one of the keys leaves no other way to the network: " +
-			"no UDP, MPTCP or other families.",
+		"network": "bind and connect are TCP ports of the host's network, by Landlock (Linux 6.7). Whoever says one of " +
+			"them leaves no other way to it: no UDP, MPTCP or other families. hosts is what may be reached from a network " +
+			"namespace of the program's own, by name or address, and listen what the host hands to it.",
 		"process": "What the program's process is given.",
 		"limits": "How much the program may use. Sizes have K, M, G or T behind, times h, m and s. " +
 			"A limit that cannot be held is an error, unless a ? stands in front.",

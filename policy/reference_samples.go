@@ -133,27 +133,6 @@ time = "new"
 boottime = "yesterday"`,
 			deflt: "no offset",
 		},
-		"network.bind": {
-			good: `[namespaces]
-net = "host"
-[network]
-bind = [8080]`,
-			bad: `[namespaces]
-net = "host"
-[network]
-bind = [80000]`,
-			more: "It goes with net = \"host\": a new network namespace has nothing that ports lead to.",
-		},
-		"network.connect": {
-			good: `[namespaces]
-net = "host"
-[network]
-connect = [443, 5432]`,
-			bad: `[namespaces]
-net = "host"
-[network]
-connect = ["https"]`,
-		},
 		"process.capabilities": {
 			good: `[process]
 capabilities = ["net_bind_service", "?setuid"]`,
@@ -395,5 +374,6 @@ deny = ["syscall mont"]`,
 		},
 	}
 	maps.Copy(all, fileSamples())
+	maps.Copy(all, networkSamples())
 	return all
 }

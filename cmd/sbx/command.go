@@ -16,6 +16,8 @@ type commands struct {
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
 	Review  reviewCmd  `cmd:"" help:"Look at what programs would change that ran with --review; keep or discard it."`
 
+	Bwrap bwrapCmd `cmd:"" passthrough:"" help:"Run what a command line of bubblewrap's says."`
+
 	Completion completionCmd `cmd:"" help:"Print the script by which a shell completes sbx's command lines."`
 	Help       helpCmd       `cmd:"" help:"Print the help of sbx or a command, or the manual page."`
 }
@@ -23,7 +25,7 @@ type commands struct {
 // isCommand tells whether the first word names a command, without asking kong.
 func isCommand(word string) bool {
 	switch word {
-	case "policy", "seccomp", "review", "completion", "help":
+	case "policy", "seccomp", "review", bwrapWord, "completion", "help":
 		return true
 	}
 	return false

@@ -14,6 +14,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 
 	"sbx/internal/text"
 	"sbx/sandbox"
@@ -25,6 +26,9 @@ var version, commit = "development", "unknown"
 func main() {
 	if sandbox.Janitor(os.Args) {
 		os.Exit(runJanitor())
+	}
+	if len(os.Args) > 0 && path.Base(os.Args[0]) == bwrapWord {
+		os.Exit(runBwrap(os.Args[1:]))
 	}
 	os.Exit(run(os.Args[1:]))
 }
@@ -44,6 +48,9 @@ func runJanitor() int {
 // that of launchFlags, which costs a launch next to nothing, or kong's for the
 // commands.
 func run(args []string) int {
+	if len(args) > 0 && args[0] == bwrapWord {
+		return runBwrap(args[1:])
+	}
 	if len(args) > 0 && isCommand(args[0]) {
 		return runCommand(args)
 	}

@@ -7,12 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
+	"sbx/policy/bwrap"
 	"sbx/policy/oci"
 	"sbx/policy/seccomp"
 	"sbx/policy/systemd"
@@ -20,8 +23,8 @@ import (
 
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
-	From     string   `required:"" enum:"oci,docker,systemd" help:"Format: ${enum}."`
-	File     string   `arg:"" complete:"path" help:"File to read, or - for standard input."`
+	From     string   `required:"" enum:"oci,docker,systemd,bwrap" help:"Format: ${enum}."`
+	File     []string `arg:"" complete:"path" help:"File to read, - for standard input; of bwrap its arguments, after --."`
 	Cap      []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Instance string   `placeholder:"NAME" help:"Instance of a systemd template, NAME@.service."`
 	Arch     string   `complete:"arch" help:"Architecture of the machine it is for (default: this one)."`
@@ -35,7 +38,17 @@ type policyImportCmd struct {
 func (c *policyImportCmd) Run() error { return c.run(os.Stdin, os.Stdout, os.Stderr) }
 
 func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
-	name, in := c.File, stdin
+	if c.From == bwrapWord {
+		p, lost, err := c.line()
+		if err != nil {
+			return err
+		}
+		return c.write("the command line", p, lost, w, losses)
+	}
+	if len(c.File) != 1 {
+		return &usageError{"import: " + strconv.Itoa(len(c.File)) + " files", "sbx policy import --from " + c.From + " FILE"}
+	}
+	name, in := c.File[0], stdin
 	if name == "-" {
 		name = "standard input"
 	} else {
@@ -67,6 +80,31 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 	if err != nil {
 		return err
 	}
+	return c.write(name, p, lost, w, losses)
+}
+
+// line reads a command line of bubblewrap's.
+func (c *policyImportCmd) line() (*policy.Policy, []string, error) {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the current directory: %w", err)
+	}
+	args := c.File
+	if path.Base(args[0]) == bwrapWord {
+		args = args[1:]
+	}
+	line, err := bwrap.Parse(args, bwrapOptions(cwd))
+	if err != nil {
+		return nil, nil, err
+	}
+	if line.Policy == nil {
+		return nil, nil, &usageError{"import: --help and --version say nothing of a sandbox", "bubblewrap's other options"}
+	}
+	return line.Policy, line.Losses(), nil
+}
+
+// write prints the policy, or writes it to a file, and says what it leaves out.
+func (c *policyImportCmd) write(name string, p *policy.Policy, lost []string, w, losses io.Writer) (err error) {
 	written := p.Print()
 	if _, err := policy.Parse(name, written); err != nil {
 		// Its line is one of the policy, which nobody has seen.

@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/review", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/explain", "policy/formats",
+		"internal/review", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/bwrap",
+		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -96,8 +97,11 @@ var allowed = map[string][]string{
 	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
+	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},
 	"policy/systemd":         {"policy", "policy/capability", "policy/seccomp"},
-	"policy":                 {"policy/capability", "policy/seccomp"},
+	"policy":                 {"policy/capability", "policy/network", "policy/seccomp"},
+	"policy/network":         {"policies/hosts"},
+	"policies/hosts":         {},
 	"policy/capability":      {},
 	"policy/seccomp/bpf":     {"policy/seccomp"},
 	"policy/seccomp/cache":   {"internal/sys"},

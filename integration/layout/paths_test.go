@@ -71,6 +71,7 @@ var paths = map[string]string{
 	"cmd/sbx/arguments.go":                 "whether an argument is a script of sbx's; probe judges the way there",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
 	"cmd/sbx/events.go":                    "it follows no link, and is refused where the target may write to it",
+	"cmd/sbx/bwrap.go":                     "whether a source is there, for an error, and a lock that holds up nobody",
 	"cmd/sbx/explain.go":                   "after the end: it says what is there, and opens nothing",
 	"cmd/sbx/last.go":                      "the state directory, to which no link leads",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",

@@ -218,6 +218,12 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
 			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
 		}
+	case len(p.Network.Hosts)+len(p.Network.Listen) > 0:
+		return &host.NeedError{
+			Reason: host.Impossible,
+			What:   "connect a network namespace to hosts: this version of sbx knows the keys, and not yet how",
+			Fix:    "use a policy with the host's network and with ports, as connect = [443] in [network]",
+		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
