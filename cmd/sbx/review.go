@@ -23,7 +23,7 @@ type reviewCmd struct {
 	Diff    reviewDiffCmd    `cmd:"" help:"Print the differences that keeping would make, in the unified format."`
 	Keep    reviewKeepCmd    `cmd:"" help:"Make changes of a review on the host, or go on with an interrupted keep."`
 	Discard reviewDiscardCmd `cmd:"" help:"Forget changes of a review, or all of it."`
-	GC      reviewGCCmd      `cmd:"" name:"gc" help:"Remove reviews without changes and what was left by interrupted ones."`
+	GC      reviewGCCmd      `cmd:"" name:"gc" help:"Remove reviews without changes and the remains of interrupted ones."`
 }
 
 // errNotKept is a keep that did not keep all; it has been told.

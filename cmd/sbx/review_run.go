@@ -230,7 +230,8 @@ func sayResult(r *review.Review, x *review.Result) bool {
 	}
 	switch {
 	case len(x.Conflicts) > 0:
-		say("hint", fmt.Sprintf("compare with: sbx review diff %s; to overwrite the host's: sbx review keep --force %[1]s", r.ID))
+		say("hint", fmt.Sprintf("compare with: sbx review diff %s; to overwrite the host's: sbx review keep --force %[1]s",
+			r.ID))
 	case !x.OK() && x.Left:
 		say("hint", fmt.Sprintf("they are in the review still: sbx review show %s", r.ID))
 	}

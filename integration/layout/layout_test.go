@@ -86,10 +86,10 @@ var allowed = map[string][]string{
 	"internal/step":                   {},
 	// It works on files, before a sandbox is there and when it is gone: the plan is told
 	// directories, and knows nothing of it.
-	"internal/review": {"internal/sys", "internal/text"},
-	"internal/sys":                    {},
-	"internal/text":                   {},
-	"internal/timerslack":             {},
+	"internal/review":     {"internal/sys", "internal/text"},
+	"internal/sys":        {},
+	"internal/text":       {},
+	"internal/timerslack": {},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},

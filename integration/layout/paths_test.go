@@ -22,7 +22,8 @@ var pathCalls = map[string]int{
 	"os.Readlink": 0, "os.Create": 0, "os.WriteFile": 0, "os.DirFS": 0, "os.Mkdir": 0, "os.MkdirAll": 0,
 	"path/filepath.EvalSymlinks": 0, "path/filepath.Walk": 0, "path/filepath.WalkDir": 0, "path/filepath.Glob": 0,
 	"sbx/internal/sys.ReadFile": 0, "sbx/internal/sys.ReadFileAt": 1,
-	"sbx/internal/sys.Open": 1, "sbx/internal/sys.OpenRegular": 1, "sbx/internal/sys.ReadRegular": 0, "sbx/internal/sys.ReadRegularAt": 1,
+	"sbx/internal/sys.Open": 1, "sbx/internal/sys.OpenRegular": 1, "sbx/internal/sys.ReadRegular": 0,
+	"sbx/internal/sys.ReadRegularAt": 1,
 }
 
 // paths are the files of the source, or whole packages, in which such calls have a

@@ -67,7 +67,8 @@ func (r *Review) diff(w io.Writer, c *Change, escape bool) error {
 		}
 		return text.Quote(prefix + rel)
 	}
-	head := fmt.Sprintf("--- %s\n+++ %s\n", name("a/", before, c.Old != "" || c.From != ""), name("b/", after, c.Kind != Deleted))
+	old, fresh := name("a/", before, c.Old != "" || c.From != ""), name("b/", after, c.Kind != Deleted)
+	head := "--- " + old + "\n+++ " + fresh + "\n"
 	if !plainA || !plainB {
 		_, err := fmt.Fprintf(w, "# %s: no text, or too large\n%s", c.Line(), head)
 		return err

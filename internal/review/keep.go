@@ -50,7 +50,8 @@ func (k *keeper) op(what string) { k.Review.step(what) }
 func (r *Review) Keep(paths []Selected, force bool) (*Result, error) {
 	x := &Result{}
 	if r.journal.discarding {
-		return x, refuse("sbx review discard "+r.ID, "keep review %s: it was being discarded, and is not whole any more", r.ID)
+		return x, refuse("sbx review discard "+r.ID, "keep review %s: it was being discarded, and is not whole any more",
+			r.ID)
 	}
 	resumed := false
 	if p := r.journal.pending; p != nil {

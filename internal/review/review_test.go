@@ -35,7 +35,8 @@ func TestKinds(t *testing.T) {
 func TestRenamed(t *testing.T) {
 	l := newLab(t, "a=content", "b=other", "c=third", "d=empty")
 	l.start()
-	l.fill(l.upper, "a=WHITEOUT", "b=WHITEOUT", "c=WHITEOUT", "d=WHITEOUT", "sub/a2=content", "b2=changed since", "c2=THIRD")
+	l.fill(l.upper, "a=WHITEOUT", "b=WHITEOUT", "c=WHITEOUT", "d=WHITEOUT", "sub/a2=content",
+		"b2=changed since", "c2=THIRD")
 	h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, filepath.Join(l.lower, "b"), 0)
 	if err == nil {
 		l.attr("b2", xattrOrigin, "\x00\xfb\x00\x00"+string(rune(h.Type()))+strings.Repeat("\x00", 16)+string(h.Bytes()))
@@ -79,7 +80,8 @@ func TestConflicts(t *testing.T) {
 	l.start()
 	l.fill(l.upper, "edited=mine", "deleted=WHITEOUT", "tree=WHITEOUT", "replaced/in=1", "fine=mine", "new=mine",
 		"moved=mine", "both/n=mine", "touched=mine")
-	l.fill(l.lower, "edited=theirs", "deleted=theirs", "tree/deep/f=theirs", "replaced=theirs", "new=theirs", "both/n=theirs")
+	l.fill(l.lower, "edited=theirs", "deleted=theirs", "tree/deep/f=theirs", "replaced=theirs", "new=theirs",
+		"both/n=theirs")
 	l.must(os.Chmod(filepath.Join(l.lower, "touched"), 0o600))
 	l.must(os.Rename(filepath.Join(l.lower, "moved"), filepath.Join(l.lower, "moved2")))
 	l.must(os.Rename(filepath.Join(l.lower, "moved2"), filepath.Join(l.lower, "moved")))
@@ -137,7 +139,8 @@ func TestRefused(t *testing.T) {
 
 // TestHeld: neither deleting nor replacing a directory over what is guarded is kept.
 func TestHeld(t *testing.T) {
-	for _, upper := range []string{"a=WHITEOUT", "a=file", "a/b=WHITEOUT", "a/b=file", "a/b/c=WHITEOUT", "a/b/c/d=1", "a/b/c=->/etc"} {
+	for _, upper := range []string{"a=WHITEOUT", "a=file", "a/b=WHITEOUT", "a/b=file", "a/b/c=WHITEOUT", "a/b/c/d=1",
+		"a/b/c=->/etc"} {
 		l := newLab(t, "a/b/c=guarded")
 		l.start("a/b/c")
 		l.fill(l.upper, upper)
@@ -278,7 +281,8 @@ func TestStripped(t *testing.T) {
 	for _, name := range []string{"f", "d/g", "d"} {
 		buf := make([]byte, 200)
 		n, err := unix.Llistxattr(filepath.Join(l.lower, name), buf)
-		if got := string(buf[:max(n, 0)]); err != nil || strings.Contains(got, overlayPrefix) || !strings.Contains(got, "user.mine") {
+		got := string(buf[:max(n, 0)])
+		if err != nil || strings.Contains(got, overlayPrefix) || !strings.Contains(got, "user.mine") {
 			t.Errorf("%s has the attributes %q, %v", name, got, err)
 		}
 	}

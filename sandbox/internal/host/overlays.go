@@ -15,7 +15,8 @@ import (
 // probeOverlays finds out what a plan needs to know only of overlays.
 func (h *Facts) probeOverlays(tree *policy.Tree, t Target) error {
 	overlaid := func(e policy.Entry) bool {
-		return (e.Kind == policy.KindOverlay || e.Kind == policy.KindWrite && t.Review != nil) && h.Files[e.Source()].Mode != 0
+		over := e.Kind == policy.KindOverlay || e.Kind == policy.KindWrite && t.Review != nil
+		return over && h.Files[e.Source()].Mode != 0
 	}
 	if !slices.ContainsFunc(tree.Entries, overlaid) {
 		return nil

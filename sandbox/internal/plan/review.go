@@ -24,13 +24,13 @@ func refuseReview(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) 
 	case d.ns.new&ns.Mount == 0:
 		return &host.NeedError{
 			Reason: host.WrongNamespace,
-			What:   "review what the program writes: the policy uses a mount namespace that is not new, so nothing can be mounted",
+			What:   "review what the program writes: the policy uses a mount namespace that is not new",
 			Fix:    "say mount = \"new\" in the policy's [namespaces]",
 		}
 	case policy.IsTrue(p.Namespaces.Ranges):
 		return &host.NeedError{
 			Reason: host.Conflict,
-			What:   "review what the program writes: with ids by ranges it makes files of users whose files are not the caller's",
+			What:   "review what the program writes: with ids by ranges it makes files of other users than the caller",
 			Fix:    "take ranges out of the policy's [namespaces]",
 		}
 	}
@@ -38,8 +38,9 @@ func refuseReview(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) 
 		if f.FD > 2 && f.Mode == unix.S_IFDIR {
 			return &host.NeedError{
 				Reason: host.LeadsOut,
-				What:   fmt.Sprintf("review what the program writes: by the directory of descriptor %d it would write at once", f.FD),
-				Fix:    "do not hand it over: close it, or take it out of --keep-fd",
+				What: fmt.Sprintf("review what the program writes: by the directory of descriptor %d it would write at once",
+					f.FD),
+				Fix: "do not hand it over: close it, or take it out of --keep-fd",
 			}
 		}
 	}

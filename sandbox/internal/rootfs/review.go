@@ -25,7 +25,7 @@ func (t *Tree) review() error {
 			continue
 		}
 		if other, ok := seen[n.Source.Real]; ok {
-			return host.Refuse(host.Conflict, "review %s: it is shown writable at %s too, and two overlays cannot share their changes",
+			return host.Refuse(host.Conflict, "review %s: it is writable at %s too, and overlays cannot share their changes",
 				text.Quote(n.Path), text.Quote(other))
 		}
 		seen[n.Source.Real] = n.Path
