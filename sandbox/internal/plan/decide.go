@@ -146,7 +146,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.streams.proc {
 		d.ids.openProc()
 	}
-	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
+	d.layersByProc = (len(p.Files.Overlay) > 0 || t.Review != nil) && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	if d.bare != nil {
 		d.dropGroups = dropsGroups(h)
@@ -226,6 +226,9 @@ func (d *decisions) note(s string) { d.notes = append(d.notes, s) }
 // refuseCombinations refuses settings that exclude each other, or that this machine does
 // not allow together.
 func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) error {
+	if err := refuseReview(p, t, h, d); err != nil {
+		return err
+	}
 	switch nest := policy.IsTrue(p.Process.Nest); {
 	case nest && h.UID == 0:
 		// A nested sandbox needs a writable /proc. Its /proc/sys is writable for user 0, also
