@@ -108,7 +108,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 		script = "?" + script
 		p.Files.Read = append(p.Files.Read, script)
 	}
-	notes = slices.Concat(notes, more, showRepository(p, project, home))
+	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
@@ -156,7 +156,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	plan, host, err := made(true)
 	if err != nil {
-		return nil, exit, err
+		return nil, exit, l.repositoryHint(err)
 	}
 	if l.DryRun {
 		return plan, exit, l.print(plan)
