@@ -114,6 +114,7 @@ type Tree struct {
 	absent map[string]bool
 	// sockets are the real paths of the sockets that the target may connect to.
 	sockets []string
+	bare    bool   // there are no mounts: see NewBare
 	tmpSize string // the size of each tmpfs without a size of its own
 }
 
