@@ -111,7 +111,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		script = "?" + script
 		p.Files.Read = append(p.Files.Read, script)
 	}
-	notes = slices.Concat(notes, more, showRepository(p, project, home))
+	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
@@ -159,7 +159,7 @@ func (l *launch) launch(
 		return nil, exit, err
 	}
 	if plan, err = c.Prepare(); err != nil {
-		return nil, exit, err
+		return nil, exit, l.repositoryHint(err)
 	}
 	c.note(plan, true)
 	if l.DryRun {
