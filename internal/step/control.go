@@ -8,6 +8,7 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
+//	   |<-------------------------------- MsgNotify--| and a notify socket, by SCM_RIGHTS (ns.NotifySocket)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |<-------------------------------- MsgTarget--| from the target, whose pid comes by SCM_CREDENTIALS
@@ -36,6 +37,7 @@ const (
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
+	MsgNotify   = 'N'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a

@@ -37,7 +37,7 @@ func order(d *decisions) *Plan {
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed,
-		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given,
+		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Notify: d.notify,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0

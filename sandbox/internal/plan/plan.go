@@ -87,8 +87,17 @@ type Plan struct {
 	Announces bool
 	// Given are the launcher's descriptors that become the target's; see host.Target.
 	Given []int
+	// Notify is what the launcher relays from the sandbox to a service manager.
+	Notify Notify
 	// SetID is what the launcher does against set-id files on the host.
 	SetID setid.Duty
+}
+
+// Notify is a service manager's notify socket. Address is "" where nothing is relayed. FD is
+// open to a path by O_PATH, or -1.
+type Notify struct {
+	Address string
+	FD      int
 }
 
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
