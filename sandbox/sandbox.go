@@ -109,6 +109,13 @@ func Certificates(p *policy.Policy, env []string, cwd string) (show, notes []str
 	return host.Certificates(p, env, cwd)
 }
 
+// IndexSettings are files that say where installers get packages from, by the paths that
+// they have inside, without the credentials in them, for Files.Inline: of a policy that hands
+// over the variables which say the same.
+func IndexSettings(p *policy.Policy, env []string, home string) map[string]string {
+	return host.IndexSettings(p, env, home)
+}
+
 // Repository is what lies outside of a project of the repository that it belongs to.
 type Repository = host.Repository
 

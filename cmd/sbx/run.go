@@ -98,6 +98,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	addInline(p, sandbox.IndexSettings(p, env, home))
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
@@ -178,6 +179,7 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
+	sayCommit(plan, target, exit)
 	return plan, exit, nil
 }
 

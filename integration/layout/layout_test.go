@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/bwrap",
+		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
+		"policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
@@ -100,6 +101,7 @@ var allowed = map[string][]string{
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
 	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},
+	"policy/firejail":        {"internal/text", "policy", "policy/capability", "policy/seccomp"},
 	"policy/systemd":         {"policy", "policy/capability", "policy/seccomp"},
 	"policy":                 {"policy/capability", "policy/network", "policy/seccomp"},
 	"policy/network":         {"policies/hosts"},

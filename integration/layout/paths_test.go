@@ -74,6 +74,7 @@ var paths = map[string]string{
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
 	"cmd/sbx/events.go":                    "it follows no link, and is refused where the target may write to it",
 	"cmd/sbx/bwrap.go":                     "whether a source is there, for an error, and a lock that holds up nobody",
+	"cmd/sbx/policy_import.go":             "a subcommand, which starts nothing",
 	"cmd/sbx/explain.go":                   "after the end: it says what is there, and opens nothing",
 	"cmd/sbx/last.go":                      "the state directory, to which no link leads",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
