@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
 		"sandbox/internal/plan", "sandbox/internal/private",
-		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"sandbox/internal/process", "sandbox/internal/sdnotify", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
@@ -89,6 +89,8 @@ var allowed = map[string][]string{
 	"sandbox/internal/trial":   {"caps"},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
+	// It relays what the target tells its service manager.
+	"sandbox/internal/sdnotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
