@@ -36,8 +36,10 @@ type Process struct {
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
-	began    time.Time        // when the first process was to be made
-	holds    bool             // the standard streams, for another start
+	began time.Time // when the first process was to be made
+	// held closes what is held of the target's streams, for another start; nil: nothing is.
+	held     func()
+	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
@@ -129,8 +131,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
-	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now()}
+	defer func() { unix.Close(pair[1]) }()
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now(), ready: execWatch{read: -1}}
 	defer func() {
 		if err == nil {
 			return
@@ -143,6 +145,14 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
+	if pair[1], err = above(pair[1], len(p.Given)); err != nil {
+		return nil, err
+	}
+	closed, err := ps.watchExec()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { unix.Close(closed) }()
 	if len(p.Cleanup) > 0 {
 		// Before anything is there that could be left behind.
 		prepare, undo := p.JanitorSteps()
@@ -161,7 +171,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 			return nil, err
 		}
 	}
-	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
+	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
+		ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -355,6 +366,7 @@ func (ps *Process) release() {
 	}
 	ps.endGateway()
 	ps.setID.release()
+	ps.ready.release()
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}
