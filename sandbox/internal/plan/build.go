@@ -144,6 +144,9 @@ func order(d *decisions) *Plan {
 		// After the loopback is up. The ports and the routes take capabilities, too.
 		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
 	}
+	if d.gateway != nil && len(d.gateway.Publish) > 0 {
+		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})
+	}
 	if d.hostname != "" {
 		add(setup, ns.Hostname{Name: d.hostname}) // before CAP_SYS_ADMIN is dropped
 	}

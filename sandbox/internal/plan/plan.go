@@ -90,13 +90,13 @@ type Plan struct {
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
+	// Gateway is what the sandbox's network leads to, or nil.
+	Gateway *gateway.Config
 	// Announces says that the target tells the launcher which process it is, and that the
 	// launcher sees its exec.
 	Announces bool
 	// Given are the launcher's descriptors that become the target's; see host.Target.
 	Given []int
-	// Gateway is what the sandbox's network leads to, or nil.
-	Gateway *gateway.Config
 	// Notify is what the launcher relays from the sandbox to a service manager.
 	Notify Notify
 	// SetID is what the launcher does against set-id files on the host.
