@@ -18,6 +18,8 @@ type (
 	Target = host.Target
 	// Place is a directory that a flag or the environment names; see Follow.
 	Place = host.Place
+	// Review says that changes are kept apart; see Target.
+	Review = host.Review
 	// Facts are what Probe found out about the machine and the caller.
 	Facts = host.Facts
 	// Plan is everything that happens between the launcher's fork and the

@@ -45,11 +45,13 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.checkDescriptors(events); err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target, notes, events)
+	apart := newReviewing(l)
+	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
 	explained := l.explain(plan, exit, err)
+	reviewed := apart.end(exit, err)
 	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, explained, err)
+		writeReceipt(*l.Report, plan, exit, explained, reviewed, err)
 	}
 	if err == nil {
 		l.offer(exit)
@@ -145,8 +147,14 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	c, err := l.prepare(target, notes, nil)
+func (l *launch) launch(
+	target, notes []string, events *eventSink, apart *reviewing,
+) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+	var edit func(*policy.Policy, *sandbox.Target)
+	if apart != nil {
+		edit = func(_ *policy.Policy, t *sandbox.Target) { t.Review = &apart.apart }
+	}
+	c, err := l.prepare(target, notes, edit)
 	if err != nil {
 		return nil, exit, err
 	}
@@ -167,6 +175,16 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
+	}
+	if apart != nil {
+		c.Release()
+		if err := apart.begin(plan, target); err != nil {
+			return plan, exit, err
+		}
+		if plan, err = c.Prepare(); err != nil {
+			return plan, exit, err
+		}
+		c.note(plan, false)
 	}
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)

@@ -29,8 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
-		"policy/bwrap", "policy/firejail",
+		"internal/review", "internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies",
+		"policy", "policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
 		"sandbox/internal/plan", "sandbox/internal/private",
-		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"sandbox/internal/process", "sandbox/internal/sdnotify", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
@@ -89,16 +89,21 @@ var allowed = map[string][]string{
 	"sandbox/internal/trial":   {"caps"},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
+	// It relays what the target tells its service manager.
+	"sandbox/internal/sdnotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
 	"sandbox/internal/signals":        {},
 	"sandbox/internal/startstate":     {},
 	"internal/step":                   {},
-	"internal/startlimits":            {},
-	"internal/sys":                    {},
-	"internal/text":                   {},
-	"internal/timerslack":             {},
+	// It works on files, before a sandbox is there and when it is gone: the plan is told
+	// directories, and knows nothing of it.
+	"internal/review":      {"internal/sys", "internal/text"},
+	"internal/startlimits": {},
+	"internal/sys":         {},
+	"internal/text":        {},
+	"internal/timerslack":  {},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},

@@ -23,6 +23,7 @@ var pathCalls = map[string]int{
 	"path/filepath.EvalSymlinks": 0, "path/filepath.Walk": 0, "path/filepath.WalkDir": 0, "path/filepath.Glob": 0,
 	"sbx/internal/sys.ReadFile": 0, "sbx/internal/sys.ReadFileAt": 1,
 	"sbx/internal/sys.Open": 1, "sbx/internal/sys.OpenRegular": 1, "sbx/internal/sys.ReadRegular": 0,
+	"sbx/internal/sys.ReadRegularAt": 1,
 }
 
 // paths are the files of the source, or whole packages, in which such calls have a
@@ -60,6 +61,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/streams.go":     "a descriptor, by /proc/self/fd; look judges the name that it has",
 	"sandbox/internal/process":             "for the words of an error or a note: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
+	"internal/review":                      "beneath a descriptor, without links; roots without links, by inode number",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
 	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
 	"sandbox/pipes.go":                     "/dev/null alone",

@@ -19,6 +19,7 @@ import (
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/sdnotify"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -41,6 +42,7 @@ type Process struct {
 	began time.Time // when the first process was to be made
 	// held closes what is held of the target's streams, for another start; nil: nothing is.
 	held     func()
+	manager  *sdnotify.Relay  // to the service manager, or nil
 	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
@@ -151,6 +153,9 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if err = ps.adoptOrphans(); err != nil {
 			return nil, err
 		}
+	}
+	if err = ps.connectManager(); err != nil {
+		return nil, err
 	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
@@ -383,6 +388,9 @@ func (ps *Process) release() {
 	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
+	if ps.manager != nil {
+		ps.manager.Close()
+	}
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}

@@ -23,6 +23,7 @@ import (
 // decisions are all that order needs to know.
 type decisions struct {
 	setIDDecision
+	notify Notify
 
 	name     string
 	ns       nsPlan
@@ -147,7 +148,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.streams.proc {
 		d.ids.openProc()
 	}
-	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
+	d.layersByProc = (len(p.Files.Overlay) > 0 || t.Review != nil) && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	if d.bare != nil {
 		d.dropGroups = dropsGroups(h)
@@ -230,6 +231,9 @@ func (d *decisions) note(s string) { d.notes = append(d.notes, s) }
 // refuseCombinations refuses settings that exclude each other, or that this machine does
 // not allow together.
 func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) error {
+	if err := refuseReview(p, t, h, d); err != nil {
+		return err
+	}
 	switch nest := policy.IsTrue(p.Process.Nest); {
 	case nest && h.UID == 0:
 		// A nested sandbox needs a writable /proc. Its /proc/sys is writable for user 0, also
@@ -254,13 +258,13 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "load the filter with wait_killable: that needs a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
-	case strings.HasPrefix(t.NotifySocket(), "@"):
+	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.new&ns.Mount == 0:
 		// No rule of Landlock and no filter opens one abstract name alone.
 		return &host.NeedError{
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil
@@ -270,6 +274,13 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
 	env, kept := environment(p, t, listen)
+	if _, relayed := t.NotifyPlace(p); relayed {
+		d.announce = true // the relay has to know the target
+		d.notify = Notify{Address: t.NotifySocket(), FD: -1}
+		if f, ok := h.Files[d.notify.Address]; ok && f.Mode == unix.S_IFSOCK {
+			d.notify.FD = f.FD
+		}
+	}
 	d.keptBack = kept
 	if d.exec, err = execStep(t, env); err != nil {
 		return err

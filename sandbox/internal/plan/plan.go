@@ -100,8 +100,17 @@ type Plan struct {
 	Given []int
 	// Gateway is what the sandbox's network leads to, or nil.
 	Gateway *gateway.Config
+	// Notify is what the launcher relays from the sandbox to a service manager.
+	Notify Notify
 	// SetID is what the launcher does against set-id files on the host.
 	SetID setid.Duty
+}
+
+// Notify is a service manager's notify socket. Address is "" where nothing is relayed. FD is
+// open to a path by O_PATH, or -1.
+type Notify struct {
+	Address string
+	FD      int
 }
 
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
