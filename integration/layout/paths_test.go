@@ -72,6 +72,7 @@ var paths = map[string]string{
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
 	"cmd/sbx/arguments.go":                 "whether an argument is a script of sbx's; probe judges the way there",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
+	"cmd/sbx/ready.go":                     "below /proc/PID, of the target",
 	"cmd/sbx/events.go":                    "it follows no link, and is refused where the target may write to it",
 	"cmd/sbx/bwrap.go":                     "whether a source is there, for an error, and a lock that holds up nobody",
 	"cmd/sbx/policy_import.go":             "a subcommand, which starts nothing",
