@@ -106,6 +106,10 @@ func (l *linter) writable() {
 		l.add("host-proc", "", "",
 			"namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
 	}
+	if l.whole.Namespaces.None() {
+		l.add("no-namespaces", "namespaces.all", "",
+			"namespaces.all is \"host\": no namespace is made, and Landlock and filters alone restrict the target")
+	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
 		l.add("host-mount", "", "",
 			"namespaces.mount is %q: the host's files are there, and Landlock alone keeps them from being read and written", m)

@@ -66,6 +66,8 @@ func words(s string) []string { return strings.Split(s, " ") }
 func TestReadLaunch(t *testing.T) {
 	for line, want := range map[string]launch{
 		"--":                                    {},
+		"--review --":                           {Review: "ask"},
+		"--review=keep --":                      {Review: "keep"},
 		"--policy web --":                       {Policy: "web"},
 		"--policy=web --":                       {Policy: "web"},
 		"-p web --":                             {Policy: "web"},

@@ -10,6 +10,7 @@ package step
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<-------------------------------- MsgNotify--| and a notify socket, by SCM_RIGHTS (ns.NotifySocket)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------ MsgNetwork, kind --| and a socket of the sandbox's network (gateway.Catch)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |<-------------------------------- MsgTarget--| from the target, whose pid comes by SCM_CREDENTIALS
 //	   |                                             |
@@ -33,11 +34,12 @@ const (
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
 	MsgListener = 'L'
+	MsgNetwork  = 'N'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
-	MsgNotify   = 'N'
+	MsgNotify   = 'D'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a
