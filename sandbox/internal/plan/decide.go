@@ -264,7 +264,7 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take "+
+			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take " +
 				"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
