@@ -10,6 +10,7 @@
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
 #   integration/setup.sh --jobs     also what `make test-jobs` runs in project
+#   integration/setup.sh --review   also what `make test-review` runs with --review
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
 #   integration/setup.sh --packages also what `make test-packages` installs them with
@@ -52,6 +53,7 @@ case $mode in
 	packages="$test cargo npm python3-pytest python3-pip python3-venv python3-setuptools python3-wheel"
 	tools="$test_tools cargo npm"
 	;;
+--review) packages="$test npm vim" tools="$test_tools npm vim" ;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
 --cookbook)
 	packages="$test redis-server postgresql ffmpeg openssh-client npm xvfb x11-utils"
