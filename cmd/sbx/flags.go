@@ -10,6 +10,7 @@ type launch struct {
 	Show         []string
 	Env          []string
 	Net          string
+	NoNamespaces bool
 	Host         []string
 	Publish      []string
 	Socket       []string
@@ -97,6 +98,9 @@ var launchFlags = [...]flagEntry{
 	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
 		help:  "Use the host's network, or none.",
 		field: func(l *launch) any { return &l.Net }},
+	{name: "no-namespaces",
+		help:  "Make no namespaces, as where they are forbidden: Landlock and filters alone, which protect less.",
+		field: func(l *launch) any { return &l.NoNamespaces }},
 	{name: "host", value: "HOST:PORT", offer: offerNothing,
 		help:  "Let the program connect to HOST: a name, *.NAME, an address, a range of them or a @group.",
 		field: func(l *launch) any { return &l.Host }},

@@ -62,12 +62,17 @@ func (l *launch) run(target []string) (int, error) {
 	return exit.Code(), err
 }
 
-// maker makes the plan of a launch from what the machine is like now. With say it tells
-// where the target starts, if that is somewhere else.
-type maker func(say bool) (*sandbox.Plan, *sandbox.Facts, error)
+// launched is a launch whose plan can be made, and made anew.
+type launched struct {
+	*sandbox.Cmd
+	// note adds what the flags and the environment have to say to a plan. With say it
+	// tells where the target starts, if that is somewhere else.
+	note func(made *sandbox.Plan, say bool)
+}
 
 // prepare finds out all that the flags, the environment and the policy say of a launch.
-func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error) {
+// edit, if there is one, may change both before the machine is looked at.
+func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, err
@@ -82,12 +87,7 @@ func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error
 	}
 	cwd, home := w.cwd, w.home
 	project, why := l.projectDir(&w)
-	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
-		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
-		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
-		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
-		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
+	p, err = p.Expand(w.vars(project))
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +95,13 @@ func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
 	}
+	p.OwnNames()
 	env := os.Environ()
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	addInline(p, sandbox.IndexSettings(p, env, home))
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
@@ -109,14 +111,11 @@ func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error
 		script = "?" + script
 		p.Files.Read = append(p.Files.Read, script)
 	}
-	notes = slices.Concat(notes, more, showRepository(p, project, home))
+	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
-	if apart != nil {
-		t.Review = &apart.apart
-	}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
 	}
@@ -131,16 +130,12 @@ func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
-	return func(say bool) (*sandbox.Plan, *sandbox.Facts, error) {
-		host, err := sandbox.Probe(p, t)
-		if err != nil {
-			return nil, nil, err
-		}
-		made, err := sandbox.Build(p, filters, t, host)
-		if err != nil {
-			host.Close()
-			return nil, nil, err
-		}
+	if edit != nil {
+		edit(p, &t)
+	}
+	c := sandbox.Command(p, target[0], target[1:]...)
+	c.Filters, c.Attached = filters, &t
+	return &launched{c, func(made *sandbox.Plan, say bool) {
 		made.Notes = append(made.Notes, notes...)
 		if passed := sandbox.PassedOver(made); passed != "" {
 			made.Notes = append(made.Notes, passed)
@@ -148,22 +143,25 @@ func (l *launch) prepare(target, notes []string, apart *reviewing) (maker, error
 		if say && !p.Files.Shows(cwd) {
 			sayElsewhere(made, &w, why, target[1:])
 		}
-		return made, host, nil
-	}, nil
+	}}, nil
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
 func (l *launch) launch(
 	target, notes []string, events *eventSink, apart *reviewing,
 ) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	made, err := l.prepare(target, notes, apart)
+	var edit func(*policy.Policy, *sandbox.Target)
+	if apart != nil {
+		edit = func(_ *policy.Policy, t *sandbox.Target) { t.Review = &apart.apart }
+	}
+	c, err := l.prepare(target, notes, edit)
 	if err != nil {
 		return nil, exit, err
 	}
-	plan, host, err := made(true)
-	if err != nil {
-		return nil, exit, err
+	if plan, err = c.Prepare(); err != nil {
+		return nil, exit, l.repositoryHint(err)
 	}
+	c.note(plan, true)
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
@@ -179,29 +177,28 @@ func (l *launch) launch(
 		return plan, exit, err
 	}
 	if apart != nil {
-		host.Close()
+		c.Release()
 		if err := apart.begin(plan, target); err != nil {
 			return plan, exit, err
 		}
-		if plan, host, err = made(false); err != nil {
+		if plan, err = c.Prepare(); err != nil {
 			return plan, exit, err
 		}
+		c.note(plan, false)
 	}
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)
-	exit, err = events.run(plan, host, l.Policy, func() (*sandbox.Plan, *sandbox.Facts, error) {
-		next, host, err := made(false)
-		if err == nil {
-			sayNotes(next.Notes, plan.Notes)
-			plan = next
-		}
-		return next, host, err
-	})
+	exit, err = c.Attach(plan, sandbox.Attachment{Tell: events.teller(plan, l.Policy), Again: func(next *sandbox.Plan) {
+		c.note(next, false)
+		sayNotes(next.Notes, plan.Notes)
+		plan = next
+	}})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
+	sayCommit(plan, target, exit)
 	return plan, exit, nil
 }
 
@@ -299,6 +296,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	case "none":
 		p.Namespaces.Net = "new"
 	}
+	if l.NoNamespaces {
+		p.Namespaces.All = "host"
+	}
 	// The home's real path is the one that is there inside.
 	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {
 		p.Process.Env = append(p.Process.Env, "HOME="+home)
@@ -309,13 +309,13 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 func (l *launch) print(plan *sandbox.Plan) error {
 	var what any = plan
 	if l.Tree {
-		if plan.Tree == nil {
+		if plan.Shown() == nil {
 			return &usageError{
 				"--tree: the policy uses a mount namespace that is not new, so the tree is that of the namespace",
 				"sbx --dry-run prints the Landlock rules, which are all that restricts files there",
 			}
 		}
-		what = plan.Tree
+		what = plan.Shown()
 	}
 	if l.JSON {
 		b, err := json.Marshal(what)

@@ -60,7 +60,7 @@ func sayElsewhere(plan *sandbox.Plan, w *where, why string, args []string) {
 func notInside(plan *sandbox.Plan, caller string, args []string) string {
 	for _, arg := range args {
 		for {
-			if there(arg) && !(plan.Tree != nil && plan.Tree.At(path.Join(caller, arg)).Kind.FromHost()) {
+			if there(arg) && !(plan.Shown() != nil && plan.Shown().At(path.Join(caller, arg)).Kind.FromHost()) {
 				return arg
 			}
 			_, value, ok := strings.Cut(arg, "=")
@@ -76,7 +76,7 @@ func notInside(plan *sandbox.Plan, caller string, args []string) string {
 // showRepository shows git's own of the repository that the project belongs to, where
 // it lies outside of it and the policy guards such: read-only, and without credentials.
 func showRepository(p *policy.Policy, project, home string) (notes []string) {
-	if project == "" || !slices.Contains(p.Files.Guard, "**/.git") {
+	if project == "" || p.Namespaces.None() || !slices.Contains(p.Files.Guard, "**/.git") {
 		return nil
 	}
 	r := sandbox.FindRepository(project, home)
@@ -86,13 +86,7 @@ func showRepository(p *policy.Policy, project, home string) (notes []string) {
 		}
 		p.Files.Read = append(p.Files.Read, "?"+dir)
 	}
-	if len(r.Settings) > 0 {
-		p.Files.Inline = maps.Clone(p.Files.Inline)
-		if p.Files.Inline == nil {
-			p.Files.Inline = make(map[string]string)
-		}
-		maps.Copy(p.Files.Inline, r.Settings)
-	}
+	addInline(p, r.Settings)
 	for _, name := range r.Hide {
 		p.Files.Hide = append(p.Files.Hide, "?"+name)
 	}
@@ -106,6 +100,18 @@ func showRepository(p *policy.Policy, project, home string) (notes []string) {
 			"the rest for deleted (--read "+text.Quote(r.Top)+" shows it)")
 	}
 	return notes
+}
+
+// addInline adds files to a policy that was expanded, whose map may be another's.
+func addInline(p *policy.Policy, files map[string]string) {
+	if len(files) == 0 {
+		return
+	}
+	p.Files.Inline = maps.Clone(p.Files.Inline)
+	if p.Files.Inline == nil {
+		p.Files.Inline = make(map[string]string)
+	}
+	maps.Copy(p.Files.Inline, files)
 }
 
 // there says whether something of that relative name is there. "." and ".." are

@@ -34,6 +34,7 @@ type JanitorConfig struct {
 //go:norace
 func StartJanitor(t *step.Table, st *Status, cfg JanitorConfig) (pid, pidfd int, err error) {
 	fd := int32(-1)
+	st.setTable(t)
 	args := cloneArgs{
 		flags:      unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),
@@ -62,7 +63,7 @@ func forkJanitor(
 	args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig,
 ) (uintptr, syscall.Errno) {
 	beforeFork()
-	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	r, errno := clone(args)
 	if errno != 0 || r != 0 {
 		afterFork()
 		return r, errno
@@ -155,6 +156,8 @@ func walkJanitor(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 			}
 		case step.OpRetry:
 			errno = verdict(c, 0, retry(c, st))
+		case step.OpForget:
+			forget(c, st)
 		case step.OpRestore:
 			errno = restore(c.Arg[0], st)
 		default:

@@ -15,6 +15,9 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // descriptor of signals.Catch, from before the start, so that no signal falls
 // between. At a terminal the launcher stops when the target does; a terminal
 // of the target's own it relays, and gives the caller's back in every case.
+//
+// -1 is for a launcher that goes on with its own work: no signal to it is the
+// target's, and it does not stop when the target does.
 func (ps *Process) Supervise(caught int) (Exit, error) {
 	ps.caught, ps.supervised = caught, true
 	ps.atTerminal = (ps.plan.SharesJob || ps.plan.OwnSession) && controlled()
@@ -49,11 +52,11 @@ type source interface {
 // sources are all that the launcher waits for, in the order in which they are
 // looked at.
 func (ps *Process) sources() []source {
-	// Signals first: one that came before the end is forwarded before it. The
-	// end before what is lost by it.
-	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
+	// Signals first: one that came before the end is forwarded before it, and so is what
+	// the target told its service manager. The end before what is lost by it.
+	return []source{signalSource{ps}, notifySource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
 		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, setIDSource{ps},
-		streamSource{ps}}
+		streamSource{ps}, readySource{ps}}
 }
 
 // loop waits for the sources until one of them is done.
@@ -88,9 +91,14 @@ func loop(sources []source) error {
 // finish is Wait once the sandbox has ended.
 func (ps *Process) finish() (Exit, error) {
 	var failed error
+	if ps.manager != nil {
+		_, failed = ps.readControl() // it was quick
+		ps.manager.Move()
+	}
 	ownsJob := false
 	if ps.plan.PTY != nil {
-		_, failed = ps.readControl() // it was quick
+		_, err := ps.readControl() // it was quick
+		failed = errors.Join(failed, err)
 		if ps.relay != nil {
 			ownsJob = ps.plan.PTY.OwnsJob()
 			failed = errors.Join(failed, ps.drain())

@@ -14,6 +14,7 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/fallbackfilter"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -22,6 +23,7 @@ import (
 // decisions are all that order needs to know.
 type decisions struct {
 	setIDDecision
+	notify Notify
 
 	name     string
 	ns       nsPlan
@@ -34,8 +36,16 @@ type decisions struct {
 	limits                  *Limits
 	// tree is the root file system, and mounts are its steps. tree is nil without a new
 	// mount namespace.
-	tree     *rootfs.Tree
-	mounts   []step.Step
+	tree   *rootfs.Tree
+	mounts []step.Step
+	// bare is the tree of a launch without namespaces, private the directory that is made
+	// for it, and weaker what is less than with them. noNet says that sockets are refused.
+	bare    *rootfs.Bare
+	private *process.Private
+	weaker  []string
+	noNet   bool
+	// changes says that the filters let files' metadata be changed.
+	changes  bool
 	labels   []step.Step
 	landlock []step.Step
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
@@ -49,16 +59,19 @@ type decisions struct {
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
-	exec              process.Exec
-	dir               string
-	fds               []int
-	keptBack          []string // variables, see noteIndexes
-	stdio             [3]host.Stdio
-	openFiles         [2]uint64
-	coreMax           uint64
-	ignored, mask     uint64
+	// gateway leads out of the sandbox's network, and catch is where it begins; nil for none.
+	gateway       *gateway.Config
+	catch         *gateway.Catch
+	exec          process.Exec
+	dir           string
+	fds, given    []int
+	keptBack      []string // variables, see noteIndexes
+	stdio         [3]host.Stdio
+	openFiles     [2]uint64
+	coreMax       uint64
+	ignored, mask uint64
 
-	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
+	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
 
 	notes, remarks []string
 }
@@ -68,7 +81,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
-		stdio: h.Stdio,
+		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
@@ -81,10 +94,14 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.ambient = d.keep
 	}
 	d.initCaps = d.ns.initCaps(h)
+	d.noNet = noNetwork(p)
 	if d.limits, err = limits(p, t, h, d.ns, d.keep); err != nil {
 		return nil, err
 	}
 	if err := refuseCombinations(p, t, h, d); err != nil {
+		return nil, err
+	}
+	if err := d.decideNetwork(p, t, h); err != nil {
 		return nil, err
 	}
 	if err := d.decideTarget(p, t, h); err != nil {
@@ -94,17 +111,20 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
-	if d.exec.Dir = d.dir; d.tree != nil {
-		d.exec.Inside = view{d.tree}
+	if d.exec.Dir = d.dir; d.shown() != nil {
+		d.exec.Inside = view{d.shown()}
 	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
 		return nil, err
 	}
+	if err := d.execDescriptor(p, t, decoded); err != nil {
+		return nil, err
+	}
 	if d.terminal, err = terminals(p, h, d.tree != nil); err != nil {
 		return nil, err
 	}
-	if d.tree == nil {
+	if d.tree == nil && d.bare == nil {
 		d.note(bareNote)
 	}
 	if d.ns.new&ns.PID == 0 {
@@ -129,6 +149,13 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	d.layersByProc = (len(p.Files.Overlay) > 0 || t.Review != nil) && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
+	if d.bare != nil {
+		d.dropGroups = dropsGroups(h)
+		d.keepsBounding = h.Caps.Effective&setpcap == 0
+		d.changes = decoded.changeMetadata()
+		d.decidePrivate(t, h)
+		d.setBareEnv()
+	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
 	if err := d.decideHanded(p, t, h); err != nil {
 		return nil, err
@@ -164,6 +191,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	d.decideFilters(p, t, h, programs, decoded)
 	d.decideListener(p, t, h)
+	d.listWeaker(p, h)
 	return d, nil
 }
 
@@ -218,12 +246,6 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
 			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
 		}
-	case len(p.Network.Hosts)+len(p.Network.Listen) > 0:
-		return &host.NeedError{
-			Reason: host.Impossible,
-			What:   "connect a network namespace to hosts: this version of sbx knows the keys, and not yet how",
-			Fix:    "use a policy with the host's network and with ports, as connect = [443] in [network]",
-		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
@@ -232,13 +254,13 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "load the filter with wait_killable: that needs a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
-	case strings.HasPrefix(t.NotifySocket(), "@"):
+	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.new&ns.Mount == 0:
 		// No rule of Landlock and no filter opens one abstract name alone.
 		return &host.NeedError{
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil
@@ -248,22 +270,45 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
 	env, kept := environment(p, t, listen)
+	if _, relayed := t.NotifyPlace(p); relayed {
+		d.announce = true // the relay has to know the target
+		d.notify = Notify{Address: t.NotifySocket(), FD: -1}
+		if f, ok := h.Files[d.notify.Address]; ok && f.Mode == unix.S_IFSOCK {
+			d.notify.FD = f.FD
+		}
+	}
 	d.keptBack = kept
 	if d.exec, err = execStep(t, env); err != nil {
 		return err
 	}
 	for _, f := range h.Handed {
-		if (f.FD <= 2 || f.Listen) && (f.Mode == unix.S_IFDIR || f.Path) {
-			return &host.NeedError{
-				Reason: host.LeadsOut,
-				What: fmt.Sprintf("hand over descriptor %d: it is open to a directory of the host, "+
-					"or by O_PATH, and leads out of the sandbox", f.FD),
-				Fix: "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose",
-			}
+		if err := leadsOut(f); err != nil {
+			return err
 		}
 	}
 	d.fds, err = descriptors(t, listen)
 	return err
+}
+
+// leadsOut refuses a descriptor by which the target would leave the sandbox, unless the
+// caller hands it over on purpose.
+func leadsOut(f host.Handed) error {
+	unasked := f.FD <= 2 || f.Listen
+	what, fix := "", "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose"
+	switch {
+	case f.Ring():
+		what, fix = "it is an io_uring, by which the target would do what it likes with the files of the host",
+			"close it for sbx"
+	case unasked && (f.Mode == unix.S_IFDIR || f.Path):
+		what = "it is open to a directory of the host, or by O_PATH, and leads out of the sandbox"
+	case unasked && f.Acts():
+		what = "it is no file or socket but of the kind " + text.Quote(f.Anonymous) + ", and may lead out of the sandbox"
+	default:
+		return nil
+	}
+	return &host.NeedError{
+		Reason: host.LeadsOut, What: fmt.Sprintf("hand over descriptor %d: %s", f.FD, what), Fix: fix,
+	}
 }
 
 // decideFiles makes the root file system, and returns the Landlock rules for files.
@@ -271,6 +316,9 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	keep := d.keep
 	if d.ns.has(ns.User) {
 		keep = 0 // those of a user namespace do not apply to other users' files
+	}
+	if p.Namespaces.None() {
+		return d.decideBare(p, t, h)
 	}
 	if d.ns.new&ns.Mount == 0 {
 		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
@@ -296,12 +344,15 @@ func (d *decisions) decideFilters(
 	flags := filterFlags(p)
 	d.decideSetID(p, t, h, decoded)
 	d.fallback = append(d.fallback, d.groupFilter(h, flags)...)
-	d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
+	d.fallback = append(d.fallback, d.bareFilters(p, t, h, flags)...)
+	if !d.noNet {
+		d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
+	}
 	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
 	if d.sharesPIDNS {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
 	}
-	if d.tree.NothingWrittenRuns() {
+	if d.shown().NothingWrittenRuns() {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.MemoryPrograms, flags))
 	}
 	for _, f := range d.handed.filters() {

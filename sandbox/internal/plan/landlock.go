@@ -69,16 +69,17 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	}
 	// A new network namespace has its own abstract sockets. With the host's, Landlock
 	// denies them, unless the target may write to all files anyway.
-	scope := d.ns.new&ns.Net == 0 && !d.allWritable
+	scope := d.ns.new&ns.Net == 0 && (!d.allWritable || d.noNet)
 	steps := []step.Step{landlock.Ruleset{
 		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
-		Bind: p.Network.Bind != nil || d.handed.tcp, Connect: p.Network.Connect != nil || d.handed.tcp,
+		Bind:    p.Network.Bind != nil || d.handed.tcp || d.noNet,
+		Connect: p.Network.Connect != nil || d.handed.tcp || d.noNet,
 	}}
 	steps = append(steps, rules...)
-	for fd, f := range h.Stdio {
+	for _, f := range h.Stdio {
 		if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
 			// /dev/stdin and the like open the file again.
-			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: fd, Read: f.Read, Write: f.Write})
+			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: f.FD, Read: f.Read, Write: f.Write})
 		}
 	}
 	for _, f := range h.Kept {

@@ -36,12 +36,14 @@ const (
 	Read
 	Write
 	Overlay
+	// Socket is a socket of the sandbox's own, over the host's or on sbx's own tmpfs.
+	Socket
 	// Hidden is masked by an empty file or directory without any mode bits.
 	Hidden
 )
 
 var kindNames = [...]string{
-	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden",
+	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "socket", "hidden",
 }
 
 // String is the kind in words.
@@ -116,6 +118,7 @@ type Tree struct {
 	absent map[string]bool
 	// sockets are the real paths of the sockets that the target may connect to.
 	sockets []string
+	bare    bool   // there are no mounts: see NewBare
 	tmpSize string // the size of each tmpfs without a size of its own
 }
 
