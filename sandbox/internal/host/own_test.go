@@ -16,7 +16,7 @@ import (
 // TestOwn: sbx's own directories are found for the HOME that it has and for that
 // of the password file, there or not, and links on the way are judged.
 func TestOwn(t *testing.T) {
-	dir := tree(t, "home/.config/sbx/policies/", "home/.cache/", "account/x", "pr/dot/sbx/", "linked/.config -> ../pr/dot",
+	dir := tree(t, "home/.config/sbx/policies/", "home/.cache/", "home/.local/state/sbx/", "account/x", "pr/dot/sbx/", "linked/.config -> ../pr/dot",
 		"pr/cfg -> ../elsewhere", "elsewhere/sbx/")
 	for _, c := range []struct {
 		name    string
@@ -28,16 +28,23 @@ func TestOwn(t *testing.T) {
 		{
 			"two homes", "HOME=$D/home", "$D/account", "$D/pr",
 			"$D/home/.config/sbx=$D/home/.config/sbx $D/account/.config/sbx=-$D/account/.config/sbx " +
-				"$D/home/.cache/sbx=-$D/home/.cache/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx",
+				"$D/home/.cache/sbx=-$D/home/.cache/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx " +
+				"$D/home/.local/state/sbx=$D/home/.local/state/sbx $D/account/.local/state/sbx=-$D/account/.local/state/sbx",
 		},
 		{
 			"a link to the project", "HOME=$D/linked", "$D/linked", "$D/pr",
-			"$D/linked/.config/sbx=$D/pr/dot/sbx $D/linked/.cache/sbx=-$D/linked/.cache/sbx",
+			"$D/linked/.config/sbx=$D/pr/dot/sbx $D/linked/.cache/sbx=-$D/linked/.cache/sbx " +
+				"$D/linked/.local/state/sbx=-$D/linked/.local/state/sbx",
 		},
 		{
 			"a link in the project", "XDG_CONFIG_HOME=$D/pr/cfg", "$D/account", "$D/pr",
 			"$D/pr/cfg/sbx=!$D/elsewhere/sbx $D/account/.config/sbx=-$D/account/.config/sbx " +
-				"$D/account/.cache/sbx=-$D/account/.cache/sbx",
+				"$D/account/.cache/sbx=-$D/account/.cache/sbx $D/account/.local/state/sbx=-$D/account/.local/state/sbx",
+		},
+		{
+			"reports in the project", "XDG_STATE_HOME=$D/pr/dot", "$D/account", "$D/pr",
+			"$D/account/.config/sbx=-$D/account/.config/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx " +
+				"$D/pr/dot/sbx=$D/pr/dot/sbx $D/account/.local/state/sbx=-$D/account/.local/state/sbx",
 		},
 		{"nothing is written", "HOME=$D/home", "$D/account", "", ""},
 	} {
