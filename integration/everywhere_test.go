@@ -169,7 +169,8 @@ func TestKernelSurface(t *testing.T) {
 	everywhere(t, func(t *testing.T, policy string) {
 		for what, said := range askUnder(t, policy, "ipc").answers() {
 			switch what {
-			case "keyctl", "add_key", "perf_event_open", "bpf", "userfaultfd", "io_uring_setup", "kexec_load", "syslog":
+			case "keyctl", "add_key", "perf_event_open", "bpf", "userfaultfd", "io_uring_setup", "kexec_load", "syslog",
+				"snapshot", "snapshot, v2", "snapshot, bcachefs":
 				if said != "EPERM" {
 					t.Errorf("%s: %s", what, said)
 				}

@@ -24,6 +24,9 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -47,12 +50,12 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "f0b6414566534120",
-		arm64: "81f00a8aa41812bc",
+		amd64: "1bbb5dbab6a826e7",
+		arm64: "2f930de25d01e54c",
 	},
 	// build
 	{
@@ -73,6 +76,9 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -93,15 +99,15 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "923ef7a7516e5948",
-		arm64: "2d2d4d7f2ac097d4",
+		amd64: "14d3e136541d0775",
+		arm64: "7f04015cd5c3b3c4",
 	},
 	// debug
 	{
@@ -122,6 +128,9 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -142,15 +151,15 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "869f0913dad088a0",
-		arm64: "d604b480ab08d410",
+		amd64: "cef55f505df9fb19",
+		arm64: "e8b437728276ed2d",
 	},
 	// filter
 	{
@@ -170,6 +179,9 @@ when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
@@ -194,7 +206,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -203,8 +215,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "dc2dc80c1d852c7f",
-		arm64: "629a93f501fee074",
+		amd64: "8d4e2e1e3f56bfdf",
+		arm64: "257a3ebf25aa6e90",
 	},
 	// kernel
 	{
@@ -224,6 +236,9 @@ when arg2 & S_IFMT in {S_IFCHR, S_IFBLK}
 then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
+then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
@@ -265,6 +280,9 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -283,8 +301,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "965c4094df9c4493",
-		arm64: "e08508e7e727bfce",
+		amd64: "2b19e1342053afbf",
+		arm64: "9040864d6528db17",
 	},
 	// pure
 	{
@@ -305,6 +323,9 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -328,7 +349,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -337,8 +358,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "9a27285a08ee93c7",
-		arm64: "6bd69845ca1a51fa",
+		amd64: "2347a04306d0098d",
+		arm64: "d99de5c304177b40",
 	},
 	// shell
 	{
@@ -359,6 +380,9 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -382,11 +406,11 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "ade0299c74662888",
-		arm64: "7ae582561ce617ee",
+		amd64: "933645816c728889",
+		arm64: "3b08b43c1eed38f1",
 	},
 }

@@ -865,6 +865,10 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -895,8 +899,9 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 	}
 }
@@ -971,6 +976,10 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -996,8 +1005,9 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"personality"},
@@ -1027,6 +1037,10 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 		},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
@@ -1060,8 +1074,9 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"socket", "socketpair"}, When: []string{"arg0 != AF_UNIX"},
@@ -1097,6 +1112,10 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 		},
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
