@@ -27,6 +27,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -54,8 +57,8 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "1bbb5dbab6a826e7",
-		arm64: "2f930de25d01e54c",
+		amd64: "8d2ea9baeb482eab",
+		arm64: "630ef7cf8b32e687",
 	},
 	// build
 	{
@@ -79,6 +82,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -106,8 +112,8 @@ when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "14d3e136541d0775",
-		arm64: "7f04015cd5c3b3c4",
+		amd64: "499d480b773584fd",
+		arm64: "da2c0ad4fc18bbcc",
 	},
 	// debug
 	{
@@ -131,6 +137,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -158,8 +167,8 @@ when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "cef55f505df9fb19",
-		arm64: "e8b437728276ed2d",
+		amd64: "e6841f97a339b856",
+		arm64: "3487a680826de3c4",
 	},
 	// filter
 	{
@@ -183,6 +192,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -215,8 +227,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "8d4e2e1e3f56bfdf",
-		arm64: "257a3ebf25aa6e90",
+		amd64: "f7bbde36ea490e62",
+		arm64: "11885f4aa5c21171",
 	},
 	// kernel
 	{
@@ -240,6 +252,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -258,8 +273,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "a4c3a331b5dd3096",
-		arm64: "ffb2b0efa9d75ff6",
+		amd64: "9ce7a2c38a9286bc",
+		arm64: "c04853c512427c5a",
 	},
 	// open
 	{
@@ -283,6 +298,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -301,8 +319,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "2b19e1342053afbf",
-		arm64: "9040864d6528db17",
+		amd64: "69a4ca5b80c0d300",
+		arm64: "57919bd496afebc0",
 	},
 	// pure
 	{
@@ -326,6 +344,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -358,8 +379,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "2347a04306d0098d",
-		arm64: "d99de5c304177b40",
+		amd64: "62bb697f3e1c87d2",
+		arm64: "07123cfea16b6911",
 	},
 	// shell
 	{
@@ -383,6 +404,9 @@ then errno:EPERM
 rule ioctl
 when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
 then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -410,7 +434,7 @@ when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "933645816c728889",
-		arm64: "3b08b43c1eed38f1",
+		amd64: "9c436703def2761a",
+		arm64: "3141c1c43c24e270",
 	},
 }

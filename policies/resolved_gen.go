@@ -869,6 +869,10 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -980,6 +984,10 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1042,6 +1050,10 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
@@ -1117,6 +1129,10 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
