@@ -47,7 +47,8 @@ func TestKeptDirectory(t *testing.T) {
 		}
 		r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3<up/in; cd /; exec "$0" -p "$1" --keep-fd 3 -- sh -c '
 			cat /proc/self/fd/3/file /proc/self/fd/3/../beside; chmod 600 /proc/self/fd/3/file /proc/self/fd/3/../beside
-			touch /proc/self/fd/3/new /proc/self/fd/3/../new; rm -f /proc/self/fd/3/file; exit 0'`, binary("sbx"), policy}, dir: dir})
+			touch /proc/self/fd/3/new /proc/self/fd/3/../new; rm -f /proc/self/fd/3/file; exit 0'`,
+			binary("sbx"), policy}, dir: dir})
 		r.want(t, 0)
 		if strings.Contains(r.stdout, "beside") || landlock == "off" && !strings.Contains(r.stdout, "up/in/file") {
 			t.Errorf("landlock %s: %v", landlock, r)
@@ -58,7 +59,8 @@ func TestKeptDirectory(t *testing.T) {
 			}
 		}
 	}
-	r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3</proc/self/task; exec "$0" --keep-fd 3 -- true`, binary("sbx")}})
+	r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3</proc/self/task; exec "$0" --keep-fd 3 -- true`,
+		binary("sbx")}})
 	if r.status != 125 || !strings.Contains(r.stderr, "cannot be had once more") || !strings.Contains(r.stderr, "fd:3") {
 		t.Errorf("a directory that has no name: %v", r)
 	}

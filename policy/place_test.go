@@ -46,7 +46,8 @@ func TestSystemPlace(t *testing.T) {
 	}
 	for _, dir := range []string{
 		"/usr/src/app", "/usr/app", "/usr/local/src/x", "/usr/local/app", "/opt/x", "/srv/x", "/var/www/html", "/app",
-		"/var/lib/jenkins/workspace/x", "/var/lib/dpkg-x", "/etcetera", "/home/u/etc", "/root/x", "/tmp/x", "/builds/x", "/mnt/etc",
+		"/var/lib/jenkins/workspace/x", "/var/lib/dpkg-x", "/etcetera", "/home/u/etc", "/root/x", "/tmp/x", "/builds/x",
+		"/mnt/etc",
 		"/workspace", "/var/tmp/x", "/data",
 	} {
 		if why := SystemPlace(dir); why != "" {

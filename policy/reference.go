@@ -197,7 +197,8 @@ func tableDocs() map[string]string {
 			"A limit that cannot be held is an error, unless a ? stands in front.",
 		"seccomp": "The system calls that the program may make. What is denied is denied whatever is allowed.",
 		"report":  "What is told of a run.",
-		"expect":  "What the policy means, for its readers. \"sbx policy check\" tries what the policy alone decides. ",
+		"expect": "What the policy means. \"sbx policy check\" tries what the policy alone decides, \"sbx policy test\" " +
+			"all of it, in a sandbox. ",
 	}
 }
 

@@ -363,8 +363,7 @@ syscalls = ["chmod"]`,
 allow = ["read ./site", "syscall getrandom", "env LANG"]`,
 			bad: `[expect]
 allow = ["see ./site"]`,
-			more: "A line is read, write or exec and a path, connect or bind and an address, env or capability and " +
-				"a name, or syscall, a name and arguments.",
+			more: "docs/policy-tests.md has what can stand in a line. With ? in front it may be left untried.",
 		},
 		"expect.deny": {
 			good: `[expect]

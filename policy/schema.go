@@ -122,7 +122,7 @@ func fieldSchema(f *field) map[string]any {
 		}
 		entry = object{"anyOf": []object{{"enum": names}, text("^!")}}
 	case strings.HasPrefix(f.key, "expect."):
-		entry = text("^!?(" + strings.Join(expectVerbs(), "|") + ") .")
+		entry = text("^[!?]?(" + strings.Join(expectVerbs(), "|") + ") .")
 	default:
 		entry = object{"type": "string", "minLength": 1}
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path"
 
+	_ "sbx/internal/startlimits" // before the Go runtime
 	"sbx/internal/text"
 	"sbx/sandbox"
 )
@@ -26,6 +27,9 @@ var version, commit = "development", "unknown"
 func main() {
 	if sandbox.Janitor(os.Args) {
 		os.Exit(runJanitor())
+	}
+	if sandbox.IsTrial(os.Args) {
+		os.Exit(runTrial())
 	}
 	if len(os.Args) > 0 && path.Base(os.Args[0]) == bwrapWord {
 		os.Exit(runBwrap(os.Args[1:]))
@@ -39,6 +43,14 @@ func runJanitor() int {
 		fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(note))
 	})
 	if err != nil {
+		return report(err)
+	}
+	return 0
+}
+
+// runTrial is what sbx does inside, in the place of a program; see sbx policy test.
+func runTrial() int {
+	if err := sandbox.RunTrial(); err != nil {
 		return report(err)
 	}
 	return 0

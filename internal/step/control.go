@@ -9,7 +9,9 @@ package step
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------ MsgNetwork, kind --| and a socket of the sandbox's network (gateway.Catch)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
+//	   |<-------------------------------- MsgTarget--| from the target, whose pid comes by SCM_CREDENTIALS
 //	   |                                             |
 //	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
@@ -31,9 +33,11 @@ const (
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
 	MsgListener = 'L'
+	MsgNetwork  = 'N'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
+	MsgTarget   = 'P'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a

@@ -19,6 +19,8 @@ type Facts struct {
 	Caps     Caps
 	LSM      LSM
 	Listener Listener
+	// IPv6 says that the kernel has IPv6. It is probed only where the policy names hosts.
+	IPv6 bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool
@@ -175,7 +177,10 @@ type File struct {
 	NoExec  bool
 	Mounted string
 	// Err is why the path could not be looked at; a missing file is no error.
-	Err error
+	// Closed says that it is so because of a directory of somebody else's, which
+	// the caller may not search and cannot open either.
+	Err    error
+	Closed bool
 }
 
 // Dir says that the file is a directory.

@@ -12,6 +12,7 @@ import (
 // Handed is a descriptor of the caller's that the target gets: 0 to 2, those of
 // LISTEN_FDS, and those that the caller keeps on purpose.
 type Handed struct {
+	// FD is its number in the target.
 	FD int
 	// Mode is its file type as in st_mode. Path says that it is open by O_PATH
 	// only, Listen that it is one of LISTEN_FDS and not kept on purpose as well.
@@ -103,7 +104,7 @@ func (h *Facts) hand(s *Stdio, listen bool) {
 	if s.Mode == 0 && !s.Path && s.Anonymous == "" {
 		return
 	}
-	d := Handed{FD: s.FD, Mode: s.Mode, Path: s.Path, Listen: listen, Anonymous: s.Anonymous}
+	d := Handed{FD: s.As, Mode: s.Mode, Path: s.Path, Listen: listen, Anonymous: s.Anonymous}
 	if d.Mode == unix.S_IFSOCK && !d.Path {
 		d.Socket = lookAtSocket(s.FD)
 	}

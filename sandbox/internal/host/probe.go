@@ -21,7 +21,7 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probePaths, h.probeStreams, h.probeHanded,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener,
@@ -73,6 +73,12 @@ func namedCaps(list []string) (s caps.Set) {
 }
 
 func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err error) {
+	if t.Given != nil {
+		// The launcher goes on with its own work, so the target belongs to its job only
+		// where it is given the terminal.
+		h.Terminal.Controlling = givesTerminal(t.Given)
+		return nil
+	}
 	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
 		h.Terminal.Controlling = true
 		unix.Close(fd)

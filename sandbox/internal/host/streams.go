@@ -13,7 +13,8 @@ import (
 // Stdio is a descriptor that crosses to the target: one of the standard streams,
 // or one that is handed over besides.
 type Stdio struct {
-	FD int
+	// FD is the launcher's descriptor, and As its number in the target.
+	FD, As int
 	// Mode is the file type, as in st_mode; 0 where the descriptor is closed, and
 	// of what has none.
 	Mode        uint32
@@ -71,12 +72,20 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 	var all []*Stdio
 	for fd := range h.Stdio {
 		all = append(all, &h.Stdio[fd])
-		h.Stdio[fd].FD = fd
+		h.Stdio[fd].FD, h.Stdio[fd].As = fd, fd
+		if t.Given != nil {
+			h.Stdio[fd].FD = t.Given[fd]
+		}
 	}
 	fds, _ := t.crossing(p)
 	h.Kept = make([]Stdio, 0, len(fds))
 	for _, fd := range fds {
-		h.Kept = append(h.Kept, Stdio{FD: fd})
+		h.Kept = append(h.Kept, Stdio{FD: fd, As: fd})
+	}
+	for i, fd := range t.Given {
+		if i > 2 && fd >= 0 {
+			h.Kept = append(h.Kept, Stdio{FD: fd, As: i})
+		}
 	}
 	for i := range h.Kept {
 		all = append(all, &h.Kept[i])

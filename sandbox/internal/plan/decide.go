@@ -14,6 +14,7 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/fallbackfilter"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -49,16 +50,19 @@ type decisions struct {
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
-	exec              process.Exec
-	dir               string
-	fds               []int
-	keptBack          []string // variables, see noteIndexes
-	stdio             [3]host.Stdio
-	openFiles         [2]uint64
-	coreMax           uint64
-	ignored, mask     uint64
+	// gateway leads out of the sandbox's network, and catch is where it begins; nil for none.
+	gateway       *gateway.Config
+	catch         *gateway.Catch
+	exec          process.Exec
+	dir           string
+	fds, given    []int
+	keptBack      []string // variables, see noteIndexes
+	stdio         [3]host.Stdio
+	openFiles     [2]uint64
+	coreMax       uint64
+	ignored, mask uint64
 
-	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
+	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
 	notes, remarks []string
 }
@@ -68,7 +72,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
-		stdio: h.Stdio,
+		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
@@ -87,6 +91,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err := refuseCombinations(p, t, h, d); err != nil {
 		return nil, err
 	}
+	if err := d.decideNetwork(p, t, h); err != nil {
+		return nil, err
+	}
 	if err := d.decideTarget(p, t, h); err != nil {
 		return nil, err
 	}
@@ -99,6 +106,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.execDescriptor(p, t, decoded); err != nil {
 		return nil, err
 	}
 	if d.terminal, err = terminals(p, h, d.tree != nil); err != nil {
@@ -214,12 +224,6 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			Reason: host.NoCapability,
 			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
 			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
-		}
-	case len(p.Network.Hosts)+len(p.Network.Listen) > 0:
-		return &host.NeedError{
-			Reason: host.Impossible,
-			What:   "connect a network namespace to hosts: this version of sbx knows the keys, and not yet how",
-			Fix:    "use a policy with the host's network and with ports, as connect = [443] in [network]",
 		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a

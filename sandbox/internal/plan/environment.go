@@ -55,6 +55,8 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 			continue
 		case name == "LISTEN_FDS":
 			v = name + "=" + strconv.Itoa(listen)
+		case len(p.Network.Hosts) > 0 && proxyVariable(name):
+			continue
 		case !managers && !crosses(p.Process.Env, name):
 			if host.IndexVariable(name) {
 				kept = append(kept, name)
@@ -88,6 +90,18 @@ func fromManager(t host.Target, name string) (meant, managers bool) {
 		return !ok && m.optional || ok && pid == strconv.Itoa(t.PID), true
 	}
 	return false, false
+}
+
+// FromManager says whether "NAME=value" is a variable by which a service manager speaks to
+// the process that it has started, and to no other.
+func FromManager(v string) bool {
+	name, _, _ := strings.Cut(v, "=")
+	for _, m := range managerVariables {
+		if m.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // isSet says whether a rule sets the variable, as "NAME=value".

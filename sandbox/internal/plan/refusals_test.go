@@ -283,22 +283,3 @@ func TestGuardedLink(t *testing.T) {
 		t.Errorf("a protection that does not apply: %v", err)
 	}
 }
-
-// TestClosed: an optional entry to write, in a directory that the caller may not enter, is
-// left out, as the logs of a server that is root's; nothing that restricts is.
-func TestClosed(t *testing.T) {
-	for _, c := range []struct {
-		write, read []string
-		ok          bool
-	}{
-		{[]string{"?/closed/x"}, nil, true}, {[]string{"/closed/x"}, nil, false}, {nil, []string{"?/closed/x"}, false},
-	} {
-		p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}, Write: c.write, Read: c.read}}
-		h := plantest.Debian(p, 1000)
-		h.Files["/closed/x"] = host.File{Err: unix.EACCES}
-		plan, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, h)
-		if c.ok != (err == nil) || c.ok && strings.Contains(plan.String(), "closed") {
-			t.Errorf("%+v: %v", c, err)
-		}
-	}
-}
