@@ -44,7 +44,8 @@ var allowed = map[string][]string{
 		"sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
-		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
+		"internal/step", "internal/sys", "internal/text", "ns", "policy", "policy/explain", "policy/seccomp",
+		"sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
 		"sandbox/internal/plan", "sandbox/internal/private",
 		"sandbox/internal/process", "sandbox/internal/sdnotify", "sandbox/internal/signals", "sandbox/internal/startstate",

@@ -55,6 +55,7 @@ var paths = map[string]string{
 	"sandbox/internal/setid/listener.go":   "processes in /proc",
 	"sandbox/internal/host/bare.go":        "names in a directory that the walker opened, without following links",
 	"sandbox/internal/private":             "names in a directory that the launcher made, without following links",
+	"sandbox/internal/setid/metadata.go":   "processes in /proc, and a descriptor, by /proc/self/fd",
 	"sandbox/internal/setid/sweep.go":      "entries of a directory that is open, without following links",
 	"sandbox/filters.go":                   "what an entry is, for words about filters",
 	"sandbox/internal/notify":              "processes in /proc",

@@ -138,16 +138,22 @@ func (d *decisions) bareFilters(p *policy.Policy, t host.Target, h *host.Facts, 
 	return list
 }
 
-// bareNote is what each run without namespaces says.
-const noNamespacesNote = "no namespaces are used: Landlock and filters alone restrict the target, which sees names, " +
-	"sizes and owners of all files, and can change modes and times of its user's (sbx --dry-run lists all that is weaker)"
+// bareRunNote is what each run without namespaces says.
+func bareRunNote(changes bool) string {
+	also := ""
+	if changes {
+		also = ", and can change modes, owners and times of its user's"
+	}
+	return "no namespaces are used: Landlock and filters alone restrict the target, which sees names, sizes and owners of " +
+		"all files" + also + " (sbx --dry-run lists all that is weaker)"
+}
 
 // listWeaker lists what is weaker than with namespaces, a line each.
 func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 	if d.bare == nil {
 		return
 	}
-	d.note(noNamespacesNote)
+	d.note(bareRunNote(d.changes))
 	if d.bare.Fixed != "" {
 		d.note(d.bare.Fixed)
 	}
@@ -157,6 +163,8 @@ func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 	if d.changes {
 		add("files: modes, owners, times and extended attributes of the user's files can be changed, shown or not, since " +
 			"Landlock has no right for that in any kernel")
+	} else if d.setID.Metadata {
+		add("files: modes, owners and times are changed by sbx in the program's place, and extended attributes not at all")
 	}
 	add("files: the names in a directory that is hidden below a shown one can be listed")
 	add("files: mounts are the host's: device files and set-id files in shown directories are not masked, and " +

@@ -286,7 +286,7 @@ type Descriptors struct {
 func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{
 		Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready,
-		Private: fds.Private.FD, PrivatePath: fds.Private.Path,
+		Private: step.PrivateDir{Path: fds.Private.Path, FD: fds.Private.FD},
 	}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
