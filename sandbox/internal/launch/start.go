@@ -3,6 +3,7 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -46,6 +47,9 @@ type Process struct {
 
 	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
 	denied  []gateway.Denied // by it
+	news    int              // a descriptor that can be read when there are more, or 0
+	named   func(netip.Addr) (string, bool)
+	tell    func(explain.Denial, uint64) // of what is denied as it happens, or nil
 
 	supervised bool
 	lost       []Lost
