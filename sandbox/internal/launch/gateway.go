@@ -13,6 +13,23 @@ import (
 	"sbx/sandbox/internal/gateway"
 )
 
+// hostsPassed is what leads out of the sandbox's network.
+type hostsPassed struct {
+	gateway *gateway.Gateway // nil for none, and when it has ended
+	denied  []gateway.Denied // by it, when it has ended
+	named   func(netip.Addr) (string, bool)
+	tell    func(explain.Denial, uint64) // of what is denied as it happens, or nil
+	news    int                          // a descriptor that can be read when there is more to tell, or 0
+}
+
+// newGateway makes it, if the plan has one.
+func (ps *Process) newGateway() (err error) {
+	if ps.plan.Gateway != nil {
+		ps.gateway, err = gateway.New(ps.plan.Gateway)
+	}
+	return err
+}
+
 // onNetwork takes a socket of the sandbox's network from the init.
 func (ps *Process) onNetwork(kind byte, rights []byte) error {
 	fd, err := receivedFD(rights)

@@ -3,8 +3,6 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -13,13 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
-	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
-	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/sdnotify"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -32,24 +28,23 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor  // nil if there is nothing to undo on the host
-	setID   setIDs    // what is done against set-id files on the host
-	cgroup  int       // the sandbox's, or -1
+	janitor *janitor // nil if there is nothing to undo on the host
+	setID   setIDs   // what is done against set-id files on the host
+	cgroup  int      // the sandbox's, or -1
+	private privateDir
+	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began time.Time // when the first process was to be made
 	// held closes what is held of the target's streams, for another start; nil: nothing is.
 	held     func()
+	manager  *sdnotify.Relay  // to the service manager, or nil
 	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
 
-	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
-	denied  []gateway.Denied // by it
-	news    int              // a descriptor that can be read when there are more, or 0
-	named   func(netip.Addr) (string, bool)
-	tell    func(explain.Denial, uint64) // of what is denied as it happens, or nil
+	hostsPassed
 
 	supervised bool
 	lost       []Lost
@@ -102,10 +97,12 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// hooks change the tables of one start before they are used. Only the tests'
-// fault sweeps have any.
+// hooks are what is special in one start: tables changed before they are used, which
+// only the tests' fault sweeps do.
 type hooks struct {
 	table, janitor func(*step.Table)
+	// adopt makes this process the parent of orphans; see adoptOrphans.
+	adopt bool
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -144,8 +141,17 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if e := ps.janitor.finish(); e != nil {
 			err = errors.Join(err, e)
 		}
+		ps.removePrivate() // nothing has run that could keep it
 		ps.release()
 	}()
+	if h.adopt {
+		if err = ps.adoptOrphans(); err != nil {
+			return nil, err
+		}
+	}
+	if err = ps.connectManager(); err != nil {
+		return nil, err
+	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
@@ -170,13 +176,11 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	if p.Gateway != nil {
-		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
-			return nil, err
-		}
+	if err = ps.newGateway(); err != nil {
+		return nil, err
 	}
-	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
-		ownMemory)
+	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
+		Private: ps.private.Dir}, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -230,7 +234,10 @@ func (ps *Process) Wait() (Exit, error) {
 	defer ps.release()
 	exit, err := ps.exit(ws)
 	lost := ps.endGateway()
-	failed := append(ps.endSetID(), ps.carryOffsets()...)
+	if ws.Signaled() {
+		err = errors.Join(err, ps.endOrphans())
+	}
+	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
@@ -285,28 +292,6 @@ func (ps *Process) leftNote(exit Exit) []string {
 	}
 	return []string{ps.targetName() + " ended and left " + running +
 		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
-}
-
-// targetName is what the target is called in messages.
-func (ps *Process) targetName() string {
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
-		return text.Quote(filepath.Base(e.Args[0]))
-	}
-	return "the target"
-}
-
-// PassedOver says, in a sentence, that another program is going to run than the
-// caller's shell would run by that name; "" where it is the same.
-func PassedOver(p *plan.Plan) string {
-	e, ok := p.Target[len(p.Target)-1].(process.Exec)
-	if !ok {
-		return ""
-	}
-	program, run := e.PassedOver()
-	if program == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
 }
 
 // failure is the failed call in st as the step's error.
@@ -371,6 +356,9 @@ func (ps *Process) release() {
 	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
+	if ps.manager != nil {
+		ps.manager.Close()
+	}
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}

@@ -1,0 +1,32 @@
+package launch
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"sbx/internal/text"
+	"sbx/sandbox/internal/plan"
+	"sbx/sandbox/internal/process"
+)
+
+// targetName is what the target is called in messages.
+func (ps *Process) targetName() string {
+	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
+		return text.Quote(filepath.Base(e.Args[0]))
+	}
+	return "the target"
+}
+
+// PassedOver says, in a sentence, that another program is going to run than the
+// caller's shell would run by that name; "" where it is the same.
+func PassedOver(p *plan.Plan) string {
+	e, ok := p.Target[len(p.Target)-1].(process.Exec)
+	if !ok {
+		return ""
+	}
+	program, run := e.PassedOver()
+	if program == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
+}
