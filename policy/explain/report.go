@@ -85,6 +85,9 @@ func (j *Judge) Report(r Record) (*Report, error) {
 
 // Item is the denial, judged.
 func (j *Judge) Item(d Denial) (Item, error) {
+	if d.Host != nil {
+		return j.host(d), nil
+	}
 	f, err := j.Judge(d)
 	return Item{
 		What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),

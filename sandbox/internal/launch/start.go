@@ -11,7 +11,6 @@ import (
 
 	"sbx/internal/step"
 	"sbx/sandbox/internal/child"
-	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/sdnotify"
@@ -43,8 +42,7 @@ type Process struct {
 
 	told bool // the target was sent a signal that asks it to end
 
-	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
-	denied  []gateway.Denied // by it
+	hostsPassed
 
 	supervised bool
 	lost       []Lost
@@ -140,12 +138,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	if p.Gateway != nil {
-		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
-			return nil, err
-		}
-	}
-	if err = ps.makePrivate(p.Private); err != nil {
+	if err = ps.newGateway(); err != nil {
 		return nil, err
 	}
 	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
