@@ -29,6 +29,9 @@ type launch struct {
 	Review       string
 	Help         bool
 	Version      bool
+
+	// learn says that the run is learnt from, and how; nil: it is not.
+	learn *learning
 }
 
 // newLaunch is a launch without any flag.

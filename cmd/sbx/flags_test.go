@@ -50,6 +50,9 @@ func TestFlagTable(t *testing.T) {
 		}
 	}
 	for i := range fields.NumField() {
+		if !fields.Type().Field(i).IsExported() {
+			continue
+		}
 		if _, ok := seen[fields.Field(i).Addr().Interface()]; !ok {
 			t.Errorf("no flag sets %s", fields.Type().Field(i).Name)
 		}
