@@ -187,7 +187,8 @@ func TestNoNamespacesTerminal(t *testing.T) {
 			t.Errorf("%s: %q, want %q\n%s", what, answers[what], want, &term.out)
 		}
 	}
-	term = atTerminal(t, "/bin/sh", "-c", `"$0" --no-namespaces -- sh -c "trap '' TERM; kill -9 $PPID; kill -KILL 0; kill -9 \$\$"
+	term = atTerminal(t, "/bin/sh", "-c",
+		`"$0" --no-namespaces -- sh -c "trap '' TERM; kill -9 $PPID; kill -KILL 0; kill -9 \$\$"
 echo outside $?`, binary("sbx"))
 	term.shows("outside 137", 1)
 	term.ends(0)

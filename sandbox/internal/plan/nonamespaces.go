@@ -144,7 +144,8 @@ func bareRunNote(changes bool) string {
 	if changes {
 		also = ", and can change modes, owners and times of its user's"
 	}
-	return "no namespaces are used: Landlock and filters alone restrict the target, which sees names, sizes and owners of " +
+	return "no namespaces are used: Landlock and filters alone restrict the target, which sees names, sizes and " +
+		"owners of " +
 		"all files" + also + " (sbx --dry-run lists all that is weaker)"
 }
 
