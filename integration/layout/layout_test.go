@@ -29,8 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
-		"policy/bwrap", "policy/firejail",
+		"internal/review", "internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies",
+		"policy", "policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
@@ -40,13 +40,14 @@ var allowed = map[string][]string{
 	// decides to one that acts.
 	"sandbox": {
 		"internal/sys", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/private", "sandbox/internal/setid",
+		"sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
-		"sandbox/internal/plan",
-		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"sandbox/internal/plan", "sandbox/internal/private",
+		"sandbox/internal/process", "sandbox/internal/sdnotify", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
@@ -55,8 +56,8 @@ var allowed = map[string][]string{
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
 		"sandbox/internal/fallbackfilter", "sandbox/internal/gateway", "sandbox/internal/host",
-		"sandbox/internal/landlock", "sandbox/internal/process", "sandbox/internal/rootfs", "sandbox/internal/setid",
-		"sandbox/internal/terminal",
+		"sandbox/internal/landlock", "sandbox/internal/private", "sandbox/internal/process", "sandbox/internal/rootfs",
+		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/rootfs": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "sandbox/internal/host", "sandbox/internal/landlock",
@@ -81,22 +82,28 @@ var allowed = map[string][]string{
 	"ns":                        {"internal/step", "internal/text"},
 	"sandbox/internal/cgroup":   {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
+	"sandbox/internal/private":  {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// It runs inside, in the place of a target.
 	"sandbox/internal/trial":   {"caps"},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
+	// It relays what the target tells its service manager.
+	"sandbox/internal/sdnotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
 	"sandbox/internal/signals":        {},
 	"sandbox/internal/startstate":     {},
 	"internal/step":                   {},
-	"internal/startlimits":            {},
-	"internal/sys":                    {},
-	"internal/text":                   {},
-	"internal/timerslack":             {},
+	// It works on files, before a sandbox is there and when it is gone: the plan is told
+	// directories, and knows nothing of it.
+	"internal/review":      {"internal/sys", "internal/text"},
+	"internal/startlimits": {},
+	"internal/sys":         {},
+	"internal/text":        {},
+	"internal/timerslack":  {},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},

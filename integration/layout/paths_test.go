@@ -23,6 +23,7 @@ var pathCalls = map[string]int{
 	"path/filepath.EvalSymlinks": 0, "path/filepath.Walk": 0, "path/filepath.WalkDir": 0, "path/filepath.Glob": 0,
 	"sbx/internal/sys.ReadFile": 0, "sbx/internal/sys.ReadFileAt": 1,
 	"sbx/internal/sys.Open": 1, "sbx/internal/sys.OpenRegular": 1, "sbx/internal/sys.ReadRegular": 0,
+	"sbx/internal/sys.ReadRegularAt": 1,
 }
 
 // paths are the files of the source, or whole packages, in which such calls have a
@@ -52,12 +53,15 @@ var paths = map[string]string{
 	"sandbox/internal/launch":              "processes in /proc",
 	"sandbox/internal/setid/directory.go":  "in the root of the process that asks, by O_PATH, for that process",
 	"sandbox/internal/setid/listener.go":   "processes in /proc",
+	"sandbox/internal/host/bare.go":        "names in a directory that the walker opened, without following links",
+	"sandbox/internal/private":             "names in a directory that the launcher made, without following links",
 	"sandbox/internal/setid/sweep.go":      "entries of a directory that is open, without following links",
 	"sandbox/filters.go":                   "what an entry is, for words about filters",
 	"sandbox/internal/notify":              "processes in /proc",
 	"sandbox/internal/host/streams.go":     "a descriptor, by /proc/self/fd; look judges the name that it has",
 	"sandbox/internal/process":             "for the words of an error or a note: nothing is decided",
 	"ns/denied.go":                         "settings of the kernel in /proc/sys, for the words of an error",
+	"internal/review":                      "beneath a descriptor, without links; roots without links, by inode number",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
 	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
 	"sandbox/pipes.go":                     "/dev/null alone",
@@ -72,6 +76,7 @@ var paths = map[string]string{
 	"cmd/sbx/readfile.go":                  "input of subcommands, which start nothing",
 	"cmd/sbx/arguments.go":                 "whether an argument is a script of sbx's; probe judges the way there",
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
+	"cmd/sbx/commit.go":                    "after the error: which names a hint has",
 	"cmd/sbx/events.go":                    "it follows no link, and is refused where the target may write to it",
 	"cmd/sbx/bwrap.go":                     "whether a source is there, for an error",
 	"cmd/sbx/bwrap_descriptors.go":         "a lock that holds up nobody, /dev/null, and namespaces in /proc",

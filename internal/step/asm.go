@@ -136,6 +136,10 @@ type Asm struct {
 	Ready int
 	// Janitor is the launcher's end of the socket to the janitor, if there is one.
 	Janitor int
+	// Private is a descriptor of the target's private directory, which the launcher makes,
+	// and PrivatePath is its path.
+	Private     int
+	PrivatePath string
 	// Token is a random string, drawn when a plan is started, for names that cannot be
 	// guessed.
 	Token string

@@ -75,6 +75,11 @@ type Facts struct {
 	// Aliases are other names of what must not be written.
 	Aliases []Alias
 
+	// Private and Listed are for a launch without namespaces. Listed has what is in the
+	// directories between what is shown and what is hidden in it, but for links.
+	Private Private
+	Listed  map[string][]Found
+
 	fds     []int // they keep the inodes in Files from being reused
 	streams []int // those of Metadata
 

@@ -19,6 +19,7 @@ import (
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/sdnotify"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -31,14 +32,17 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor  // nil if there is nothing to undo on the host
-	setID   setIDs    // what is done against set-id files on the host
-	cgroup  int       // the sandbox's, or -1
+	janitor *janitor // nil if there is nothing to undo on the host
+	setID   setIDs   // what is done against set-id files on the host
+	cgroup  int      // the sandbox's, or -1
+	private privateDir
+	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began time.Time // when the first process was to be made
 	// held closes what is held of the target's streams, for another start; nil: nothing is.
 	held     func()
+	manager  *sdnotify.Relay  // to the service manager, or nil
 	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
@@ -98,10 +102,12 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// hooks change the tables of one start before they are used. Only the tests'
-// fault sweeps have any.
+// hooks are what is special in one start: tables changed before they are used, which
+// only the tests' fault sweeps do.
 type hooks struct {
 	table, janitor func(*step.Table)
+	// adopt makes this process the parent of orphans; see adoptOrphans.
+	adopt bool
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -140,8 +146,17 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if e := ps.janitor.finish(); e != nil {
 			err = errors.Join(err, e)
 		}
+		ps.removePrivate() // nothing has run that could keep it
 		ps.release()
 	}()
+	if h.adopt {
+		if err = ps.adoptOrphans(); err != nil {
+			return nil, err
+		}
+	}
+	if err = ps.connectManager(); err != nil {
+		return nil, err
+	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
@@ -171,8 +186,11 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 			return nil, err
 		}
 	}
-	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
-		ownMemory)
+	if err = ps.makePrivate(p.Private); err != nil {
+		return nil, err
+	}
+	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
+		Private: ps.private.Dir}, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -226,7 +244,10 @@ func (ps *Process) Wait() (Exit, error) {
 	defer ps.release()
 	exit, err := ps.exit(ws)
 	lost := ps.endGateway()
-	failed := append(ps.endSetID(), ps.carryOffsets()...)
+	if ws.Signaled() {
+		err = errors.Join(err, ps.endOrphans())
+	}
+	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
@@ -367,6 +388,9 @@ func (ps *Process) release() {
 	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
+	if ps.manager != nil {
+		ps.manager.Close()
+	}
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}
