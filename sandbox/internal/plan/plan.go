@@ -86,6 +86,9 @@ type Plan struct {
 	Observed []uint32
 	// ObservesFiles says that those about files are among them.
 	ObservesFiles bool
+	// NotMasked is the directory with too many files to mask all of the host's sockets in,
+	// for which the target has none of its own; "" if that is not why.
+	NotMasked string
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
