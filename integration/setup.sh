@@ -10,6 +10,7 @@
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
 #   integration/setup.sh --jobs     also the programs of `make test-jobs`
+#   integration/setup.sh --review   also what `make test-review` runs with --review
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
 #   integration/setup.sh --packages also what `make test-packages` installs them with
@@ -60,6 +61,7 @@ case $mode in
 	packages="$test $jobs"
 	tools="$test_tools cargo npm ffmpeg soffice chromium redis-server psql gunicorn haproxy caddy mvn gdb"
 	;;
+--review) packages="$test npm vim" tools="$test_tools npm vim" ;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
 --cookbook)
 	packages="$test redis-server postgresql ffmpeg openssh-client npm xvfb x11-utils"

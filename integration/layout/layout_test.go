@@ -109,7 +109,7 @@ var allowed = map[string][]string{
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},
 	"policies/filters":       {},
-	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
+	"policy/explain":         {"internal/text", "policy", "policy/network", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
 	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},

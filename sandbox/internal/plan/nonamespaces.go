@@ -180,7 +180,8 @@ func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 		add("processes: of /proc there are some files of the kernel's and those of the program's first process; " +
 			"its other processes cannot read their own")
 	}
-	add("processes: their numbers are the host's, and kill(2) tells which are in use; signals and ptrace are refused by Landlock")
+	add("processes: their numbers are the host's, and kill(2) tells which are in use; signals and ptrace are refused " +
+		"by Landlock")
 	add("processes: sbx ends what is left running, not the kernel: processes stay if the init and the launcher are " +
 		"both killed, or if they multiply faster than they are ended")
 	if d.noNet {
@@ -201,7 +202,8 @@ func groupsLine(dropped bool) string {
 	if dropped {
 		return "the supplementary groups are dropped"
 	}
-	return "the supplementary groups stay, as in a user namespace of one id, and files open to them stay open if a rule allows them"
+	return "the supplementary groups stay, as in a user namespace of one id, and files open to them stay open if a " +
+		"rule allows them"
 }
 
 // setpcap is CAP_SETPCAP, without which nobody changes the bounding set or securebits.

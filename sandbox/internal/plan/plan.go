@@ -86,6 +86,9 @@ type Plan struct {
 	Observed []uint32
 	// ObservesFiles says that those about files are among them.
 	ObservesFiles bool
+	// NotMasked is the directory with too many files to mask all of the host's sockets in,
+	// for which the target has none of its own; "" if that is not why.
+	NotMasked string
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
@@ -152,6 +155,9 @@ func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
 
 // HostPIDs is described there.
 func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
+
+// Relayed says whether the launcher accepts connections that the target makes.
+func (p *Plan) Relayed() bool { return p.Gateway != nil && len(p.Gateway.Rules) > 0 }
 
 // Searched says whether the plan has anything that a search found.
 func (p *Plan) Searched() bool {
