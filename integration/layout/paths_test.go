@@ -84,6 +84,8 @@ var paths = map[string]string{
 	"cmd/sbx/bwrap_descriptors.go":         "a lock that holds up nobody, /dev/null, and namespaces in /proc",
 	"cmd/sbx/policy_import.go":             "a subcommand, which starts nothing",
 	"cmd/sbx/explain.go":                   "after the end: it says what is there, and opens nothing",
+	"cmd/sbx/learn.go":                     "what is there, and where links lead; it opens nothing",
+	"cmd/sbx/learn_flags.go":               "the directory of a policy to write, to which no link leads",
 	"cmd/sbx/last.go":                      "the state directory, to which no link leads",
 	"cmd/sbx/place.go":                     "where the caller is, and PATH: they take a project away, and give none",
 }

@@ -56,6 +56,7 @@ type decisions struct {
 	unexplained       string
 	observed          []uint32
 	observesFiles     bool
+	learns            bool
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan

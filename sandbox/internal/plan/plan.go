@@ -89,6 +89,8 @@ type Plan struct {
 	// NotMasked is the directory with too many files to mask all of the host's sockets in,
 	// for which the target has none of its own; "" if that is not why.
 	NotMasked string
+	// Learns says that what they are is recorded, to make a policy of.
+	Learns bool
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
