@@ -51,7 +51,8 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	l := newLab(t, "text=1\n2\n3\n4\n5\n6\n7\n8\n9\n", "end=no newline", "gone=x\n", "bin=\x00", "link=->a", "tree/x=1", "mode=1",
+	l := newLab(t, "text=1\n2\n3\n4\n5\n6\n7\n8\n9\n", "end=no newline", "gone=x\n", "bin=\x00", "link=->a", "tree/x=1",
+		"mode=1",
 		"twice=1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n17\n18\n19\n20\n")
 	l.start()
 	l.fill(l.upper, "text=1\n2\n3\n4\nfive\n6\n7\n8\n9\n", "end=a newline\n", "gone=WHITEOUT", "bin=\x00\x01", "link=->b",
@@ -145,7 +146,8 @@ func TestPrint(t *testing.T) {
 	}
 	b.Reset()
 	l.must(l.review.Print(&Printer{W: &b, Most: 3}, nil))
-	if got := strings.Split(b.String(), "\n"); len(got) != 5 || got[3] != "  ... and 6 more lines: sbx review show "+l.review.ID {
+	if got := strings.Split(b.String(), "\n"); len(got) != 5 ||
+		got[3] != "  ... and 6 more lines: sbx review show "+l.review.ID {
 		t.Errorf("%q", got)
 	}
 	b.Reset()

@@ -112,7 +112,8 @@ func TestReviewRefused(t *testing.T) {
 		{policy.Files{Write: []string{"/"}}, nil, host.Impossible},
 		{policy.Files{Write: []string{"/w"}}, mounted, host.Impossible},
 		{policy.Files{Write: []string{"?/w"}}, mounted, host.Impossible},
-		{policy.Files{Write: []string{"/w", "/v"}, Paths: map[string]policy.PathOptions{"/v": {From: "/w"}}}, nil, host.Conflict},
+		{policy.Files{Write: []string{"/w", "/v"}, Paths: map[string]policy.PathOptions{"/v": {From: "/w"}}}, nil,
+			host.Conflict},
 	} {
 		p := &policy.Policy{Name: "p", Files: c.files}
 		h := machine(p, "/", "/w", "/w/f.txt", "/v")
