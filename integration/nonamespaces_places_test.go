@@ -66,9 +66,10 @@ func TestNoNamespacesForbidden(t *testing.T) {
 			"--disable-userns"}},
 		{"bwrap, pids of its own", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
 			"--unshare-pid"}},
-		{"sbx", "nest = true", []string{binary("sbx"), "--policy", "shell", "--read", binary("sbx"), "--read", binary("probe"), "--"}},
-		{"sbx without namespaces", "docker: --security-opt seccomp=unconfined", []string{binary("sbx"), "--no-namespaces", "--policy", "shell", "--read", "/proc", "--read",
-			binary("sbx"), "--read", binary("probe"), "--"}},
+		{"sbx", "nest = true", []string{binary("sbx"), "--policy", "shell", "--read", binary("sbx"),
+			"--read", binary("probe"), "--"}},
+		{"sbx without namespaces", "docker: --security-opt seccomp=unconfined", []string{binary("sbx"), "--no-namespaces",
+			"--policy", "shell", "--read", "/proc", "--read", binary("sbx"), "--read", binary("probe"), "--"}},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			wantBare(t, run(t, call{args: append(slices.Clone(w.wrapper), script...), dir: t.TempDir()}), w.hint)

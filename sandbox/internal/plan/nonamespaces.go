@@ -60,8 +60,8 @@ func refuseOldLandlock(p *policy.Policy, h *host.Facts) error {
 	case h.LSM.Landlock < landlock.ABIScopes:
 		return &host.NeedError{
 			Reason: host.NoLandlock,
-			What: "run without namespaces: files, ports and signals then need Landlock ABI 6 (Linux 6.12), and this kernel has " +
-				rootfs.ABIName(h.LSM.Landlock),
+			What: "run without namespaces: files, ports and signals then need Landlock ABI 6 (Linux 6.12), and this kernel " +
+				"has " + rootfs.ABIName(h.LSM.Landlock),
 			Fix: "use Linux 6.12 or newer with landlock in the lsm= list, or run sbx where namespaces are allowed",
 		}
 	}
