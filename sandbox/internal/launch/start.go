@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -244,20 +243,6 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
 	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
-}
-
-// leftNote says what a target that ended by itself left running: mostly a
-// server that goes to the background, and with it the one whom everybody waits for.
-func (ps *Process) leftNote(exit Exit) []string {
-	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
-		return nil
-	}
-	running := "1 process running, which was ended"
-	if exit.Left > 1 {
-		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
-	}
-	return []string{ps.targetName() + " ended and left " + running +
-		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
 }
 
 // failure is the failed call in st as the step's error.

@@ -3,11 +3,26 @@ package launch
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"sbx/internal/text"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
 )
+
+// leftNote says what a target that ended by itself left running: mostly a
+// server that goes to the background, and with it the one whom everybody waits for.
+func (ps *Process) leftNote(exit Exit) []string {
+	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
+		return nil
+	}
+	running := "1 process running, which was ended"
+	if exit.Left > 1 {
+		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
+	}
+	return []string{ps.targetName() + " ended and left " + running +
+		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
+}
 
 // targetName is what the target is called in messages.
 func (ps *Process) targetName() string {
