@@ -92,7 +92,7 @@ func (j *Judge) Item(d Denial) (Item, error) {
 	return Item{
 		What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
 		PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
-		Beside: d.Filter != "",
+		Beside: d.Filter != "", Flag: d.Filter != "" && f.Allow != "",
 	}, err
 }
 

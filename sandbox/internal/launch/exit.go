@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy/explain"
+	"sbx/policy/learn"
 )
 
 // Exit is how a target ended.
@@ -28,6 +29,8 @@ type Exit struct {
 
 	// Explained is what the target was denied, if that was to be told.
 	Explained *explain.Record
+	// Seen is what the target did, if that was to be recorded.
+	Seen *learn.Seen
 
 	// job says that a key at a terminal of the target's own ended it, which at
 	// the caller's would have been for all of the caller's job.

@@ -23,7 +23,11 @@ func newListener(p *plan.Plan) (*notify.Listener, error) {
 		filters = append(filters, notify.Filter{Name: name, Program: seccomp.Program(f.Filter.Program),
 			SetID: f.SetID})
 	}
-	return notify.New(filters, p.Observed, p.ObservesFiles)
+	l, err := notify.New(filters, p.Observed, p.ObservesFiles)
+	if err == nil && p.Learns {
+		l.Learn()
+	}
+	return l, err
 }
 
 // listenerSource are the calls that the target is denied.

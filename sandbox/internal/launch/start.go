@@ -222,7 +222,7 @@ func (ps *Process) Wait() (Exit, error) {
 		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	if ps.listener != nil {
-		exit.Explained = ps.explained()
+		exit.Explained, exit.Seen = ps.explained(), ps.listener.Seen()
 	}
 	return exit, err
 }

@@ -86,6 +86,11 @@ type Plan struct {
 	Observed []uint32
 	// ObservesFiles says that those about files are among them.
 	ObservesFiles bool
+	// NotMasked is the directory with too many files to mask all of the host's sockets in,
+	// for which the target has none of its own; "" if that is not why.
+	NotMasked string
+	// Learns says that what they are is recorded, to make a policy of.
+	Learns bool
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
@@ -286,7 +291,7 @@ type Descriptors struct {
 func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{
 		Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready,
-		Private: fds.Private.FD, PrivatePath: fds.Private.Path,
+		Private: step.PrivateDir{Path: fds.Private.Path, FD: fds.Private.FD},
 	}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
