@@ -105,6 +105,8 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
 	addInline(p, sandbox.IndexSettings(p, env, home))
+	read, write := sandbox.ServiceDirs(env, os.Getpid())
+	p.Files.Read, p.Files.Write = append(p.Files.Read, read...), append(p.Files.Write, write...)
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
