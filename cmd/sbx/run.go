@@ -107,6 +107,9 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	addInline(p, sandbox.IndexSettings(p, env, home))
 	read, write := sandbox.ServiceDirs(env, os.Getpid())
 	p.Files.Read, p.Files.Write = append(p.Files.Read, read...), append(p.Files.Write, write...)
+	if fifo := l.keepJobserver(p); fifo != "" {
+		p.Files.Write = append(p.Files.Write, "?"+fifo)
+	}
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
