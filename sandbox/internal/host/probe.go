@@ -38,7 +38,8 @@ func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error)
 		return &NeedError{
 			Reason: NoLandlock,
 			What:   "ask the kernel for Landlock: " + err.Error(),
-			Fix:    "an outer sandbox denies it; say landlock = \"off\" in the policy's [process] to run without",
+			Fix: "an outer sandbox denies it (systemd: SystemCallFilter= without @sandbox); say landlock = \"off\" in the " +
+				"policy's [process] to run without",
 		}
 	}
 	return h.probeModules(p)
