@@ -129,6 +129,10 @@ type Repository = host.Repository
 // it.
 func FindRepository(project, home string) Repository { return host.FindRepository(project, home) }
 
+// Alternates are the directories of objects that the repository of a project takes from
+// others, as git clone --shared makes it. They are named, not shown.
+func Alternates(project string) []string { return host.Alternates(project) }
+
 // Account has the target find its own user and group by their numbers, where the
 // files of names that the policy shows do not have them. home is the caller's.
 func Account(p *policy.Policy, env []string, home string) { host.Account(p, env, home) }

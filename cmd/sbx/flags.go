@@ -33,6 +33,8 @@ type launch struct {
 	Version      bool
 
 	report *int // the receipt's descriptor
+	// learn says that the run is learnt from, and how; nil: it is not.
+	learn *learning
 }
 
 // newLaunch is a launch without any flag.

@@ -22,7 +22,7 @@ import (
 
 // run launches the target and returns its exit status. An error means that
 // nothing has run.
-func (l *launch) run(target []string) (int, error) {
+func (l *launch) run(target []string) (code int, err error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
 	}
@@ -48,11 +48,19 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.checkDescriptors(events); err != nil {
 		return 0, err
 	}
+	if l.learn != nil {
+		if err := l.learn.open(); err != nil {
+			return 0, err
+		}
+	}
 	apart := newReviewing(l)
 	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
 	explained := l.explain(plan, exit, err)
 	reviewed := apart.end(exit, err)
+	if l.learn != nil && err == nil {
+		defer func() { code = l.learn.finish(plan, exit, target, code) }()
+	}
 	if l.report != nil {
 		writeReceipt(*l.report, plan, exit, explained, reviewed, err)
 	}
@@ -80,6 +88,11 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	if err != nil {
 		return nil, err
 	}
+	if l.learn != nil {
+		if p, err = l.learn.widen(p); err != nil {
+			return nil, err
+		}
+	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
 		return nil, err
@@ -97,6 +110,11 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	// Paths of flags are the caller's, who stands where -C does not lead.
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
+	}
+	if l.learn != nil {
+		if p, err = l.learn.show(l, p, &w, project); err != nil {
+			return nil, err
+		}
 	}
 	p.OwnNames()
 	env := os.Environ()
@@ -119,7 +137,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		script = "?" + script
 		p.Files.Read = append(p.Files.Read, script)
 	}
-	notes = slices.Concat(notes, more, showRepository(p, project, home))
+	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
@@ -137,6 +155,9 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	}
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
+	}
+	if l.learn != nil {
+		t.Explain, t.Learn, t.Observe = true, true, l.learn.observe
 	}
 	if edit != nil {
 		edit(p, &t)
@@ -167,7 +188,7 @@ func (l *launch) launch(
 		return nil, exit, err
 	}
 	if plan, err = c.Prepare(); err != nil {
-		return nil, exit, err
+		return nil, exit, l.repositoryHint(err)
 	}
 	c.note(plan, true)
 	if l.DryRun {
@@ -175,6 +196,10 @@ func (l *launch) launch(
 	}
 	if err := events.allow(plan); err != nil {
 		return nil, exit, err
+	}
+	if l.learn != nil && plan.Unexplained != "" {
+		return nil, exit, fmt.Errorf("learn what %s does: system calls cannot be observed: %s", text.Quote(target[0]),
+			plan.Unexplained)
 	}
 	// From here on this thread forks, supervises, or executes sbx once more.
 	runtime.LockOSThread()
@@ -194,8 +219,10 @@ func (l *launch) launch(
 		}
 		c.note(plan, false)
 	}
-	sayNotes(plan.Notes, nil)
-	saySecrets(plan)
+	if l.learn == nil { // those are about a policy that nobody has written
+		sayNotes(plan.Notes, nil)
+		saySecrets(plan)
+	}
 	if l.BlockFD != nil {
 		if err := awaitGo(*l.BlockFD); err != nil {
 			return plan, exit, err

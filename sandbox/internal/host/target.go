@@ -44,6 +44,10 @@ type Target struct {
 	Explain bool
 	// ExplainFiles says that the files that it cannot use are to be told as well.
 	ExplainFiles bool
+	// Learn says that what the target does is to be recorded, to make a policy of. Observe
+	// are the numbers of the calls that are.
+	Learn   bool
+	Observe []uint32
 	// Review, if not nil, says that what the program writes to the host is kept apart, to be
 	// looked at first.
 	Review *Review
@@ -79,7 +83,8 @@ func (t Target) NotifySocket() string {
 // there is none.
 func (t Target) NotifyPlace(p *policy.Policy) (place string, relayed bool) {
 	s := t.NotifySocket()
-	if p.Namespaces.Mount != "" && p.Namespaces.Mount != "new" || !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "@") {
+	if p.Namespaces.Mount != "" && p.Namespaces.Mount != "new" ||
+		!strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "@") {
 		return s, false
 	}
 	if s[0] == '@' {

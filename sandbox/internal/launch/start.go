@@ -10,9 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
-	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/sdnotify"
@@ -44,8 +42,7 @@ type Process struct {
 
 	told bool // the target was sent a signal that asks it to end
 
-	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
-	denied  []gateway.Denied // by it
+	hostsPassed
 
 	supervised bool
 	lost       []Lost
@@ -60,42 +57,6 @@ type Process struct {
 	ending      ending          // when the launcher itself ends all
 	keys        keys            // what the user typed
 	atTerminal  bool            // it began with a controlling terminal
-}
-
-// Exit is how a target ended.
-type Exit struct {
-	// Status is the target's wait status; see wait(2).
-	Status unix.WaitStatus
-	// Left is how many processes the target left running, which were ended
-	// then.
-	Left int
-	// Notes say what happened besides: to the user, who cannot see it.
-	Notes []string
-	// Limits are the limits that were reached, by their names in the policy.
-	Limits []string
-	// Usage is what the sandbox has used.
-	Usage Usage
-	// New are paths of the host that the policy guards and that came to be, or
-	// changed, while the sandbox ran: other programs run or obey them.
-	New []string
-	// Lost are paths that were not as the policy says any more, because somebody
-	// on the host had replaced their files. Run alone watches for that.
-	Lost []Lost
-
-	// Explained is what the target was denied, if that was to be told.
-	Explained *explain.Record
-
-	// job says that a key at a terminal of the target's own ended it, which at
-	// the caller's would have been for all of the caller's job.
-	job bool
-}
-
-// Code is the target's exit status, or 128+n when signal n killed it.
-func (e Exit) Code() int {
-	if e.Status.Signaled() {
-		return 128 + int(e.Status.Signal())
-	}
-	return e.Status.ExitStatus()
 }
 
 // hooks are what is special in one start: tables changed before they are used, which
@@ -145,13 +106,13 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		ps.removePrivate() // nothing has run that could keep it
 		ps.release()
 	}()
-	if err = ps.connectManager(); err != nil {
-		return nil, err
-	}
 	if h.adopt {
 		if err = ps.adoptOrphans(); err != nil {
 			return nil, err
 		}
+	}
+	if err = ps.connectManager(); err != nil {
+		return nil, err
 	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
@@ -177,10 +138,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	if p.Gateway != nil {
-		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
-			return nil, err
-		}
+	if err = ps.newGateway(); err != nil {
+		return nil, err
 	}
 	if err = ps.makePrivate(p.Private); err != nil {
 		return nil, err
@@ -263,7 +222,7 @@ func (ps *Process) Wait() (Exit, error) {
 		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	if ps.listener != nil {
-		exit.Explained = ps.explained()
+		exit.Explained, exit.Seen = ps.explained(), ps.listener.Seen()
 	}
 	return exit, err
 }
