@@ -252,19 +252,6 @@ func sayNotes(notes, said []string) {
 	}
 }
 
-// saySecrets tells a user how many files are hidden.
-func saySecrets(plan *sandbox.Plan) {
-	n := plan.Secrets()
-	if n == 0 || !isTerminal(2) {
-		return
-	}
-	what := "1 file that looks like a secret is"
-	if n > 1 {
-		what = strconv.Itoa(n) + " files that look like secrets are"
-	}
-	fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
-}
-
 // checkDescriptors makes sure that what is to cross is there, before we open
 // anything that could stand under the same number.
 func (l *launch) checkDescriptors(events *eventSink) error {
