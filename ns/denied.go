@@ -1,10 +1,13 @@
 package ns
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
 )
 
 // DeniedHint is how to fix that the kernel refuses new namespaces with that
@@ -88,4 +91,14 @@ func chrooted() bool {
 func filtered() bool {
 	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
 	return err == nil && mode == unix.SECCOMP_MODE_FILTER
+}
+
+// ownerHint says why a file cannot be given to a user: EINVAL is for ids that the user
+// namespace does not map.
+func ownerHint(owner int, err error) string {
+	if owner == 0 || step.Errno(err) != unix.EINVAL {
+		return ""
+	}
+	return fmt.Sprintf("sbx runs in a user namespace that does not have user %d, as systemd's PrivateUsers= makes one: "+
+		"run it outside of that", owner)
 }

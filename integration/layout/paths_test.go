@@ -79,6 +79,7 @@ var paths = map[string]string{
 	"cmd/sbx/startdir.go":                  "whether an argument names a file, for the words of a note",
 	"cmd/sbx/commit.go":                    "after the error: which names a hint has",
 	"cmd/sbx/ready.go":                     "below /proc/PID, of the target",
+	"cmd/sbx/jobserver.go":                 "whether MAKEFLAGS names a FIFO; probe judges the way there",
 	"cmd/sbx/events.go":                    "it follows no link, and is refused where the target may write to it",
 	"cmd/sbx/bwrap.go":                     "whether a source is there, for an error",
 	"cmd/sbx/bwrap_descriptors.go":         "a lock that holds up nobody, /dev/null, and namespaces in /proc",

@@ -108,13 +108,6 @@ type Plan struct {
 	SetID setid.Duty
 }
 
-// Notify is a service manager's notify socket. Address is "" where nothing is relayed. FD is
-// open to a path by O_PATH, or -1.
-type Notify struct {
-	Address string
-	FD      int
-}
-
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
 func (p *Plan) Secrets() int {
 	if p.Shown() == nil {
