@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"sandbox": {
 		"policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
 		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
+		"sandbox/internal/doctor",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
@@ -77,7 +78,10 @@ var allowed = map[string][]string{
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// It runs inside, in the place of a target.
-	"sandbox/internal/trial":   {"caps"},
+	"sandbox/internal/trial": {"caps", "sandbox/internal/attempt"},
+	// It tries what the kernel has, and starts nothing.
+	"sandbox/internal/doctor":  {"caps", "ns", "policy", "sandbox/internal/attempt", "sandbox/internal/cgroup"},
+	"sandbox/internal/attempt": {},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
 	// What runs in the forked child can be read in one sitting.
