@@ -51,8 +51,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Unhide:  resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
+			Unhide: resolvedBaseFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -111,10 +110,11 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 				"?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
-			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -188,7 +188,8 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedBaseFilesHide(),
-			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
 			Guard: []string{
 				"**/.git", "**/commondir", "**/config.worktree", "**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py",
 				"*.code-workspace", "*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md",
@@ -273,10 +274,11 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "hgrc"}, Guard: resolvedBuildFilesGuard(),
-			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
-			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -356,10 +358,9 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
-			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes, SetID: no,
+			Inspect: resolvedBaseFilesInspect(), Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -405,8 +406,9 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(),
-			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
-			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -472,8 +474,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Unhide:  resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
+			Unhide: resolvedBaseFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -608,8 +609,9 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(),
-			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"*.key", "*.pem", "hgrc"},
-			Guard: resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -658,8 +660,7 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Unhide:  resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
+			Unhide: resolvedBaseFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -729,10 +730,9 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"?/etc/zsh", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", "config", "config.worktree", "hgrc"}, Guard: []string{},
-			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
-			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes, SetID: no,
+			Inspect: resolvedBaseFilesInspect(), Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -808,8 +808,9 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*", "**/kubeconfig",
 				".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
 			},
-			Unhide: resolvedBaseFilesUnhide(), Inspect: []string{"config", "config.worktree", "hgrc"},
-			Guard: []string{}, Unguard: []string{},
+			Unhide:  resolvedBaseFilesUnhide(),
+			Inspect: []string{".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc", "pip.conf"},
+			Guard:   []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{
 				"/run/lock", "/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy",
@@ -911,6 +912,13 @@ func resolvedBaseFilesUnhide() []string {
 		".tox/", ".venv/", ".virtualenv/", "Pods/", "__pypackages__/", "bower_components/", "elm-stuff/",
 		"example.env", "jspm_packages/", "node_modules/", "sample.env", "site-packages/", "target/",
 		"template.env", "vendor/", "venv/",
+	}
+}
+
+func resolvedBaseFilesInspect() []string {
+	return []string{
+		"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc",
+		"pip.conf",
 	}
 }
 

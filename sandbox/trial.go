@@ -89,10 +89,10 @@ func (t *Trial) Prepare(p *policy.Policy, target *Target) {
 	p.Report.Keep, target.Explain, target.ExplainFiles = nil, false, false
 }
 
-// Run tries the list in the sandbox of a plan that was made after Prepare, and closes
-// the facts. Where the program ended early, there are fewer outcomes than attempts,
+// Run tries the list in the sandbox of a plan that the command has prepared, with a target
+// that Prepare has changed. Where the program ended early, there are fewer outcomes than attempts,
 // and exit says how it ended.
-func (t *Trial) Run(p *Plan, f *Facts, list []Attempt) (outcomes []Outcome, exit Exit, err error) {
+func (t *Trial) Run(c *Cmd, p *Plan, list []Attempt) (outcomes []Outcome, exit Exit, err error) {
 	request, err := json.Marshal(trial.Request{Outside: os.Getpid(), Comm: t.name,
 		SamePIDs: p.HostPIDs(), Attempts: list})
 	if err != nil {
@@ -102,12 +102,14 @@ func (t *Trial) Run(p *Plan, f *Facts, list []Attempt) (outcomes []Outcome, exit
 		exit Exit
 		err  error
 	}
+	f := c.facts
+	c.facts = nil
 	done := make(chan ended, 1)
 	started := make(chan struct{})
 	go func() {
 		defer f.Close()
 		runtime.LockOSThread() // the sandbox dies with the thread that forks it
-		ps, err := Start(p)
+		ps, err := launch.Start(p)
 		f.CloseFiles()
 		close(started)
 		if err != nil {

@@ -82,12 +82,12 @@ func bwrapRun(args []string) (code int, target string, err error) {
 			return 0, target, &os.PathError{Op: "Can't find source path", Path: text.Quote(name), Err: err}
 		}
 	}
-	plan, facts, err := planBwrap(line, cwd)
+	c, plan, err := planBwrap(line, cwd)
 	if err != nil {
 		return 0, target, err
 	}
 	if line.DryRun {
-		facts.Close()
+		c.Release()
 		_, err := fmt.Print(plan)
 		return 0, target, err
 	}
@@ -106,7 +106,7 @@ func bwrapRun(args []string) (code int, target string, err error) {
 			return 0, target, err
 		}
 	}
-	exit, err := sandbox.Run(plan, facts, nil)
+	exit, err := c.Attach(plan, sandbox.Attachment{})
 	return exit.Code(), target, err
 }
 
@@ -131,7 +131,7 @@ func bwrapOptions(cwd string) bwrap.Options {
 }
 
 // planBwrap makes the plan of a line.
-func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Plan, *sandbox.Facts, error) {
+func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error) {
 	p, err := policies.Sum(line.Policy)
 	if err != nil {
 		return nil, nil, err
@@ -165,17 +165,13 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Plan, *sandbox.Facts, err
 	if line.Dir != "" {
 		t.Dir, t.Elsewhere = line.Dir, ""
 	}
-	facts, err := sandbox.Probe(p, t)
+	c := &sandbox.Cmd{Policy: p, Filters: filters, Attached: &t}
+	plan, err := c.Prepare()
 	if err != nil {
-		return nil, nil, err
-	}
-	plan, err := sandbox.Build(p, filters, t, facts)
-	if err != nil {
-		facts.Close()
 		return nil, nil, err
 	}
 	plan.Notes = append(plan.Notes, notes...)
-	return plan, facts, nil
+	return c, plan, nil
 }
 
 // readProgram reads a compiled filter as seccomp_export_bpf(3) writes it.

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path"
 
+	_ "sbx/internal/startlimits" // before the Go runtime
 	"sbx/internal/text"
 	"sbx/sandbox"
 )

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/bwrap"
+	"sbx/policy/firejail"
 	"sbx/policy/oci"
 	"sbx/policy/seccomp"
 	"sbx/policy/systemd"
@@ -23,7 +25,7 @@ import (
 
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
-	From     string   `required:"" enum:"oci,docker,systemd,bwrap" help:"Format: ${enum}."`
+	From     string   `required:"" enum:"oci,docker,systemd,bwrap,firejail" help:"Format: ${enum}."`
 	File     []string `arg:"" complete:"path" help:"File to read, - for standard input; of bwrap its arguments, after --."`
 	Cap      []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Instance string   `placeholder:"NAME" help:"Instance of a systemd template, NAME@.service."`
@@ -72,9 +74,12 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 		return &usageError{"name an instance: " + c.From + " has no templates", "--instance goes with --from systemd"}
 	}
 	var lost []string
-	if c.From == "systemd" {
+	switch c.From {
+	case "systemd":
 		p, lost, err = c.unit(name, data, native, losses)
-	} else {
+	case "firejail":
+		p, lost, err = c.firejail(name, data, losses)
+	default:
 		p, lost, err = c.profile(name, data, native, losses)
 	}
 	if err != nil {
@@ -127,6 +132,48 @@ func (c *policyImportCmd) unit(
 ) (*policy.Policy, []string, error) {
 	p, lost, said, err := systemd.Import(name, data, systemd.Options{
 		Native: native, Instance: c.Instance, Lossy: c.Lossy, Machine: machineSpecifier,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, lost, printNotes(notes, said)
+}
+
+// firejail reads a profile of firejail's. What it includes lies beside it, or among
+// those of the machine.
+func (c *policyImportCmd) firejail(name string, data []byte, notes io.Writer) (*policy.Policy, []string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	dirs := []string{filepath.Dir(name), "/etc/firejail"}
+	p, lost, said, err := firejail.Import(name, data, firejail.Options{
+		Include: func(name string) ([]byte, bool, error) {
+			for _, dir := range dirs {
+				text, err := readInput(filepath.Join(dir, filepath.Base(name)))
+				if !errors.Is(err, fs.ErrNotExist) {
+					return []byte(text), err == nil, err
+				}
+			}
+			return nil, false, nil
+		},
+		Glob: func(pattern string) (list []string) {
+			rest, below := strings.CutPrefix(pattern, "~/")
+			if below {
+				pattern = filepath.Join(home, rest)
+			}
+			found, err := filepath.Glob(pattern)
+			if err != nil {
+				return nil // no pattern: nothing has such a name
+			}
+			for _, p := range found {
+				if below {
+					p = "~" + strings.TrimPrefix(p, home)
+				}
+				list = append(list, p)
+			}
+			return list
+		},
 	})
 	if err != nil {
 		return nil, nil, err

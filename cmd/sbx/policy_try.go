@@ -243,20 +243,21 @@ func (l *launch) trial(list []policy.Expectation) (_ *trialRun, err error) {
 		}
 	}()
 	defer setVariables(list)()
-	made, err := l.prepare([]string{"/"}, nil, t.Prepare)
+	c, err := l.prepare([]string{"/"}, nil, t.Prepare)
 	if err != nil {
 		return nil, err
 	}
-	plan, facts, err := made(false)
+	plan, err := c.Prepare()
 	if err != nil {
 		return nil, err
 	}
+	defer c.Release()
+	c.note(plan, false)
 	x.plan = plan
 	if err := x.calls(); err != nil {
-		facts.Close()
 		return nil, err
 	}
-	outcomes, exit, err := t.Run(plan, facts, x.attempts)
+	outcomes, exit, err := t.Run(c.Cmd, plan, x.attempts)
 	if err != nil {
 		return nil, err
 	}

@@ -101,6 +101,11 @@ func descriptors(t host.Target, listen int) ([]int, error) {
 	for n := 3; n < 3+listen; n++ {
 		fds = append(fds, n)
 	}
+	for i, fd := range t.Given {
+		if i > 2 && fd >= 0 {
+			fds = append(fds, i)
+		}
+	}
 	slices.Sort(fds)
 	fds = slices.Compact(fds)
 	if len(fds) > 0 && fds[0] < 3 {
