@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
+		"internal/inspect", "internal/startlimits",
+		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
 		"policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
@@ -91,6 +92,7 @@ var allowed = map[string][]string{
 	"sandbox/internal/signals":        {},
 	"sandbox/internal/startstate":     {},
 	"internal/step":                   {},
+	"internal/inspect":                {"caps"},
 	"internal/startlimits":            {},
 	"internal/sys":                    {},
 	"internal/text":                   {},

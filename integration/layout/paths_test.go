@@ -64,6 +64,7 @@ var paths = map[string]string{
 	"policies/list.go":                     "sbx policy list starts nothing",
 	"policies/policies.go":                 "for the words of a hint",
 	"policy/seccomp/cache":                 "what it holds is compared with the policy before it is used",
+	"internal/inspect":                     "processes in /proc, and their cgroups",
 	"sandbox/internal/doctor":              "files that are written in sbx",
 	"sandbox/internal/trial":               "it runs in the sandbox: processes in /proc",
 	"cmd/sbx/policy_try.go":                "whether something is there, for the words about a line of [expect]",
