@@ -161,7 +161,7 @@ test-formats: setup-test build ## import Debian's hardened units, compare with s
 
 test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the large programs too
 	@integration/setup.sh --jobs
-	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs' ./integration
+	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs|TestWriters' ./integration
 
 lint: setup-test $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck, go.mod, long lines (see .ci/lint)
 	@.ci/lint

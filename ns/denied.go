@@ -8,15 +8,34 @@ import (
 )
 
 // DeniedHint is how to fix that the kernel refuses new namespaces with that
-// errno. It has many reasons for that, and only files in /proc tell which.
-func DeniedHint(errno unix.Errno) string {
+// errno, and how to do without them.
+func DeniedHint(errno unix.Errno) string { return denied(errno) + secondWay() }
+
+// mountDeniedHint is how to fix that mounting is denied in a new user namespace.
+func mountDeniedHint() string { return mountDenied() + secondWay() }
+
+// secondWay names the flag by which a launch makes no namespaces, where it works here.
+func secondWay() string {
+	const (
+		version   = 1 // LANDLOCK_CREATE_RULESET_VERSION
+		abiScopes = 6 // Linux 6.12: what holds signals
+	)
+	abi, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, version)
+	if errno != 0 || abi < abiScopes {
+		return ""
+	}
+	return "; or run without namespaces, which protects less: sbx --no-namespaces"
+}
+
+// denied is the fix. The kernel has many reasons, and only files in /proc tell which.
+func denied(errno unix.Errno) string {
 	switch {
 	case Sysctl("user/max_user_namespaces") == "0":
 		return "user namespaces are switched off: sysctl user.max_user_namespaces=15000"
 	case Sysctl("kernel/unprivileged_userns_clone") == "0":
 		return "Debian forbids users to make namespaces here: sysctl kernel.unprivileged_userns_clone=1"
 	case Sysctl(appArmorRestricts) == "1":
-		return mountDeniedHint()
+		return mountDenied()
 	case errno == unix.ENOSPC:
 		return "namespaces are nested too deep, or there are too many: " +
 			"sysctl user.max_user_namespaces and the other user.max_*"
@@ -31,8 +50,8 @@ func DeniedHint(errno unix.Errno) string {
 
 const appArmorRestricts = "kernel/apparmor_restrict_unprivileged_userns"
 
-// mountDeniedHint is how to fix that mounting is denied in a new user namespace.
-func mountDeniedHint() string {
+// mountDenied is the fix where mounting is denied in a new user namespace.
+func mountDenied() string {
 	if Sysctl(appArmorRestricts) == "1" {
 		return "AppArmor denies user namespaces to users: give sbx a profile with \"userns,\" or " +
 			"sysctl kernel.apparmor_restrict_unprivileged_userns=0"

@@ -17,6 +17,7 @@ type commands struct {
 	List    listCmd    `cmd:"" help:"List the running sandboxes."`
 	Inspect inspectCmd `cmd:"" help:"Say what restricts a process, and what it could still do."`
 	Doctor  doctorCmd  `cmd:"" help:"Try what sandboxes need of the kernel here, and say how to get what is missing."`
+	Review  reviewCmd  `cmd:"" help:"Look at what programs would change that ran with --review; keep or discard it."`
 
 	Bwrap bwrapCmd `cmd:"" passthrough:"" help:"Run what a command line of bubblewrap's says."`
 
@@ -27,7 +28,7 @@ type commands struct {
 // isCommand tells whether the first word names a command, without asking kong.
 func isCommand(word string) bool {
 	switch word {
-	case "policy", "seccomp", "doctor", "list", "inspect", bwrapWord, "completion", "help":
+	case "policy", "seccomp", "doctor", "list", "inspect", "review", bwrapWord, "completion", "help":
 		return true
 	}
 	return false
@@ -42,7 +43,7 @@ func runCommand(args []string) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errFindings):
+	case errors.Is(err, errFindings), errors.Is(err, errNotKept):
 		return 1
 	case errors.Is(err, errLosses):
 		return 3

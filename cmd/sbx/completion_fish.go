@@ -91,7 +91,10 @@ func fishFlag(b *strings.Builder, when string, f *flagEntry) {
 	if f.short != 0 {
 		fmt.Fprintf(b, " -s %c", f.short)
 	}
-	if f.value != "" {
+	switch {
+	case f.bare != "": // fish offers the values behind a =
+		b.WriteString(fishOffer(f))
+	case f.value != "":
 		b.WriteString(" -r" + fishOffer(f))
 	}
 	fmt.Fprintf(b, " -d %s\n", shellQuote(f.help))

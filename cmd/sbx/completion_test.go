@@ -48,7 +48,7 @@ var completions = []struct {
 	line       string
 	with, sans []string
 }{
-	{"sbx ", []string{"policy", "seccomp", "list", "inspect", "doctor", "help", "explain", "--"}, []string{"--read", "file.txt", "show"}},
+	{"sbx ", []string{"policy", "list", "inspect", "doctor", "help", "--"}, []string{"--read", "file.txt", "show"}},
 	{"sbx --", []string{"--policy", "--read", "--keep-fd", "--version"}, []string{"--plain", "policy"}},
 	{"sbx explain --", []string{"--policy", "--explain-files"}, []string{"--plain", "policy"}},
 	{"sbx explain -- sbx-test-p", []string{"sbx-test-program"}, []string{"sbx"}},

@@ -109,9 +109,12 @@ func zshFlag(b *strings.Builder, f *flagEntry, repeats bool) {
 		spec, value := s, ""
 		if f.value != "" {
 			value = ":" + zshText(f.value) + ":" + zshOffer(f)
-			if s == f.long() {
+			switch {
+			case f.bare != "":
+				spec, value = spec+"=-", ":"+value
+			case s == f.long():
 				spec += "="
-			} else {
+			default:
 				spec += "+"
 			}
 		}

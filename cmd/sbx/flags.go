@@ -10,6 +10,7 @@ type launch struct {
 	Show         []string
 	Env          []string
 	Net          string
+	NoNamespaces bool
 	Host         []string
 	Publish      []string
 	Socket       []string
@@ -25,6 +26,7 @@ type launch struct {
 	ExplainFiles bool
 	Verbose      bool
 	Events       string
+	Review       string
 	Help         bool
 	Version      bool
 }
@@ -42,6 +44,9 @@ type flagEntry struct {
 	help  string // one or two sentences
 	// offer is what a shell completes the value with.
 	offer offer
+	// bare is the flag's value where it is given without one; "" if it needs one. Then a
+	// value is only what stands behind a =.
+	bare string
 	// choices are all values that there are, nil for any.
 	choices []string
 	// field points to the flag's field. The type that it points to says how the
@@ -93,6 +98,9 @@ var launchFlags = [...]flagEntry{
 	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
 		help:  "Use the host's network, or none.",
 		field: func(l *launch) any { return &l.Net }},
+	{name: "no-namespaces",
+		help:  "Make no namespaces, as where they are forbidden: Landlock and filters alone, which protect less.",
+		field: func(l *launch) any { return &l.NoNamespaces }},
 	{name: "host", value: "HOST:PORT", offer: offerNothing,
 		help:  "Let the program connect to HOST: a name, *.NAME, an address, a range of them or a @group.",
 		field: func(l *launch) any { return &l.Host }},
@@ -135,6 +143,11 @@ var launchFlags = [...]flagEntry{
 	{name: "events", value: "N|FILE", offer: offerPath,
 		help:  "Write each denied system call as it happens to descriptor N, or to the end of FILE, as a line of JSON.",
 		field: func(l *launch) any { return &l.Events }},
+	{name: "review", value: "WHAT", bare: "ask", offer: offerChoice,
+		choices: []string{"ask", "keep", "discard", "later", "keep-on-success"},
+		help: "Keep what the program would change apart, and ask at the end what to do with it, or do WHAT: keep, discard, " +
+			"later, keep-on-success.",
+		field: func(l *launch) any { return &l.Review }},
 	{name: "verbose", short: 'v',
 		help:  "Also explain denials that do not matter. Goes with --explain.",
 		field: func(l *launch) any { return &l.Verbose }},
@@ -164,6 +177,9 @@ func (f *flagEntry) long() string { return "--" + f.name }
 func (f *flagEntry) usage() string {
 	if f.value == "" {
 		return f.long()
+	}
+	if f.bare != "" {
+		return f.long() + "[=" + f.value + "]"
 	}
 	return f.long() + " " + f.value
 }

@@ -64,6 +64,8 @@ func TestReadLaunch(t *testing.T) {
 	three := 3
 	for line, want := range map[string]launch{
 		"--":                                    {},
+		"--review --":                           {Review: "ask"},
+		"--review=keep --":                      {Review: "keep"},
 		"--policy web --":                       {Policy: "web"},
 		"--policy=web --":                       {Policy: "web"},
 		"-p web --":                             {Policy: "web"},

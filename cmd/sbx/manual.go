@@ -118,7 +118,10 @@ func roffFlag(b *strings.Builder, f *flagEntry, help string) {
 		b.WriteString("\\fB\\-" + string(rune(f.short)) + "\\fR, ")
 	}
 	b.WriteString("\\fB" + roff(f.long()) + "\\fR")
-	if f.value != "" {
+	switch {
+	case f.bare != "":
+		b.WriteString("[=\\fI" + roff(f.value) + "\\fR]")
+	case f.value != "":
 		b.WriteString(" \\fI" + roff(f.value) + "\\fR")
 	}
 	b.WriteString("\n" + roff(help) + "\n")

@@ -36,6 +36,8 @@ type receipt struct {
 	New []string `json:"new,omitempty"`
 	// Lost are paths that were not as the policy says any more.
 	Lost []sandbox.Lost `json:"lost,omitempty"`
+	// Review is what came of --review.
+	Review *reviewReport `json:"review,omitempty"`
 	// Explained is what was denied, with --explain.
 	Explained *explain.Report `json:"explained,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
@@ -99,10 +101,11 @@ func checkSame(flag, noun string, fd int, kept []int, handed int) error {
 
 // writeReceipt says to the descriptor how it ended; that it cannot is said on
 // standard error, since the target's status has to stay what it is.
-func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *explain.Report, failed error) {
+func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *explain.Report,
+	reviewed *reviewReport, failed error) {
 	r := receipt{
 		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
-		Lost: exit.Lost, Limits: exit.Limits, Explained: explained, Plan: plan,
+		Lost: exit.Lost, Limits: exit.Limits, Review: reviewed, Explained: explained, Plan: plan,
 	}
 	if u := exit.Usage; failed == nil {
 		r.Usage = &receiptUsage{

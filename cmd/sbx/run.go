@@ -45,11 +45,13 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.checkDescriptors(events); err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target, notes, events)
+	apart := newReviewing(l)
+	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
 	explained := l.explain(plan, exit, err)
+	reviewed := apart.end(exit, err)
 	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, explained, err)
+		writeReceipt(*l.Report, plan, exit, explained, reviewed, err)
 	}
 	if err == nil {
 		l.offer(exit)
@@ -93,6 +95,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
 	}
+	p.OwnNames()
 	env := os.Environ()
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
@@ -108,7 +111,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		script = "?" + script
 		p.Files.Read = append(p.Files.Read, script)
 	}
-	notes = slices.Concat(notes, more, showRepository(p, project, home))
+	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
@@ -144,13 +147,19 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	c, err := l.prepare(target, notes, nil)
+func (l *launch) launch(
+	target, notes []string, events *eventSink, apart *reviewing,
+) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+	var edit func(*policy.Policy, *sandbox.Target)
+	if apart != nil {
+		edit = func(_ *policy.Policy, t *sandbox.Target) { t.Review = &apart.apart }
+	}
+	c, err := l.prepare(target, notes, edit)
 	if err != nil {
 		return nil, exit, err
 	}
 	if plan, err = c.Prepare(); err != nil {
-		return nil, exit, err
+		return nil, exit, l.repositoryHint(err)
 	}
 	c.note(plan, true)
 	if l.DryRun {
@@ -166,6 +175,16 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
+	}
+	if apart != nil {
+		c.Release()
+		if err := apart.begin(plan, target); err != nil {
+			return plan, exit, err
+		}
+		if plan, err = c.Prepare(); err != nil {
+			return plan, exit, err
+		}
+		c.note(plan, false)
 	}
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)
@@ -277,6 +296,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	case "none":
 		p.Namespaces.Net = "new"
 	}
+	if l.NoNamespaces {
+		p.Namespaces.All = "host"
+	}
 	// The home's real path is the one that is there inside.
 	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {
 		p.Process.Env = append(p.Process.Env, "HOME="+home)
@@ -287,13 +309,13 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 func (l *launch) print(plan *sandbox.Plan) error {
 	var what any = plan
 	if l.Tree {
-		if plan.Tree == nil {
+		if plan.Shown() == nil {
 			return &usageError{
 				"--tree: the policy uses a mount namespace that is not new, so the tree is that of the namespace",
 				"sbx --dry-run prints the Landlock rules, which are all that restricts files there",
 			}
 		}
-		what = plan.Tree
+		what = plan.Shown()
 	}
 	if l.JSON {
 		b, err := json.Marshal(what)

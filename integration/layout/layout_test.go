@@ -29,9 +29,9 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/inspect", "internal/startlimits",
-		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
-		"policy/bwrap", "policy/firejail",
+		"internal/inspect", "internal/review", "internal/startlimits", "internal/sys", "internal/text",
+		"internal/timerslack", "policies",
+		"policy", "policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
@@ -41,21 +41,24 @@ var allowed = map[string][]string{
 	// decides to one that acts.
 	"sandbox": {
 		"internal/sys", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
-		"sandbox/internal/doctor",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/private", "sandbox/internal/setid",
+		"sandbox/internal/trial", "sandbox/internal/doctor",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
-		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
+		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
+		"sandbox/internal/plan", "sandbox/internal/private",
 		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
-		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/bpf",
+		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/network",
+		"policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
-		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",
-		"sandbox/internal/rootfs", "sandbox/internal/setid", "sandbox/internal/terminal",
+		"sandbox/internal/fallbackfilter", "sandbox/internal/gateway", "sandbox/internal/host",
+		"sandbox/internal/landlock", "sandbox/internal/private", "sandbox/internal/process", "sandbox/internal/rootfs",
+		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/rootfs": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "sandbox/internal/host", "sandbox/internal/landlock",
@@ -72,11 +75,15 @@ var allowed = map[string][]string{
 		"sandbox/internal/setid", "sandbox/internal/unotify",
 	},
 
+	// It connects the sandbox's network to what the policy names, by the rules alone.
+	"sandbox/internal/gateway": {"internal/step", "internal/sys", "policy/network"},
+
 	// Steps: they know how, and decide nothing.
 	"caps":                      {"internal/step"},
 	"ns":                        {"internal/step", "internal/text"},
 	"sandbox/internal/cgroup":   {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
+	"sandbox/internal/private":  {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// It runs inside, in the place of a target.
@@ -92,11 +99,14 @@ var allowed = map[string][]string{
 	"sandbox/internal/signals":        {},
 	"sandbox/internal/startstate":     {},
 	"internal/step":                   {},
-	"internal/inspect":                {"caps"},
-	"internal/startlimits":            {},
-	"internal/sys":                    {},
-	"internal/text":                   {},
-	"internal/timerslack":             {},
+	// It works on files, before a sandbox is there and when it is gone: the plan is told
+	// directories, and knows nothing of it.
+	"internal/review":      {"internal/sys", "internal/text"},
+	"internal/startlimits": {},
+	"internal/sys":         {},
+	"internal/text":        {},
+	"internal/timerslack":  {},
+	"internal/inspect":     {"caps"},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},

@@ -25,6 +25,8 @@ var looked = regexp.MustCompile(`\bO_(PATH|DIRECTORY|EXCL|TMPFILE)\b|\(("|unix\.
 // looksItself are the functions that look at the kind of the file by other
 // means, with how.
 var looksItself = map[string]string{
+	"internal/review: openAt":               "all callers' flags have O_PATH or O_DIRECTORY",
+	"internal/review: openNew":              "a file of sbx's own, in a directory that is the caller's alone",
 	"internal/sys: Open":                    "it is the function to call",
 	"internal/sys: ReadFileAt":              "a name is its caller's, and checked there",
 	"sandbox/internal/cgroup: Open":         "the flags are O_PATH, in a constant",

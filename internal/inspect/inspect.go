@@ -80,8 +80,8 @@ type Descriptor struct {
 
 // Look reads what there is about a process.
 func Look(pid int) (*Process, error) {
-	dir := "/proc/" + strconv.Itoa(pid)
-	status, err := os.ReadFile(dir + "/status")
+	dir := strconv.Itoa(pid)
+	status, err := os.ReadFile("/proc/" + dir + "/status")
 	if err != nil {
 		return nil, fmt.Errorf("inspect process %d: %w", pid, err)
 	}
@@ -116,15 +116,15 @@ func Look(pid int) (*Process, error) {
 			p.Securebits = &bits
 		}
 	}
-	if line, err := os.ReadFile(dir + "/cmdline"); err == nil {
+	if line, err := os.ReadFile("/proc/" + dir + "/cmdline"); err == nil {
 		p.Command = strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
 	}
 	p.namespaces(dir)
-	p.UIDMap, p.GIDMap = p.lines(dir+"/uid_map"), p.lines(dir+"/gid_map")
+	p.UIDMap, p.GIDMap = p.lines(dir, "uid_map"), p.lines(dir, "gid_map")
 	p.cgroup(dir)
 	p.rlimits(dir)
 	ids := p.mounts(dir)
-	if label, err := os.ReadFile(dir + "/attr/current"); err == nil {
+	if label, err := os.ReadFile("/proc/" + dir + "/attr/current"); err == nil {
 		p.Label = strings.Trim(string(label), "\x00\n")
 	}
 	p.dumpable(dir)
@@ -177,7 +177,7 @@ func cause(err error) string {
 func (p *Process) namespaces(dir string) {
 	p.Namespaces = []Namespace{}
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"} {
-		id, err := os.Readlink(dir + "/ns/" + kind)
+		id, err := os.Readlink("/proc/" + dir + "/ns/" + kind)
 		if err != nil {
 			if !os.IsNotExist(err) {
 				p.unread(kind+" namespace", err)
@@ -190,10 +190,10 @@ func (p *Process) namespaces(dir string) {
 }
 
 // lines are those of a small file, with single blanks.
-func (p *Process) lines(name string) []string {
-	b, err := os.ReadFile(name)
+func (p *Process) lines(dir, name string) []string {
+	b, err := os.ReadFile("/proc/" + dir + "/" + name)
 	if err != nil {
-		p.unread(path.Base(name), err)
+		p.unread(name, err)
 		return []string{}
 	}
 	list := []string{}
@@ -206,7 +206,7 @@ func (p *Process) lines(name string) []string {
 // cgroup finds the limits of the process's cgroup and those above it.
 func (p *Process) cgroup(dir string) {
 	p.Limits = []string{}
-	for _, line := range p.lines(dir + "/cgroup") {
+	for _, line := range p.lines(dir, "cgroup") {
 		own, ok := strings.CutPrefix(line, "0::")
 		if !ok {
 			continue
@@ -229,7 +229,7 @@ func (p *Process) cgroup(dir string) {
 
 func (p *Process) rlimits(dir string) {
 	p.Rlimits = []string{}
-	b, err := os.ReadFile(dir + "/limits")
+	b, err := os.ReadFile("/proc/" + dir + "/limits")
 	if err != nil {
 		p.unread("limits", err)
 		return
@@ -249,7 +249,7 @@ func (p *Process) rlimits(dir string) {
 // mounts reads the mounts and returns their ids.
 func (p *Process) mounts(dir string) map[string]bool {
 	p.Writable = []Mount{}
-	b, err := os.ReadFile(dir + "/mountinfo")
+	b, err := os.ReadFile("/proc/" + dir + "/mountinfo")
 	if err != nil {
 		p.unread("mounts", err)
 		return nil
@@ -274,7 +274,7 @@ func (p *Process) mounts(dir string) map[string]bool {
 // dumpable is told by who owns the process's files in /proc.
 func (p *Process) dumpable(dir string) {
 	var st unix.Stat_t
-	if p.UID == 0 || unix.Stat(dir+"/environ", &st) != nil {
+	if p.UID == 0 || unix.Stat("/proc/"+dir+"/environ", &st) != nil {
 		return
 	}
 	is := int(st.Uid) == p.UID
@@ -284,7 +284,7 @@ func (p *Process) dumpable(dir string) {
 // environment keeps the names of variables only.
 func (p *Process) environment(dir string) {
 	p.Secrets = []string{}
-	b, err := os.ReadFile(dir + "/environ")
+	b, err := os.ReadFile("/proc/" + dir + "/environ")
 	if err != nil {
 		p.unread("environment", err)
 		return
@@ -299,19 +299,19 @@ func (p *Process) environment(dir string) {
 // descriptors finds those that may lead out. ids are the mounts below the process's root.
 func (p *Process) descriptors(dir string, ids map[string]bool) {
 	p.Descriptors = []Descriptor{}
-	list, err := os.ReadDir(dir + "/fd")
+	list, err := os.ReadDir("/proc/" + dir + "/fd")
 	if err != nil {
 		p.unread("descriptors", err)
 		return
 	}
 	for _, e := range list {
 		fd := number(e.Name())
-		name, err := os.Readlink(dir + "/fd/" + e.Name())
+		name, err := os.Readlink("/proc/" + dir + "/fd/" + e.Name())
 		if err != nil {
 			continue // closed meanwhile
 		}
 		var st unix.Stat_t
-		if unix.Stat(dir+"/fd/"+e.Name(), &st) != nil {
+		if unix.Stat("/proc/"+dir+"/fd/"+e.Name(), &st) != nil {
 			continue
 		}
 		d := Descriptor{FD: fd, Name: name}
@@ -327,7 +327,7 @@ func (p *Process) descriptors(dir string, ids map[string]bool) {
 				continue // null, zero, random and urandom lead nowhere
 			}
 		case unix.S_IFDIR:
-			info, err := os.ReadFile(dir + "/fdinfo/" + e.Name())
+			info, err := os.ReadFile("/proc/" + dir + "/fdinfo/" + e.Name())
 			id := fields(string(info))["mnt_id"]
 			if err != nil || ids == nil || ids[id] {
 				continue

@@ -136,6 +136,10 @@ type Asm struct {
 	Ready int
 	// Janitor is the launcher's end of the socket to the janitor, if there is one.
 	Janitor int
+	// Private is a descriptor of the target's private directory, which the launcher makes,
+	// and PrivatePath is its path.
+	Private     int
+	PrivatePath string
 	// Token is a random string, drawn when a plan is started, for names that cannot be
 	// guessed.
 	Token string
@@ -287,12 +291,6 @@ func (a *Asm) Exec(path, argv, envp Arg) *Call {
 	c := a.add(OpExec, []Arg{path, argv, envp})
 	c.Nr = unix.SYS_EXECVE
 	return c
-}
-
-// ExecFD is Exec for the file that a descriptor is open to: execveat(2), Linux 3.19.
-func (a *Asm) ExecFD(fd, argv, envp Arg) {
-	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
-	c.Nr = unix.SYS_EXECVEAT
 }
 
 // Compare appends a check that the bytes at p are b.

@@ -9,6 +9,7 @@ package step
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------ MsgNetwork, kind --| and a socket of the sandbox's network (gateway.Catch)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |<-------------------------------- MsgTarget--| from the target, whose pid comes by SCM_CREDENTIALS
 //	   |                                             |
@@ -32,6 +33,7 @@ const (
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
 	MsgListener = 'L'
+	MsgNetwork  = 'N'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'

@@ -89,6 +89,13 @@ const (
 	// the machine's root alone may set it. An older kernel knows no such flag, so
 	// there are no such files at all.
 	MemoryPrograms
+	// NoSockets, NoNetwork and NoIPC stand for namespaces that are not made. NoSockets
+	// refuses all sockets but pairs of Unix ones, which reach nobody else; NoNetwork
+	// allows Unix sockets, where Landlock knows their paths (ABI 9, Linux 7.1). NoIPC
+	// refuses System V's objects and message queues: those there are, are the host's.
+	NoSockets
+	NoNetwork
+	NoIPC
 	filters
 )
 
@@ -100,7 +107,7 @@ func (f Filter) String() string {
 		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
 		"no set-id files", "no set-id files, no openat2", "no set-id files but directories",
 		"no set-id files but directories, no openat2", "no set-id files but directories, openat2 told",
-		"no programs in memory",
+		"no programs in memory", "no sockets but pairs", "no network", "no System V IPC and no message queues",
 	}[f]
 }
 
@@ -121,6 +128,12 @@ func (f Filter) Why() string {
 	case SetIDListen, SetIDListenStrict, SetIDListenOpen:
 		return "the policy's files.set_id is false; sbx answers what this filter leaves to a listener: " +
 			"a directory gets its set-group-ID bit, a file does not"
+	case NoSockets, NoNetwork:
+		return "there is no network namespace, and the policy gives no network"
+	case NoIPC:
+		return "there is no IPC namespace"
+	case MemoryPrograms:
+		return "the policy lets nothing be executed where the target can write"
 	}
 	return "a socket of the host is handed over"
 }
@@ -141,6 +154,7 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		access       = 13 // EACCES, as Landlock says it
 		notSupported = 95 // EOPNOTSUPP
 		noFamily     = 97 // EAFNOSUPPORT, of a kernel without Unix sockets
+		noSuchCall   = 38 // ENOSYS, of a kernel without System V IPC
 	)
 	// No filter sees what io_uring does, so it goes with what it could do instead.
 	switch f {
@@ -193,6 +207,22 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		p.Rules = listenRules(seccomp.SetIDRules(f == SetIDListenStrict))
 		if f == SetIDListenOpen {
 			p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Notify}})
+		}
+	case NoSockets, NoNetwork:
+		if f == NoSockets {
+			refuse(noFamily, "socket")
+			refuse(noFamily, "socketpair", "arg0 != AF_UNIX", "arg1 & SOCK_TYPE_MASK not in {SOCK_STREAM, SOCK_SEQPACKET}")
+		} else {
+			refuse(noFamily, "socket", "arg0 != AF_UNIX")
+			refuse(noFamily, "socketpair", "arg0 != AF_UNIX")
+		}
+		refuse(perm, "io_uring_setup")
+	case NoIPC:
+		for _, call := range [...]string{
+			"shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl",
+			"mq_open", "mq_unlink",
+		} {
+			refuse(noSuchCall, call)
 		}
 	case MemoryPrograms:
 		refuse(access, "memfd_create", "arg1 & MFD_NOEXEC_SEAL == 0", "arg1 & MFD_EXEC != 0")

@@ -1,13 +1,16 @@
 package host
 
 import (
+	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/sys"
+	"sbx/internal/text"
 	"sbx/policy"
 )
 
@@ -49,6 +52,65 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	} {
 		if path.IsAbs(x.base) {
 			h.addOwn(path.Join(x.base, x.below), x.checked)
+		}
+	}
+	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
+	for _, name := range [...]string{
+		path.Join(state, "sbx/review"), path.Join(home, ".local/state/sbx/review"),
+		path.Join(account, ".local/state/sbx/review"),
+	} {
+		if path.IsAbs(name) {
+			if err := h.addReviews(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addReviews adds the directory of reviews, if there is one: what a program would change,
+// and what is to be kept of that, is not for another program to decide. Changes that are
+// kept on another file system lie in directories that it names.
+func (h *Facts) addReviews(name string) error {
+	dir := h.look(name)
+	if dir.Err != nil || dir.Mode != unix.S_IFDIR ||
+		slices.ContainsFunc(h.Own, func(d OwnDir) bool { return d.Name == name }) {
+		return nil // reviews are neither made nor found by a link that is in doubt
+	}
+	h.addOwn(name, true)
+	fd, err := unix.Openat(dir.FD, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.EACCES {
+		return nil // another user's
+	}
+	if err != nil {
+		return fmt.Errorf("look for reviews in %s: %w", text.Quote(name), err)
+	}
+	defer unix.Close(fd)
+	var list []string
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return fmt.Errorf("look for reviews in %s: %w", text.Quote(name), err)
+		}
+		if n == 0 {
+			break
+		}
+		_, _, list = unix.ParseDirent(buf[:n], -1, list)
+	}
+	for _, id := range list {
+		places, err := sys.ReadRegularAt(fd, path.Join(id, "places"), unix.O_NOFOLLOW)
+		switch err {
+		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES, sys.ErrKind:
+			continue // all of it is here, it is gone by now, or it is none of sbx's
+		}
+		if err != nil {
+			return fmt.Errorf("look for the places of review %s: %w", text.Quote(id), err)
+		}
+		for place := range strings.SplitSeq(places, "\x00") {
+			if path.IsAbs(place) {
+				h.addOwn(place, true)
+			}
 		}
 	}
 	return nil

@@ -17,7 +17,12 @@ import (
 // of the password file, there or not, and links on the way are judged.
 func TestOwn(t *testing.T) {
 	dir := tree(t, "home/.config/sbx/policies/", "home/.cache/", "account/x", "pr/dot/sbx/", "linked/.config -> ../pr/dot",
-		"pr/cfg -> ../elsewhere", "elsewhere/sbx/")
+		"pr/cfg -> ../elsewhere", "elsewhere/sbx/", "rv/.local/state/sbx/review/1a/x", "disk/.sbx-review-1/0/")
+	err := os.WriteFile(filepath.Join(dir, "rv/.local/state/sbx/review/1a/places"),
+		[]byte(filepath.Join(dir, "disk/.sbx-review-1")+"\x00"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name    string
 		env     string
@@ -38,6 +43,11 @@ func TestOwn(t *testing.T) {
 			"a link in the project", "XDG_CONFIG_HOME=$D/pr/cfg", "$D/account", "$D/pr",
 			"$D/pr/cfg/sbx=!$D/elsewhere/sbx $D/account/.config/sbx=-$D/account/.config/sbx " +
 				"$D/account/.cache/sbx=-$D/account/.cache/sbx",
+		},
+		{
+			"reviews", "HOME=$D/rv", "$D/rv", "$D/pr",
+			"$D/rv/.config/sbx=-$D/rv/.config/sbx $D/rv/.cache/sbx=-$D/rv/.cache/sbx " +
+				"$D/rv/.local/state/sbx/review=$D/rv/.local/state/sbx/review $D/disk/.sbx-review-1=$D/disk/.sbx-review-1",
 		},
 		{"nothing is written", "HOME=$D/home", "$D/account", "", ""},
 	} {

@@ -21,10 +21,10 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probePaths, h.probeStreams, h.probeHanded,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
-		h.findIndexes, h.probeListener,
+		h.findIndexes, h.probeListener, h.probeBare,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err
@@ -110,8 +110,12 @@ func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
 // probeProcesses reads what the namespaces and ids depend on.
 func (h *Facts) probeProcesses(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	h.ProbeNamespaces(p.Namespaces)
-	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
-		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
+	if pid := p.Namespaces.PID; pid != "" && pid != "new" || p.Namespaces.None() {
+		// Opened, since an outer sandbox may deny that whatever the mode says.
+		fd, err := unix.Open("/proc/thread-self/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if h.ListsChildren = err == nil; h.ListsChildren {
+			unix.Close(fd)
+		}
 	}
 	for _, o := range p.Files.Paths {
 		if o.Owner == "" || h.Owners != nil {

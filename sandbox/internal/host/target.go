@@ -38,6 +38,9 @@ type Target struct {
 	Explain bool
 	// ExplainFiles says that the files that it cannot use are to be told as well.
 	ExplainFiles bool
+	// Review, if not nil, says that what the program writes to the host is kept apart, to be
+	// looked at first.
+	Review *Review
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// Announce says that the launcher is told which process the target is, and sees its
@@ -49,6 +52,13 @@ type Target struct {
 	Given []int
 	// PID is the launcher's pid. It tells whether systemd's variables are meant for sbx.
 	PID int
+}
+
+// Review is where changes are kept apart.
+type Review struct {
+	// Layers are the upper and the work directory for the directory of that real path. It is
+	// nil where they have not been made, so the plan can be printed and not executed.
+	Layers map[string][2]string
 }
 
 // NotifySocket is the service manager's socket for notifications, or "": see

@@ -158,13 +158,15 @@ type Rule struct {
 
 func (r Rule) String() string {
 	what := "read"
-	switch r.Allow {
-	case Write:
-		what = "write"
-	case Devices:
+	switch {
+	case r.Allow == Devices:
 		what = "use devices at"
-	case Sockets:
+	case r.Allow == Sockets:
 		what = "connect to sockets at"
+	case r.Allow == unix.LANDLOCK_ACCESS_FS_READ_DIR:
+		what = "list"
+	case r.Allow&unix.LANDLOCK_ACCESS_FS_WRITE_FILE != 0:
+		what = "write"
 	}
 	return fmt.Sprintf("add a Landlock rule to %s %s", what, text.Quote(r.Path))
 }

@@ -84,7 +84,7 @@ func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 func runOnce(
 	p *plan.Plan, facts *host.Facts, caught int, last bool, a Attached,
 ) (exit Exit, told bool, err error) {
-	ps, err := start(p, hooks{})
+	ps, err := start(p, hooks{adopt: true})
 	facts.CloseFiles()
 	if err != nil {
 		return exit, false, err

@@ -108,7 +108,7 @@ func (j *janitor) dismiss() error {
 // answerAlone answers what the target's filter asks until the end, where nobody
 // supervises.
 func (ps *Process) answerAlone() error {
-	if !ps.plan.SetID.Listens || ps.supervised {
+	if !ps.plan.SetID.Listens && ps.gateway == nil || ps.supervised {
 		return nil
 	}
 	if err := loop([]source{exitSource{ps}, &setIDArrival{ps: ps}, setIDSource{ps}}); err != nil {
@@ -146,6 +146,8 @@ func (s *setIDArrival) ready(list []unix.PollFd) (bool, error) {
 		return false, nil
 	case rights == 0:
 		return false, nil
+	case n == 2 && b[0] == step.MsgNetwork && s.ps.gateway != nil:
+		return false, s.ps.onNetwork(b[1], oob[:rights])
 	case n == 2 && b[0] == step.MsgStream:
 		return false, s.ps.addOffset(b[1], oob[:rights])
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/process"
@@ -29,9 +31,11 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor  // nil if there is nothing to undo on the host
-	setID   setIDs    // what is done against set-id files on the host
-	cgroup  int       // the sandbox's, or -1
+	janitor *janitor // nil if there is nothing to undo on the host
+	setID   setIDs   // what is done against set-id files on the host
+	cgroup  int      // the sandbox's, or -1
+	private privateDir
+	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began time.Time // when the first process was to be made
@@ -41,6 +45,9 @@ type Process struct {
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
+
+	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
+	denied  []gateway.Denied // by it
 
 	supervised bool
 	lost       []Lost
@@ -93,10 +100,12 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// hooks change the tables of one start before they are used. Only the tests'
-// fault sweeps have any.
+// hooks are what is special in one start: tables changed before they are used, which
+// only the tests' fault sweeps do.
 type hooks struct {
 	table, janitor func(*step.Table)
+	// adopt makes this process the parent of orphans; see adoptOrphans.
+	adopt bool
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -135,8 +144,14 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if e := ps.janitor.finish(); e != nil {
 			err = errors.Join(err, e)
 		}
+		ps.removePrivate() // nothing has run that could keep it
 		ps.release()
 	}()
+	if h.adopt {
+		if err = ps.adoptOrphans(); err != nil {
+			return nil, err
+		}
+	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
@@ -161,8 +176,16 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
-		ownMemory)
+	if p.Gateway != nil {
+		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
+			return nil, err
+		}
+	}
+	if err = ps.makePrivate(p.Private); err != nil {
+		return nil, err
+	}
+	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
+		Private: ps.private.Dir}, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -215,11 +238,15 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
-	failed := append(ps.endSetID(), ps.carryOffsets()...)
+	lost := ps.endGateway()
+	if ws.Signaled() {
+		err = errors.Join(err, ps.endOrphans())
+	}
+	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
-		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
+		exit.Notes = slices.Concat(exit.Notes, ps.leftNote(exit), failed, lost, ps.deniedNotes(exit))
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -353,6 +380,7 @@ func (ps *Process) release() {
 	if ps.listener != nil {
 		ps.listener.Close()
 	}
+	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
 	if ps.cgroup >= 0 {

@@ -55,6 +55,8 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 			continue
 		case name == "LISTEN_FDS":
 			v = name + "=" + strconv.Itoa(listen)
+		case len(p.Network.Hosts) > 0 && proxyVariable(name):
+			continue
 		case !managers && !crosses(p.Process.Env, name):
 			if host.IndexVariable(name) {
 				kept = append(kept, name)

@@ -69,10 +69,11 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	}
 	// A new network namespace has its own abstract sockets. With the host's, Landlock
 	// denies them, unless the target may write to all files anyway.
-	scope := d.ns.new&ns.Net == 0 && !d.allWritable
+	scope := d.ns.new&ns.Net == 0 && (!d.allWritable || d.noNet)
 	steps := []step.Step{landlock.Ruleset{
 		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
-		Bind: p.Network.Bind != nil || d.handed.tcp, Connect: p.Network.Connect != nil || d.handed.tcp,
+		Bind:    p.Network.Bind != nil || d.handed.tcp || d.noNet,
+		Connect: p.Network.Connect != nil || d.handed.tcp || d.noNet,
 	}}
 	steps = append(steps, rules...)
 	for _, f := range h.Stdio {

@@ -95,8 +95,8 @@ func (d *decisions) writableDirs(p *policy.Policy, h *host.Facts) (dirs []setid.
 	if d.handsOverDirs(h) || d.ns.joined(ns.Mount) {
 		return nil, false
 	}
-	if d.tree != nil {
-		for _, f := range d.tree.WritableDirs() {
+	if d.shown() != nil {
+		for _, f := range d.shown().WritableDirs() {
 			dirs = append(dirs, setid.Dir{Path: f.Real, FD: f.FD})
 		}
 		return dirs, true
