@@ -1,7 +1,11 @@
 package integration
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +19,7 @@ import (
 // the tests: nobody else can make one.
 func inWorld(t *testing.T, test func(t *testing.T, w *world, try func(flags []string, program ...string) result)) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		return // root's run has done it for the user, too
-	}
-	done := make(chan struct{})
-	go func() { // with a thread of its own, which ends with it
-		defer close(done)
-		w := newWorld(t)
+	onceInWorld(t, func(t *testing.T, w *world) {
 		for as, attr := range callers() {
 			dir := filepath.Join(base, as)
 			env := append(userEnv(), "HOME="+dir)
@@ -35,6 +33,19 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world, try func(flags []st
 				return r
 			})
 		}
+	})
+}
+
+// onceInWorld runs test with a world of its own, where root started the tests.
+func onceInWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return // root's run has done it for the user, too
+	}
+	done := make(chan struct{})
+	go func() { // with a thread of its own, which ends with it
+		defer close(done)
+		test(t, newWorld(t))
 	}()
 	<-done
 }
@@ -210,7 +221,7 @@ func TestByNameProxy(t *testing.T) {
 // TestByNameDies: with the launcher, all connections end at once, and nothing is open
 // afterwards.
 func TestByNameDies(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world, _ func([]string, ...string) result) {
+	onceInWorld(t, func(t *testing.T, w *world) {
 		for as, attr := range callers() {
 			var a syscall.SysProcAttr
 			if attr != nil {
@@ -242,6 +253,116 @@ func TestByNameDies(t *testing.T) {
 			}
 			_ = cmd.Wait() // it was killed
 			w.held.Store(0)
+		}
+	})
+}
+
+// TestPublish: what the host accepts comes to the port inside, from the address that is said
+// and no other, and goes with the sandbox.
+func TestPublish(t *testing.T) {
+	onceInWorld(t, func(t *testing.T, w *world) {
+		for as, attr := range callers() {
+			var a syscall.SysProcAttr
+			if attr != nil {
+				a = *attr
+			}
+			cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--publish", "8080:7777", "--publish",
+				"[::1]:8081:7777", "--host", "a.example:80", "--", binary("probe"), "byname", "serve=7777/20", "tcp=a.example:80")
+			cmd.Dir, cmd.Env, cmd.SysProcAttr = filepath.Join(base, as), userEnv(), &a
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			said := bufio.NewReader(out)
+			if line, err := said.ReadString('\n'); line != "serving\n" {
+				t.Fatalf("%q, %v", line, err)
+			}
+			for i := range 20 {
+				to := []string{"127.0.0.1:8080", "[::1]:8081"}[i%2]
+				if got, err := echoed(to, strings.Repeat("x", i*10_000)); err != nil || len(got) != i*10_000 {
+					t.Errorf("as %s, %s, connection %d: %d bytes, %v", as, to, i, len(got), err)
+				}
+				if c, err := net.Dial("tcp", hostAddr+":8080"); err == nil {
+					c.Close()
+					t.Errorf("as %s: it listens at another address", as)
+				}
+			}
+			rest, err := io.ReadAll(said)
+			if err := errors.Join(err, cmd.Wait()); err != nil || !strings.Contains(string(rest), "tcp=a.example:80: ok\n") {
+				t.Errorf("as %s: %v, %q", as, err, rest)
+			}
+			if c, err := net.Dial("tcp", "127.0.0.1:8080"); err == nil {
+				c.Close()
+				t.Errorf("as %s: it listens on, after the end", as)
+			}
+		}
+	})
+	inWorld(t, func(t *testing.T, w *world, try func([]string, ...string) result) {
+		// Nobody inside listens.
+		r := try([]string{"--publish", "8080"}, binary("probe"), "byname", "tcp=127.0.0.1:8080")
+		if got := r.answers()["tcp=127.0.0.1:8080"]; got != "ECONNREFUSED" {
+			t.Errorf("the port is open inside: %v", r)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if r := try([]string{"--publish", "8080"}, "true"); r.status != 125 ||
+			!strings.Contains(r.stderr, "sbx: error: listen at 127.0.0.1:8080: address already in use\n") {
+			t.Error(r)
+		}
+	})
+}
+
+// echoed is what comes back of what is sent, to the end.
+func echoed(to, text string) (string, error) {
+	c, err := net.DialTimeout("tcp", to, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	go func() {
+		io.WriteString(c, text) // an error shows in what comes back
+		c.(*net.TCPConn).CloseWrite()
+	}()
+	b, err := io.ReadAll(c)
+	return string(b), err
+}
+
+// TestByNamePolicyTest: sbx policy test tells hosts that can be reached from those that
+// cannot, although connections to both are accepted at first.
+func TestByNamePolicyTest(t *testing.T) {
+	onceInWorld(t, func(t *testing.T, w *world) {
+		for as, attr := range callers() {
+			dir := filepath.Join(base, as)
+			file := filepath.Join(dir, "hosts.toml")
+			text := `version = 1
+[files]
+read = ["/usr", "?/lib", "?/lib64"]
+[seccomp]
+default = "allow"
+[network]
+hosts = ["a.example:80", "private.example:80"]
+[expect]
+allow = ["connect a.example:80", "resolve a.example"]
+deny = ["connect 203.0.113.80:80", "connect 203.0.113.80:7", "connect private.example:80", "resolve six.example"]
+`
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, call{args: []string{binary("sbx"), "policy", "test", file}, dir: dir,
+				env: append(userEnv(), "HOME="+dir), attr: attr})
+			if r.status != 0 || strings.Contains(r.stdout, "fails") || strings.Contains(r.stdout, "untried") {
+				t.Errorf("as %s: %v", as, r)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

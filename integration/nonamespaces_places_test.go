@@ -66,9 +66,10 @@ func TestNoNamespacesForbidden(t *testing.T) {
 			"--disable-userns"}},
 		{"bwrap, pids of its own", "", []string{"bwrap", "--bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
 			"--unshare-pid"}},
-		{"sbx", "nest = true", []string{binary("sbx"), "--policy", "shell", "--read", binary("sbx"), "--read", binary("probe"), "--"}},
-		{"sbx without namespaces", "docker: --security-opt seccomp=unconfined", []string{binary("sbx"), "--no-namespaces", "--policy", "shell", "--read", "/proc", "--read",
-			binary("sbx"), "--read", binary("probe"), "--"}},
+		{"sbx", "nest = true", []string{binary("sbx"), "--policy", "shell", "--read", binary("sbx"),
+			"--read", binary("probe"), "--"}},
+		{"sbx without namespaces", "docker: --security-opt seccomp=unconfined", []string{binary("sbx"), "--no-namespaces",
+			"--policy", "shell", "--read", "/proc", "--read", binary("sbx"), "--read", binary("probe"), "--"}},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			wantBare(t, run(t, call{args: append(slices.Clone(w.wrapper), script...), dir: t.TempDir()}), w.hint)
@@ -167,4 +168,28 @@ func containerOf(t *testing.T, bundle string, uid int, profile *specs.LinuxSecco
 	if err := os.WriteFile(filepath.Join(bundle, "config.json"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNoNamespacesTerminal: at a terminal the job control of the caller's shell works, and the
+// program can neither type into the terminal nor signal the rest of the job.
+func TestNoNamespacesTerminal(t *testing.T) {
+	args := bare(t, "--read", binary("probe"))
+	if args == nil {
+		return
+	}
+	term := atTerminal(t, append(slices.Clone(args), "--", binary("probe"), "tty")...)
+	term.shows("other terminals", 1)
+	term.ends(0)
+	answers := result{stdout: strings.ReplaceAll(term.out.String(), "\r\n", "\n")}.answers()
+	for what, want := range map[string]string{"window size": "80x24", "tcgetattr": "ok", "foreground": "true",
+		"TIOCSTI": "EPERM", "TIOCSTI high": "EPERM", "TIOCLINUX": "EPERM", "TIOCSETD": "EPERM"} {
+		if answers[what] != want {
+			t.Errorf("%s: %q, want %q\n%s", what, answers[what], want, &term.out)
+		}
+	}
+	term = atTerminal(t, "/bin/sh", "-c", `"$0" --no-namespaces -- sh -c "trap '' TERM; kill -9 $PPID; kill -KILL 0; kill -9 \$\$"
+echo outside $?`, binary("sbx"))
+	term.shows("outside 137", 1)
+	term.ends(0)
+	insideShell(t, bare(t, "--policy", "shell", "--", "/bin/bash", "--norc", "--noprofile", "-i"))
 }

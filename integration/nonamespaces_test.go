@@ -205,7 +205,8 @@ func TestNoNamespacesNetwork(t *testing.T) {
 		defer l.Close()
 	}
 	for _, flags := range [][]string{nil, {"--net", "none", "-p", "fetch"}, {"--net", "host"}} {
-		line := append(append(slices.Clone(args), flags...), "--", binary("probe"), "sock", tcp.Addr().String(), path, abstract)
+		line := append(append(slices.Clone(args), flags...), "--", binary("probe"), "sock", tcp.Addr().String(), path,
+			abstract)
 		r := run(t, call{args: line, dir: dir})
 		if r.status != 0 {
 			t.Fatalf("%v: %v", flags, r)
@@ -278,7 +279,8 @@ func TestNoNamespacesEnd(t *testing.T) {
 		victim string
 		signal syscall.Signal
 	}{
-		{"by itself", "", 0}, {"launcher killed", "launcher", syscall.SIGKILL}, {"launcher asked", "launcher", syscall.SIGTERM},
+		{"by itself", "", 0}, {"launcher killed", "launcher", syscall.SIGKILL},
+		{"launcher asked", "launcher", syscall.SIGTERM},
 		{"init killed", "sbx-init", syscall.SIGKILL}, {"janitor killed", "sbx-janitor", syscall.SIGKILL},
 	} {
 		dir := t.TempDir()

@@ -104,7 +104,7 @@ func bashCompletion(list []command) string {
 		bashValues(&b, strings.Join(c.words, "-"), c.flags)
 	}
 	b.WriteString("\tesac\n\tcase $at in\n")
-	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(append(firstWords(list), explainWord), " ") + ")"
+	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(append(firstWords(list), explainWord, learnWord), " ") + ")"
 	bashWords(&b, "launch", launchFlags[:], "_sbx_offer words -- "+first)
 	for _, first := range firstWords(list) {
 		if seconds := secondWords(list, first); seconds != nil {

@@ -45,6 +45,7 @@ func zshCompletion(list []command) string {
 		fmt.Fprintf(&b, "\t\t%s\n", shellQuote(first+":"+firstHelp(list, first)))
 	}
 	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(explainWord+":"+explainHelp))
+	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(learnWord+":"+learnHelp))
 	b.WriteString(zshFirst)
 	b.WriteString("\t(( CURRENT == 2 )) || case $words[2] in\n")
 	for _, first := range firstWords(list) {

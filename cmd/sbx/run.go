@@ -22,15 +22,15 @@ import (
 
 // run launches the target and returns its exit status. An error means that
 // nothing has run.
-func (l *launch) run(target []string) (int, error) {
+func (l *launch) run(target []string) (code int, err error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
 	}
 	if l.Tree && !l.DryRun {
 		return 0, &usageError{"--tree: there is no plan to print", "--tree goes with --dry-run"}
 	}
-	if l.Report != nil && l.DryRun {
-		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
+	if err := l.checkReports(); err != nil {
+		return 0, err
 	}
 	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
@@ -38,6 +38,9 @@ func (l *launch) run(target []string) (int, error) {
 	}
 	// Before anything is opened that could stand under such a number.
 	notes := l.keepNamed(target[1:])
+	if err := l.openReport(); err != nil {
+		return 0, err
+	}
 	events, err := l.openEvents()
 	if err != nil {
 		return 0, err
@@ -45,13 +48,21 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.checkDescriptors(events); err != nil {
 		return 0, err
 	}
+	if l.learn != nil {
+		if err := l.learn.open(); err != nil {
+			return 0, err
+		}
+	}
 	apart := newReviewing(l)
 	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
 	explained := l.explain(plan, exit, err)
 	reviewed := apart.end(exit, err)
-	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, explained, reviewed, err)
+	if l.learn != nil && err == nil {
+		defer func() { code = l.learn.finish(plan, exit, target, code) }()
+	}
+	if l.report != nil {
+		writeReceipt(*l.report, plan, exit, explained, reviewed, err)
 	}
 	if err == nil {
 		l.offer(exit)
@@ -77,6 +88,11 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	if err != nil {
 		return nil, err
 	}
+	if l.learn != nil {
+		if p, err = l.learn.widen(p); err != nil {
+			return nil, err
+		}
+	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
 		return nil, err
@@ -94,6 +110,11 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	// Paths of flags are the caller's, who stands where -C does not lead.
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
+	}
+	if l.learn != nil {
+		if p, err = l.learn.show(l, p, &w, project); err != nil {
+			return nil, err
+		}
 	}
 	p.OwnNames()
 	env := os.Environ()
@@ -114,7 +135,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
@@ -129,6 +150,9 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	}
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
+	}
+	if l.learn != nil {
+		t.Explain, t.Learn, t.Observe = true, true, l.learn.observe
 	}
 	if edit != nil {
 		edit(p, &t)
@@ -168,6 +192,10 @@ func (l *launch) launch(
 	if err := events.allow(plan); err != nil {
 		return nil, exit, err
 	}
+	if l.learn != nil && plan.Unexplained != "" {
+		return nil, exit, fmt.Errorf("learn what %s does: system calls cannot be observed: %s", text.Quote(target[0]),
+			plan.Unexplained)
+	}
 	// From here on this thread forks, supervises, or executes sbx once more.
 	runtime.LockOSThread()
 	if err := timerslack.Restore(); err != nil {
@@ -186,13 +214,21 @@ func (l *launch) launch(
 		}
 		c.note(plan, false)
 	}
-	sayNotes(plan.Notes, nil)
-	saySecrets(plan)
-	exit, err = c.Attach(plan, sandbox.Attachment{Tell: events.teller(plan, l.Policy), Again: func(next *sandbox.Plan) {
+	if l.learn == nil { // those are about a policy that nobody has written
+		sayNotes(plan.Notes, nil)
+		saySecrets(plan)
+	}
+	if l.BlockFD != nil {
+		if err := awaitGo(*l.BlockFD); err != nil {
+			return plan, exit, err
+		}
+	}
+	again := func(next *sandbox.Plan) {
 		c.note(next, false)
 		sayNotes(next.Notes, plan.Notes)
 		plan = next
-	}})
+	}
+	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
@@ -233,8 +269,19 @@ func (l *launch) checkDescriptors(events *eventSink) error {
 		}
 	}
 	handed := sandbox.Handed(os.Environ(), os.Getpid())
-	if l.Report != nil {
-		if err := checkReceipt("report", "receipt", *l.Report, l.KeepFD, handed); err != nil {
+	for _, f := range [...]struct {
+		flag, noun string
+		fd         *int
+	}{{"report", "receipt", l.report}, {"ready-fd", "message", l.ReadyFD}} {
+		if f.fd == nil {
+			continue
+		}
+		if err := checkReceipt(f.flag, f.noun, *f.fd, l.KeepFD, handed); err != nil {
+			return err
+		}
+	}
+	if l.BlockFD != nil {
+		if err := checkBlock(*l.BlockFD, l.KeepFD, handed); err != nil {
 			return err
 		}
 	}

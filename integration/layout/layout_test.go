@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 		"internal/inspect", "internal/review", "internal/startlimits", "internal/sys", "internal/text",
 		"internal/timerslack", "policies",
 		"policy", "policy/bwrap", "policy/firejail",
-		"policy/explain", "policy/formats",
+		"policy/explain", "policy/formats", "policy/learn",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -45,10 +45,11 @@ var allowed = map[string][]string{
 		"sandbox/internal/trial", "sandbox/internal/doctor",
 	},
 	"sandbox/internal/launch": {
-		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
+		"internal/step", "internal/sys", "internal/text", "ns", "policy", "policy/explain", "policy/learn", "policy/seccomp",
+		"sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
 		"sandbox/internal/plan", "sandbox/internal/private",
-		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"sandbox/internal/process", "sandbox/internal/sdnotify", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
@@ -71,7 +72,7 @@ var allowed = map[string][]string{
 
 	// It answers denied calls while the target runs, by the filters alone.
 	"sandbox/internal/notify": {
-		"internal/sys", "policy/explain", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
+		"internal/sys", "policy/explain", "policy/learn", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
 		"sandbox/internal/setid", "sandbox/internal/unotify",
 	},
 
@@ -93,6 +94,8 @@ var allowed = map[string][]string{
 	"sandbox/internal/attempt": {},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
+	// It relays what the target tells its service manager.
+	"sandbox/internal/sdnotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
@@ -111,7 +114,8 @@ var allowed = map[string][]string{
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},
 	"policies/filters":       {},
-	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
+	"policy/explain":         {"internal/text", "policy", "policy/network", "policy/seccomp"},
+	"policy/learn":           {"policy", "policy/explain", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
 	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},

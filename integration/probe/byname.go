@@ -26,6 +26,7 @@ import (
 //	slow        the same, with pauses
 //	idle        COUNT connections to HOST:PORT at once, and then a page: HOST:PORT/COUNT
 //	own         a server inside at PORT, and a connection to it
+//	serve       an echo at PORT for COUNT connections: PORT/COUNT
 //	hold        a connection to HOST:PORT, until its end
 func byName(args []string) error {
 	attempts := map[string]func(string) error{
@@ -33,6 +34,7 @@ func byName(args []string) error {
 		"ask": func(s string) error { return ask("udp", s) }, "askt": func(s string) error { return ask("tcp", s) },
 		"junk": junk, "echo": func(s string) error { return echo(s, 0) },
 		"slow": func(s string) error { return echo(s, time.Millisecond) }, "idle": idle, "own": ownServer, "hold": hold,
+		"serve": serveEcho,
 	}
 	for _, a := range args {
 		kind, target, _ := strings.Cut(a, "=")
@@ -231,6 +233,30 @@ func ownServer(port string) error {
 		}
 	}()
 	return page("tcp", "localhost:"+port)
+}
+
+func serveEcho(s string) error {
+	port, number, _ := strings.Cut(s, "/")
+	count, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp4", ":"+port)
+	if err != nil {
+		return err
+	}
+	fmt.Println("serving")
+	for range count {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}); err != nil {
+			return err
+		}
+		c.Close()
+	}
+	return nil
 }
 
 func hold(to string) error {

@@ -8,6 +8,7 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
+//	   |<-------------------------------- MsgNotify--| and a notify socket, by SCM_RIGHTS (ns.NotifySocket)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |<------------------------ MsgNetwork, kind --| and a socket of the sandbox's network (gateway.Catch)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
@@ -38,6 +39,7 @@ const (
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
+	MsgNotify   = 'D'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a

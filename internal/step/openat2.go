@@ -14,3 +14,10 @@ func (a *Asm) ExecFD(fd, argv, envp Arg) {
 	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
 	c.Nr = unix.SYS_EXECVEAT
 }
+
+// PrivateDir is the directory that the launcher makes for a target without a mount namespace.
+type PrivateDir struct {
+	// Path is its path, and FD a descriptor of it.
+	Path string
+	FD   int
+}

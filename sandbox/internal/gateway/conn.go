@@ -38,7 +38,8 @@ type conn struct {
 	deadline time.Time
 	hello    *hello // with a proxy, until that has let us through
 	asked    *stream
-	why      error // of the last address that was tried
+	inner    uint16 // the port inside that this one comes to, from the host
+	why      error  // of the last address that was tried
 }
 
 type state byte
@@ -153,6 +154,12 @@ func (c *conn) route() {
 func (c *conn) dial() {
 	g := c.g
 	for len(c.addrs) > 0 {
+		if c.inner != 0 {
+			if c.inside() {
+				return
+			}
+			continue
+		}
 		to := netip.AddrPortFrom(c.addrs[0], c.port)
 		if c.hello != nil {
 			to = netip.AddrPortFrom(c.addrs[0], g.config.Proxy.Port)
@@ -292,6 +299,10 @@ func (c *conn) queue() {
 
 // fail ends a connection that could not be made. What was accepted already is reset.
 func (c *conn) fail(why string) {
+	if c.inner != 0 {
+		c.abort() // whoever came finds the port closed
+		return
+	}
 	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why})
 	c.abort()
 }

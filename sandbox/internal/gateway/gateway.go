@@ -39,6 +39,8 @@ type Gateway struct {
 	over   bool     // the goroutine has ended, or is about to
 	err    error    // why, if not because of Close
 	denied map[Denied]uint64
+	news   []Denied // what nobody has been told of yet
+	told   int      // a descriptor that can be read when there are news, or -1
 
 	// All that follows is the goroutine's own.
 	epoll, wake int
@@ -53,6 +55,8 @@ type Gateway struct {
 	cache       map[string]resolved
 	waiting     map[string][]*conn
 	pipes       pipes
+	mint        mint
+	published   []*listener // until the mint is complete
 	buf         []byte
 	now         time.Time
 }
@@ -64,7 +68,7 @@ type handler interface{ handle(events uint32) }
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{
 		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]uint64{},
-		handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
+		told: -1, epoll: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
 	}
 	var names []string
 	for _, r := range c.Rules {
@@ -81,15 +85,19 @@ func New(c *Config) (*Gateway, error) {
 	}
 	// Two sockets each, and the rest of the launcher's own.
 	g.most = int(min(max(limit.Cur, 256), 16384)-192) / 2
-	var err error
+	err := g.publish()
+	if err != nil {
+		return nil, err
+	}
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		g.closeAll()
 		return nil, fmt.Errorf("make an epoll descriptor: %w", err)
 	}
 	if g.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
 		err = g.watch(g.wake, unix.EPOLLIN, g)
 	}
 	if err != nil {
-		unix.Close(g.epoll)
+		g.closeAll()
 		return nil, fmt.Errorf("make an event descriptor: %w", err)
 	}
 	return g, nil
@@ -105,13 +113,13 @@ func (g *Gateway) Add(kind byte, fd int) error {
 	}
 	switch kind {
 	case kindTCP:
-		g.post(func() { g.listen(fd) })
+		g.post(func() { g.listen(&listener{fd: fd}) })
 	case kindUDP:
 		g.post(func() {
-			if err := g.watch(fd, unix.EPOLLIN, &questions{g, fd}); err != nil {
-				g.fail(err)
-			}
+			g.failIf(g.watch(fd, unix.EPOLLIN, &questions{g, fd}))
 		})
+	case kindSeed, kindSeed6, kindMint, kindMint6:
+		g.post(func() { g.mint.add(kind, fd, g) })
 	default:
 		return fmt.Errorf("unknown kind of socket %q", kind)
 	}
@@ -120,6 +128,12 @@ func (g *Gateway) Add(kind byte, fd int) error {
 
 // Close ends all connections, and says why the work had ended before, if it had.
 func (g *Gateway) Close() error {
+	defer func() {
+		g.mu.Lock()
+		unix.Close(g.told)
+		g.told = -1
+		g.mu.Unlock()
+	}()
 	if !g.started {
 		close(g.done)
 		g.closeAll()
@@ -154,8 +168,11 @@ func (g *Gateway) handle(uint32) {
 	}
 }
 
-// fail ends the work for an error that leaves no other way.
-func (g *Gateway) fail(err error) {
+// failIf ends the work for an error, if there is one, that leaves no other way.
+func (g *Gateway) failIf(err error) {
+	if err == nil {
+		return
+	}
 	g.mu.Lock()
 	if g.err == nil {
 		g.err = fmt.Errorf("connect the sandbox to its hosts: %w", err)
@@ -182,7 +199,7 @@ func (g *Gateway) run() {
 	for !g.ended {
 		n, err := unix.EpollWait(g.epoll, events, g.timeout())
 		if err != nil && err != unix.EINTR {
-			g.fail(err)
+			g.failIf(err)
 			return
 		}
 		g.now = time.Now()
@@ -212,7 +229,7 @@ func (g *Gateway) timeout() int {
 	if next.IsZero() {
 		return -1
 	}
-	return max(0, int(next.Sub(time.Now()).Milliseconds())+1)
+	return max(0, int(time.Until(next).Milliseconds())+1)
 }
 
 // expire does what is due.
@@ -235,25 +252,29 @@ func (g *Gateway) closeAll() {
 	for fd := range g.handlers {
 		reset(fd)
 	}
+	for _, l := range g.published {
+		unix.Close(l.fd)
+	}
+	g.mint.close()
 	g.pipes.closeAll()
-	unix.Close(g.epoll)
+	if g.epoll >= 0 {
+		unix.Close(g.epoll)
+	}
 }
 
 // listener is one that the sandbox's connections come to.
 type listener struct {
 	g  *Gateway
 	fd int
-	// inner is the port inside that what comes is led to, or 0 for connections of the
-	// sandbox's own.
+	// inner is the port inside that what comes from the host is led to, or 0 for
+	// connections of the sandbox's own.
 	inner uint16
 }
 
-func (g *Gateway) listen(fd int) {
-	l := &listener{g: g, fd: fd}
+func (g *Gateway) listen(l *listener) {
+	l.g = g
 	g.listeners = append(g.listeners, l)
-	if err := g.watch(fd, g.listenEvents(), l); err != nil {
-		g.fail(err)
-	}
+	g.failIf(g.watch(l.fd, g.listenEvents(), l))
 }
 
 func (g *Gateway) listenEvents() uint32 {
@@ -272,9 +293,7 @@ func (g *Gateway) pause(paused bool) {
 	g.paused = paused
 	for _, l := range g.listeners {
 		e := unix.EpollEvent{Events: g.listenEvents(), Fd: int32(l.fd)}
-		if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_MOD, l.fd, &e); err != nil {
-			g.fail(err)
-		}
+		g.failIf(unix.EpollCtl(g.epoll, unix.EPOLL_CTL_MOD, l.fd, &e))
 	}
 }
 
@@ -303,12 +322,17 @@ func (l *listener) handle(uint32) {
 
 // accepted decides what becomes of a connection.
 func (g *Gateway) accepted(l *listener, fd int) {
+	g.open++
+	if l.inner != 0 {
+		g.inward(l, fd)
+		return
+	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
+		g.open--
 		reset(fd)
 		return
 	}
-	g.open++
 	c := &conn{g: g, in: end{fd: fd}, out: end{fd: -1}}
 	wanted := addrPort(sa)
 	to, port := wanted.Addr(), wanted.Port()

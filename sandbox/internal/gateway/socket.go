@@ -10,13 +10,19 @@ import (
 // connect(2) and bind(2).
 func socketFor(to netip.AddrPort, kind int) (fd int, sa unix.Sockaddr, err error) {
 	family := unix.AF_INET6
-	if a := to.Addr().Unmap(); a.Is4() {
-		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: a.As4()}
-	} else {
-		sa = &unix.SockaddrInet6{Port: int(to.Port()), Addr: a.As16()}
+	if to.Addr().Unmap().Is4() {
+		family = unix.AF_INET
 	}
 	fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	return fd, sa, err
+	return fd, sockaddr(to), err
+}
+
+// sockaddr is an address for the kernel.
+func sockaddr(to netip.AddrPort) unix.Sockaddr {
+	if a := to.Addr().Unmap(); a.Is4() {
+		return &unix.SockaddrInet4{Port: int(to.Port()), Addr: a.As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
 }
 
 // connected is how a connect(2) that was in progress has ended.

@@ -103,7 +103,8 @@ type Facts struct {
 	ruled     *policy.Files
 	searchBuf []byte
 
-	searchLimit int // in the place of SearchLimit, if it is above 0
+	learns      bool // the run is learnt from
+	searchLimit int  // in the place of SearchLimit, if it is above 0
 }
 
 // Caps are the caller's capabilities.

@@ -3,7 +3,6 @@ package launch
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -100,25 +99,15 @@ func (ps *Process) Target() (pid, inside int) {
 	return pid, innerPID(pid)
 }
 
-// innerPID is the pid that a process has in its own pid namespace; see NSpid in
-// proc_pid_status(5). It is 0 where that is not known.
+// innerPID is the pid that a process has in its own pid namespace, or 0 where that is not
+// known.
 func innerPID(pid int) int {
-	status, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	text, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, ok := strings.Cut(status, "\nNSpid:")
-	if !ok {
-		return 0
+	if pids := parseStatus(text).pids; len(pids) > 0 {
+		return pids[len(pids)-1]
 	}
-	line, _, _ := strings.Cut(rest, "\n")
-	fields := strings.Fields(line)
-	if len(fields) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(fields[len(fields)-1])
-	if err != nil {
-		return 0
-	}
-	return n
+	return 0
 }

@@ -3,22 +3,17 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/internal/text"
-	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
-	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
-	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/sdnotify"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -41,13 +36,13 @@ type Process struct {
 	began time.Time // when the first process was to be made
 	// held closes what is held of the target's streams, for another start; nil: nothing is.
 	held     func()
+	manager  *sdnotify.Relay  // to the service manager, or nil
 	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
 
-	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
-	denied  []gateway.Denied // by it
+	hostsPassed
 
 	supervised bool
 	lost       []Lost
@@ -62,42 +57,6 @@ type Process struct {
 	ending      ending          // when the launcher itself ends all
 	keys        keys            // what the user typed
 	atTerminal  bool            // it began with a controlling terminal
-}
-
-// Exit is how a target ended.
-type Exit struct {
-	// Status is the target's wait status; see wait(2).
-	Status unix.WaitStatus
-	// Left is how many processes the target left running, which were ended
-	// then.
-	Left int
-	// Notes say what happened besides: to the user, who cannot see it.
-	Notes []string
-	// Limits are the limits that were reached, by their names in the policy.
-	Limits []string
-	// Usage is what the sandbox has used.
-	Usage Usage
-	// New are paths of the host that the policy guards and that came to be, or
-	// changed, while the sandbox ran: other programs run or obey them.
-	New []string
-	// Lost are paths that were not as the policy says any more, because somebody
-	// on the host had replaced their files. Run alone watches for that.
-	Lost []Lost
-
-	// Explained is what the target was denied, if that was to be told.
-	Explained *explain.Record
-
-	// job says that a key at a terminal of the target's own ended it, which at
-	// the caller's would have been for all of the caller's job.
-	job bool
-}
-
-// Code is the target's exit status, or 128+n when signal n killed it.
-func (e Exit) Code() int {
-	if e.Status.Signaled() {
-		return 128 + int(e.Status.Signal())
-	}
-	return e.Status.ExitStatus()
 }
 
 // hooks are what is special in one start: tables changed before they are used, which
@@ -152,6 +111,9 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 			return nil, err
 		}
 	}
+	if err = ps.connectManager(); err != nil {
+		return nil, err
+	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
@@ -176,12 +138,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	if p.Gateway != nil {
-		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
-			return nil, err
-		}
-	}
-	if err = ps.makePrivate(p.Private); err != nil {
+	if err = ps.newGateway(); err != nil {
 		return nil, err
 	}
 	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
@@ -262,7 +219,7 @@ func (ps *Process) Wait() (Exit, error) {
 		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	if ps.listener != nil {
-		exit.Explained = ps.explained()
+		exit.Explained, exit.Seen = ps.explained(), ps.listener.Seen()
 	}
 	return exit, err
 }
@@ -283,42 +240,6 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
 	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
-}
-
-// leftNote says what a target that ended by itself left running: mostly a
-// server that goes to the background, and with it the one whom everybody waits for.
-func (ps *Process) leftNote(exit Exit) []string {
-	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
-		return nil
-	}
-	running := "1 process running, which was ended"
-	if exit.Left > 1 {
-		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
-	}
-	return []string{ps.targetName() + " ended and left " + running +
-		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
-}
-
-// targetName is what the target is called in messages.
-func (ps *Process) targetName() string {
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
-		return text.Quote(filepath.Base(e.Args[0]))
-	}
-	return "the target"
-}
-
-// PassedOver says, in a sentence, that another program is going to run than the
-// caller's shell would run by that name; "" where it is the same.
-func PassedOver(p *plan.Plan) string {
-	e, ok := p.Target[len(p.Target)-1].(process.Exec)
-	if !ok {
-		return ""
-	}
-	program, run := e.PassedOver()
-	if program == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
 }
 
 // failure is the failed call in st as the step's error.
@@ -383,6 +304,9 @@ func (ps *Process) release() {
 	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
+	if ps.manager != nil {
+		ps.manager.Close()
+	}
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}

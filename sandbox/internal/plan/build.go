@@ -37,9 +37,10 @@ func order(d *decisions) *Plan {
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
-		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed,
+		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed, Learns: d.learns,
 		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
-		Weaker: d.weaker, Private: d.private,
+		Weaker: d.weaker, Private: d.private, Notify: d.notify,
+		NotMasked: d.notMasked,
 	}
 	if d.bare != nil {
 		plan.Bare = d.bare.Tree
@@ -143,6 +144,9 @@ func order(d *decisions) *Plan {
 	if d.catch != nil {
 		// After the loopback is up. The ports and the routes take capabilities, too.
 		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
+	}
+	if d.gateway != nil && len(d.gateway.Publish) > 0 {
+		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})
 	}
 	if d.hostname != "" {
 		add(setup, ns.Hostname{Name: d.hostname}) // before CAP_SYS_ADMIN is dropped

@@ -23,6 +23,7 @@ import (
 // decisions are all that order needs to know.
 type decisions struct {
 	setIDDecision
+	notify Notify
 
 	name     string
 	ns       nsPlan
@@ -55,6 +56,7 @@ type decisions struct {
 	unexplained       string
 	observed          []uint32
 	observesFiles     bool
+	learns            bool
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
@@ -64,6 +66,7 @@ type decisions struct {
 	exec          process.Exec
 	dir           string
 	fds, given    []int
+	notMasked     string   // see Plan.NotMasked
 	keptBack      []string // variables, see noteIndexes
 	stdio         [3]host.Stdio
 	openFiles     [2]uint64
@@ -183,6 +186,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	switch at := text.Quote(h.SearchTruncatedAt); {
 	case h.SearchTruncatedAt == "":
 	case h.SocketRestriction(p, t) == host.SocketsByFilter:
+		if policy.IsTrue(p.Files.OwnSockets) {
+			d.notMasked = h.SearchTruncatedAt
+		}
 		d.remarks = append(d.remarks, "programs have no Unix sockets of their own: there are too many files below "+at+
 			" to mask all of the host's sockets there")
 	default:
@@ -253,13 +259,14 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "load the filter with wait_killable: that needs a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
-	case strings.HasPrefix(t.NotifySocket(), "@"):
+	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.new&ns.Mount == 0:
 		// No rule of Landlock and no filter opens one abstract name alone.
 		return &host.NeedError{
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take " +
+				"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil
@@ -269,6 +276,13 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
 	env, kept := environment(p, t, listen)
+	if _, relayed := t.NotifyPlace(p); relayed {
+		d.announce = true // the relay has to know the target
+		d.notify = Notify{Address: t.NotifySocket(), FD: -1}
+		if f, ok := h.Files[d.notify.Address]; ok && f.Mode == unix.S_IFSOCK {
+			d.notify.FD = f.FD
+		}
+	}
 	d.keptBack = kept
 	if d.exec, err = execStep(t, env); err != nil {
 		return err

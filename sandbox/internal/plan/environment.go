@@ -49,6 +49,9 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 		switch {
 		case managers && !meant:
 			continue
+		case name == "NOTIFY_SOCKET":
+			place, _ := t.NotifyPlace(p)
+			v = name + "=" + place
 		case name == "LISTEN_PID" || name == "WATCHDOG_PID":
 			v = name + "=" + targetPID
 		case name == "LISTEN_FDS" && listen == 0:

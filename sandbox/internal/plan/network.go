@@ -25,13 +25,6 @@ func (d *decisions) decideNetwork(p *policy.Policy, t host.Target, h *host.Facts
 			Fix:    "say net = \"new\" in the policy's [namespaces]",
 		}
 	}
-	if len(p.Network.Listen) > 0 {
-		return &host.NeedError{
-			Reason: host.Impossible,
-			What:   "publish " + text.Quote(p.Network.Listen[0]) + ": this version of sbx cannot do it yet",
-			Fix:    "use a policy with the host's network",
-		}
-	}
 	rules, err := p.Network.Rules()
 	if err != nil {
 		return err

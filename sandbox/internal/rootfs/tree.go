@@ -36,12 +36,14 @@ const (
 	Read
 	Write
 	Overlay
+	// Socket is a socket of the sandbox's own, over the host's or on sbx's own tmpfs.
+	Socket
 	// Hidden is masked by an empty file or directory without any mode bits.
 	Hidden
 )
 
 var kindNames = [...]string{
-	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden",
+	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "socket", "hidden",
 }
 
 // String is the kind in words.

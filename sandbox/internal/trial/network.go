@@ -46,20 +46,40 @@ func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 	answer := (*[2]uint32)(r.Space(8))
 	wait := (*[2]uint64)(r.Space(16))
 	*pollfd, *answer, *wait = [2]uint32{trialFD, unix.POLLOUT}, [2]uint32{0, 4}, [2]uint64{2, 0}
-	o := r.Run(0, sock,
+	calls := []attempt.Call{
+		sock,
 		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
 		attempt.Call{Nr: unix.SYS_CONNECT, Args: [6]uintptr{0, p, uintptr(n)}, Pass: unix.EINPROGRESS},
 		attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
 			From: -1},
 		attempt.Call{Nr: unix.SYS_GETSOCKOPT, Args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
-			uintptr(unsafe.Pointer(&answer[0])), uintptr(unsafe.Pointer(&answer[1]))}})
+			uintptr(unsafe.Pointer(&answer[0])), uintptr(unsafe.Pointer(&answer[1]))}},
+	}
+	// Whoever accepts for another one hangs up later where that does not accept.
+	closing := (*[2]uint32)(r.Space(8))
+	later := (*[2]uint32)(r.Space(8))
+	patient := (*[2]uint64)(r.Space(16))
+	*closing, *later, *patient = [2]uint32{trialFD, unix.POLLIN | unix.POLLRDHUP}, [2]uint32{0, 4}, [2]uint64{1, 0}
+	if r.relayed {
+		calls = append(calls,
+			attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(closing)), 1,
+				uintptr(unsafe.Pointer(patient))},
+				From: -1},
+			attempt.Call{Nr: unix.SYS_GETSOCKOPT, Args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
+				uintptr(unsafe.Pointer(&later[0])), uintptr(unsafe.Pointer(&later[1]))}})
+	}
+	o := r.Run(0, calls...)
 	switch done := r.Done(); {
 	case o.Signal != 0, done < 3, done == 3 && o.Errno != 0:
 		return o
-	case done == 5 && r.Value(3) == 0:
+	case done >= 5 && r.Value(3) == 0:
 		return Outcome{Errno: unix.ETIMEDOUT}
-	case done == 5:
-		return Outcome{Works: answer[0] == 0, Errno: unix.Errno(answer[0])}
+	case done >= 5:
+		errno := unix.Errno(answer[0])
+		if done == 7 && errno == 0 {
+			errno = unix.Errno(later[0])
+		}
+		return Outcome{Works: errno == 0, Errno: errno}
 	}
 	return Outcome{Works: r.Errno(2) == 0, Errno: r.Errno(2)}
 }

@@ -27,9 +27,12 @@ const Name = "sbx-trial"
 type Request struct {
 	// Outside is the pid of a process on the host, the launcher, and Comm its name.
 	// SamePIDs says that pids mean the same inside.
-	Outside  int       `json:"outside"`
-	Comm     string    `json:"comm"`
-	SamePIDs bool      `json:"same_pids"`
+	Outside  int    `json:"outside"`
+	Comm     string `json:"comm"`
+	SamePIDs bool   `json:"same_pids"`
+	// Relayed says that the launcher accepts connections, and resets those that it does not
+	// let through.
+	Relayed  bool      `json:"relayed,omitempty"`
 	Attempts []Attempt `json:"attempts"`
 }
 
@@ -46,7 +49,11 @@ type Attempt struct {
 type Outcome = attempt.Outcome
 
 // runner tries lines.
-type runner struct{ *attempt.Runner }
+type runner struct {
+	*attempt.Runner
+	// relayed is as in Request.
+	relayed bool
+}
 
 // Is says whether a process with these arguments is one that tries.
 func Is(args []string) bool { return len(args) == 1 && args[0] == Name }
@@ -74,7 +81,7 @@ func Main() error {
 	}
 	out := json.NewEncoder(os.Stdout)
 	for _, a := range r.Attempts {
-		if err := out.Encode((&runner{calls}).try(a, &r)); err != nil {
+		if err := out.Encode((&runner{calls, r.Relayed}).try(a, &r)); err != nil {
 			return err
 		}
 	}
