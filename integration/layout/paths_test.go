@@ -73,6 +73,7 @@ var paths = map[string]string{
 	"sandbox/internal/doctor":              "files that are written in sbx",
 	"sandbox/internal/trial":               "it runs in the sandbox: processes in /proc",
 	"cmd/sbx/policy_try.go":                "whether something is there, for the words about a line of [expect]",
+	"cmd/sbx/trust.go":                     "beside the user's policies; its owner and mode are checked",
 	"cmd/sbx/writefile.go":                 "output of subcommands, to where the user says",
 	"cmd/sbx/policy_new.go":                "a new file, to where the user says, or among the user's policies",
 	"cmd/sbx/policy_export.go":             "a subcommand, which starts nothing",
