@@ -40,7 +40,8 @@ os.remove("file"); attempt(os.symlink, outside + "/sentinel", "file")
 attempt(os.symlink, "../../../../../../../../" + outside, "climb")
 attempt(os.symlink, ".git", "git-by-link")
 # What overlayfs means by attributes.
-for attr, value in (("redirect", outside.encode()), ("opaque", b"y"), ("metacopy", b""), ("whiteout", b""), ("origin", b"x" * 29)):
+for attr, value in (("redirect", outside.encode()), ("opaque", b"y"), ("metacopy", b""), ("whiteout", b""),
+        ("origin", b"x" * 29)):
     for target in ("plain", "kept-dir"):
         attempt(os.setxattr, target, "user.overlay." + attr, value)
         attempt(os.setxattr, target, "trusted.overlay." + attr, value)
@@ -244,7 +245,8 @@ func TestReviewPrograms(t *testing.T) {
 	tarball := filepath.Join(l.dir, "dep-1.2.3.tgz")
 	run(t, call{args: []string{"tar", "-czf", tarball, "-C", dep, "package"}}).want(t, 0)
 	npm := []string{"npm", "--offline", "--no-audit", "--no-fund", "--no-update-notifier"}
-	install := append(append([]string{"--review=keep", "-p", "project", "--read", tarball, "--"}, npm...), "install", tarball)
+	install := append(append([]string{"--review=keep", "-p", "project", "--read", tarball, "--"}, npm...), "install",
+		tarball)
 	for range 2 { // the second time over what is there
 		if r := l.sbx(install...); r.status != 0 {
 			t.Fatalf("npm install: %v", r)
@@ -252,7 +254,8 @@ func TestReviewPrograms(t *testing.T) {
 		run(t, call{args: []string{"node", "-e", "console.log(require('dep'))"}, dir: l.project}).want(t, 0, "7")
 		run(t, call{args: []string{"node_modules/.bin/tool"}, dir: l.project}).want(t, 0, "tool")
 	}
-	if r := l.sbx(append(append([]string{"--review=keep", "-p", "project", "--"}, npm...), "uninstall", "dep")...); r.status != 0 {
+	if r := l.sbx(append(append([]string{"--review=keep", "-p", "project", "--"}, npm...), "uninstall",
+		"dep")...); r.status != 0 {
 		t.Fatalf("npm uninstall: %v", r)
 	}
 	if _, err := os.Stat(filepath.Join(l.project, "node_modules/dep")); err == nil {

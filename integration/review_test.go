@@ -44,7 +44,8 @@ func newReviewLab(t testing.TB, files ...string) *reviewLab {
 // sbx runs sbx in the project.
 func (l *reviewLab) sbx(args ...string) result {
 	l.t.Helper()
-	return run(l.t, call{args: append([]string{binary("sbx")}, args...), dir: l.project, env: l.env, limit: patient(2 * time.Minute)})
+	return run(l.t, call{args: append([]string{binary("sbx")}, args...), dir: l.project, env: l.env,
+		limit: patient(2 * time.Minute)})
 }
 
 // id is that of the only review.
@@ -126,7 +127,8 @@ func TestReviewAsk(t *testing.T) {
 // the program runs.
 func TestReviewKilled(t *testing.T) {
 	l := newReviewLab(t, "a=old")
-	cmd := exec.Command(binary("sbx"), "--review=keep", "-p", "project", "--", "sh", "-c", "echo new >a; echo ready; sleep 60")
+	cmd := exec.Command(binary("sbx"), "--review=keep", "-p", "project", "--", "sh", "-c",
+		"echo new >a; echo ready; sleep 60")
 	cmd.Dir, cmd.Env = l.project, l.env
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -191,7 +193,8 @@ func TestReviewPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Two directories at once.
-	l.sbx("--review", "-p", "project", "--write", second, "--", "sh", "-c", "echo new >a; echo new >"+second+"/f").want(t, 0)
+	l.sbx("--review", "-p", "project", "--write", second, "--", "sh", "-c",
+		"echo new >a; echo new >"+second+"/f").want(t, 0)
 	places, err := filepath.Glob(filepath.Join(l.dir, ".sbx-review-*"))
 	if err != nil || len(places) != 1 {
 		t.Fatalf("%v, %v", places, err)
@@ -199,7 +202,8 @@ func TestReviewPlaces(t *testing.T) {
 	if info, err := os.Stat(places[0]); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info, err)
 	}
-	r := l.sbx("--write", l.dir, "--", "sh", "-c", "echo x >"+places[0]+"/x; mv "+places[0]+" "+l.dir+"/y; touch "+l.dir+"/z")
+	r := l.sbx("--write", l.dir, "--", "sh", "-c",
+		"echo x >"+places[0]+"/x; mv "+places[0]+" "+l.dir+"/y; touch "+l.dir+"/z")
 	if !strings.Contains(r.stderr, "Read-only file system") || !strings.Contains(r.stderr, "busy") {
 		t.Errorf("a program could write there: %v", r)
 	}
@@ -225,7 +229,8 @@ func TestReviewPlaces(t *testing.T) {
 func TestReviewRefused(t *testing.T) {
 	l := newReviewLab(t, "a=old")
 	policy := filepath.Join(l.dir, "host.toml")
-	text := "version = 1\nsummary = \"test\"\nextends = [\"base\"]\n[namespaces]\nmount = \"host\"\n[files]\nwrite = [\".\"]\n[expect]\n"
+	text := "version = 1\nsummary = \"test\"\nextends = [\"base\"]\n[namespaces]\nmount = \"host\"\n" +
+		"[files]\nwrite = [\".\"]\n[expect]\n"
 	if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +243,8 @@ func TestReviewRefused(t *testing.T) {
 		script := fmt.Sprintf("mkdir u w m; mount -t overlay overlay -o lowerdir=project,upperdir=u,workdir=w m && cd m && "+
 			"XDG_STATE_HOME=%s/state exec %s --review=keep -p project -- touch ran", l.dir, binary("sbx"))
 		r = run(t, call{args: []string{"unshare", "-m", "sh", "-c", script}, dir: l.dir})
-		if r.status != 125 || !strings.Contains(r.stderr, "its file system is overlayfs, which cannot keep an overlay's changes") {
+		if r.status != 125 || !strings.Contains(r.stderr,
+			"its file system is overlayfs, which cannot keep an overlay's changes") {
 			t.Errorf("overlay on overlay: %v", r)
 		}
 		if _, err := os.Stat(filepath.Join(l.dir, "u/ran")); err == nil {
@@ -269,7 +275,8 @@ func (l *reviewLab) killedAfter(after time.Duration, args ...string) {
 		l.t.Fatal(err)
 	}
 	time.Sleep(after)
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil && err != os.ErrProcessDone { //nolint:errorlint // that value
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil &&
+		err != os.ErrProcessDone { //nolint:errorlint // that value
 		l.t.Error(err)
 	}
 	_ = cmd.Wait() // it may have been killed

@@ -41,7 +41,8 @@ func barePlan(t *testing.T, args ...string) (p *plan.Plan, privates string) {
 }
 
 // TestFaultsBare makes every single call fail of what only a launch without namespaces has;
-// TestFaults has the others. Each time the step is named, nothing of the target runs, and neither a process is left nor the private
+// TestFaults has the others. Each time the step is named, nothing of the target runs, and neither a process is left
+// nor the private
 // directory.
 func TestFaultsBare(t *testing.T) {
 	plan, privates := barePlan(t, "/bin/touch", "ran")
@@ -52,7 +53,7 @@ func TestFaultsBare(t *testing.T) {
 		case "landlock-proc-rules": // many alike
 			alike++
 			return alike%8 == 1
-		case "landlock-found-rule", "landlock-check-hidden", "landlock-private-rule", "landlock-restrict-self",
+		case "landlock-found-rule", "landlock-check-hidden", "landlock-private-rule", "landlock-restrict-self", "verify-landlock",
 			"set-child-subreaper", "die-with-init", "outlive-launcher", "chdir-root":
 			return true
 		}

@@ -141,6 +141,9 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err = ps.newGateway(); err != nil {
 		return nil, err
 	}
+	if err = ps.makePrivate(p.Private); err != nil {
+		return nil, err
+	}
 	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
 		Private: ps.private.Dir}, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {

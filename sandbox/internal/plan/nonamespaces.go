@@ -144,7 +144,8 @@ func bareRunNote(changes bool) string {
 	if changes {
 		also = ", and can change modes, owners and times of its user's"
 	}
-	return "no namespaces are used: Landlock and filters alone restrict the target, which sees names, sizes and owners of " +
+	return "no namespaces are used: Landlock and filters alone restrict the target, which sees names, sizes and " +
+		"owners of " +
 		"all files" + also + " (sbx --dry-run lists all that is weaker)"
 }
 
@@ -227,4 +228,13 @@ func (d *decisions) shown() *rootfs.Tree {
 // namespace.
 func noNetwork(p *policy.Policy) bool {
 	return p.Namespaces.None() && (p.Namespaces.Net == "" || p.Namespaces.Net == "new")
+}
+
+// Shown is what the target sees of the host, with a root file system of its own or
+// without namespaces, or nil.
+func (p *Plan) Shown() *rootfs.Tree {
+	if p.Bare != nil {
+		return p.Bare
+	}
+	return p.Tree
 }

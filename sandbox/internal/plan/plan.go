@@ -159,15 +159,6 @@ func (p *Plan) Searched() bool {
 	})
 }
 
-// Shown is what the target sees of the host, with a root file system of its own or
-// without namespaces, or nil.
-func (p *Plan) Shown() *rootfs.Tree {
-	if p.Bare != nil {
-		return p.Bare
-	}
-	return p.Tree
-}
-
 // Each calls f for each step in the order of the printed plan. in is the process that does
 // it: janitor, launcher, join, setup, init, target or cleanup.
 func (p *Plan) Each(f func(in string, s step.Step)) {
