@@ -288,3 +288,6 @@ func isSecretName(name string) bool {
 	}
 	return slices.Contains(secretVariables[:], name)
 }
+
+// SecretName says whether a variable of that name looks like one that holds a secret.
+func SecretName(name string) bool { return isSecretName(name) }

@@ -144,16 +144,6 @@ func (p *Plan) Outdated(err error) bool {
 	return false
 }
 
-// OwnNetwork says whether the network namespace is a new one, and HostPIDs whether a
-// process has the same number inside as on the host.
-func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
-
-// HostPIDs is described there.
-func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
-
-// Relayed says whether the launcher accepts connections that the target makes.
-func (p *Plan) Relayed() bool { return p.Gateway != nil && len(p.Gateway.Rules) > 0 }
-
 // Searched says whether the plan has anything that a search found.
 func (p *Plan) Searched() bool {
 	return p.Tree != nil && p.Tree.Searched("/") || p.Bare != nil && slices.ContainsFunc(p.Target, func(s step.Step) bool {
