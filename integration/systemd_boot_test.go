@@ -62,7 +62,8 @@ func bootSystemd(t *testing.T, units map[string]string) *bootedSystemd {
 	}
 	defer at.Close()
 	s := &bootedSystemd{}
-	cmd := exec.Command("unshare", "-C", "-m", "-p", "-u", "-i", "-f", "--kill-child", "bash", "-c", bootScript, "bash", dir,
+	cmd := exec.Command("unshare", "-C", "-m", "-p", "-u", "-i", "-f", "--kill-child", "bash", "-c", bootScript, "bash",
+		dir,
 		binary("sbx"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(at.Fd()), Setsid: true}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
@@ -199,7 +200,8 @@ func TestSystemd(t *testing.T) {
 		"process.service": service("process", "KillMode=process\nExecStart="+web+"sh -c 'sleep 1000 & sleep 1000'"),
 		"again.service":   service("again", "Restart=on-failure\nRestartSec=0\nExecStart="+web+"sleep 1000"),
 		"ask.socket":      "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/ask\nAccept=yes\n",
-		"ask@.service":    service("ask", "StandardInput=socket\nStandardOutput=socket\nExecStart="+web+"sh -c 'read x; echo got $x'"),
+		"ask@.service": service("ask",
+			"StandardInput=socket\nStandardOutput=socket\nExecStart="+web+"sh -c 'read x; echo got $x'"),
 	}
 	// Options of systemd's beside sbx: it works, or names the option that keeps it from that.
 	options := map[string]struct{ lines, refusal string }{
