@@ -154,6 +154,9 @@ test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
+test-network: setup-test build ## hosts by name, the long form: more programs, and floods of connections
+	SBX_NETWORK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestByName|TestPublish' ./integration
+
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
 

@@ -191,15 +191,15 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			Unhide:  resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
 			Guard: []string{
-				"**/.git", "**/commondir", "**/config.worktree", "**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py",
-				"*.code-workspace", "*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md",
-				"CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*",
-				"Rprofile*", "Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml",
-				"azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json",
-				"cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl",
-				"lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/", "netlify.toml",
-				"opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py", "usercustomize.py",
-				"vercel.json", "wercker.yml",
+				"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
+				"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
+				"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
+				"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
+				"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
+				"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
+				"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
+				"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
+				"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 			},
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
@@ -999,14 +999,14 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 
 func resolvedBuildFilesGuard() []string {
 	return []string{
-		"**/.git", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project", "*.sublime-workspace",
-		".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md", "GEMINI*.md",
-		"Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md", "_exrc", "_vimrc",
-		"ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml",
-		"captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit",
-		"grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/",
-		"netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py",
-		"usercustomize.py", "vercel.json", "wercker.yml",
+		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
+		"*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md",
+		"CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*",
+		"Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
+		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
+		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
+		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
+		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 

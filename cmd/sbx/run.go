@@ -14,7 +14,6 @@ import (
 
 	"sbx/internal/text"
 	"sbx/internal/timerslack"
-	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
@@ -84,7 +83,7 @@ type launched struct {
 // prepare finds out all that the flags, the environment and the policy say of a launch.
 // edit, if there is one, may change both before the machine is looked at.
 func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
-	p, err := policies.Find(l.Policy)
+	p, err := l.findPolicy()
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func put(t *testing.T, dir string, files ...string) {
 func searchGuards(t *testing.T, dir, home string) (*Facts, []string) {
 	t.Helper()
 	p := &policy.Policy{Files: policy.Files{
-		Write: []string{dir}, Guard: []string{".*", "**/.git", "AGENTS.md", ".config/"}, Unguard: []string{".venv",
+		Write: []string{dir}, Guard: []string{".*", "**/.git", "**/.hg", "AGENTS.md", ".config/"}, Unguard: []string{".venv",
 			".*.sw?", ".config"},
 	}}
 	h := &Facts{home: home}
@@ -127,6 +127,8 @@ func TestGuards(t *testing.T) {
 			"docs/agents.md editor t.json"},
 		{"mercurial", []string{".hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py"},
 			".hg tools/hook.py"},
+		{"mercurial, deeper", []string{"a/b/.hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py",
+			"a/b/tools/hook.py"}, "a/b/.hg a/b/tools/hook.py"},
 		{"no settings at all", []string{".git/config = [core\nx [[[ = \"\\", ".git/hooks = no directory"}, ".git"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
