@@ -159,9 +159,9 @@ test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whos
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh
 
-test-jobs: setup-test build ## npm, cargo, go, pytest and pip in project, as before
+test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the large programs too
 	@integration/setup.sh --jobs
-	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run TestScript ./integration
+	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs' ./integration
 
 lint: setup-test $(CACHE)/bin/staticcheck ## gofmt, go vet, staticcheck, go.mod, long lines (see .ci/lint)
 	@.ci/lint

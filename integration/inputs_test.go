@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestListenDirectories: the descriptors of LISTEN_FDS are sockets and the like. A
@@ -22,6 +25,85 @@ func TestListenDirectories(t *testing.T) {
 	run(t, call{args: []string{"/bin/sh", "-c", `exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`,
 		binary("sbx")},
 		dir: t.TempDir()}).want(t, 0)
+}
+
+// TestKeptDirectory: from a directory that is kept on purpose nothing leads up, and nothing
+// in it is changed, neither contents nor modes, with Landlock and without.
+func TestKeptDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"up/in/file", "up/beside"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, landlock := range []string{"auto", "off"} {
+		policy := filepath.Join(t.TempDir(), "p.toml")
+		text := "version = 1\nsummary = 'x'\nextends = ['default']\n[process]\nlandlock = '" + landlock + "'\n"
+		if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3<up/in; cd /; exec "$0" -p "$1" --keep-fd 3 -- sh -c '
+			cat /proc/self/fd/3/file /proc/self/fd/3/../beside; chmod 600 /proc/self/fd/3/file /proc/self/fd/3/../beside
+			touch /proc/self/fd/3/new /proc/self/fd/3/../new; rm -f /proc/self/fd/3/file; exit 0'`,
+			binary("sbx"), policy}, dir: dir})
+		r.want(t, 0)
+		if strings.Contains(r.stdout, "beside") || landlock == "off" && !strings.Contains(r.stdout, "up/in/file") {
+			t.Errorf("landlock %s: %v", landlock, r)
+		}
+		for name, want := range map[string]os.FileMode{"up/in/file": 0o644, "up/beside": 0o644, "up/in/new": 0, "up/new": 0} {
+			if st, err := os.Stat(filepath.Join(dir, name)); err == nil && st.Mode() != want || err != nil && want != 0 {
+				t.Errorf("landlock %s: %s is changed, or gone: %v, %v", landlock, name, err, r)
+			}
+		}
+	}
+	r := run(t, call{args: []string{"/bin/sh", "-c", `exec 3</proc/self/task; exec "$0" --keep-fd 3 -- true`,
+		binary("sbx")}})
+	if r.status != 125 || !strings.Contains(r.stderr, "cannot be had once more") || !strings.Contains(r.stderr, "fd:3") {
+		t.Errorf("a directory that has no name: %v", r)
+	}
+}
+
+// TestDescriptorsThatAct: a descriptor by which its maker's powers are used, and not the
+// target's, crosses only on purpose, and an io_uring never: whoever has its memory has the
+// kernel do what it likes with the files of the host.
+func TestDescriptorsThatAct(t *testing.T) {
+	made := func(fd int, err error) *os.File {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(fd), "")
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	kinds := map[string]*os.File{
+		"eventfd": made(unix.Eventfd(0, unix.EFD_CLOEXEC)),
+		"pidfd":   made(unix.PidfdOpen(os.Getpid(), 0)),
+	}
+	var params [120]byte // struct io_uring_params
+	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
+	if errno == 0 {
+		kinds["io_uring"] = made(int(fd), nil)
+	} else if errno != unix.EPERM && errno != unix.ENOSYS { // the kernel lets nobody have one
+		t.Fatal(errno)
+	}
+	for kind, f := range kinds {
+		for how, command := range map[string]string{
+			"0":          `exec "$0" -- true <&3 3<&-`,
+			"LISTEN_FDS": `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -- true`,
+			"--keep-fd":  `exec "$0" --keep-fd 3 -- true`,
+		} {
+			r := run(t, call{args: []string{"/bin/sh", "-c", command, binary("sbx")}, dir: t.TempDir(), files: []*os.File{f}})
+			if kind == "eventfd" || kind == "pidfd" && how == "--keep-fd" {
+				r.want(t, 0)
+			} else if r.status != 125 || !strings.Contains(r.stderr, kind) || !strings.Contains(r.stderr, "sbx: hint: ") {
+				t.Errorf("%s by %s: %v", kind, how, r)
+			}
+		}
+	}
 }
 
 // TestLinkLoops: links that lead to one another, in the place of what is guarded,

@@ -355,7 +355,8 @@ func isWritten(policy, dir, path string) bool {
 	case "project", "build", "fetch", "everything":
 		return path == dir || strings.HasPrefix(path, dir+"/")
 	case "web":
-		return strings.HasPrefix(path, "/var/log/nginx") || strings.HasPrefix(path, "/var/lib/nginx")
+		return strings.HasPrefix(path, "/var/log/nginx") || strings.HasPrefix(path, "/var/lib/nginx") ||
+			strings.HasPrefix(path, "/var/log/apache2/")
 	}
 	return false
 }

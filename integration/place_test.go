@@ -78,3 +78,24 @@ func TestStanding(t *testing.T) {
 	term.shows(`which programs keep for themselves; -C . shows it)`, 1)
 	term.ends(0)
 }
+
+// TestStandingInSystem: the machine's own directories are no project either, even root's,
+// but by -C.
+func TestStandingInSystem(t *testing.T) {
+	const name = ".sbx-test-planted"
+	for _, dir := range []string{"/usr/share", "/etc/alternatives", "/usr/local"} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Fatal(err)
+		}
+		for _, policy := range []string{"project", "build", "commit", "fetch"} {
+			r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "touch", filepath.Join(dir, name)},
+				dir: dir, env: userEnv()})
+			if r.status == 0 {
+				t.Errorf("%s: %s: %v", dir, policy, r)
+			}
+			if os.Remove(filepath.Join(dir, name)) == nil {
+				t.Errorf("%s: %s wrote there", dir, policy)
+			}
+		}
+	}
+}

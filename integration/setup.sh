@@ -9,7 +9,7 @@
 #   integration/setup.sh --test     all that `make test` needs (also without any option)
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
-#   integration/setup.sh --jobs     also what `make test-jobs` runs in project
+#   integration/setup.sh --jobs     also the programs of `make test-jobs`
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
 #   integration/setup.sh --packages also what `make test-packages` installs them with
@@ -35,6 +35,14 @@ bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
 qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
 mount hostname diffutils media-types groff-base"
 
+# The programs of testdata/jobs, which people use sbx for.
+jobs="acl apache2 attr black caddy ccache chromium clang-format cmake default-jdk-headless ffmpeg flac gdb
+ghostscript git-lfs gnupg graphviz gunicorn haproxy imagemagick lame libimage-exiftool-perl libreoffice-writer-nogui
+librsvg2-bin ltrace maven memcached meson mosquitto mypy ninja-build openssh-client openssl optipng p7zip-full pandoc
+php-cli php-fpm poppler-utils postgresql python3-numpy qpdf redis-server rsync ruby screen shellcheck socat sox tmux
+unzip valgrind webp x11-apps x11-utils xsltproc xvfb zip cargo npm python3-pytest python3-pip python3-venv
+python3-setuptools python3-wheel lighttpd"
+
 # Where there is no apt, commands are looked for in their place.
 build_tools="gcc ar readelf make musl-gcc"
 demo_tools="$build_tools curl nginx"
@@ -49,8 +57,8 @@ case $mode in
 --quick) packages=$quick tools=$quick_tools ;;
 --test | --kernel | --kernels) packages=$test tools=$test_tools ;;
 --jobs)
-	packages="$test cargo npm python3-pytest python3-pip python3-venv python3-setuptools python3-wheel"
-	tools="$test_tools cargo npm"
+	packages="$test $jobs"
+	tools="$test_tools cargo npm ffmpeg soffice chromium redis-server psql gunicorn haproxy caddy mvn gdb"
 	;;
 --bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
 --cookbook)

@@ -16,8 +16,8 @@ import (
 // on a mount of the host's, and whoever owns the file could change its mode,
 // owner, times and attributes by the descriptor (fchmod(2) and its like).
 //
-// It is for what a read-only mount leaves usable: devices, FIFOs, and what is
-// open for reading.
+// It is for what a read-only mount leaves usable: devices, FIFOs, what is open for
+// reading, and directories, from which nothing leads up then.
 type Reopen struct {
 	// FDs get the file, under these numbers: more than one where they are one
 	// open file. All are the same at the start.
@@ -32,6 +32,8 @@ type Reopen struct {
 	// Named says that it is a plain file whose name is to stay: programs look at
 	// where /proc/self/fd/0 leads, and open that.
 	Named bool
+	// Directory says that it is one, with what is mounted in it.
+	Directory bool
 	// Flags are the access mode and the status flags to open it with.
 	Flags int
 	// Number is a descriptor that the launcher has and the child needs no more.
@@ -73,7 +75,7 @@ func (r Reopen) Hint(err error) string {
 	return ""
 }
 
-// Compile needs step.SlotProc, but for a device inside and what is named.
+// Compile needs step.SlotProc, but for a device inside, a directory and what is named.
 func (r Reopen) Compile(a *step.Asm) {
 	const flags = unix.O_NOCTTY | unix.O_CLOEXEC
 	file := a.Temp()
@@ -82,11 +84,13 @@ func (r Reopen) Compile(a *step.Asm) {
 		a.Sys(unix.SYS_OPENAT, step.SlotRoot.Arg(), a.Str(rel(r.Path)), step.Int(r.Flags|flags|unix.O_NOFOLLOW)).To(file)
 	case r.Named:
 		r.openNamed(a, file, r.Flags|flags|unix.O_NONBLOCK)
+	case r.Directory:
+		r.openDirectory(a, file, r.Flags|flags)
 	default:
 		// Nobody waits for the other end of a FIFO, which is there or was.
 		r.openAlone(a, file, r.Flags|flags|unix.O_NONBLOCK)
 	}
-	if !r.Inside && r.Flags&unix.O_NONBLOCK == 0 {
+	if !r.Inside && !r.Directory && r.Flags&unix.O_NONBLOCK == 0 {
 		a.Sys(unix.SYS_FCNTL, file.Arg(), step.Int(unix.F_SETFL), step.Int(r.Flags))
 	}
 	if r.Seek {
@@ -118,6 +122,19 @@ func (r Reopen) openNamed(a *step.Asm, file step.Slot, flags int) {
 	a.Sys(unix.SYS_OPEN_TREE, step.Fd(unix.AT_FDCWD), a.Str("/"), step.Int(reopenClone|unix.AT_RECURSIVE)).To(tree)
 	setattr(a, tree.Arg(), "", reopenAttrs, 0)
 	a.Openat2(tree.Arg(), rel(r.Path), flags|unix.O_NOFOLLOW, reopenResolve).To(file)
+}
+
+// openDirectory opens a directory at the top of a clone of its mounts, above which is
+// nothing. Put over the directory where it was, it could lie over the root.
+func (r Reopen) openDirectory(a *step.Asm, file step.Slot, flags int) {
+	to, tree := a.Temp(), a.Temp()
+	a.Openat2(step.Fd(unix.AT_FDCWD), r.Path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, reopenResolve).To(to)
+	a.Sys(unix.SYS_OPEN_TREE, to.Arg(), a.Str(""),
+		step.Int(reopenClone|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)).To(tree)
+	setattr(a, tree.Arg(), "", reopenAttrs|unix.MOUNT_ATTR_NODEV, 0)
+	a.Sys(unix.SYS_OPENAT, tree.Arg(), a.Str("."), step.Int(flags)).To(file)
+	a.Sys(unix.SYS_CLOSE, to.Arg())
+	a.Sys(unix.SYS_CLOSE, tree.Arg())
 }
 
 // openAlone opens the file in a clone of it alone, which is put over the file

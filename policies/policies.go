@@ -275,3 +275,14 @@ func hintAtFile(err error, name, dir, hint string) error {
 	}
 	return err
 }
+
+// Sum is a policy that stands in no file, with all that it extends, of the embedded ones.
+func Sum(p *policy.Policy) (*policy.Policy, error) {
+	return policy.Resolve(p, func(name string, _ *policy.Policy) (*policy.Policy, error) {
+		l, err := load(name, "", 2)
+		if err != nil {
+			return nil, err
+		}
+		return l.Parse()
+	})
+}

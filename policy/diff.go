@@ -43,6 +43,9 @@ func Compare(a, b *Policy) (*Difference, error) {
 	}
 	d.ports("bind", a.Network.Bind, b.Network.Bind)
 	d.ports("connect to", a.Network.Connect, b.Network.Connect)
+	if err := d.hosts(a, b); err != nil {
+		return nil, err
+	}
 	d.process(&a.Process, &b.Process)
 	if err := d.limits(&a.Limits, &b.Limits); err != nil {
 		return nil, err

@@ -183,6 +183,16 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 	return &q, nil
 }
 
+// Path is an absolute path of an entry, or of [expect], with its variables replaced;
+// "" if one has no value.
+func (v *Vars) Path(entry string) (string, error) {
+	s, missing, err := v.expandPath(entry)
+	if missing != "" {
+		s = ""
+	}
+	return s, err
+}
+
 // addPath adds an entry unless its path is there; a required one replaces an
 // optional one.
 func addPath(list []string, e string) []string {

@@ -29,7 +29,7 @@ func (l *linter) expectations(calls *seccomp.Policy, answers []*seccomp.Answers)
 		works bool
 	}{{"allow", p.Expect.Allow, true}, {"deny", p.Expect.Deny, false}} {
 		for _, line := range list.lines {
-			verb, object, _ := strings.Cut(line, " ")
+			verb, object, _ := strings.Cut(withoutMark(line), " ")
 			var v verdict
 			switch verb {
 			case "syscall":
@@ -122,6 +122,24 @@ func (p *Policy) answered(
 	v := verdict{known: decides.Action.Kind != seccomp.Notify, works: decides.Action.Passes()}
 	v.why = decides.Action.String() + partly + " by " + p.Because(calls, decides.Why)
 	return v, nil
+}
+
+// TryArgs are arguments by which to try a call that a line of [expect] names without
+// any: such as pass says are let through, if there are any, else zeros. answer is what
+// the policy says of the call.
+func TryArgs(answer seccomp.Answer, pass func(args [6]uint64) bool) (args [6]uint64) {
+	if pass(args) {
+		return args
+	}
+	var found [6]uint64
+	points(answer.Clauses, func(try [6]uint64) bool {
+		if pass(try) {
+			found = try
+			return true
+		}
+		return false
+	})
+	return found
 }
 
 // Because is what of the policy decides, in words, with its place where that is

@@ -164,6 +164,13 @@ func fields() []field {
 		{key: "network.connect", doc: "TCP ports that may be connected to; none at all if empty",
 			list: func(p *Policy) *[]string { return &p.Network.Connect }, check: checkPort(1), removable: true, wide: true,
 			whole: true, closed: true},
+		{key: "network.hosts", doc: "hosts that may be reached: NAME:PORT, *.NAME:PORT, ADDRESS[/BITS]:PORT or a @group",
+			list: func(p *Policy) *[]string { return &p.Network.Hosts }, check: checkHost, removable: true, wide: true},
+		number(field{key: "network.port", doc: "TCP port of entries of hosts that name none",
+			str: func(p *Policy) *string { return &p.Network.Port }, check: checkPort(1)}),
+		{key: "network.listen",
+			doc:  "where the host accepts connections: [ADDRESS:]PORT[:PORT-INSIDE] or unix:PATH:PORT-INSIDE",
+			list: func(p *Policy) *[]string { return &p.Network.Listen }, check: checkListen, removable: true, wide: true},
 
 		{key: "process.capabilities", doc: "capabilities kept; ? in front: only if the caller has it",
 			list: func(p *Policy) *[]string { return &p.Process.Capabilities }, check: checkCapability, id: withoutMark,

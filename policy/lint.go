@@ -42,6 +42,7 @@ func Lint(file *Policy, parents []*Policy, whole *Policy) (found []Finding, untr
 	l.unhidden()
 	l.writable()
 	l.sockets()
+	l.network()
 	l.process()
 	l.seccomp()
 	calls := whole.Calls()

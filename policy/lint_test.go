@@ -34,6 +34,14 @@ func TestLint(t *testing.T) {
 				`host (path-writable)`},
 		{"[files]\nwrite = ['/etc/cron.d']",
 			`p:3:10: "/etc/cron.d" makes /etc writable, which other programs obey (startup-writable)`},
+		{"[network]\nhosts = ['*.com:443', 'a.com:443', '@github']",
+			`p:3:10: "*.com:443" is about all names below com (wide-host)` + "\n" +
+				`p:3:23: "a.com:443" is allowed by another entry already (shadowed)`},
+		{"[network]\nhosts = ['0.0.0.0/0:80', '169.254.169.254:80']",
+			`p:3:10: "0.0.0.0/0:80" is about most of the internet (wide-host)` + "\n" +
+				`p:3:26: "169.254.169.254:80": there clouds hand credentials to the programs of a machine (metadata)`},
+		{"[network]\nlisten = ['0.0.0.0:80', '[::1]:80', '8080']",
+			`p:3:11: "0.0.0.0:80:80" lets other machines connect, at all of the host's addresses (published)`},
 		{"[files]\nread = ['/proc']", `p:3:9: "/proc" shows the machine's processes (host-proc)`},
 		{"[files]\nread = ['/dev/kvm']", `p:3:9: "/dev/kvm" shows a device of the machine (host-device)`},
 		{"[namespaces]\npid = 'host'",

@@ -55,6 +55,7 @@ func normalize(p *Policy) error {
 	}
 	var errs errorList
 	errs.add(p.agrees())
+	errs.add(p.hostsAgree())
 	errs.add(resolveConflicts(p))
 	errs.add(checkLinks(p))
 	errs.add(checkOptions(p))

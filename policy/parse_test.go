@@ -302,7 +302,7 @@ func TestNearKeys(t *testing.T) {
 		"files.rw":  `did you mean "files.write"?`,
 		"files.env": `did you mean "process.env"?`, "files.raed": `did you mean "files.read"?`,
 		"files.symlnk":  `did you mean "files.symlink"?`,
-		"network.allow": `did you mean "network.connect"?`, "network.ports": `did you mean "network.bind"?`,
+		"network.allow": `did you mean "network.hosts"?`, "network.inbound": `did you mean "network.bind"?`,
 		"network.mode": `did you mean "namespaces.net"?`,
 		"network.deny": `seccomp.deny and expect.deny are keys, each below its own table`,
 		"process.caps": `did you mean "process.capabilities"?`,

@@ -38,3 +38,32 @@ var toolDirs = [...]string{
 	".devcontainer", ".cargo", ".yarn", ".mvn", ".gradle", ".claude", ".cursor", ".codex", ".gemini", ".direnv", ".sbx",
 	".config", ".local", ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".password-store",
 }
+
+// SystemPlace says why nobody means dir as a project by standing in it, if it is a
+// directory of the system's: what root leaves there the machine's own programs run or
+// obey, and much in /etc and /var is for root alone. It is "" elsewhere. Whose home it
+// is may work there; that is the caller's to look at.
+func SystemPlace(dir string) string {
+	dir = path.Clean(dir)
+	for _, d := range systemPlaces {
+		if whole, ok := strings.CutSuffix(d, "/."); dir == whole && ok || !ok && Within(dir, d) {
+			return "it is in " + strings.TrimSuffix(d, "/.") + ", which the machine's own programs run or obey"
+		}
+	}
+	return ""
+}
+
+// systemPlaces are those of runPlaces and obeyedPlaces in which nobody has work of his
+// own, as some have in /usr/src, /usr/app, /opt and /var/lib. With /. behind, what lies
+// in them is in order.
+var systemPlaces = [...]string{
+	"/etc", "/boot", "/efi", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store",
+	"/usr/.", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/libexec",
+	"/usr/share", "/usr/include", "/usr/etc", "/usr/games",
+	"/usr/local/.", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/libexec",
+	"/usr/local/share", "/usr/local/include", "/usr/local/etc", "/usr/local/games",
+	"/var/spool", "/var/mail", "/var/log", "/var/cache", "/var/backups", "/var/db",
+	"/var/lib/.", "/var/lib/apk", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/pacman", "/var/lib/portage",
+	"/var/lib/cloud", "/var/lib/containerd", "/var/lib/containers", "/var/lib/dbus", "/var/lib/dkms", "/var/lib/docker",
+	"/var/lib/flatpak", "/var/lib/kubelet", "/var/lib/polkit-1", "/var/lib/snapd", "/var/lib/sudo", "/var/lib/systemd",
+}

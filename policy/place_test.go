@@ -1,6 +1,9 @@
 package policy
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNoProject(t *testing.T) {
 	for dir, want := range map[string]bool{
@@ -25,6 +28,35 @@ func TestNoProjectGuards(t *testing.T) {
 	for _, name := range toolDirs {
 		if NoProject("/srv/p/"+name+"/x", "/home/u") == "" {
 			t.Errorf("%s", name)
+		}
+	}
+}
+
+// TestSystemPlace: what the machine's own programs run or obey is no project, and where
+// people, services and images of containers work is one.
+func TestSystemPlace(t *testing.T) {
+	for _, dir := range []string{
+		"/etc", "/etc/", "/etc/cron.d", "/etc/ssh", "/usr", "/usr/lib/python3/dist-packages", "/usr/local", "/usr/local/bin",
+		"/usr/share/x", "/lib/systemd/system", "/boot/grub", "/var/lib", "/var/lib/dpkg/info", "/var/lib/systemd",
+		"/var/spool/cron/crontabs", "/var/log/x", "/var/cache/apt",
+	} {
+		if SystemPlace(dir) == "" {
+			t.Errorf("%s is a project", dir)
+		}
+	}
+	for _, dir := range []string{
+		"/usr/src/app", "/usr/app", "/usr/local/src/x", "/usr/local/app", "/opt/x", "/srv/x", "/var/www/html", "/app",
+		"/var/lib/jenkins/workspace/x", "/var/lib/dpkg-x", "/etcetera", "/home/u/etc", "/root/x", "/tmp/x", "/builds/x",
+		"/mnt/etc",
+		"/workspace", "/var/tmp/x", "/data",
+	} {
+		if why := SystemPlace(dir); why != "" {
+			t.Errorf("%s: %s", dir, why)
+		}
+	}
+	for _, d := range systemPlaces {
+		if place, _ := obeyed(strings.TrimSuffix(d, "/.")); place == "" {
+			t.Errorf("%s is no place that a policy is warned of", d)
 		}
 	}
 }

@@ -50,6 +50,8 @@
 // network.bind and connect, once anybody says them, are all the ports there
 // are: an empty list allows none, and only saying nothing leaves them open. A new
 // network namespace has no ports to name: there only empty lists make sense.
+// There network.hosts names what may be reached all the same, and network.listen what the
+// host accepts for the program: see package network.
 // Ports may be written as numbers, and so may counts in [limits]. "?" in front
 // of a limit says that it may be given up on where it cannot be held.
 package policy
@@ -196,10 +198,11 @@ type PathOptions struct {
 	Upper, Work string
 }
 
-// Network restricts TCP by port, by Landlock (ABI 4, Linux 6.7), and with that
-// leaves no other way out: no UDP (and so no DNS but by TCP), MPTCP, TCP Fast
-// Open or other families; sockets that were handed over stay what they are. Nil
-// lists restrict nothing; an empty one allows no port.
+// Network says what may be reached. Bind and Connect are about the host's network;
+// they restrict TCP by port, by Landlock (ABI 4, Linux 6.7), and with that leave no
+// other way out: no UDP (and so no DNS but by TCP), MPTCP, TCP Fast Open or other
+// families; sockets that were handed over stay what they are. Nil lists restrict
+// nothing; an empty one allows no port.
 type Network struct {
 	// Bind and Connect list the ports that may be bound and connected to, in
 	// decimal. Bind's "0" is any that the kernel picks. A program that may
@@ -207,6 +210,12 @@ type Network struct {
 	// has no port yet is nothing that Landlock checks. So with an empty Bind
 	// no socket listens at all, Unix sockets neither.
 	Bind, Connect []string
+	// Hosts lists what may be reached by TCP from a new network namespace, by name or
+	// address; see package network. Port is the port of entries that name none.
+	Hosts []string
+	Port  string
+	// Listen lists where the host accepts connections that lead to ports inside.
+	Listen []string
 }
 
 // Process says what the target's process is given.

@@ -77,6 +77,12 @@ func (a author) policy(extends ...string) string {
 			a.scalar(&w, "gid", "0", "65534")
 			a.scalar(&w, "ranges", "true", "false")
 		case "network":
+			if (net == "" || net == "new") && a.IntN(2) == 0 {
+				a.list(&w, "hosts", "a.example.com:443", "*.example.com:443", "@github", "10.0.0.0/8:5432", "[::1]:80", "b.org")
+				a.scalar(&w, "port", "443")
+				a.list(&w, "listen", "8080", "0.0.0.0:80:8080", "unix:/run/x.sock:80")
+				break
+			}
 			if net == "" || net == "new" { // no ports there
 				a.ports(&w, "bind")
 				a.ports(&w, "connect")

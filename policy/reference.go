@@ -189,14 +189,16 @@ func tableDocs() map[string]string {
 		"namespaces": "Which of the caller's namespaces the program shares, see namespaces(7).",
 		"files": "The program's root file system: an empty one, and in it what is named here. " +
 			"The deeper of two entries decides.",
-		"network": "TCP ports, by Landlock (Linux 6.7). Whoever says one of the keys leaves no other way to the network: " +
-			"no UDP, MPTCP or other families.",
+		"network": "bind and connect are TCP ports of the host's network, by Landlock (Linux 6.7). Whoever says one of " +
+			"them leaves no other way to it: no UDP, MPTCP or other families. hosts is what may be reached from a network " +
+			"namespace of the program's own, by name or address, and listen what the host hands to it.",
 		"process": "What the program's process is given.",
 		"limits": "How much the program may use. Sizes have K, M, G or T behind, times h, m and s. " +
 			"A limit that cannot be held is an error, unless a ? stands in front.",
 		"seccomp": "The system calls that the program may make. What is denied is denied whatever is allowed.",
 		"report":  "What is told of a run.",
-		"expect":  "What the policy means, for its readers. \"sbx policy check\" tries what the policy alone decides. ",
+		"expect": "What the policy means. \"sbx policy check\" tries what the policy alone decides, \"sbx policy test\" " +
+			"all of it, in a sandbox. ",
 	}
 }
 

@@ -133,27 +133,6 @@ time = "new"
 boottime = "yesterday"`,
 			deflt: "no offset",
 		},
-		"network.bind": {
-			good: `[namespaces]
-net = "host"
-[network]
-bind = [8080]`,
-			bad: `[namespaces]
-net = "host"
-[network]
-bind = [80000]`,
-			more: "It goes with net = \"host\": a new network namespace has nothing that ports lead to.",
-		},
-		"network.connect": {
-			good: `[namespaces]
-net = "host"
-[network]
-connect = [443, 5432]`,
-			bad: `[namespaces]
-net = "host"
-[network]
-connect = ["https"]`,
-		},
 		"process.capabilities": {
 			good: `[process]
 capabilities = ["net_bind_service", "?setuid"]`,
@@ -384,8 +363,7 @@ syscalls = ["chmod"]`,
 allow = ["read ./site", "syscall getrandom", "env LANG"]`,
 			bad: `[expect]
 allow = ["see ./site"]`,
-			more: "A line is read, write or exec and a path, connect or bind and an address, env or capability and " +
-				"a name, or syscall, a name and arguments.",
+			more: "docs/policy-tests.md has what can stand in a line. With ? in front it may be left untried.",
 		},
 		"expect.deny": {
 			good: `[expect]
@@ -395,5 +373,6 @@ deny = ["syscall mont"]`,
 		},
 	}
 	maps.Copy(all, fileSamples())
+	maps.Copy(all, networkSamples())
 	return all
 }

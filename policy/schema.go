@@ -101,6 +101,12 @@ func fieldSchema(f *field) map[string]any {
 		entry = object{"$ref": "#/$defs/call"}
 	case f.closed:
 		entry = object{"anyOf": []object{{"type": "integer", "minimum": 0, "maximum": 65535}, text(`^!?[0-9]+$`)}}
+	case f.key == "network.hosts":
+		const bits, port = `(/[0-9]+)?`, `(:[0-9]+)?`
+		entry = text(`^!?(@[a-z0-9-]+|[^@/:\[]+` + bits + port + `|\[[0-9A-Fa-f:.]+` + bits + `\]` + port +
+			`|[0-9A-Fa-f:.]+` + bits + `)$`)
+	case f.key == "network.listen":
+		entry = text(`^!?(unix:/.*:[0-9]+|(([0-9.]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]+(:[0-9]+)?)$`)
 	case f.key == "files.guard", f.key == "files.unguard":
 		entry = text(`^!?(\*\*/)?[^/$]+/?$`)
 	case f.key == "files.inspect":
@@ -116,7 +122,7 @@ func fieldSchema(f *field) map[string]any {
 		}
 		entry = object{"anyOf": []object{{"enum": names}, text("^!")}}
 	case strings.HasPrefix(f.key, "expect."):
-		entry = text("^!?(" + strings.Join(expectVerbs(), "|") + ") .")
+		entry = text("^[!?]?(" + strings.Join(expectVerbs(), "|") + ") .")
 	default:
 		entry = object{"type": "string", "minLength": 1}
 	}

@@ -38,3 +38,30 @@ func (p *Policy) SetLimit(name, value string) error {
 	}
 	return e
 }
+
+// LimitWithin says whether value is at most bound, both being values of the limit with
+// that name.
+func LimitWithin(name, value, bound string) (bool, error) {
+	number := func(s string) (uint64, error) {
+		switch name {
+		case "processes", "open_files":
+			n, err := ParseCount(s)
+			return uint64(n), err
+		case "cpu":
+			n, err := ParsePercent(s)
+			return uint64(n), err
+		case "time", "cpu_time":
+			d, err := ParseTime(s)
+			return uint64(d), err
+		case "core":
+			return ParseCore(s)
+		}
+		return ParseSize(s)
+	}
+	a, err := number(value)
+	if err != nil {
+		return false, err
+	}
+	b, err := number(bound)
+	return a <= b, err
+}

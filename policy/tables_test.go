@@ -31,7 +31,7 @@ func TestMergeTables(t *testing.T) {
 	if !reflect.DeepEqual(p.Files.Paths, want) {
 		t.Errorf("options %+v", p.Files.Paths)
 	}
-	if got := fmt.Sprintf("%q", p.Network); got != `{["443" "8080"] []}` || p.Network.Connect == nil {
+	if got := fmt.Sprintf("%q", p.Network); got != `{["443" "8080"] [] [] "" []}` || p.Network.Connect == nil {
 		t.Errorf("ports %s", got)
 	}
 	if *p.Namespaces.UID != 0 || p.Namespaces.GID != nil || !*p.Namespaces.Ranges || p.Namespaces.Hostname != "a" ||

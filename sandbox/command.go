@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"runtime"
+	"slices"
+	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"sbx/policy"
 	"sbx/policy/seccomp"
@@ -18,48 +19,70 @@ import (
 	"sbx/sandbox/internal/plan"
 )
 
-// Cmd is a program to run in a sandbox, to be used like os/exec's Cmd. It has
-// the standard streams of the calling process.
+// Cmd is a program to run in a sandbox. It is used as exec.Cmd of package os/exec is:
+// set the fields, then call Run, or Start and Wait, once.
 type Cmd struct {
-	// Policy is what the sandbox is like: resolved and expanded.
+	// Policy is what the sandbox is like: resolved and expanded; see policy.Policy.Expand.
 	Policy *policy.Policy
 	// Filters are the policy's seccomp filters in load order; nil: they are
-	// compiled.
+	// compiled, which takes some milliseconds. Compile does that once for many.
 	Filters []seccomp.Program
 	// Path is the program, looked for in the PATH of the environment inside if
 	// it has no slash. Args are all arguments, the program's name first.
 	Path string
 	Args []string
 	// Env is the environment of which the policy lets a part cross; nil: that of
-	// the calling process.
+	// the calling process, without what a service manager told that one.
 	Env []string
 	// Dir is the directory to start in, as it is called inside; empty: "/".
 	Dir string
 	// Project is the directory in which secrets are looked for, if the policy
 	// shows it, and Home the caller's home; empty: none.
 	Project, Home string
-	// KeepFDs are descriptors above 2 that the program gets under the same numbers.
-	KeepFDs []int
-	// Exit is how the program ended, once Wait has returned.
-	Exit Exit
 
-	ctx     context.Context
+	// Stdin is the program's standard input. nil: it is empty. An *os.File is handed over,
+	// under the rules of the policy; from anything else Start has it copied through a
+	// pipe.
+	Stdin io.Reader
+	// Stdout and Stderr are the program's output. nil: it is thrown away. An *os.File is
+	// handed over. If both are the same and can be compared, at most one goroutine at a
+	// time calls Write.
+	Stdout, Stderr io.Writer
+	// ExtraFiles become the program's descriptors 3 and up; nil entries are closed there.
+	ExtraFiles []*os.File
+
+	// Cancel is called when the context of CommandContext is done before the program has
+	// ended. nil: it is killed, with all that it has started.
+	Cancel func() error
+	// WaitDelay bounds the time from there, or from the program's end, until it is killed
+	// and the pipes are closed; 0: there is no bound. See exec.Cmd.WaitDelay.
+	WaitDelay time.Duration
+
+	// Process is the started program, once Start has returned, and ProcessState how it
+	// ended, once Wait has.
+	Process      *Process
+	ProcessState *ProcessState
+
+	// Attached is the target of Attach, in the place of what the fields from Path to
+	// ExtraFiles say.
+	Attached *Target
+
+	ctx context.Context
+	// facts are those of the last Prepare.
+	facts *host.Facts
+	io    pipes
+
 	mu      sync.Mutex // of the next two
 	process *launch.Process
 	// signaled says that a signal was sent: then a start is not tried again.
 	signaled bool
-	done     chan struct{}
-	err      error
-}
 
-// ExitError is a program that ran and did not end with status 0.
-type ExitError struct{ Exit Exit }
-
-func (e *ExitError) Error() string {
-	if s := e.Exit.Status; s.Signaled() {
-		return "signal: " + s.Signal().String()
-	}
-	return fmt.Sprintf("exit status %d", e.Exit.Status.ExitStatus())
+	started bool
+	waited  bool
+	exit    Exit          // once done is closed
+	done    chan struct{} // closed when all in the sandbox have ended
+	err     error
+	watched chan error // what the watcher of the context says
 }
 
 // Command is the program with these arguments in a sandbox of the policy.
@@ -68,165 +91,79 @@ func Command(p *policy.Policy, name string, args ...string) *Cmd {
 }
 
 // CommandContext is Command, and kills the program and all that it has started
-// when the context is done.
+// when the context is done before it has ended.
 func CommandContext(ctx context.Context, p *policy.Policy, name string, args ...string) *Cmd {
+	if ctx == nil {
+		panic("nil Context")
+	}
 	c := Command(p, name, args...)
 	c.ctx = ctx
 	return c
 }
 
+// Compile compiles the policy's seccomp filters, for Cmd.Filters.
+func Compile(p *policy.Policy) ([]seccomp.Program, error) {
+	filters, err := compile.Compile(p.LaunchCalls(), seccomp.Native(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", p.Name, err)
+	}
+	return filters, nil
+}
+
+// String is the command line, for messages.
+func (c *Cmd) String() string { return strings.Join(c.Args, " ") }
+
+// Environ is the environment that the policy is asked about; see Env.
+func (c *Cmd) Environ() []string {
+	if c.Env != nil {
+		return slices.Clone(c.Env)
+	}
+	return slices.DeleteFunc(os.Environ(), plan.FromManager)
+}
+
 // Plan is what Start would do. Nothing runs.
 func (c *Cmd) Plan() (*Plan, error) {
-	p, facts, err := c.plan()
+	given, closeAll, err := c.sampleStreams()
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll()
+	p, facts, err := c.plan(c.target(given))
 	if facts != nil {
 		facts.Close()
 	}
 	return p, err
 }
 
-func (c *Cmd) plan() (*Plan, *Facts, error) {
-	if c.Policy == nil {
-		return nil, nil, errors.New("start a sandbox: there is no policy")
-	}
+// target is what the fields say.
+func (c *Cmd) target(given []int) Target {
 	t := Target{
-		Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Project: c.Project, Home: c.Home, KeepFDs: c.KeepFDs,
-		PID: os.Getpid(),
-	}
-	if t.Env == nil {
-		t.Env = os.Environ()
+		Path: c.Path, Args: c.Args, Env: c.Environ(), Dir: c.Dir, Project: c.Project, Home: c.Home,
+		Given: given, Announce: true, PID: os.Getpid(),
 	}
 	if t.Dir == "" {
 		t.Dir = "/"
 	}
-	filters := c.Filters
-	if filters == nil {
-		var err error
-		if filters, err = compile.Compile(c.Policy.LaunchCalls(), seccomp.Native(), nil); err != nil {
-			return nil, nil, fmt.Errorf("compile the seccomp filter of policy %s: %w", c.Policy.Name, err)
+	return t
+}
+
+// plan looks at the machine and makes the plan. The facts are to be closed, if there are
+// any.
+func (c *Cmd) plan(t Target) (*Plan, *host.Facts, error) {
+	if c.Policy == nil {
+		return nil, nil, errors.New("start a sandbox: there is no policy")
+	}
+	if c.Filters == nil {
+		filters, err := Compile(c.Policy)
+		if err != nil {
+			return nil, nil, err
 		}
+		c.Filters = filters
 	}
 	facts, err := host.Probe(c.Policy, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.Build(c.Policy, filters, t, facts)
+	p, err := plan.Build(c.Policy, c.Filters, t, facts)
 	return p, facts, err
-}
-
-// Start starts the program. An error means that nothing of it has run.
-func (c *Cmd) Start() error {
-	if c.done != nil {
-		return errors.New("start a sandbox: it was started already")
-	}
-	if c.ctx != nil && c.ctx.Err() != nil {
-		return c.ctx.Err()
-	}
-	p, facts, err := c.plan()
-	if err != nil {
-		if facts != nil {
-			facts.Close()
-		}
-		return err
-	}
-	c.done = make(chan struct{})
-	started := make(chan error)
-	go func() {
-		// The sandbox dies with the thread that forks it, which belongs to this
-		// goroutine to the end and ends with it.
-		runtime.LockOSThread()
-		defer func() { facts.Close() }()
-		ps, err := launch.Start(p)
-		facts.CloseFiles()
-		c.process = ps
-		started <- err
-		if err == nil {
-			c.Exit, c.err = ps.Wait()
-		}
-		for n := 1; n < launch.Tries && p.Outdated(c.err); n++ {
-			next, found, err := c.plan()
-			if found != nil {
-				facts.Close()
-				facts = found
-			}
-			if err == nil {
-				ps, err = c.startAgain(next)
-			}
-			if err == errSignaled {
-				break
-			}
-			if p, c.err = next, err; err == nil {
-				facts.CloseFiles()
-				c.Exit, c.err = ps.Wait()
-			}
-		}
-		close(c.done)
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	if c.ctx != nil {
-		go func() {
-			select {
-			case <-c.ctx.Done():
-				c.Signal(unix.SIGKILL)
-			case <-c.done:
-			}
-		}()
-	}
-	return nil
-}
-
-// Wait waits until the program has ended and everything in the sandbox is gone.
-// The error is nil for status 0, an *ExitError for another way to end, and one
-// of those of this package where the program has not run.
-func (c *Cmd) Wait() error {
-	if c.done == nil || c.process == nil {
-		return errors.New("wait for a sandbox: it was not started")
-	}
-	<-c.done
-	switch {
-	case c.err != nil:
-		return c.err
-	case c.ctx != nil && c.ctx.Err() != nil && c.Exit.Status.Signaled():
-		return c.ctx.Err()
-	case c.Exit.Code() != 0:
-		return &ExitError{c.Exit}
-	}
-	return nil
-}
-
-// Run is Start and Wait.
-func (c *Cmd) Run() error {
-	if err := c.Start(); err != nil {
-		return err
-	}
-	return c.Wait()
-}
-
-// Signal sends a signal to the program. One that has ended gets none.
-func (c *Cmd) Signal(sig unix.Signal) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.process == nil {
-		return errors.New("send a signal to a sandbox: it was not started")
-	}
-	c.signaled = true
-	return c.process.Signal(sig)
-}
-
-// errSignaled says that a sandbox is not to be started again.
-var errSignaled = errors.New("a signal was sent")
-
-// startAgain starts the plan in the place of one that was outdated.
-func (c *Cmd) startAgain(p *plan.Plan) (*launch.Process, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.signaled {
-		return nil, errSignaled
-	}
-	ps, err := launch.Start(p)
-	if err == nil {
-		c.process = ps
-	}
-	return ps, err
 }

@@ -56,10 +56,10 @@ func TestCommand(t *testing.T) {
 	c := sandbox.Command(p, "true")
 	c.Dir = "/no/such/directory"
 	var need *sandbox.NeedError
-	if err := c.Run(); !errors.As(err, &need) {
+	if err := c.Run(); !errors.As(err, &need) || sandbox.ExitStatus(err) != 125 || sandbox.Hint(err) == "" {
 		t.Errorf("no directory: %v", err)
 	}
-	if err := c.Wait(); err == nil {
+	if err := c.Wait(); !errors.Is(err, sandbox.ErrNotStarted) {
 		t.Error("waited for what was not started")
 	}
 	plan, err := sandbox.Command(p, "true").Plan()
@@ -86,7 +86,7 @@ func TestCommandSignals(t *testing.T) {
 	if err := c.Wait(); !errors.As(err, &exit) || exit.Exit.Code() != 143 {
 		t.Errorf("after SIGTERM: %v", err)
 	}
-	if err := c.Signal(unix.SIGTERM); err != nil {
+	if err := c.Signal(unix.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("to a sandbox that is gone: %v", err)
 	}
 }

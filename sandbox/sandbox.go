@@ -1,14 +1,11 @@
-// Package sandbox runs programs in sandboxes that policies describe. Probe
-// reads the machine, Build makes a plan of it, and Run or Start executes what
-// the plan prints. Command does all of it for one program.
 package sandbox
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
-	"sbx/policy/explain"
-	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/launch"
 	"sbx/sandbox/internal/plan"
@@ -25,8 +22,6 @@ type (
 	// Plan is everything that happens between the launcher's fork and the
 	// target's first instruction, in order. String and MarshalJSON print it.
 	Plan = plan.Plan
-	// Process is a started plan.
-	Process = launch.Process
 	// Exit is how a target ended.
 	Exit = launch.Exit
 	// Lost is a path that was replaced on the host meanwhile.
@@ -102,10 +97,6 @@ const (
 	LeadsOut = host.LeadsOut
 )
 
-// Probe reads the machine as far as the policy and the target need it. The
-// policy is resolved and expanded. Close the facts when the sandbox has ended.
-func Probe(p *policy.Policy, t Target) (*Facts, error) { return host.Probe(p, t) }
-
 // Follow opens the directory of that absolute path and says where it is. Probe
 // judges the links on the way, if the place is one of the target's Places; what
 // says in an error what it is for.
@@ -116,6 +107,13 @@ func Follow(what, name string) (Place, error) { return host.Follow(what, name) }
 // shows them if they are added to Files.Read. The notes say which are none.
 func Certificates(p *policy.Policy, env []string, cwd string) (show, notes []string) {
 	return host.Certificates(p, env, cwd)
+}
+
+// IndexSettings are files that say where installers get packages from, by the paths that
+// they have inside, without the credentials in them, for Files.Inline: of a policy that hands
+// over the variables which say the same.
+func IndexSettings(p *policy.Policy, env []string, home string) map[string]string {
+	return host.IndexSettings(p, env, home)
 }
 
 // Repository is what lies outside of a project of the repository that it belongs to.
@@ -133,44 +131,9 @@ func Account(p *policy.Policy, env []string, home string) { host.Account(p, env,
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
 
-// Build makes the plan from the facts. It reads nothing of the machine. filters
-// are the policy's seccomp filters in load order.
-func Build(p *policy.Policy, filters []seccomp.Program, t Target, f *Facts) (*Plan, error) {
-	return plan.Build(p, filters, t, f)
-}
-
 // PassedOver says that another program is going to run than the caller's shell would
 // run by that name, since that one is not in the sandbox; "" where it is the same.
 func PassedOver(p *Plan) string { return launch.PassedOver(p) }
-
-// Start executes the plan's steps in a forked child. The calling thread must
-// live as long as the sandbox, whose processes die with it: see
-// runtime.LockOSThread. It may be called from several goroutines at once. An
-// error here or from Process.Wait is a *StepError where a step is to blame, and
-// means that the target has not run.
-func Start(p *Plan) (*Process, error) { return launch.Start(p) }
-
-// Run starts the plan, forwards signals to it, and returns when it has ended.
-// It is for a process that has nothing else to do: it closes the standard input
-// and output, keeps the calling goroutine on its thread, and takes over the
-// forwarded signals, for good. It closes the facts. An error that is no
-// *LateError means that nothing of the target has run.
-//
-// A search finds what the policy does not name, and others may rename or remove
-// it until it is mounted over. Then Run makes the plan anew by again, a bounded
-// number of times, if that is not nil.
-func Run(p *Plan, f *Facts, again func() (*Plan, *Facts, error)) (Exit, error) {
-	return launch.Run(p, f, again, nil)
-}
-
-// RunAndTell is Run, and tell is told of the calls that the target is denied as they
-// happen, at most 100 times in a second: of each call, and of how many it was not told
-// since the last one. The target has Explain set. tell must not wait.
-func RunAndTell(
-	p *Plan, f *Facts, again func() (*Plan, *Facts, error), tell func(d explain.Denial, untold uint64),
-) (Exit, error) {
-	return launch.Run(p, f, again, tell)
-}
 
 // Janitor says whether a process with these arguments is what Run has left in the
 // place of a launcher that was killed. RunJanitor does its work then, and tells what
@@ -195,3 +158,13 @@ func Handed(env []string, pid int) int { return host.Target{Env: env, PID: pid}.
 // Hint is how to fix any error, of this package or another: what its method
 // Hint says, else what its errno means everywhere; "" where that is not known.
 func Hint(err error) string { return plan.Hint(err) }
+
+// ExitStatus is the status that a launcher ends with for any error: what its method
+// ExitStatus says, else 125.
+func ExitStatus(err error) int {
+	var e interface{ ExitStatus() int }
+	if errors.As(err, &e) {
+		return e.ExitStatus()
+	}
+	return 125
+}

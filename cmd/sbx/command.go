@@ -15,6 +15,8 @@ type commands struct {
 	Policy  policyCmd  `cmd:"" help:"List, show, check and compare policies."`
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
 
+	Bwrap bwrapCmd `cmd:"" passthrough:"" help:"Run what a command line of bubblewrap's says."`
+
 	Completion completionCmd `cmd:"" help:"Print the script by which a shell completes sbx's command lines."`
 	Help       helpCmd       `cmd:"" help:"Print the help of sbx or a command, or the manual page."`
 }
@@ -22,7 +24,7 @@ type commands struct {
 // isCommand tells whether the first word names a command, without asking kong.
 func isCommand(word string) bool {
 	switch word {
-	case "policy", "seccomp", "completion", "help":
+	case "policy", "seccomp", bwrapWord, "completion", "help":
 		return true
 	}
 	return false

@@ -43,7 +43,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
 		}
 		j.Dir, j.Home = plan.Tree.Dir, os.Getenv("HOME")
-		j.Host = onHost
+		j.Host, j.Socket = onHost, isSocket
 	}
 	r, err := j.Report(*seen)
 	if err != nil {
@@ -65,8 +65,39 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		}
 		b.WriteString(text.OneLine(line) + "\n")
 	}
+	if exit.Code() != 0 {
+		for _, line := range l.keptBack(plan.Policy) {
+			b.WriteString("  " + text.OneLine(line) + "\n")
+		}
+	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
 	return r
+}
+
+// keptBack says which variables that lead to a socket of the caller's session were not
+// handed over. A program without one does not even try to connect.
+func (l *launch) keptBack(p *policy.Policy) (lines []string) {
+	for _, x := range [...]struct{ name, socket, what string }{
+		{"DISPLAY", "/tmp/.X11-unix/X${DISPLAY}", "a program with a window (X11)"},
+		{"WAYLAND_DISPLAY", "${XDG_RUNTIME_DIR}/${WAYLAND_DISPLAY}", "a program with a window (Wayland)"},
+		{"SSH_AUTH_SOCK", "${SSH_AUTH_SOCK}", "ssh with an agent"},
+	} {
+		if os.Getenv(x.name) == "" || p.Process.EnvEntry(x.name) != "" {
+			continue
+		}
+		names := policy.Policy{Files: policy.Files{Sockets: []string{"?" + x.socket}}}
+		expanded, err := names.Expand(policy.Vars{Home: "/", CWD: "/", RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+			SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
+			WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
+		if err != nil || len(expanded.Files.Sockets) == 0 {
+			continue // it names none of this machine
+		}
+		if socket := policy.ParsePath(expanded.Files.Sockets[0]).Name; isSocket(socket) {
+			lines = append(lines, x.name+" was not handed over; "+x.what+" takes --env "+x.name+" --socket "+
+				text.Quote(socket)+"; docs/cookbook.md says what that opens")
+		}
+	}
+	return lines
 }
 
 // offer says at a terminal what sbx knows without having looked: that a filter has ended
@@ -96,6 +127,12 @@ func firstPort() uint16 {
 		return usual
 	}
 	return uint16(n)
+}
+
+// isSocket says whether there is a Unix socket of that name on the host.
+func isSocket(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode()&os.ModeSocket != 0
 }
 
 // onHost says whether there is something of that name on the host, and what it is called

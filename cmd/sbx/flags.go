@@ -10,6 +10,8 @@ type launch struct {
 	Show         []string
 	Env          []string
 	Net          string
+	Host         []string
+	Publish      []string
 	Socket       []string
 	Device       []string
 	Limit        []string
@@ -91,6 +93,12 @@ var launchFlags = [...]flagEntry{
 	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
 		help:  "Use the host's network, or none.",
 		field: func(l *launch) any { return &l.Net }},
+	{name: "host", value: "HOST:PORT", offer: offerNothing,
+		help:  "Let the program connect to HOST: a name, *.NAME, an address, a range of them or a @group.",
+		field: func(l *launch) any { return &l.Host }},
+	{name: "publish", value: "[ADDRESS:]PORT[:INNER]", offer: offerNothing,
+		help:  "Accept connections on the host at PORT, and lead them to the program's port INNER.",
+		field: func(l *launch) any { return &l.Publish }},
 	{name: "socket", value: "PATH", offer: offerPath,
 		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",
 		field: func(l *launch) any { return &l.Socket }},

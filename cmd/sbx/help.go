@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"sbx/policy/bwrap"
 )
 
 // helpCmd is "sbx help": the help of a launch or a command, or the manual page.
@@ -18,6 +20,8 @@ func (c *helpCmd) Run() error {
 		return printHelp(os.Stdout)
 	case c.Words[0] == "man" && len(c.Words) <= 2:
 		return printManual(os.Stdout, strings.Join(c.Words[1:], ""))
+	case c.Words[0] == bwrapWord && len(c.Words) == 1:
+		return bwrap.PrintHelp(os.Stdout)
 	}
 	_, err := parseCommand(append(slices.Clone(c.Words), "--help"))
 	return err

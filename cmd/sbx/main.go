@@ -14,7 +14,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 
+	_ "sbx/internal/startlimits" // before the Go runtime
 	"sbx/internal/text"
 	"sbx/sandbox"
 )
@@ -25,6 +27,12 @@ var version, commit = "development", "unknown"
 func main() {
 	if sandbox.Janitor(os.Args) {
 		os.Exit(runJanitor())
+	}
+	if sandbox.IsTrial(os.Args) {
+		os.Exit(runTrial())
+	}
+	if len(os.Args) > 0 && path.Base(os.Args[0]) == bwrapWord {
+		os.Exit(runBwrap(os.Args[1:]))
 	}
 	os.Exit(run(os.Args[1:]))
 }
@@ -40,10 +48,21 @@ func runJanitor() int {
 	return 0
 }
 
+// runTrial is what sbx does inside, in the place of a program; see sbx policy test.
+func runTrial() int {
+	if err := sandbox.RunTrial(); err != nil {
+		return report(err)
+	}
+	return 0
+}
+
 // run is main with its exit status. The first word chooses one of two grammars:
 // that of launchFlags, which costs a launch next to nothing, or kong's for the
 // commands.
 func run(args []string) int {
+	if len(args) > 0 && args[0] == bwrapWord {
+		return runBwrap(args[1:])
+	}
 	if len(args) > 0 && isCommand(args[0]) {
 		return runCommand(args)
 	}

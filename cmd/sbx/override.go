@@ -8,7 +8,7 @@ import (
 	"sbx/policy"
 )
 
-// overrideMore adds what the flags say of sockets, devices and limits to the policy.
+// overrideMore adds what the flags say of sockets, devices, hosts and limits to the policy.
 func (l *launch) overrideMore(p *policy.Policy, cwd, home string) error {
 	for _, s := range l.Socket {
 		if strings.HasPrefix(s, "!") {
@@ -22,6 +22,20 @@ func (l *launch) overrideMore(p *policy.Policy, cwd, home string) error {
 			return fmt.Errorf("--device: %w", err)
 		}
 		p.Files.Devices = append(p.Files.Devices, s)
+	}
+	for _, f := range [...]struct {
+		flag   string
+		values []string
+		add    func(string) error
+	}{{"--host", l.Host, p.AddHost}, {"--publish", l.Publish, p.AddListen}} {
+		if len(f.values) > 0 && l.Net == "host" {
+			return &usageError{f.flag + ": --net host leaves the host's whole network open", "take one of the two flags out"}
+		}
+		for _, s := range f.values {
+			if err := f.add(s); err != nil {
+				return fmt.Errorf("%s: %w", f.flag, err)
+			}
+		}
 	}
 	for _, s := range l.Limit {
 		name, value, ok := strings.Cut(s, "=")

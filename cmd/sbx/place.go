@@ -19,11 +19,15 @@ func (l *launch) projectDir(w *where) (project, why string) {
 		return project, ""
 	}
 	why = policy.NoProject(w.cwd, w.home)
-	if own := w.account; why == "" && own != w.home && own != "/" {
+	own := w.account
+	if why == "" && own != w.home && own != "/" {
 		if place, err := sandbox.Follow("", own); err == nil {
 			own = place.Path()
 		}
 		why = policy.NoProject(w.cwd, own)
+	}
+	if why == "" && !below(w.cwd, w.home) && !below(w.cwd, own) {
+		why = policy.SystemPlace(w.cwd)
 	}
 	if why == "" {
 		why = obeyed(w.cwd, w.home, os.Getenv("PATH"))
@@ -33,6 +37,10 @@ func (l *launch) projectDir(w *where) (project, why string) {
 	}
 	return project, ""
 }
+
+// below says whether the directory lies in a home, other than the root, which is no
+// more than the home of those who have none.
+func below(dir, home string) bool { return home != "/" && home != "" && policy.Within(dir, home) }
 
 // obeyed says why programs run what lies in the directory, or obey it, by what is
 // really there: it is in a directory of search, which is PATH, or in a bare

@@ -14,6 +14,7 @@ type policyCmd struct {
 	Show    policyShowCmd    `cmd:"" help:"Print a policy's file."`
 	Resolve policyResolveCmd `cmd:"" help:"Print a policy with all that it extends, in canonical form, with its digest."`
 	Check   policyCheckCmd   `cmd:"" help:"Check policies for errors and for what is seldom meant."`
+	Test    policyTestCmd    `cmd:"" help:"Try what [expect] says in a sandbox of the policy."`
 	Diff    policyDiffCmd    `cmd:"" help:"Say what policy B allows that policy A does not, and the reverse."`
 	Import  policyImportCmd  `cmd:"" help:"Make a policy of a container runtime's seccomp profile or a systemd unit."`
 	Export  policyExportCmd  `cmd:"" help:"Write a policy for a container runtime, Kubernetes, systemd or bubblewrap."`

@@ -105,8 +105,9 @@ func TestPolicyImport(t *testing.T) {
 		return w.String(), l.String(), err
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
+	profile, stdin := []string{at("p.json")}, []string{"-"}
 
-	out, notes, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1"}, "")
+	out, notes, err := try(policyImportCmd{From: "oci", File: profile, Kernel: "6.1"}, "")
 	if err != nil || !strings.Contains(out, `"read"`) || strings.Contains(out, `"bpf",`+"\n]") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -114,7 +115,7 @@ func TestPolicyImport(t *testing.T) {
 		t.Errorf("notes %q", notes)
 	}
 	written := filepath.Join(dir, "p.toml")
-	none, _, err := try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: written}, "")
+	none, _, err := try(policyImportCmd{From: "oci", File: profile, Kernel: "6.1", Output: written}, "")
 	if err != nil || none != "" {
 		t.Errorf("-o: %v, printed %q", err, none)
 	}
@@ -124,28 +125,28 @@ func TestPolicyImport(t *testing.T) {
 	if err := os.Symlink(written, at("link.toml")); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = try(policyImportCmd{From: "oci", File: at("p.json"), Kernel: "6.1", Output: at("link.toml")}, "")
+	_, _, err = try(policyImportCmd{From: "oci", File: profile, Kernel: "6.1", Output: at("link.toml")}, "")
 	if err == nil {
 		t.Error("a symbolic link was followed")
 	}
-	out, _, err = try(policyImportCmd{From: "docker", File: at("p.json"), Kernel: "6.1", Cap: []string{"CAP_BPF"}}, "")
+	out, _, err = try(policyImportCmd{From: "docker", File: profile, Kernel: "6.1", Cap: []string{"CAP_BPF"}}, "")
 	if err != nil || !strings.Contains(out, "capabilities = [\n  \"bpf\",\n]") ||
 		!strings.Contains(out, "allow = [\n  \"bpf\",") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if _, _, err := try(policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ALLOW"}`); err != nil {
+	if _, _, err := try(policyImportCmd{From: "oci", File: stdin}, `{"defaultAction": "SCMP_ACT_ALLOW"}`); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := try(policyImportCmd{From: "oci", File: at("bad.json")}, ""); err == nil ||
+	if _, _, err := try(policyImportCmd{From: "oci", File: []string{at("bad.json")}}, ""); err == nil ||
 		sandbox.Hint(err) != `did you mean "SCMP_ACT_ERRNO"?` {
 		t.Errorf("%v, hint %q", err, sandbox.Hint(err))
 	}
-	out, losses, err := try(policyImportCmd{From: "systemd", File: at("x.service")}, "")
+	out, losses, err := try(policyImportCmd{From: "systemd", File: []string{at("x.service")}}, "")
 	if !errors.Is(err, errLosses) || !strings.Contains(losses, "x.service:3: User=nobody") ||
 		!strings.Contains(out, "default = \"kill-process\"") {
 		t.Errorf("%v\n%s\n%s", err, losses, out)
 	}
-	if _, _, err := try(policyImportCmd{From: "systemd", File: at("x.service"), Lossy: true}, ""); err != nil {
+	if _, _, err := try(policyImportCmd{From: "systemd", File: []string{at("x.service")}, Lossy: true}, ""); err != nil {
 		t.Error(err)
 	}
 	for _, x := range []struct {
@@ -154,24 +155,24 @@ func TestPolicyImport(t *testing.T) {
 		errs, losses string
 		out          string
 	}{
-		{policyImportCmd{From: "systemd", File: "-", Instance: "a"}, "Environment=A=%i\n", "", "", `"A=a"`},
-		{policyImportCmd{From: "systemd", File: "-"}, "\nEnvironment=A=%i\n",
+		{policyImportCmd{From: "systemd", File: stdin, Instance: "a"}, "Environment=A=%i\n", "", "", `"A=a"`},
+		{policyImportCmd{From: "systemd", File: stdin}, "\nEnvironment=A=%i\n",
 			"standard input:2: Environment=: what \"%i\" stands for", "", ""},
-		{policyImportCmd{From: "oci", File: "-", Instance: "a"}, "{}", "has no templates", "", ""},
-		{policyImportCmd{From: "systemd", File: "-"}, "Environment=A=%H-%m-%v-%b-%o\n", "", "", `"A=`},
-		{policyImportCmd{From: "systemd", File: "-", Lossy: true}, "SystemCallFilter=read warp_drive\n", "",
+		{policyImportCmd{From: "oci", File: stdin, Instance: "a"}, "{}", "has no templates", "", ""},
+		{policyImportCmd{From: "systemd", File: stdin}, "Environment=A=%H-%m-%v-%b-%o\n", "", "", `"A=`},
+		{policyImportCmd{From: "systemd", File: stdin, Lossy: true}, "SystemCallFilter=read warp_drive\n", "",
 			"standard input:1: SystemCallFilter=read warp_drive", `"read"`},
-		{policyImportCmd{From: "systemd", File: "-"}, "SystemCallFilter=read warp_drive\n", "standard input:1: ", "", ""},
-		{policyImportCmd{From: "systemd", File: "-"}, "PrivateTmp=yes\n", "",
+		{policyImportCmd{From: "systemd", File: stdin}, "SystemCallFilter=read warp_drive\n", "standard input:1: ", "", ""},
+		{policyImportCmd{From: "systemd", File: stdin}, "PrivateTmp=yes\n", "",
 			"sbx: note: where the unit says nothing the policy refuses: ", `"/tmp"`},
-		{policyImportCmd{From: "oci", File: "-", Lossy: true}, `{"defaultAction": "SCMP_ACT_ERRNO",
+		{policyImportCmd{From: "oci", File: stdin, Lossy: true}, `{"defaultAction": "SCMP_ACT_ERRNO",
 			"syscalls": [{"names": ["read", "warp_drive"], "action": ` +
 			`"SCMP_ACT_ALLOW"}]}`, "", "standard input:2:17: ", `"read"`},
-		{policyImportCmd{From: "oci", File: "-"}, `{"defaultAction": "SCMP_ACT_ERRNO",
+		{policyImportCmd{From: "oci", File: stdin}, `{"defaultAction": "SCMP_ACT_ERRNO",
 			"syscalls": [{"names": ["getpid"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": ` +
 			`"SCMP_CMP_EQ"}]}]}`,
 			"standard input:2:1: getpid: it has no argument 0", "", ""},
-		{policyImportCmd{From: "oci", File: "-"},
+		{policyImportCmd{From: "oci", File: stdin},
 			`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read", "clone3"], "action": "SCMP_ACT_ALLOW"}]}`,
 			"", "", `"clone3"`},
 	} {
@@ -187,8 +188,8 @@ func TestPolicyImport(t *testing.T) {
 		}
 	}
 	for _, c := range []policyImportCmd{
-		{From: "oci", File: at("none")}, {From: "oci", File: at("p.json"), Arch: "vax"},
-		{From: "oci", File: at("p.json"), Kernel: "6"}, {From: "oci", File: at("p.json"), Cap: []string{"root"}},
+		{From: "oci", File: []string{at("none")}}, {From: "oci", File: profile, Arch: "vax"},
+		{From: "oci", File: profile, Kernel: "6"}, {From: "oci", File: profile, Cap: []string{"root"}},
 	} {
 		if _, _, err := try(c, ""); err == nil {
 			t.Errorf("%+v was accepted", c)

@@ -7,12 +7,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
+	"sbx/policy/bwrap"
+	"sbx/policy/firejail"
 	"sbx/policy/oci"
 	"sbx/policy/seccomp"
 	"sbx/policy/systemd"
@@ -20,8 +25,8 @@ import (
 
 // policyImportCmd is "sbx policy import".
 type policyImportCmd struct {
-	From     string   `required:"" enum:"oci,docker,systemd" help:"Format: ${enum}."`
-	File     string   `arg:"" complete:"path" help:"File to read, or - for standard input."`
+	From     string   `required:"" enum:"oci,docker,systemd,bwrap,firejail" help:"Format: ${enum}."`
+	File     []string `arg:"" complete:"path" help:"File to read, - for standard input; of bwrap its arguments, after --."`
 	Cap      []string `placeholder:"NAME" help:"Capabilities kept: of an OCI profile the rules for them count."`
 	Instance string   `placeholder:"NAME" help:"Instance of a systemd template, NAME@.service."`
 	Arch     string   `complete:"arch" help:"Architecture of the machine it is for (default: this one)."`
@@ -35,7 +40,17 @@ type policyImportCmd struct {
 func (c *policyImportCmd) Run() error { return c.run(os.Stdin, os.Stdout, os.Stderr) }
 
 func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
-	name, in := c.File, stdin
+	if c.From == bwrapWord {
+		p, lost, err := c.line()
+		if err != nil {
+			return err
+		}
+		return c.write("the command line", p, lost, w, losses)
+	}
+	if len(c.File) != 1 {
+		return &usageError{"import: " + strconv.Itoa(len(c.File)) + " files", "sbx policy import --from " + c.From + " FILE"}
+	}
+	name, in := c.File[0], stdin
 	if name == "-" {
 		name = "standard input"
 	} else {
@@ -59,14 +74,42 @@ func (c *policyImportCmd) run(stdin io.Reader, w, losses io.Writer) error {
 		return &usageError{"name an instance: " + c.From + " has no templates", "--instance goes with --from systemd"}
 	}
 	var lost []string
-	if c.From == "systemd" {
+	switch c.From {
+	case "systemd":
 		p, lost, err = c.unit(name, data, native, losses)
-	} else {
+	case "firejail":
+		p, lost, err = c.firejail(name, data, losses)
+	default:
 		p, lost, err = c.profile(name, data, native, losses)
 	}
 	if err != nil {
 		return err
 	}
+	return c.write(name, p, lost, w, losses)
+}
+
+// line reads a command line of bubblewrap's.
+func (c *policyImportCmd) line() (*policy.Policy, []string, error) {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the current directory: %w", err)
+	}
+	args := c.File
+	if path.Base(args[0]) == bwrapWord {
+		args = args[1:]
+	}
+	line, err := bwrap.Parse(args, bwrapOptions(cwd))
+	if err != nil {
+		return nil, nil, err
+	}
+	if line.Policy == nil {
+		return nil, nil, &usageError{"import: --help and --version say nothing of a sandbox", "bubblewrap's other options"}
+	}
+	return line.Policy, line.Losses(), nil
+}
+
+// write prints the policy, or writes it to a file, and says what it leaves out.
+func (c *policyImportCmd) write(name string, p *policy.Policy, lost []string, w, losses io.Writer) (err error) {
 	written := p.Print()
 	if _, err := policy.Parse(name, written); err != nil {
 		// Its line is one of the policy, which nobody has seen.
@@ -89,6 +132,48 @@ func (c *policyImportCmd) unit(
 ) (*policy.Policy, []string, error) {
 	p, lost, said, err := systemd.Import(name, data, systemd.Options{
 		Native: native, Instance: c.Instance, Lossy: c.Lossy, Machine: machineSpecifier,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, lost, printNotes(notes, said)
+}
+
+// firejail reads a profile of firejail's. What it includes lies beside it, or among
+// those of the machine.
+func (c *policyImportCmd) firejail(name string, data []byte, notes io.Writer) (*policy.Policy, []string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	dirs := []string{filepath.Dir(name), "/etc/firejail"}
+	p, lost, said, err := firejail.Import(name, data, firejail.Options{
+		Include: func(name string) ([]byte, bool, error) {
+			for _, dir := range dirs {
+				text, err := readInput(filepath.Join(dir, filepath.Base(name)))
+				if !errors.Is(err, fs.ErrNotExist) {
+					return []byte(text), err == nil, err
+				}
+			}
+			return nil, false, nil
+		},
+		Glob: func(pattern string) (list []string) {
+			rest, below := strings.CutPrefix(pattern, "~/")
+			if below {
+				pattern = filepath.Join(home, rest)
+			}
+			found, err := filepath.Glob(pattern)
+			if err != nil {
+				return nil // no pattern: nothing has such a name
+			}
+			for _, p := range found {
+				if below {
+					p = "~" + strings.TrimPrefix(p, home)
+				}
+				list = append(list, p)
+			}
+			return list
+		},
 	})
 	if err != nil {
 		return nil, nil, err

@@ -70,14 +70,14 @@ func filtersFor(
 func launchFilters(policy string) ([]sandbox.Filter, error) {
 	l := newLaunch()
 	l.Policy = policy
-	made, err := l.prepare([]string{"/"}, nil)
+	c, err := l.prepare([]string{"/"}, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	plan, host, err := made(false)
+	plan, err := c.Prepare()
+	c.Release()
 	if err != nil {
 		return nil, err
 	}
-	host.Close()
 	return plan.Filters(), nil
 }

@@ -60,12 +60,17 @@ func (l *launch) run(target []string) (int, error) {
 	return exit.Code(), err
 }
 
-// maker makes the plan of a launch from what the machine is like now. With say it tells
-// where the target starts, if that is somewhere else.
-type maker func(say bool) (*sandbox.Plan, *sandbox.Facts, error)
+// launched is a launch whose plan can be made, and made anew.
+type launched struct {
+	*sandbox.Cmd
+	// note adds what the flags and the environment have to say to a plan. With say it
+	// tells where the target starts, if that is somewhere else.
+	note func(made *sandbox.Plan, say bool)
+}
 
 // prepare finds out all that the flags, the environment and the policy say of a launch.
-func (l *launch) prepare(target, notes []string) (maker, error) {
+// edit, if there is one, may change both before the machine is looked at.
+func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
 	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, err
@@ -80,12 +85,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	}
 	cwd, home := w.cwd, w.home
 	project, why := l.projectDir(&w)
-	p, err = p.Expand(policy.Vars{Home: home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
-		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
-		DataHome:  os.Getenv("XDG_DATA_HOME"),
-		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
-		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
-		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")})
+	p, err = p.Expand(w.vars(project))
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,7 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
+	addInline(p, sandbox.IndexSettings(p, env, home))
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
@@ -126,16 +127,12 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
-	return func(say bool) (*sandbox.Plan, *sandbox.Facts, error) {
-		host, err := sandbox.Probe(p, t)
-		if err != nil {
-			return nil, nil, err
-		}
-		made, err := sandbox.Build(p, filters, t, host)
-		if err != nil {
-			host.Close()
-			return nil, nil, err
-		}
+	if edit != nil {
+		edit(p, &t)
+	}
+	c := sandbox.Command(p, target[0], target[1:]...)
+	c.Filters, c.Attached = filters, &t
+	return &launched{c, func(made *sandbox.Plan, say bool) {
 		made.Notes = append(made.Notes, notes...)
 		if passed := sandbox.PassedOver(made); passed != "" {
 			made.Notes = append(made.Notes, passed)
@@ -143,20 +140,19 @@ func (l *launch) prepare(target, notes []string) (maker, error) {
 		if say && !p.Files.Shows(cwd) {
 			sayElsewhere(made, &w, why, target[1:])
 		}
-		return made, host, nil
-	}, nil
+	}}, nil
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
 func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	made, err := l.prepare(target, notes)
+	c, err := l.prepare(target, notes, nil)
 	if err != nil {
 		return nil, exit, err
 	}
-	plan, host, err := made(true)
-	if err != nil {
+	if plan, err = c.Prepare(); err != nil {
 		return nil, exit, err
 	}
+	c.note(plan, true)
 	if l.DryRun {
 		return plan, exit, l.print(plan)
 	}
@@ -173,19 +169,17 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	sayNotes(plan.Notes, nil)
 	saySecrets(plan)
-	exit, err = events.run(plan, host, l.Policy, func() (*sandbox.Plan, *sandbox.Facts, error) {
-		next, host, err := made(false)
-		if err == nil {
-			sayNotes(next.Notes, plan.Notes)
-			plan = next
-		}
-		return next, host, err
-	})
+	exit, err = c.Attach(plan, sandbox.Attachment{Tell: events.teller(plan, l.Policy), Again: func(next *sandbox.Plan) {
+		c.note(next, false)
+		sayNotes(next.Notes, plan.Notes)
+		plan = next
+	}})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
+	sayCommit(plan, target, exit)
 	return plan, exit, nil
 }
 

@@ -86,13 +86,7 @@ func showRepository(p *policy.Policy, project, home string) (notes []string) {
 		}
 		p.Files.Read = append(p.Files.Read, "?"+dir)
 	}
-	if len(r.Settings) > 0 {
-		p.Files.Inline = maps.Clone(p.Files.Inline)
-		if p.Files.Inline == nil {
-			p.Files.Inline = make(map[string]string)
-		}
-		maps.Copy(p.Files.Inline, r.Settings)
-	}
+	addInline(p, r.Settings)
 	for _, name := range r.Hide {
 		p.Files.Hide = append(p.Files.Hide, "?"+name)
 	}
@@ -106,6 +100,18 @@ func showRepository(p *policy.Policy, project, home string) (notes []string) {
 			"the rest for deleted (--read "+text.Quote(r.Top)+" shows it)")
 	}
 	return notes
+}
+
+// addInline adds files to a policy that was expanded, whose map may be another's.
+func addInline(p *policy.Policy, files map[string]string) {
+	if len(files) == 0 {
+		return
+	}
+	p.Files.Inline = maps.Clone(p.Files.Inline)
+	if p.Files.Inline == nil {
+		p.Files.Inline = make(map[string]string)
+	}
+	maps.Copy(p.Files.Inline, files)
 }
 
 // there says whether something of that relative name is there. "." and ".." are

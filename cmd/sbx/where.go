@@ -61,6 +61,16 @@ func (l *launch) where() (w where, err error) {
 	return w, nil
 }
 
+// vars are the values of a policy's variables, in that project.
+func (w *where) vars(project string) policy.Vars {
+	return policy.Vars{Home: w.home, CWD: project, User: os.Getenv("USER"), UID: os.Geteuid(),
+		ConfigHome: os.Getenv("XDG_CONFIG_HOME"), CacheHome: os.Getenv("XDG_CACHE_HOME"),
+		DataHome:  os.Getenv("XDG_DATA_HOME"),
+		StateHome: os.Getenv("XDG_STATE_HOME"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+		SSHAuthSock: os.Getenv("SSH_AUTH_SOCK"), Display: os.Getenv("DISPLAY"),
+		WaylandDisplay: os.Getenv("WAYLAND_DISPLAY")}
+}
+
 // project is the directory as a project, or "" where nobody means it as one for
 // standing in it.
 func (w *where) project(dir string) string {

@@ -29,7 +29,9 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/sys", "internal/text", "internal/timerslack", "policies", "policy", "policy/explain", "policy/formats",
+		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
+		"policy/bwrap", "policy/firejail",
+		"policy/explain", "policy/formats",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -37,11 +39,11 @@ var allowed = map[string][]string{
 	// The launcher, from the face down. No arrow runs up, and none from one that
 	// decides to one that acts.
 	"sandbox": {
-		"policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid",
+		"internal/sys", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
-		"internal/step", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
+		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
 		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
@@ -75,14 +77,17 @@ var allowed = map[string][]string{
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
-	"sandbox/internal/setid":    {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
-	"sandbox/internal/unotify":  {},
+	// It runs inside, in the place of a target.
+	"sandbox/internal/trial":   {"caps"},
+	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
+	"sandbox/internal/unotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
 	"sandbox/internal/signals":        {},
 	"sandbox/internal/startstate":     {},
 	"internal/step":                   {},
+	"internal/startlimits":            {},
 	"internal/sys":                    {},
 	"internal/text":                   {},
 	"internal/timerslack":             {},
@@ -93,8 +98,12 @@ var allowed = map[string][]string{
 	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
+	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},
+	"policy/firejail":        {"internal/text", "policy", "policy/capability", "policy/seccomp"},
 	"policy/systemd":         {"policy", "policy/capability", "policy/seccomp"},
-	"policy":                 {"policy/capability", "policy/seccomp"},
+	"policy":                 {"policy/capability", "policy/network", "policy/seccomp"},
+	"policy/network":         {"policies/hosts"},
+	"policies/hosts":         {},
 	"policy/capability":      {},
 	"policy/seccomp/bpf":     {"policy/seccomp"},
 	"policy/seccomp/cache":   {"internal/sys"},
@@ -102,7 +111,8 @@ var allowed = map[string][]string{
 	"policy/seccomp/listen":  {"policy/seccomp", "policy/seccomp/bpf"},
 	"policy/seccomp":         {},
 
-	// What generates and measures, and does not ship.
+	// What generates, measures and shows, and does not ship.
+	"integration/snippets":                {"policies", "policy", "policy/seccomp", "sandbox"},
 	"caps/internal/gen":                   {},
 	"policies/internal/gen":               {"policies/internal/generate"},
 	"policies/internal/generate":          {"policy", "policy/seccomp", "policy/seccomp/compile"},

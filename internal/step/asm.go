@@ -51,6 +51,11 @@ const (
 	// Arg[1]. That one waits until the word at Arg[2] is 0, sends the message at Arg[3] to
 	// the socket Arg[4], whatever comes of it, and exits. Only the target has it.
 	OpHandOver
+	// OpForget unmaps all memory of the process but the child's own code, stack and table
+	// and the Arg[1] ranges whose ends stand at Arg[0], up to Arg[2]. Arg[3] is the size of
+	// the program's thread-local memory. Only the init and the janitor have
+	// it: a copy of the launcher's memory would be kept with them.
+	OpForget
 )
 
 // Call is one entry of the table. It has a fixed size and no Go pointer, so that a forked
@@ -127,6 +132,8 @@ type Asm struct {
 	// Notify and Launcher are the init's and the launcher's end of the socket between
 	// them. They are known only when a plan is started.
 	Notify, Launcher int
+	// Ready is the end of a pipe that the target's exec closes.
+	Ready int
 	// Janitor is the launcher's end of the socket to the janitor, if there is one.
 	Janitor int
 	// Token is a random string, drawn when a plan is started, for names that cannot be
@@ -282,6 +289,12 @@ func (a *Asm) Exec(path, argv, envp Arg) *Call {
 	return c
 }
 
+// ExecFD is Exec for the file that a descriptor is open to: execveat(2), Linux 3.19.
+func (a *Asm) ExecFD(fd, argv, envp Arg) {
+	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
+	c.Nr = unix.SYS_EXECVEAT
+}
+
 // Compare appends a check that the bytes at p are b.
 func (a *Asm) Compare(p Arg, b []byte) { a.add(OpCompare, []Arg{p, a.Bytes(b), Int(len(b))}) }
 
@@ -340,6 +353,9 @@ type Table struct {
 	Stack uintptr
 	mem   []byte
 }
+
+// Range is where the table lies.
+func (t *Table) Range() (from, to uintptr) { return t.Stack - uintptr(len(t.mem)), t.Stack }
 
 // stackSize is more than the few hundred bytes that the linker allows to a chain of
 // functions whose stack cannot grow. It is a multiple of 16, for alignment.

@@ -10,6 +10,7 @@ package step
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
+//	   |<-------------------------------- MsgTarget--| from the target, whose pid comes by SCM_CREDENTIALS
 //	   |                                             |
 //	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
@@ -34,6 +35,7 @@ const (
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
+	MsgTarget   = 'P'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a

@@ -99,3 +99,13 @@ func (a *Asm) Restore(m Metadata, path string, index int) {
 		a.Str(path), Int(listed), Int(len(m.Attributes)), a.Words(list...), Int(index))
 	a.add(OpRestore, []Arg{record})
 }
+
+// Forget appends the unmapping of all memory below top but the child's own and these ranges.
+// local is the size of the program's thread-local memory.
+func (a *Asm) Forget(top, local uintptr, keep [][2]uintptr) {
+	var ends []Arg
+	for _, r := range keep {
+		ends = append(ends, Int(r[0]), Int(r[1]))
+	}
+	a.add(OpForget, []Arg{a.Words(ends...), Int(len(keep)), Int(top), Int(local)})
+}

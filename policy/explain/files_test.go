@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -163,5 +164,32 @@ func TestSiblings(t *testing.T) {
 		"    it is on the host, and the policy does not show it; to allow it: --read /srv/d"
 	if text != want {
 		t.Errorf("%s\nwant\n%s", text, want)
+	}
+}
+
+// TestJudgeKinds: the flag is that for the kind of file. A socket that is only shown
+// cannot be connected to, and a writable .git has its hooks writable, too.
+func TestJudgeKinds(t *testing.T) {
+	for _, c := range []struct{ policy, path, place, want string }{
+		{"default", "/tmp/s", "tmpfs", "--socket /tmp/s"},
+		{"project", "/home/u/p/.git/index.lock", "read-only", "--policy commit"},
+		{"project", "/home/u/p/.vscode/x", "read-only", "--write /home/u/p/.vscode"},
+		{"default", "/home/u/p/.git/index.lock", "read-only", "--write /home/u/p/.git"},
+	} {
+		j := find(t, c.policy)
+		machine(j, "/tmp/s", path.Dir(c.path))
+		j.Places = append(j.Places, Place{path.Dir(c.path), c.place})
+		j.Socket = func(name string) bool { return name == "/tmp/s" }
+		f := File{Path: c.path, Access: Makes, Answer: uint16(unix.EROFS)}
+		if c.place == "tmpfs" {
+			f.Access, f.Answer = Looks, uint16(unix.ENOENT)
+		}
+		if got := j.files([]File{f}); len(got) != 1 || got[0].Allow != c.want {
+			t.Errorf("%s: %+v, want %s", c.path, got, c.want)
+		}
+	}
+	f, err := find(t, "default").Judge(Denial{Arch: seccomp.AMD64, Number: 101 /* ptrace */, Count: 1})
+	if err != nil || !strings.Contains(f.Against, "--policy debug") {
+		t.Errorf("ptrace: %+v, %v", f, err)
 	}
 }

@@ -28,6 +28,8 @@ type Judge struct {
 	// Host says whether a path exists on the host, and what it is called there without
 	// symbolic links.
 	Host func(path string) (real string, exists bool)
+	// Socket says whether a path of the host is a Unix socket. It may be nil.
+	Socket func(path string) bool
 
 	calls *seccomp.Policy
 	// answers are what was worked out already, by the lines that were added.
@@ -129,7 +131,15 @@ func (j *Judge) against(d Denial, r seccomp.Reason) string {
 	if r.Rule > 0 && against == "" {
 		against = "without the rule the call is allowed with all arguments"
 	}
+	if debugs(d.Name()) {
+		against += " (to debug what the current directory builds: --policy debug)"
+	}
 	return against
+}
+
+// debugs says whether a debugger makes the call, and a shipped role allows it to.
+func debugs(name string) bool {
+	return slices.Contains([]string{"ptrace", "process_vm_readv", "process_vm_writev", "kcmp"}, name)
 }
 
 // allow finds the lines that would allow the call, by adding one after the other and

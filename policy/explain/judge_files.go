@@ -144,6 +144,13 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 	item.Harmless = j.harmlessFile(f)
 	item.Allow = flag + " " + text.Quote(show)
 	item.Flag = true
+	switch {
+	case show == real && j.Socket != nil && j.Socket(real):
+		item.Allow = "--socket " + text.Quote(show) // to see it is not to connect to it
+	case flag == "--write" && path.Base(p.Path) == ".git" && slices.Contains(j.Policy.Files.Guard, "**/.git"):
+		// Not --write .git, which opens hooks and settings as well.
+		item.Allow = "--policy commit"
+	}
 	item.Against = j.inList(againstText, "path", show)
 	switch {
 	case item.Against != "":

@@ -59,6 +59,12 @@ func restrictions(
 			lose(l.key, "no TCP port but %s", some(l.ports))
 		}
 	}
+	if len(p.Network.Hosts) > 0 {
+		lose("network.hosts", "no host but %s", some(p.Network.Hosts))
+	}
+	if len(p.Network.Listen) > 0 {
+		lose("network.listen", "%s", some(p.Network.Listen))
+	}
 	if policy.IsTrue(r.Ambient) {
 		lose("process.ambient", "the capabilities kept are ambient too")
 	}

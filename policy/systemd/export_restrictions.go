@@ -29,6 +29,8 @@ func (x *exporter) restrictions() {
 		{len(x.p.Files.Sockets) > 0, "files.sockets", "units let every socket that is shown be connected to"},
 		{len(x.p.Files.Devices) > 0, "files.devices", "a unit that has devices of the machine has all of /dev"},
 		{x.p.Network.Connect != nil, "network.connect", "units restrict addresses, not ports, to connect to"},
+		{len(x.p.Network.Hosts) > 0, "network.hosts", "units restrict addresses, not names: " + some(x.p.Network.Hosts)},
+		{len(x.p.Network.Listen) > 0, "network.listen", "units forward no ports: " + some(x.p.Network.Listen)},
 		{policy.IsTrue(r.LandlockLog), "process.landlock_log", "units have no Landlock"},
 		{r.Terminal == "pty", "process.terminal", "a unit has no terminal to relay"},
 	} {

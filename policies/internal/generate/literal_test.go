@@ -109,9 +109,11 @@ connect = []
 	got := strings.ReplaceAll(strings.Join(strings.Fields(string(source)), " "), "{ ", "{")
 	for part, times := range map[string]int{
 		`UID: new(0),`: 2, `Ranges: no,`: 2, `Inline: map[string]string{"/a": "", "/b": "two\nlines"},`: 2,
-		`"/tmp": policy.PathOptions{Exec: no, Size: "1M"}`: 2, `Network: policy.Network{Connect: []string{}},`: 2,
-		`Hide: resolvedABFilesHide(),`: 2, strings.Repeat("x", width): 1,
-		"GID": 0, "Symlinks": 0, "Bind:": 0,
+		`"/tmp": policy.PathOptions{Exec: no, Size: "1M"}`:                                     2,
+		`Network: policy.Network{Connect: []string{}, Hosts: []string{}, Listen: []string{}},`: 2,
+		`Hide: resolvedABFilesHide(),`:                                                         2,
+		strings.Repeat("x", width):                                                             1,
+		"GID":                                                                                  0, "Symlinks": 0, "Bind:": 0,
 	} {
 		if n := strings.Count(got, part); n != times {
 			t.Errorf("%d times %s, not %d, in\n%s", n, part, times, source)

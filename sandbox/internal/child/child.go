@@ -76,6 +76,9 @@ type Status struct {
 	packet   [4]byte
 	timer    [4]uint64  // struct itimerval
 	list     [4096]byte // of init's children; see killChildren
+	// own is memory that stays: the stack's, the thread's, the Status' and the table's; see
+	// forget.
+	own [4][2]uintptr
 	// Usage is what the target and its children have used, as wait4 told.
 	Usage unix.Rusage
 }
@@ -112,6 +115,9 @@ func NewStatus() (*Status, error) {
 	return (*Status)(m), err
 }
 
+// setTable keeps the table's memory in a process that forgets the rest.
+func (s *Status) setTable(t *step.Table) { s.own[3][0], s.own[3][1] = t.Range() }
+
 // Restored is what the janitor has put back of the file with the number: bits
 // of step.RestoredOwner and its like.
 func (s *Status) Restored(index int) uint8 { return s.restored[uint(index)%step.MaxStreams] }
@@ -139,6 +145,7 @@ const (
 //go:norace
 func Start(t *step.Table, st *Status, cfg Config) (pid, pidfd int, err error) {
 	fd := int32(-1)
+	st.setTable(t)
 	args := cloneArgs{
 		flags:      cfg.Flags | unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),

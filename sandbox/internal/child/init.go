@@ -159,6 +159,34 @@ func endNamespace(st *Status) {
 	}
 }
 
+// giveMoment waits for helpers of a target that has ended: they find their pipes
+// closed and end by themselves, as those of Python's multiprocessing do. They
+// have a moment, whatever signals wake init meanwhile, and however many there are.
+//
+//go:nosplit
+//go:norace
+func giveMoment(st *Status) {
+	const moment, turns = 150_000_000, 256
+	until := now(st) + moment
+	for i := 0; i < turns && !reapKilled(st, false, 256); i++ {
+		at := now(st)
+		if at >= until {
+			return
+		}
+		sleep(st, false, until-at)
+	}
+}
+
+// now is the time in nanoseconds, of a clock that nobody sets.
+//
+//go:nosplit
+//go:norace
+func now(st *Status) uint64 {
+	st.timespec = [2]uint64{}
+	syscall.RawSyscall6(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&st.timespec)), 0, 0, 0, 0)
+	return st.timespec[0]*1_000_000_000 + st.timespec[1]
+}
+
 // killChildren kills all on the list of init's children. It is read from its
 // beginning to its end, up to a bound: at its head are the oldest, which may be
 // thousands, and at its end those that make others.
@@ -267,6 +295,9 @@ func targetChanged(st *Status, cfg *Config) {
 	st.WaitStatus, st.Ended = ws, 1
 	if st.handOver != 0 {
 		awaitHandOver(st)
+	}
+	if cfg.Children < 0 {
+		giveMoment(st)
 	}
 	endAll(st, cfg)
 	if ws&0x7f == 0 {

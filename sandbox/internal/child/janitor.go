@@ -34,6 +34,7 @@ type JanitorConfig struct {
 //go:norace
 func StartJanitor(t *step.Table, st *Status, cfg JanitorConfig) (pid, pidfd int, err error) {
 	fd := int32(-1)
+	st.setTable(t)
 	args := cloneArgs{
 		flags:      unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&fd))),
@@ -155,6 +156,8 @@ func walkJanitor(calls unsafe.Pointer, i, end uintptr, st *Status, all bool) {
 			}
 		case step.OpRetry:
 			errno = verdict(c, 0, retry(c, st))
+		case step.OpForget:
+			forget(c, st)
 		case step.OpRestore:
 			errno = restore(c.Arg[0], st)
 		default:

@@ -120,7 +120,7 @@ func forkTarget(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, 
 	rest.calls, rest.i, rest.end = uintptr(calls), i+1, end
 	rest.st, rest.cfg = uintptr(unsafe.Pointer(st)), uintptr(unsafe.Pointer(cfg))
 	rest.word = 0
-	r := spawn(c.Arg[0], stack, unsafe.Pointer(rest))
+	r := spawn(c.Arg[0], stack, unsafe.Pointer(rest), entry())
 	if r > ^uintptr(4095) { // -errno
 		fail(st, i, -r, 0)
 	}
@@ -135,16 +135,24 @@ func forkTarget(c *step.Call, calls unsafe.Pointer, i, end uintptr, st *Status, 
 type targetArgs struct{ calls, i, end, st, cfg, word, msg, socket uintptr }
 
 // spawn is clone(2) with a stack for the child, on which it calls target and
-// never returns. It shares the memory of init, whose copy would be thrown away
+// never returns, at entry. It shares the memory of init, whose copy would be thrown away
 // by the exec in a moment: two processes of ours, both with signals blocked,
 // neither of which writes what the other reads but the Status.
 //
 //go:noescape
-func spawn(flags, stack uintptr, args unsafe.Pointer) uintptr
+func spawn(flags, stack uintptr, args unsafe.Pointer, entry uintptr) uintptr
+
+// entry is where target begins, by Go's own calling convention.
+//
+//go:nosplit
+//go:norace
+func entry() uintptr {
+	f := target
+	return **(**uintptr)(unsafe.Pointer(&f))
+}
 
 // target is where the child of spawn begins.
 //
-//lint:ignore U1000 the assembler calls it
 //go:nosplit
 //go:norace
 func target(a *targetArgs) {
@@ -164,7 +172,7 @@ func startHandOver(c *step.Call, st *Status) (r, errno uintptr) {
 	a := (*targetArgs)(at(stack))
 	a.word, a.msg, a.socket = c.Arg[2], c.Arg[3], c.Arg[4]
 	a.st = uintptr(unsafe.Pointer(st))
-	r = spawn(c.Arg[0], stack, unsafe.Pointer(a))
+	r = spawn(c.Arg[0], stack, unsafe.Pointer(a), entry())
 	if r > ^uintptr(4095) { // -errno
 		return 0, -r
 	}
@@ -200,6 +208,10 @@ func walkInit(calls unsafe.Pointer, i uintptr, st *Status) {
 		}
 		if c.Save != 0 {
 			fail(st, i, uintptr(unix.ENOSYS), 0)
+		}
+		if c.Op == step.OpForget {
+			forget(c, st)
+			continue
 		}
 		if r, errno := simple(c, st); errno != 0 {
 			fail(st, i, errno, r)

@@ -81,8 +81,8 @@ func TestUnknownOps(t *testing.T) {
 	}{
 		{"target", []step.Op{step.OpFork, step.OpExec, step.OpAwait, step.OpEnter, step.OpHandOver}, func(*step.Asm) {},
 			startInit},
-		{"init", []step.Op{step.OpEnd}, fork, startInit},
-		{"janitor", []step.Op{step.OpRetry, step.OpSkip, step.OpRestore}, func(*step.Asm) {}, startJanitor},
+		{"init", []step.Op{step.OpEnd, step.OpForget}, fork, startInit},
+		{"janitor", []step.Op{step.OpRetry, step.OpSkip, step.OpRestore, step.OpForget}, func(*step.Asm) {}, startJanitor},
 	} {
 		for _, op := range strangers(w.known...) {
 			asm := &step.Asm{}

@@ -29,3 +29,18 @@ func terminalName() string {
 	}
 	return ""
 }
+
+// givesTerminal says whether one of the descriptors is the controlling terminal of this
+// process.
+func givesTerminal(fds []int) bool {
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return false
+	}
+	for _, fd := range fds {
+		if sid, err := unix.IoctlGetInt(fd, unix.TIOCGSID); err == nil && sid == session {
+			return true
+		}
+	}
+	return false
+}

@@ -15,8 +15,9 @@ const (
 )
 
 // inspect looks into a file of the directory fd. It is why the file is hidden, or "";
-// byName is why its name alone would have it hidden.
-func (s *scan) inspect(fd int, name string, st *unix.Stat_t, byName string) (string, error) {
+// byName is why its name alone would have it hidden, and pattern the one of
+// files.inspect that it is looked into for.
+func (s *scan) inspect(fd int, name string, st *unix.Stat_t, byName, pattern string) (string, error) {
 	// Not opened for reading before its kind is known: that can have effects, or wait.
 	file, err := unix.Openat(fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -30,11 +31,11 @@ func (s *scan) inspect(fd int, name string, st *unix.Stat_t, byName string) (str
 	if identity(&now) != identity(st) {
 		return "it cannot be looked into", nil // the directory has changed, and is read again
 	}
-	return s.inspectFile(file, &now, byName)
+	return s.inspectFile(file, &now, byName, pattern)
 }
 
 // inspectFile is inspect for a regular file that is open by O_PATH.
-func (s *scan) inspectFile(file int, st *unix.Stat_t, byName string) (string, error) {
+func (s *scan) inspectFile(file int, st *unix.Stat_t, byName, pattern string) (string, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return byName, nil
 	}
@@ -66,7 +67,11 @@ func (s *scan) inspectFile(file int, st *unix.Stat_t, byName string) (string, er
 	if n == len(b) {
 		return "it is being written", nil
 	}
-	switch judge(b[:n]) {
+	v := judge(b[:n])
+	if v == unclear && installerSettings(pattern) {
+		v = judgeSettings(b[:n])
+	}
+	switch v {
 	case private:
 		return "it holds a private key", nil
 	case credential:
@@ -118,6 +123,64 @@ func judge(b []byte) verdict {
 		return public
 	}
 	return unclear
+}
+
+// installerSettings says whether the pattern of files.inspect is the name of settings of
+// an installer of packages. They say where packages come from: without them the same
+// names are asked of the public index. So they are shown, if there is no credential in them.
+func installerSettings(pattern string) bool {
+	switch pattern {
+	case ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf":
+		return true
+	}
+	return false
+}
+
+// judgeSettings says whether settings with a key and a value a line hold a credential.
+func judgeSettings(b []byte) verdict {
+	if bytes.IndexByte(b, 0) >= 0 {
+		return unclear
+	}
+	for line := range strings.Lines(string(b)) {
+		if credentialLine(line) {
+			return credential
+		}
+	}
+	return public
+}
+
+// credentialLine says whether a line of settings has a password or a token: in a URL, or
+// as the value of a key that is called like one. "${NPM_TOKEN}" is none.
+func credentialLine(line string) bool {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' || line[0] == ';' {
+		return false
+	}
+	if urlCredential(line) {
+		return true
+	}
+	// Keys of npm have an address before them: //host:8080/:_authToken=x
+	at := strings.IndexByte(line, '=')
+	if at < 0 {
+		at = strings.LastIndex(line, ": ")
+	}
+	if at < 0 {
+		at = strings.IndexAny(line, " \t") // yarn's, without any
+	}
+	if at < 0 {
+		return false
+	}
+	key, value := strings.ToLower(line[:at]), strings.Trim(line[at+1:], " \t\"'")
+	switch {
+	case value == "", value == "true", value == "false", strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}"):
+		return false
+	}
+	for _, word := range [...]string{"_auth", "token", "authident", "password", "passwd", "secret", "credential"} {
+		if strings.Contains(key, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // publicBlock says whether a PEM block of that label is for everybody to see; see RFC 7468.

@@ -60,6 +60,32 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestJudgeSettings: what installers' settings say without a credential may be seen.
+func TestJudgeSettings(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want verdict
+	}{
+		{"registry=https://npm.corp.test/\n@corp:registry=https://npm.corp.test:8443/x/\nalways-auth=true\n", public},
+		{"", public}, {"; _auth = x\n# _password=y\n", public}, {"//h/:_authToken=${NPM_TOKEN}\n", public},
+		{"//h/:_authToken=\"${NPM_TOKEN}\"\n", public}, {"package-lock=false\nsave-exact = true\n", public},
+		{"//h/:_authToken=abc\n", credential}, {"_auth = eDp5\n", credential}, {"//h:80/:_password=\"eA==\"\n", credential},
+		{"x=1\n  //h/:_authToken = npm_x${Y}\n", credential}, {"registry=https://u:p@h/\n", credential},
+		{"proxy=http://u:p@h:3128\n", credential}, {"_auth=eA==", credential},
+		{"[pypi]\nusername = __token__\npassword = pypi-x\n", credential},
+		{"[distutils]\nindex-servers = corp\n[corp]\nrepository = https://h/\nusername = u\n", public},
+		{"npmScopes:\n  corp:\n    npmAuthToken: \"abc\"\n    npmRegistryServer: \"https://h\"\n", credential},
+		{"npmAuthIdent: \"u:p\"\n", credential}, {"yarnPath: .yarn/releases/x.cjs\nnodeLinker: node-modules\n", public},
+		{"registry \"https://h/\"\n\"//h/:_authToken\" \"abc\"\n", credential}, {"lastUpdateCheck 1\n", public},
+		{"[global]\nindex-url = https://h/simple\n", public}, {"[global]\nindex-url = https://u:p@h/simple\n", credential},
+		{"_auth=x\x00", unclear},
+	} {
+		if got := judgeSettings([]byte(c.text)); got != c.want {
+			t.Errorf("%q: %d, want %d", c.text, got, c.want)
+		}
+	}
+}
+
 // secretRules are like those of policy base.
 var secretRules = policy.Files{
 	Hide:    []string{"**/.env*", "**/*.env", "**/*.pem", "**/*.key", "**/id_rsa*", ".ssh"},

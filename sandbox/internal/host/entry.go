@@ -169,7 +169,7 @@ func (s *scan) secret(d *scanned, fd int, e rawEntry) (hit bool, err error) {
 		return false, nil
 	}
 	if e.kind == unix.DT_LNK {
-		return false, s.link(d, fd, e, pattern, inspect != "")
+		return false, s.link(d, fd, e, pattern, inspect)
 	}
 	if e.kind == unix.DT_DIR && s.isVenv(fd, e) {
 		return false, nil
@@ -180,7 +180,7 @@ func (s *scan) secret(d *scanned, fd int, e rawEntry) (hit bool, err error) {
 	}
 	why := named(pattern)
 	if inspect != "" {
-		if why, err = s.inspect(fd, string(e.name), &st, why); err != nil {
+		if why, err = s.inspect(fd, string(e.name), &st, why, inspect); err != nil {
 			return false, err
 		}
 	}
@@ -234,7 +234,7 @@ func (s *scan) hardLink(d *scanned, fd int, e rawEntry) {
 
 // link hides the file that a link with a secret's name leads to, if that lies in the
 // project. Files elsewhere are shown, or not, under their own names.
-func (s *scan) link(d *scanned, fd int, e rawEntry, pattern string, inspect bool) error {
+func (s *scan) link(d *scanned, fd int, e rawEntry, pattern, inspect string) error {
 	to, err := s.lead(d, fd, string(e.name))
 	if err != nil {
 		if err == errNowhere {
@@ -266,8 +266,8 @@ func (s *scan) link(d *scanned, fd int, e rawEntry, pattern string, inspect bool
 	if pattern != "" {
 		why = "the link " + text.Quote(s.path(d, e)) + " leads to it, and its name is like " + text.Quote(pattern)
 	}
-	if inspect && st.Mode&unix.S_IFMT == unix.S_IFREG {
-		if why, err = s.inspectFile(to, &st, why); err != nil {
+	if inspect != "" && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		if why, err = s.inspectFile(to, &st, why, inspect); err != nil {
 			return err
 		}
 	}

@@ -175,7 +175,10 @@ type File struct {
 	NoExec  bool
 	Mounted string
 	// Err is why the path could not be looked at; a missing file is no error.
-	Err error
+	// Closed says that it is so because of a directory of somebody else's, which
+	// the caller may not search and cannot open either.
+	Err    error
+	Closed bool
 }
 
 // Dir says that the file is a directory.

@@ -1,12 +1,16 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"sbx/policy"
 )
@@ -186,6 +190,111 @@ func TestLookAgain(t *testing.T) {
 				t.Errorf("found %s\nwant  %s", strings.Join(got, " "), c.want)
 			}
 		})
+	}
+}
+
+// TestLookAgainMoved: what is new is found in a directory that has taken the place of
+// one that was there at the start, and a project that was closed is no silence.
+func TestLookAgainMoved(t *testing.T) {
+	rename := func(dir, from, to string) error { return os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)) }
+	for _, c := range []struct {
+		name  string
+		files []string
+		do    func(dir string) error
+		want  string
+	}{
+		{"another directory", []string{"src/deep/a"}, func(dir string) error {
+			err := rename(dir, "src", "old")
+			put(t, dir, "src/deep/.git/config", "old/.git/")
+			return err
+		}, "old/.git src/deep/.git"},
+		{"one that was made elsewhere", []string{"src/a"}, func(dir string) error {
+			put(t, dir, "b/c/x/.git/config")
+			return cmp.Or(rename(dir, "src", "old"), rename(dir, "b/c", "src"))
+		}, "src/x/.git"},
+		{"two that are exchanged", []string{"a/src/x", "b/src/y"}, func(dir string) error {
+			put(t, dir, "b/src/.git/")
+			return cmp.Or(rename(dir, "a/src", "c"), rename(dir, "b/src", "a/src"), rename(dir, "c", "b/src"))
+		}, "a/src/.git"},
+		{"one that is moved and a link in its place", []string{"a/src/x"}, func(dir string) error {
+			put(t, dir, "a/src/.git/")
+			return cmp.Or(rename(dir, "a", "b"), os.Symlink("b", filepath.Join(dir, "a")))
+		}, "a/src: cannot be looked at: too many levels of symbolic links b/src/.git"},
+		{"cannot be read", []string{"a"}, func(dir string) error {
+			put(t, dir, ".x")
+			return os.Chmod(dir, 0o300)
+		}, "*: cannot be looked at: permission denied"},
+		{"cannot be entered", []string{"a/b"}, func(dir string) error {
+			put(t, dir, "a/.git/")
+			return os.Chmod(dir, 0)
+		}, "*: cannot be looked at: permission denied"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := project(t, c.files...)
+			h, _ := searchGuards(t, dir, "")
+			if err := c.do(dir); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := os.Chmod(dir, 0o700); err != nil {
+					t.Error(err)
+				}
+			})
+			found := withoutPowers(t, h.LookAgain)
+			for i := range found {
+				found[i] = strings.TrimPrefix(strings.Replace(found[i], dir+":", "*:", 1), dir+"/")
+			}
+			if got := strings.Join(found, " "); got != c.want {
+				t.Errorf("found %s\nwant  %s", got, c.want)
+			}
+		})
+	}
+}
+
+// withoutPowers is what f says without root's powers over files, which modes do not stop.
+func withoutPowers(t *testing.T, f func() []string) []string {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var had [2]unix.CapUserData
+	if err := unix.Capget(&header, &had[0]); err != nil {
+		t.Fatal(err)
+	}
+	none := had
+	none[0].Effective, none[1].Effective = 0, 0
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Capset(&header, &had[0]); err != nil {
+			panic(err)
+		}
+	}()
+	return f()
+}
+
+// TestLookAgainExpected: what the policy would have read-only, if it were there, is told
+// when it comes to be.
+func TestLookAgainExpected(t *testing.T) {
+	dir := project(t, "a", "here")
+	p := &policy.Policy{Files: policy.Files{
+		Write: []string{dir}, Guard: []string{".*"},
+		Read: []string{"?" + dir + "/sub/later", "?" + dir + "/never", "?" + dir + "/here", "?/elsewhere/later"},
+	}}
+	h := &Facts{Files: map[string]File{}}
+	for _, e := range p.Files.Read {
+		h.lookOnce(policy.ParsePath(e).Name)
+	}
+	if err := h.findHidden(p, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.LookAgain(); len(got) != 0 {
+		t.Errorf("at once: %q", got)
+	}
+	put(t, dir, "sub/later")
+	if got := strings.Join(h.LookAgain(), " "); got != dir+"/sub/later" {
+		t.Errorf("found %s", got)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // Handed is a descriptor of the caller's that the target gets: 0 to 2, those of
 // LISTEN_FDS, and those that the caller keeps on purpose.
 type Handed struct {
+	// FD is its number in the target.
 	FD int
 	// Mode is its file type as in st_mode. Path says that it is open by O_PATH
 	// only, Listen that it is one of LISTEN_FDS and not kept on purpose as well.
@@ -19,7 +20,25 @@ type Handed struct {
 	Path, Listen bool
 	// Socket is what a socket is, the zero value for anything else.
 	Socket Socket
+	// Anonymous is what the kernel calls a descriptor without a file type.
+	Anonymous string
 }
+
+// Acts says that by the descriptor more than its own reader can be reached: another
+// process (pidfd, userfaultfd, perf_event, seccomp notify), files of the host (io_uring,
+// fanotify, fscontext) or the kernel (bpf, kvm). Harmless are those that count, wait and
+// watch; what is not known is not.
+func (f Handed) Acts() bool {
+	switch f.Anonymous {
+	case "", "eventfd", "eventpoll", "timerfd", "signalfd", "inotify", "landlock-ruleset", "sync_file":
+		return false
+	}
+	return true
+}
+
+// Ring says that it is an io_uring. No filter sees what is put into its memory, and a
+// thread of the kernel does it with the rights of who made the ring, on the host's files.
+func (f Handed) Ring() bool { return f.Anonymous == "io_uring" }
 
 // Socket is what a socket is: its AF_* family, SOCK_* type and IPPROTO_*
 // protocol. It belongs to the network namespace that it was made in for as long
@@ -80,12 +99,12 @@ func (h *Facts) probeHanded(p *policy.Policy, _ *policy.Tree, t Target) error {
 	return nil
 }
 
-// hand adds one, unless it is closed, which crosses as that, or of no file type.
+// hand adds one, unless it is closed, which crosses as that.
 func (h *Facts) hand(s *Stdio, listen bool) {
-	if s.Mode == 0 && !s.Path {
+	if s.Mode == 0 && !s.Path && s.Anonymous == "" {
 		return
 	}
-	d := Handed{FD: s.FD, Mode: s.Mode, Path: s.Path, Listen: listen}
+	d := Handed{FD: s.As, Mode: s.Mode, Path: s.Path, Listen: listen, Anonymous: s.Anonymous}
 	if d.Mode == unix.S_IFSOCK && !d.Path {
 		d.Socket = lookAtSocket(s.FD)
 	}

@@ -14,7 +14,8 @@ import (
 // Installers of packages take the settings of a private index from variables and
 // from files in the home. Where both are kept from them, they ask the public index
 // for the same names, where anybody can have left something (dependency confusion).
-// So what is kept back is said.
+// So a policy that hands over the variables shows the files, too, without what is a
+// credential in them, and what is kept back all the same is said.
 
 // indexVariables are the variables that say where packages come from. A "*" stands
 // for any end; the names of npm have any case.
@@ -70,18 +71,22 @@ type indexFile struct {
 	base, below string // base is a directory of search: "" for the home, "config", or "/"
 	keys        string // the words of which a line must have one; "": any
 	plain       bool   // a line with a word counts without an address
+	// lines says that a setting is a line, so that a line can be taken out. In the
+	// others a credential may be called anything.
+	lines bool
 }
 
 // indexFiles are those of the user and of the machine.
 var indexFiles = [...]indexFile{
-	{"", ".npmrc", "registry", false}, {"/", "/etc/npmrc", "registry", false},
-	{"", ".yarnrc", "registry", false}, {"", ".yarnrc.yml", "registry", false},
-	{"config", "pip/pip.conf", "", false}, {"", ".pip/pip.conf", "", false}, {"/", "/etc/pip.conf", "", false},
-	{"config", "uv/uv.toml", "", false}, {"config", "pypoetry/config.toml", "", false},
-	{"config", "go/env", "goproxy goprivate gonoproxy gonosumdb gosumdb", true},
-	{"", ".cargo/config.toml", "", false}, {"", ".cargo/config", "", false},
-	{"", ".m2/settings.xml", "<url>", false}, {"", ".gradle/init.gradle", "", false},
-	{"", ".bundle/config", "mirror", false}, {"", ".gemrc", "", false}, {"", ".condarc", "", false},
+	{"", ".npmrc", "registry", false, true}, {"/", "/etc/npmrc", "registry", false, true},
+	{"", ".yarnrc", "registry", false, true}, {"", ".yarnrc.yml", "registry", false, true},
+	{"config", "pip/pip.conf", "", false, true}, {"", ".pip/pip.conf", "", false, true},
+	{"/", "/etc/pip.conf", "", false, true}, {"config", "uv/uv.toml", "", false, true},
+	{"config", "pypoetry/config.toml", "", false, false},
+	{"config", "go/env", "goproxy goprivate gonoproxy gonosumdb gosumdb", true, true},
+	{"", ".cargo/config.toml", "", false, true}, {"", ".cargo/config", "", false, true},
+	{"", ".m2/settings.xml", "<url>", false, false}, {"", ".gradle/init.gradle", "", false, false},
+	{"", ".bundle/config", "mirror", false, false}, {"", ".gemrc", "", false, false}, {"", ".condarc", "", false, false},
 }
 
 // publicIndexes are the hosts of those that everybody asks anyway.
@@ -98,20 +103,12 @@ func (h *Facts) findIndexes(p *policy.Policy, tree *policy.Tree, t Target) error
 	if p.Namespaces.Net == "" || p.Namespaces.Net == "new" || t.Home == "" {
 		return nil
 	}
-	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
-	if !path.IsAbs(config) {
-		config = path.Join(t.Home, ".config")
-	}
+	config := configHome(t.Env, t.Home)
 	for i := range indexFiles {
 		x := &indexFiles[i]
-		name := x.below
-		switch x.base {
-		case "":
-			name = path.Join(t.Home, name)
-		case "config":
-			name = path.Join(config, name)
-		}
-		if !tree.At(name).Kind.FromHost() && x.names(h.text(name)) {
+		name := x.path(t.Home, config)
+		at := tree.At(name).Kind
+		if !at.FromHost() && at != policy.KindFile && x.names(h.text(name)) {
 			h.Indexes = append(h.Indexes, name)
 		}
 	}
@@ -127,6 +124,74 @@ func (h *Facts) findIndexes(p *policy.Policy, tree *policy.Tree, t Target) error
 	slices.Sort(h.Indexes)
 	h.Indexes = slices.Compact(h.Indexes)
 	return nil
+}
+
+// configHome is the directory of the user's settings.
+func configHome(env []string, home string) string {
+	if config, _ := Lookup(env, "XDG_CONFIG_HOME"); path.IsAbs(config) {
+		return path.Clean(config)
+	}
+	return path.Join(home, ".config")
+}
+
+// path is the file's, for that home and that directory of settings.
+func (x *indexFile) path(home, config string) string {
+	switch x.base {
+	case "":
+		return path.Join(home, x.below)
+	case "config":
+		return path.Join(config, x.below)
+	}
+	return x.below
+}
+
+// IndexSettings are the files that name a private index of packages, by the paths that
+// they have inside, without the credentials in them: of a policy that has a network, hands
+// over the variables that say the same, and does not show the files themselves.
+func IndexSettings(p *policy.Policy, env []string, home string) map[string]string {
+	if p.Namespaces.Net == "" || p.Namespaces.Net == "new" || !path.IsAbs(home) || !handsOverIndexes(p) {
+		return nil
+	}
+	var w walker
+	defer w.close()
+	var found map[string]string
+	config, tree := configHome(env, home), p.Tree()
+	inside := path.Join(home, ".config")
+	if p.Process.EnvEntry("XDG_CONFIG_HOME") != "" {
+		inside = config
+	}
+	for i := range indexFiles {
+		x := &indexFiles[i]
+		at := x.path(home, inside)
+		if kind := tree.At(at).Kind; !x.lines || kind.FromHost() || kind == policy.KindFile {
+			continue
+		}
+		text := w.text(x.path(home, config))
+		if !x.names(text) || strings.Contains(text, "PRIVATE KEY") || strings.IndexByte(text, 0) >= 0 {
+			continue
+		}
+		var b strings.Builder
+		for line := range strings.Lines(text) {
+			if line = withoutUser(line); !credentialLine(line) {
+				b.WriteString(line)
+			}
+		}
+		if found == nil {
+			found = make(map[string]string)
+		}
+		found[at] = b.String()
+	}
+	return found
+}
+
+// handsOverIndexes says whether the policy lets a variable cross that says where packages
+// come from. One that it sets itself is another thing.
+func handsOverIndexes(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Process.Env, func(e string) bool {
+		prefix, all := strings.CutSuffix(e, "*")
+		return !strings.Contains(e, "=") && (IndexVariable(prefix) || all &&
+			slices.ContainsFunc(indexVariables[:], func(known string) bool { return strings.HasPrefix(known, prefix) }))
+	})
 }
 
 // names says whether the text of such a file names an index that is not public.

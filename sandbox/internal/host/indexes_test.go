@@ -1,6 +1,11 @@
 package host
 
-import "testing"
+import (
+	"maps"
+	"testing"
+
+	"sbx/policy"
+)
 
 func TestIndexVariable(t *testing.T) {
 	for name, want := range map[string]bool{
@@ -52,6 +57,46 @@ func TestNamesIndex(t *testing.T) {
 		x := indexFile{keys: c.keys, plain: c.plain}
 		if got := x.names(c.text); got != c.want {
 			t.Errorf("%q: %v", c.text, got)
+		}
+	}
+}
+
+// TestIndexSettings: the files without their credentials, where the policy hands over the
+// variables that say the same.
+func TestIndexSettings(t *testing.T) {
+	home := project(t, ".npmrc = @corp:registry=https://npm.corp/\n//npm.corp/:_authToken=abc",
+		".config/pip/pip.conf = [global]\nindex-url = https://u:p@pypi.corp/simple",
+		".yarnrc.yml = npmRegistryServer: https://registry.yarnpkg.com\n",
+		".cargo/config.toml = [registries.c]\nindex = \"sparse+https://c.corp/\"\ntoken = \"x\"",
+		".condarc = channels: [https://conda.corp/t/tk-1/x]\n", "other/go/env = GOPRIVATE=corp/*")
+	p := &policy.Policy{Namespaces: policy.Namespaces{Net: "host"}, Files: policy.Files{Tmpfs: []string{home}},
+		Process: policy.Process{Env: []string{"PIP_*"}}}
+	want := map[string]string{
+		home + "/.npmrc":               "@corp:registry=https://npm.corp/\n",
+		home + "/.config/pip/pip.conf": "[global]\nindex-url = https://pypi.corp/simple\n",
+		home + "/.cargo/config.toml":   "[registries.c]\nindex = \"sparse+https://c.corp/\"\n",
+	}
+	if got := IndexSettings(p, nil, home); !maps.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	env := []string{"XDG_CONFIG_HOME=" + home + "/other"}
+	delete(want, home+"/.config/pip/pip.conf")
+	want[home+"/.config/go/env"] = "GOPRIVATE=corp/*\n" // the variable does not cross
+	if got := IndexSettings(p, env, home); !maps.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	for name, change := range map[string]func(*policy.Policy){
+		"no network":   func(p *policy.Policy) { p.Namespaces.Net = "new" },
+		"no variables": func(p *policy.Policy) { p.Process.Env = []string{"GOPROXY=off", "LANG"} },
+		"shown":        func(p *policy.Policy) { p.Files.Read = []string{home} },
+	} {
+		q := *p
+		if name == "shown" {
+			q.Files.Tmpfs = nil
+		}
+		change(&q)
+		if got := IndexSettings(&q, nil, home); len(got) != 0 {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -25,9 +25,14 @@ type guardedProject struct {
 func (h *Facts) LookAgain() (list []string) {
 	for i := range h.guardings {
 		p := &h.guardings[i]
-		root, err := unix.Open(p.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
+		// By O_PATH: the target may have made the project unreadable.
+		root, err := unix.Open(p.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT || err == unix.ENOTDIR {
 			continue // it is gone, with all that was in it
+		}
+		if err != nil {
+			list = append(list, notLookedAt(p.dir, err))
+			continue
 		}
 		again := lookingAgain{guardedProject: p, root: root, left: 2 * SearchLimit}
 		list = append(list, again.all()...)
@@ -40,8 +45,8 @@ func (h *Facts) LookAgain() (list []string) {
 type lookingAgain struct {
 	*guardedProject
 	root  int
-	known map[ns.ID]bool  // what was guarded and held
-	seen  map[string]bool // directories at the start
+	known map[ns.ID]bool   // what was guarded and held
+	seen  map[string]ns.ID // directories at the start
 	found []string
 	left  int // entries that may be looked at
 }
@@ -52,8 +57,12 @@ const tick = 20 * time.Millisecond
 func (l *lookingAgain) all() []string {
 	for _, d := range l.dirs {
 		var st unix.Stat_t
-		if unix.Fstatat(l.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || identity(&st) != d.id {
-			continue // what is there instead is seen from the directory above
+		err := unix.Fstatat(l.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if d.rel == "." {
+			err = unix.Fstat(l.root, &st) // even if it cannot be entered any more
+		}
+		if err != nil || identity(&st) != d.id {
+			continue // what is there instead, or over it, is seen from a directory above
 		}
 		if st.Ctim != d.ctim || l.began.Sub(time.Unix(d.ctim.Unix())) < tick {
 			l.read(d.rel)
@@ -75,14 +84,14 @@ func (l *lookingAgain) prepare() {
 	if l.known != nil {
 		return
 	}
-	l.known, l.seen = make(map[ns.ID]bool, len(l.names)), make(map[string]bool, len(l.dirs))
+	l.known, l.seen = make(map[ns.ID]bool, len(l.names)), make(map[string]ns.ID, len(l.dirs))
 	for _, g := range l.names {
 		if g.link == (unix.Timespec{}) {
 			l.known[g.id] = true
 		}
 	}
 	for _, d := range l.dirs {
-		l.seen[d.rel] = true
+		l.seen[d.rel] = d.id
 	}
 }
 
@@ -93,7 +102,7 @@ func (l *lookingAgain) read(rel string) {
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(l.root, rel, &how)
 	if err != nil {
-		l.found = append(l.found, path.Join(l.dir, rel)+": cannot be looked at: "+err.Error())
+		l.found = append(l.found, notLookedAt(path.Join(l.dir, rel), err))
 		return
 	}
 	defer unix.Close(fd)
@@ -133,7 +142,7 @@ func (l *lookingAgain) read(rel string) {
 				}
 				continue
 			}
-			if e.kind == unix.DT_DIR && !l.seen[at] && !anyMatches(l.trees, e.name) {
+			if e.kind == unix.DT_DIR && !l.was(fd, e.name, at) && !anyMatches(l.trees, e.name) {
 				below = append(below, at)
 			}
 		}
@@ -151,6 +160,18 @@ func (l *lookingAgain) read(rel string) {
 	for _, b := range below {
 		l.read(b)
 	}
+}
+
+func notLookedAt(name string, err error) string {
+	return name + ": cannot be looked at: " + err.Error()
+}
+
+// was says whether the directory was there at the start: the same one, and not another
+// that was put in its place, which nobody has looked into.
+func (l *lookingAgain) was(fd int, name, at string) bool {
+	id, ok := l.seen[at]
+	var st unix.Stat_t
+	return ok && unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && identity(&st) == id
 }
 
 // knows says whether what is at the name was guarded at the start: the same file,

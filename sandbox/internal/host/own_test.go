@@ -177,6 +177,42 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestClosed: a path behind somebody else's directory is told from one behind a
+// directory that the caller could open up, or behind a link.
+func TestClosed(t *testing.T) {
+	dir := tree(t, "mine/f", "theirs/f", "theirs/d/f", "by -> theirs/d", "to -> mine")
+	for name, uid := range map[string]int{"": 4711, "mine": 4711, "by": 4711, "to": 4711, "theirs": 4712} {
+		if os.Geteuid() == 0 {
+			if err := os.Lchown(filepath.Join(dir, name), uid, uid); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, name := range []string{"mine", "theirs"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]bool{
+		"mine/f": false, "theirs/f": os.Geteuid() == 0, "theirs/d/f": os.Geteuid() == 0, "by/f": false, "to/f": false,
+	} {
+		var f File
+		asUser(t, func() {
+			h := Facts{UID: os.Geteuid()}
+			defer h.CloseFiles()
+			f = h.look(filepath.Join(dir, name))
+		})
+		if f.Err != unix.EACCES || f.Closed != want {
+			t.Errorf("%s: %v, closed %v, want %v", name, f.Err, f.Closed, want)
+		}
+	}
+	for _, name := range []string{"mine", "theirs"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // asUser calls f as an ordinary user, on a thread of its own that is then gone.
 func asUser(t *testing.T, f func()) {
 	t.Helper()

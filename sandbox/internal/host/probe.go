@@ -73,6 +73,12 @@ func namedCaps(list []string) (s caps.Set) {
 }
 
 func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err error) {
+	if t.Given != nil {
+		// The launcher goes on with its own work, so the target belongs to its job only
+		// where it is given the terminal.
+		h.Terminal.Controlling = givesTerminal(t.Given)
+		return nil
+	}
 	if fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
 		h.Terminal.Controlling = true
 		unix.Close(fd)

@@ -113,6 +113,7 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 		if err := s.guarding.follow(dir, h.home); err != nil {
 			return err
 		}
+		h.expect(p, dir, &s.guarding)
 		h.Guarded = append(h.Guarded, s.guarding.list...)
 		h.GuardedLinks = append(h.GuardedLinks, s.guarding.loose...)
 		h.guardings = append(h.guardings, guardedProject{dir, began, s.guarding})
@@ -134,6 +135,17 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 		return err
 	}
 	return h.take(&again)
+}
+
+// expect has LookAgain tell of what the policy would have read-only in the project, if it
+// were there: nothing holds an optional entry whose file comes to be later.
+func (h *Facts) expect(p *policy.Policy, dir string, g *guarding) {
+	for _, s := range p.Files.Read {
+		e := policy.ParsePath(s)
+		if f, ok := h.Files[e.Name]; ok && e.Optional && f.Missing() && e.Name != dir && policy.Within(e.Name, dir) {
+			g.name(e.Name, guarded{})
+		}
+	}
 }
 
 // limit is how many names are looked at in a project.

@@ -13,7 +13,8 @@ import (
 // Stdio is a descriptor that crosses to the target: one of the standard streams,
 // or one that is handed over besides.
 type Stdio struct {
-	FD int
+	// FD is the launcher's descriptor, and As its number in the target.
+	FD, As int
 	// Mode is the file type, as in st_mode; 0 where the descriptor is closed, and
 	// of what has none.
 	Mode        uint32
@@ -21,6 +22,9 @@ type Stdio struct {
 	// Path says that it is open by O_PATH only, Named that it is a FIFO with a
 	// name and not a pipe.
 	Path, Named bool
+	// Anonymous is what the kernel calls a descriptor without a file type, such as
+	// eventfd; "" for one that has a type.
+	Anonymous string
 	// Flags are its access mode and its status flags; see F_GETFL in fcntl(2).
 	Flags int
 	// Terminal says that it is a terminal, and no master of one.
@@ -68,12 +72,20 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 	var all []*Stdio
 	for fd := range h.Stdio {
 		all = append(all, &h.Stdio[fd])
-		h.Stdio[fd].FD = fd
+		h.Stdio[fd].FD, h.Stdio[fd].As = fd, fd
+		if t.Given != nil {
+			h.Stdio[fd].FD = t.Given[fd]
+		}
 	}
 	fds, _ := t.crossing(p)
 	h.Kept = make([]Stdio, 0, len(fds))
 	for _, fd := range fds {
-		h.Kept = append(h.Kept, Stdio{FD: fd})
+		h.Kept = append(h.Kept, Stdio{FD: fd, As: fd})
+	}
+	for i, fd := range t.Given {
+		if i > 2 && fd >= 0 {
+			h.Kept = append(h.Kept, Stdio{FD: fd, As: i})
+		}
 	}
 	for i := range h.Kept {
 		all = append(all, &h.Kept[i])
@@ -87,6 +99,9 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 			continue // it is closed, which crosses too
 		}
 		s.describe(flags, &st)
+		if s.Mode == 0 && !s.Path {
+			s.Anonymous = anonymous(s.FD)
+		}
 		if !s.OnHost {
 			continue
 		}
@@ -127,7 +142,8 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 		s.Named = fifoNamed(s.FD)
 		s.OnHost = s.Named
 	}
-	s.OnHost = s.OnHost && !s.Path
+	// By O_PATH a directory leads to as much.
+	s.OnHost = s.OnHost && !s.Path || s.Mode == unix.S_IFDIR
 	if s.Seeks {
 		var err error
 		if s.Offset, err = unix.Seek(s.FD, 0, unix.SEEK_CUR); err != nil {
@@ -136,11 +152,22 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 	}
 }
 
+// anonymous is what the kernel calls a descriptor without a file type; "?" where it does
+// not say.
+func anonymous(fd int) string {
+	name, err := readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if name = strings.Trim(strings.TrimPrefix(name, "anon_inode:"), "[]"); err != nil || name == "" {
+		return "?"
+	}
+	return name
+}
+
 // OpenFlags are those by which opening its file once more gives the like. Not
 // O_NOATIME, which only the owner may ask for: it is for read-only mounts, on
 // which no time of access is kept.
 func (s Stdio) OpenFlags() int {
-	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT)
+	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT | unix.O_PATH |
+		unix.O_DIRECTORY)
 }
 
 // fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.
@@ -186,7 +213,7 @@ func (h *Facts) device(s Stdio) File {
 // for writing, whose offset cannot be carried over, and with files of processes.
 func (h *Facts) source(s Stdio) File {
 	switch {
-	case s.Mode == unix.S_IFREG && !s.Write, s.Mode == unix.S_IFBLK, s.Named, s.Terminal:
+	case s.Mode == unix.S_IFREG && !s.Write, s.Mode == unix.S_IFBLK, s.Mode == unix.S_IFDIR, s.Named, s.Terminal:
 	case s.Mode == unix.S_IFCHR && isDevice(s.Rdev):
 	default:
 		return File{}

@@ -4,6 +4,9 @@ package host
 type Target struct {
 	// Path is the program. It is looked for in Env's PATH if it has no slash.
 	Path string
+	// FD is a descriptor of the program, above 2, in the place of Path; or 0. The
+	// program has it too.
+	FD int
 	// Args are all arguments, the program's name first.
 	Args []string
 	// Env is the caller's whole environment. The policy says which variables the target
@@ -37,6 +40,13 @@ type Target struct {
 	ExplainFiles bool
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
+	// Announce says that the launcher is told which process the target is, and sees its
+	// exec.
+	Announce bool
+	// Given are the launcher's descriptors that become the target's 0, 1, 2 and so on, all
+	// of them above the target's highest; -1 is one that it does not get. nil: the target
+	// gets descriptors 0 to 2 of a launcher that has nothing else to do.
+	Given []int
 	// PID is the launcher's pid. It tells whether systemd's variables are meant for sbx.
 	PID int
 }

@@ -64,7 +64,7 @@ func (h *Facts) look(s string) File {
 		// can leave some: nothing is there.
 		return File{}
 	case err != nil:
-		return File{Err: err}
+		return File{Err: err, Closed: err == unix.EACCES && h.closed(s)}
 	}
 	h.fds = append(h.fds, o.fd)
 	f := describe(o)
@@ -76,6 +76,25 @@ func (h *Facts) look(s string) File {
 	}
 	h.links[s] = o.links
 	return h.judge(f, o.links)
+}
+
+// closed says whether a path leads through a directory that denies the caller the
+// search, and that he may not open up. With a link on the way it does not know.
+func (h *Facts) closed(name string) bool {
+	for name != "/" {
+		dir := path.Dir(name)
+		if o, err := h.walk.open(dir); err == nil {
+			defer unix.Close(o.fd)
+			how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC}
+			fd, err := unix.Openat2(o.fd, path.Base(name), &how)
+			if err == nil {
+				unix.Close(fd)
+			}
+			return err == unix.EACCES && len(o.links) == 0 && int(o.st.Uid) != h.UID
+		}
+		name = dir
+	}
+	return false
 }
 
 // openLast opens a path by O_PATH whose last part may be one of the kernel's

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/ns"
+	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/startstate"
 )
@@ -25,27 +26,49 @@ import (
 // policy that lets the target write to the whole host lets it write to sbx
 // under its own name.
 func GuardBinary(p *plan.Plan) error {
-	if (p.Landlock || p.AllWritable) && p.Joined&(ns.PID|ns.Mount) == 0 {
-		return nil
-	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/exe", &st); err != nil {
-		return fmt.Errorf("look at sbx's own file: %w", err)
-	}
-	if uid := unix.Geteuid(); uid != 0 && st.Uid != uint32(uid) &&
-		unix.Faccessat(unix.AT_FDCWD, "/proc/self/exe", unix.W_OK, unix.AT_EACCESS) != nil {
-		return nil
+	if exposed, err := exposesBinary(p); err != nil || !exposed {
+		return err
 	}
 	if link, err := os.Readlink("/proc/self/exe"); err != nil {
 		return fmt.Errorf("look at sbx's own file: %w", err)
 	} else if strings.HasPrefix(link, "/memfd:sbx ") {
 		return sealed()
 	}
-	fd, err := sealedCopy()
+	fd, err := SealedCopy()
 	if err != nil {
 		return fmt.Errorf("copy sbx into memory, to keep its file from the target: %w", err)
 	}
 	return execFD(fd)
+}
+
+// exposesBinary says whether nothing keeps the target from writing to the file of the
+// program that starts it.
+func exposesBinary(p *plan.Plan) (bool, error) {
+	if (p.Landlock || p.AllWritable) && p.Joined&(ns.PID|ns.Mount) == 0 {
+		return false, nil
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/exe", &st); err != nil {
+		return false, fmt.Errorf("look at sbx's own file: %w", err)
+	}
+	uid := unix.Geteuid()
+	return uid == 0 || st.Uid == uint32(uid) ||
+		unix.Faccessat(unix.AT_FDCWD, "/proc/self/exe", unix.W_OK, unix.AT_EACCESS) == nil, nil
+}
+
+// CheckBinary refuses what GuardBinary guards against, for a program that cannot be
+// executed once more.
+func CheckBinary(p *plan.Plan) error {
+	if exposed, err := exposesBinary(p); err != nil || !exposed {
+		return err
+	}
+	return &host.NeedError{
+		Reason: host.NoLandlock,
+		What: "start a sandbox from this program: its file could be written to from inside, by /proc/PID/exe, " +
+			"since the caller may write to it and no Landlock keeps the target from it",
+		Fix: "use landlock = \"auto\" and a pid and mount namespace that are not joined, or make the program's file " +
+			"read-only and another user's",
+	}
 }
 
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
@@ -64,7 +87,9 @@ func sealed() error {
 	return nil
 }
 
-func sealedCopy() (int, error) {
+// SealedCopy is a descriptor of a copy of this program in memory, which nobody can
+// write to.
+func SealedCopy() (int, error) {
 	in, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err

@@ -115,6 +115,9 @@ func (ps *Process) hangUp() error {
 // onStop makes the caller's shell see that the job has stopped. by is the signal
 // that stopped the target.
 func (ps *Process) onStop(by unix.Signal) error {
+	if ps.caught < 0 {
+		return nil
+	}
 	byKey := ps.stopKey(by)
 	switch {
 	case ps.plan.SharesJob:

@@ -18,7 +18,7 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
-	"sbx/sandbox/internal/plan"
+	planner "sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/plantest"
 )
 
@@ -139,7 +139,7 @@ func TestJoinRefused(t *testing.T) {
 		c.edit(&p.Namespaces)
 		h := plantest.Debian(p, os.Getuid())
 		h.ProbeNamespaces(p.Namespaces)
-		_, err := plan.Build(p, plantest.AllowAll, host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
+		_, err := planner.Build(p, plantest.AllowAll, host.Target{Path: "/x", Args: []string{"x"}, Dir: "/"}, h)
 		h.Close()
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
@@ -152,7 +152,7 @@ func TestJoinRefused(t *testing.T) {
 func TestJoinFails(t *testing.T) {
 	plan, marker := joinPlan(t)
 	left := leavesNothing(t, "")
-	asm, _ := plan.Compile(998, 999, 997, ownMemory)
+	asm, _ := plan.Compile(planner.Descriptors{Launcher: 998, Notify: 999, Janitor: 997, Ready: 996}, ownMemory)
 	for i := range asm.Len() {
 		if int(asm.StepOf(i)) > len(plan.Join) {
 			break // the rest is TestFaults'
@@ -193,7 +193,7 @@ func TestJoinFails(t *testing.T) {
 }
 
 // run runs the plan, whose table the hook may change.
-func run(plan *plan.Plan, hook func(*step.Table)) (Exit, error) {
+func run(plan *planner.Plan, hook func(*step.Table)) (Exit, error) {
 	ps, err := start(plan, hooks{table: hook})
 	if err != nil {
 		return Exit{}, err
@@ -202,7 +202,7 @@ func run(plan *plan.Plan, hook func(*step.Table)) (Exit, error) {
 }
 
 // joinPlan joins the network that the test is in, and makes a marker.
-func joinPlan(t *testing.T) (*plan.Plan, string) {
+func joinPlan(t *testing.T) (*planner.Plan, string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("it takes root to join one's own")
@@ -224,7 +224,7 @@ func joinPlan(t *testing.T) (*plan.Plan, string) {
 	}
 	t.Cleanup(h.Close)
 	h.Terminal.Controlling = false
-	plan, err := plan.Build(p, plantest.AllowAll, target, h)
+	plan, err := planner.Build(p, plantest.AllowAll, target, h)
 	if err != nil {
 		t.Fatal(err)
 	}

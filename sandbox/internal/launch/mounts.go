@@ -228,6 +228,9 @@ func (ps *Process) ended() bool {
 
 // say says something at once, unless nobody reads it: it waits for nobody.
 func (ps *Process) say(note string) {
+	if ps.caught < 0 {
+		return // standard error is not ours
+	}
 	list := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
 	if n, err := pollNow(list); err != nil || n == 0 || list[0].Revents != unix.POLLOUT {
 		return

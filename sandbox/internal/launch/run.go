@@ -14,8 +14,17 @@ import (
 	"sbx/sandbox/internal/signals"
 )
 
-// Again makes the plan anew, with new facts.
-type Again func() (*plan.Plan, *host.Facts, error)
+// Attached is what Run calls while it stands in for its target. All may be nil.
+type Attached struct {
+	// Again makes the plan anew, with new facts.
+	Again func() (*plan.Plan, *host.Facts, error)
+	// Tell is told of denied calls as they happen, where the plan has a listener; see
+	// notify.Listener.
+	Tell func(explain.Denial, uint64)
+	// Ready is told of the target's exec, with its pid as this process and as the target
+	// itself sees it, where the plan Announces.
+	Ready func(pid, inside int)
+}
 
 // Tries bounds how often a start is tried with a new plan.
 const Tries = 100
@@ -27,11 +36,8 @@ const Tries = 100
 // means that nothing of the target has run.
 //
 // Where the start failed for a plan that was outdated by then (see
-// plan.Plan.Outdated), it tries again with what again gives, if that is not nil.
-//
-// tell, if not nil, is told of denied calls as they happen, where the plan has a listener;
-// see notify.Listener.
-func Run(p *plan.Plan, facts *host.Facts, again Again, tell func(explain.Denial, uint64)) (exit Exit, err error) {
+// plan.Plan.Outdated), it tries again with what a.Again gives.
+func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
@@ -53,9 +59,9 @@ func Run(p *plan.Plan, facts *host.Facts, again Again, tell func(explain.Denial,
 		return exit, fmt.Errorf("ask whether the launcher can be traced: %w", err)
 	}
 	for n := 1; ; n++ {
-		last := again == nil || n == Tries || !p.Searched()
+		last := a.Again == nil || n == Tries || !p.Searched()
 		var told bool
-		if exit, told, err = runOnce(p, facts, caught, last, tell); last || told || !p.Outdated(err) {
+		if exit, told, err = runOnce(p, facts, caught, last, a); last || told || !p.Outdated(err) {
 			break
 		}
 		facts.Close()
@@ -63,7 +69,7 @@ func Run(p *plan.Plan, facts *host.Facts, again Again, tell func(explain.Denial,
 		if err := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(dumpable), 0, 0, 0); err != nil {
 			return exit, fmt.Errorf("make the launcher traceable for another start: %w", err)
 		}
-		p2, facts2, err := again()
+		p2, facts2, err := a.Again()
 		if err != nil {
 			return exit, err
 		}
@@ -76,7 +82,7 @@ func Run(p *plan.Plan, facts *host.Facts, again Again, tell func(explain.Denial,
 // runOnce runs the plan. last says that it is not tried again. told says that a
 // signal asked the target to end.
 func runOnce(
-	p *plan.Plan, facts *host.Facts, caught int, last bool, tell func(explain.Denial, uint64),
+	p *plan.Plan, facts *host.Facts, caught int, last bool, a Attached,
 ) (exit Exit, told bool, err error) {
 	ps, err := start(p, hooks{})
 	facts.CloseFiles()
@@ -84,30 +90,51 @@ func runOnce(
 		return exit, false, err
 	}
 	if ps.listener != nil {
-		ps.listener.Tell(tell)
+		ps.listener.Tell(a.Tell)
 	}
 	// Our memory is not the target's to read, wherever it runs.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return exit, false, &LateError{fmt.Errorf("make the launcher untraceable: %w", err)}
 	}
-	ps.holds = true
+	if a.Ready != nil {
+		ps.ready.tell = func() { a.Ready(ps.Target()) }
+	}
+	ps.held = func() {
+		unix.Close(0)
+		unix.Close(1)
+	}
 	if last {
 		ps.closeStreams()
 	}
 	exit, err = ps.Supervise(caught)
-	if failed := (*plan.StepError)(nil); err != nil && !errors.As(err, &failed) {
-		err = &LateError{err}
-	}
+	err = late(err)
 	return exit, ps.told || ps.hungUp, err
 }
 
-// closeStreams closes the standard input and output: nobody reads from a pipe that
-// the target has closed while we hold it.
+// late marks an error that is no step's.
+func late(err error) error {
+	if failed := (*plan.StepError)(nil); err != nil && !errors.As(err, &failed) {
+		return &LateError{err}
+	}
+	return err
+}
+
+// Accompany supervises the sandbox for a process that goes on with its own work: no signal
+// to this process is the target's, and nothing of this process is changed. held, if not
+// nil, closes what is held of the target's streams, and ready is told of its exec. The
+// thread is that of Start.
+func (ps *Process) Accompany(held, ready func()) (Exit, error) {
+	ps.held, ps.ready.tell = held, ready
+	exit, err := ps.Supervise(-1)
+	return exit, late(err)
+}
+
+// closeStreams lets go of the target's streams: nobody sees the end of a pipe that the
+// target has closed while we hold it.
 func (ps *Process) closeStreams() {
-	if ps.holds {
-		ps.holds = false
-		unix.Close(0)
-		unix.Close(1)
+	if ps.held != nil {
+		ps.held()
+		ps.held = nil
 	}
 }
 
@@ -116,14 +143,14 @@ func (ps *Process) closeStreams() {
 type streamSource struct{ ps *Process }
 
 func (s streamSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
-	if !s.ps.holds {
+	if s.ps.held == nil {
 		return list, -1
 	}
 	return list, 10
 }
 
 func (s streamSource) ready([]unix.PollFd) (bool, error) {
-	if s.ps.holds && atomic.LoadUint32(&s.ps.status.Forked) != 0 {
+	if s.ps.held != nil && atomic.LoadUint32(&s.ps.status.Forked) != 0 {
 		s.ps.closeStreams()
 	}
 	return false, nil

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -89,13 +88,15 @@ func (s *controlSource) ready(list []unix.PollFd) (bool, error) {
 func (ps *Process) readControl() (by unix.Signal, err error) {
 	const most = 64 // packets: who stops and continues all the time does not hold us up
 	var b [2]byte
-	var oob [64]byte
+	var oob [96]byte
 	for range most {
 		n, rights, _, _, err := unix.Recvmsg(ps.notify, b[:], oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		if err != nil || n == 0 {
 			return by, nil // nothing more, or the end
 		}
 		switch {
+		case b[0] == step.MsgTarget && n == 1 && ps.plan.Announces && ps.ready.pid == 0:
+			ps.ready.pid = senderOf(oob[:rights])
 		case b[0] == step.MsgStarted && n == 1:
 			if err := ps.onStarted(); err != nil {
 				return by, err
@@ -145,16 +146,35 @@ func (ps *Process) onStarted() error {
 	return nil
 }
 
+// senderOf is the pid of who sent a packet, by its control messages.
+func senderOf(oob []byte) int {
+	list, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return 0
+	}
+	for i := range list {
+		if c, err := unix.ParseUnixCredentials(&list[i]); err == nil {
+			return int(c.Pid)
+		}
+	}
+	return 0
+}
+
 // receivedFD is the one descriptor that came with a packet.
 func receivedFD(rights []byte) (int, error) {
 	list, err := unix.ParseSocketControlMessage(rights)
-	if err == nil && len(list) == 1 {
-		var fds []int
-		if fds, err = unix.ParseUnixRights(&list[0]); err == nil && len(fds) == 1 {
+	if err != nil {
+		return -1, err
+	}
+	for i := range list {
+		if list[i].Header.Type != unix.SCM_RIGHTS {
+			continue
+		}
+		if fds, err := unix.ParseUnixRights(&list[i]); err == nil && len(fds) == 1 {
 			return fds[0], nil
 		}
 	}
-	return -1, cmp.Or(err, error(unix.EBADMSG))
+	return -1, unix.EBADMSG
 }
 
 // relaySource is the terminal of the target's own, once it is there.

@@ -3,12 +3,10 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -36,8 +34,10 @@ type Process struct {
 	cgroup  int       // the sandbox's, or -1
 	offsets []carried // files of the caller's whose offsets are given back
 
-	began    time.Time        // when the first process was to be made
-	holds    bool             // the standard streams, for another start
+	began time.Time // when the first process was to be made
+	// held closes what is held of the target's streams, for another start; nil: nothing is.
+	held     func()
+	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
@@ -126,8 +126,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
-	defer unix.Close(pair[1])
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now()}
+	defer func() { unix.Close(pair[1]) }()
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now(), ready: execWatch{read: -1}}
 	defer func() {
 		if err == nil {
 			return
@@ -140,6 +140,14 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
+	if pair[1], err = above(pair[1], len(p.Given)); err != nil {
+		return nil, err
+	}
+	closed, err := ps.watchExec()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { unix.Close(closed) }()
 	if len(p.Cleanup) > 0 {
 		// Before anything is there that could be left behind.
 		prepare, undo := p.JanitorSteps()
@@ -153,7 +161,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	asm, initAt := p.Compile(pair[0], pair[1], ps.janitor.fd(), ownMemory)
+	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
+		ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -345,6 +354,7 @@ func (ps *Process) release() {
 		ps.listener.Close()
 	}
 	ps.setID.release()
+	ps.ready.release()
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}
@@ -357,41 +367,4 @@ func (ps *Process) release() {
 	if ps.status != nil {
 		ps.status.Free()
 	}
-}
-
-// ownMemory is where this process keeps its arguments and environment: the
-// area that the kernel filled at exec, up to the file name that ends it, and
-// the runtime's copies of the variables.
-func ownMemory(who string) step.Step {
-	f := process.ClearMemory{Who: who}
-	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
-	if end := execName(); start < end && end-start < 1<<24 {
-		f.Regions = append(f.Regions, process.Region{Addr: start, Len: end - start})
-		if end-start > uintptr(len("sbx-janitor..")) {
-			f.Title = start
-		}
-	}
-	for _, v := range os.Environ() {
-		f.Regions = append(f.Regions, process.Region{
-			Addr: uintptr(unsafe.Pointer(unsafe.StringData(v))),
-			Len:  uintptr(len(v)),
-		})
-	}
-	return f
-}
-
-// execName is the address of AT_EXECFN, which stands behind the environment;
-// see getauxval(3).
-func execName() uintptr {
-	const atExecFn = 31
-	aux, err := unix.Auxv()
-	if err != nil {
-		return 0
-	}
-	for _, v := range aux {
-		if v[0] == atExecFn {
-			return v[1]
-		}
-	}
-	return 0
 }

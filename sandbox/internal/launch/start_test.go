@@ -14,7 +14,7 @@ import (
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
-	"sbx/sandbox/internal/plan"
+	planner "sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/plantest"
 	"sbx/sandbox/internal/process"
 )
@@ -29,13 +29,13 @@ func launches(t testing.TB) {
 }
 
 // planFor is the plan of the machine's own for a shipped policy.
-func planFor(t testing.TB, name string, args ...string) *plan.Plan {
+func planFor(t testing.TB, name string, args ...string) *planner.Plan {
 	t.Helper()
 	return planWith(t, name, func(*policy.Policy) {}, args...)
 }
 
 // planWith is the same of a policy that is changed before.
-func planWith(t testing.TB, name string, change func(*policy.Policy), args ...string) *plan.Plan {
+func planWith(t testing.TB, name string, change func(*policy.Policy), args ...string) *planner.Plan {
 	t.Helper()
 	launches(t)
 	p, err := policies.Find(name)
@@ -56,7 +56,7 @@ func planWith(t testing.TB, name string, change func(*policy.Policy), args ...st
 	}
 	t.Cleanup(h.Close)
 	h.Terminal.Controlling = false
-	plan, err := plan.Build(p, plantest.AllowAll, target, h)
+	plan, err := planner.Build(p, plantest.AllowAll, target, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +132,10 @@ func TestFaults(t *testing.T) {
 }
 
 // sweep makes each call of those steps fail; the target touches "ran".
-func sweep(t *testing.T, plan *plan.Plan, those func(step.Step) bool) {
+func sweep(t *testing.T, plan *planner.Plan, those func(step.Step) bool) {
 	t.Helper()
 	errnos := []unix.Errno{unix.EPERM, unix.ENOSYS, unix.EINVAL, unix.EAGAIN, unix.ENOSPC}
-	asm, _ := plan.Compile(998, 999, 997, ownMemory) // any two descriptors above 2
+	asm, _ := plan.Compile(planner.Descriptors{Launcher: 998, Notify: 999, Janitor: 997, Ready: 996}, ownMemory) // above 2
 	calls := asm.Len()
 	marker := filepath.Join(workDir(plan), "ran")
 	cgroups := ""
@@ -199,7 +199,7 @@ func sweep(t *testing.T, plan *plan.Plan, those func(step.Step) bool) {
 	}
 }
 
-func workDir(p *plan.Plan) string {
+func workDir(p *planner.Plan) string {
 	for _, s := range p.Target {
 		if c, ok := s.(process.Chdir); ok {
 			return c.Dir

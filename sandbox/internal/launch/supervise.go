@@ -15,6 +15,9 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // descriptor of signals.Catch, from before the start, so that no signal falls
 // between. At a terminal the launcher stops when the target does; a terminal
 // of the target's own it relays, and gives the caller's back in every case.
+//
+// -1 is for a launcher that goes on with its own work: no signal to it is the
+// target's, and it does not stop when the target does.
 func (ps *Process) Supervise(caught int) (Exit, error) {
 	ps.caught, ps.supervised = caught, true
 	ps.atTerminal = (ps.plan.SharesJob || ps.plan.OwnSession) && controlled()
@@ -53,7 +56,7 @@ func (ps *Process) sources() []source {
 	// end before what is lost by it.
 	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
 		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, setIDSource{ps},
-		streamSource{ps}}
+		streamSource{ps}, readySource{ps}}
 }
 
 // loop waits for the sources until one of them is done.

@@ -37,7 +37,7 @@ func order(d *decisions) *Plan {
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed,
-		ObservesFiles: d.observesFiles,
+		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given,
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
@@ -58,10 +58,10 @@ func order(d *decisions) *Plan {
 		add(&plan.Cleanup, cgroup.Remove{Make: *l.Cgroup})
 	}
 	if len(plan.Cleanup) > 0 { // so there is a janitor
-		for fd, s := range d.stdio {
+		for _, s := range d.stdio {
 			switch s.Mode {
 			case unix.S_IFREG, unix.S_IFCHR, unix.S_IFBLK:
-				add(&plan.Cleanup, process.RestoreFlags{FD: fd, Flags: s.Flags})
+				add(&plan.Cleanup, process.RestoreFlags{FD: s.FD, Flags: s.Flags})
 			}
 		}
 	}
@@ -211,9 +211,18 @@ func order(d *decisions) *Plan {
 	// mounted.
 	add(to, d.landlock...)
 	add(to, caps.Reduce{Keep: d.keep, Inherit: d.ambient, Who: "target"})
+	if d.given != nil {
+		// The launcher's descriptors are above all of the target's, so none takes the place
+		// of one that is still needed.
+		add(to, process.TakeFDs{From: d.given})
+	}
+	if d.announce {
+		add(to, process.AnnounceTarget{}) // by the socket that the next step closes
+	}
 	// After all steps that open a descriptor, except Chdir, which closes its own at once
 	// (flatpak leaked O_PATH descriptors of its own).
-	add(to, process.CloseFDs{Keep: d.fds, Socket: d.listener != nil || d.listen != nil})
+	add(to, process.CloseFDs{Keep: d.fds, Socket: d.listener != nil || d.listen != nil,
+		Ready: d.announce})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})

@@ -51,14 +51,14 @@ type decisions struct {
 	streams           streamPlan
 	exec              process.Exec
 	dir               string
-	fds               []int
+	fds, given        []int
 	keptBack          []string // variables, see noteIndexes
 	stdio             [3]host.Stdio
 	openFiles         [2]uint64
 	coreMax           uint64
 	ignored, mask     uint64
 
-	sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
+	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
 
 	notes, remarks []string
 }
@@ -68,7 +68,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
-		stdio: h.Stdio,
+		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
@@ -99,6 +99,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.execDescriptor(p, t, decoded); err != nil {
 		return nil, err
 	}
 	if d.terminal, err = terminals(p, h, d.tree != nil); err != nil {
@@ -215,6 +218,12 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
 			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
 		}
+	case len(p.Network.Hosts)+len(p.Network.Listen) > 0:
+		return &host.NeedError{
+			Reason: host.Impossible,
+			What:   "connect a network namespace to hosts: this version of sbx knows the keys, and not yet how",
+			Fix:    "use a policy with the host's network and with ports, as connect = [443] in [network]",
+		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
@@ -244,17 +253,33 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 		return err
 	}
 	for _, f := range h.Handed {
-		if (f.FD <= 2 || f.Listen) && (f.Mode == unix.S_IFDIR || f.Path) {
-			return &host.NeedError{
-				Reason: host.LeadsOut,
-				What: fmt.Sprintf("hand over descriptor %d: it is open to a directory of the host, "+
-					"or by O_PATH, and leads out of the sandbox", f.FD),
-				Fix: "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose",
-			}
+		if err := leadsOut(f); err != nil {
+			return err
 		}
 	}
 	d.fds, err = descriptors(t, listen)
 	return err
+}
+
+// leadsOut refuses a descriptor by which the target would leave the sandbox, unless the
+// caller hands it over on purpose.
+func leadsOut(f host.Handed) error {
+	unasked := f.FD <= 2 || f.Listen
+	what, fix := "", "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose"
+	switch {
+	case f.Ring():
+		what, fix = "it is an io_uring, by which the target would do what it likes with the files of the host",
+			"close it for sbx"
+	case unasked && (f.Mode == unix.S_IFDIR || f.Path):
+		what = "it is open to a directory of the host, or by O_PATH, and leads out of the sandbox"
+	case unasked && f.Acts():
+		what = "it is no file or socket but of the kind " + text.Quote(f.Anonymous) + ", and may lead out of the sandbox"
+	default:
+		return nil
+	}
+	return &host.NeedError{
+		Reason: host.LeadsOut, What: fmt.Sprintf("hand over descriptor %d: %s", f.FD, what), Fix: fix,
+	}
 }
 
 // decideFiles makes the root file system, and returns the Landlock rules for files.

@@ -90,6 +90,18 @@ func fromManager(t host.Target, name string) (meant, managers bool) {
 	return false, false
 }
 
+// FromManager says whether "NAME=value" is a variable by which a service manager speaks to
+// the process that it has started, and to no other.
+func FromManager(v string) bool {
+	name, _, _ := strings.Cut(v, "=")
+	for _, m := range managerVariables {
+		if m.name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // isSet says whether a rule sets the variable, as "NAME=value".
 func isSet(rules []string, name string) bool {
 	for _, r := range rules {

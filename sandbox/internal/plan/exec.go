@@ -3,9 +3,13 @@ package plan
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
+	"sbx/policy"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -46,6 +50,29 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 	return e, nil
 }
 
+// execDescriptor has a program executed that is no file inside: by its descriptor, or
+// where the filter denies that by what /proc calls the descriptor.
+func (d *decisions) execDescriptor(p *policy.Policy, t host.Target, decoded filters) error {
+	if t.FD == 0 {
+		return nil
+	}
+	d.fds = append(d.fds, t.FD)
+	slices.Sort(d.fds)
+	name := "/proc/self/fd/" + strconv.Itoa(t.FD)
+	d.exec.Paths = []string{name}
+	switch {
+	case decoded.allow(unix.SYS_EXECVEAT, uint64(t.FD), 0, 0, 0, unix.AT_EMPTY_PATH):
+		d.exec.FD = t.FD
+	case d.tree != nil && !policy.NotFalse(p.Files.Proc):
+		return &host.NeedError{
+			Reason: host.NothingRuns,
+			What:   "run " + text.Quote(t.Args[0]) + ": the policy's filter denies execveat, and its files have no /proc",
+			Fix:    "add \"execveat\" to allow in the policy's [seccomp]",
+		}
+	}
+	return nil
+}
+
 // view is the root file system as an exec sees it.
 type view struct{ tree *rootfs.Tree }
 
@@ -73,6 +100,11 @@ func descriptors(t host.Target, listen int) ([]int, error) {
 	fds := slices.Clone(t.KeepFDs)
 	for n := 3; n < 3+listen; n++ {
 		fds = append(fds, n)
+	}
+	for i, fd := range t.Given {
+		if i > 2 && fd >= 0 {
+			fds = append(fds, i)
+		}
 	}
 	slices.Sort(fds)
 	fds = slices.Compact(fds)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -173,4 +174,42 @@ func TestHandedNote(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", x, got, want)
 		}
 	}
+}
+
+// TestLeadsOut: what acts for its maker crosses only on purpose, and a ring never does.
+func TestLeadsOut(t *testing.T) {
+	const never, asked, always = "never", "asked", "always"
+	words := &refusals{}
+	for _, c := range []struct {
+		f    host.Handed
+		when string
+	}{
+		{host.Handed{Mode: unix.S_IFREG}, always}, {host.Handed{Mode: unix.S_IFIFO}, always},
+		{host.Handed{Mode: unix.S_IFDIR}, asked}, {host.Handed{Mode: unix.S_IFREG, Path: true}, asked},
+		{host.Handed{Path: true}, asked},
+		{host.Handed{Anonymous: "eventfd"}, always}, {host.Handed{Anonymous: "eventpoll"}, always},
+		{host.Handed{Anonymous: "timerfd"}, always}, {host.Handed{Anonymous: "signalfd"}, always},
+		{host.Handed{Anonymous: "inotify"}, always}, {host.Handed{Anonymous: "landlock-ruleset"}, always},
+		{host.Handed{Anonymous: "pidfd"}, asked}, {host.Handed{Anonymous: "userfaultfd"}, asked},
+		{host.Handed{Anonymous: "fanotify"}, asked}, {host.Handed{Anonymous: "bpf-map"}, asked},
+		{host.Handed{Anonymous: "fscontext"}, asked}, {host.Handed{Anonymous: "of another kernel"}, asked},
+		{host.Handed{Anonymous: "?"}, asked}, {host.Handed{Anonymous: "io_uring"}, never},
+	} {
+		for _, how := range []string{"0", "LISTEN_FDS", "--keep-fd"} {
+			f, name := c.f, fmt.Sprintf("mode %o, %q, %v, by %s", c.f.Mode, c.f.Anonymous, c.f.Path, how)
+			if how != "0" {
+				f.FD, f.Listen = 3, how == "LISTEN_FDS"
+			}
+			p := plantest.Shipped(t, "default")
+			h := plantest.Debian(p, 1000)
+			h.Handed = []host.Handed{f}
+			_, err := Build(p, plantest.AllowAll, host.Target{Path: "x", Args: []string{"x"}, Dir: "/tmp"}, h)
+			words.add(name, err)
+			if ok := c.when == always || c.when == asked && how == "--keep-fd"; ok != (err == nil) ||
+				!ok && !errors.Is(err, host.LeadsOut) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	golden(t, "refusals-leads-out.txt", words.String())
 }

@@ -75,10 +75,10 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 		Bind: p.Network.Bind != nil || d.handed.tcp, Connect: p.Network.Connect != nil || d.handed.tcp,
 	}}
 	steps = append(steps, rules...)
-	for fd, f := range h.Stdio {
+	for _, f := range h.Stdio {
 		if f.Mode == unix.S_IFREG || f.Mode == unix.S_IFCHR || f.Named {
 			// /dev/stdin and the like open the file again.
-			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: fd, Read: f.Read, Write: f.Write})
+			steps = append(steps, landlock.StdioRule{ABI: h.LSM.Landlock, FD: f.FD, Read: f.Read, Write: f.Write})
 		}
 	}
 	for _, f := range h.Kept {

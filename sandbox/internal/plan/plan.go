@@ -82,6 +82,11 @@ type Plan struct {
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
+	// Announces says that the target tells the launcher which process it is, and that the
+	// launcher sees its exec.
+	Announces bool
+	// Given are the launcher's descriptors that become the target's; see host.Target.
+	Given []int
 	// SetID is what the launcher does against set-id files on the host.
 	SetID setid.Duty
 }
@@ -119,6 +124,13 @@ func (p *Plan) Outdated(err error) bool {
 	}
 	return false
 }
+
+// OwnNetwork says whether the network namespace is a new one, and HostPIDs whether a
+// process has the same number inside as on the host.
+func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
+
+// HostPIDs is described there.
+func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
 
 // Searched says whether the plan has anything that a search found.
 func (p *Plan) Searched() bool { return p.Tree != nil && p.Tree.Searched("/") }
@@ -218,12 +230,16 @@ func (VerifyCgroup) Kind() string { return "verify-cgroup" }
 // Compile makes no call, because the launcher does the check in Go.
 func (VerifyCgroup) Compile(*step.Asm) {}
 
+// Descriptors are those of the launcher that the steps need: the two ends of the socket to
+// the init, the launcher's end of that to the janitor, and the end of the pipe that the
+// target's exec closes. -1: there is none.
+type Descriptors struct{ Launcher, Notify, Janitor, Ready int }
+
 // Compile is the table of the child: the calls of set-up and target, then from initAt on
-// those of the init. janitor is the launcher's end of the socket to the janitor, or -1.
-// forget replaces process.ClearMemory, which depends on the memory of the process that
+// those of the init. forget replaces process.ClearMemory, which depends on the memory of the process that
 // starts the plan.
-func (p *Plan) Compile(launcher, notify, janitor int, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
-	asm = &step.Asm{Launcher: launcher, Notify: notify, Janitor: janitor}
+func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
+	asm = &step.Asm{Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
 	for _, list := range [...][]step.Step{p.Join, p.Setup, p.Target} {
@@ -315,7 +331,7 @@ func checks(s step.Step) bool {
 	if _, ok := s.(VerifyCgroup); ok {
 		return true // the launcher does it, without a table
 	}
-	asm := &step.Asm{Launcher: 3, Notify: 4, Janitor: 5} // any two descriptors
+	asm := &step.Asm{Launcher: 3, Notify: 4, Janitor: 5, Ready: 6} // any descriptors
 	asm.Begin(0)
 	s.Compile(asm)
 	for i := range asm.Len() {

@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"fmt"
+	"strconv"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
@@ -43,20 +46,28 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 		switch {
 		case ok:
 			at[x.Same] = len(s.reopen)
-			s.proc = s.proc || !r.Inside && !r.Named
+			s.proc = s.proc || !r.Inside && !r.Named && !r.Directory
 			if x.Seeks {
 				if seeks >= step.MaxStreams {
-					return s, tooMany(x.FD)
+					return s, tooMany(x.As)
 				}
 				r.Seek, r.From, r.Index = true, x.Offset, seeks
 				seeks++
 			}
 			s.reopen = append(s.reopen, r)
+		case x.Mode == unix.S_IFDIR && d.tree != nil:
+			return s, &host.NeedError{
+				Reason: host.LeadsOut,
+				What: fmt.Sprintf("hand over descriptor %d: it is a directory of the host that cannot be had once more, "+
+					"with nothing above it and read-only", x.FD),
+				Fix: "show it by a path: path.\"/mnt/x\".from = \"fd:" + strconv.Itoa(x.FD) + "\" in the policy's [files]",
+			}
+		case x.Mode == unix.S_IFDIR: // with the host's mounts there is nothing to keep
 		case changes && x.Metadata.FD != 0 && d.mayChange(p, h, x):
 			if len(s.restore) >= step.MaxStreams {
-				return s, tooMany(x.FD)
+				return s, tooMany(x.As)
 			}
-			s.restore = append(s.restore, process.RestoreMetadata{Stream: x.FD, Index: len(s.restore), Metadata: metadata(x)})
+			s.restore = append(s.restore, process.RestoreMetadata{Stream: x.As, Index: len(s.restore), Metadata: metadata(x)})
 		}
 	}
 	return s, nil
@@ -79,7 +90,7 @@ func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Re
 		return ns.Reopen{}, false
 	}
 	r := ns.Reopen{FDs: []int{x.FD}, Path: f.Real, ID: x.ID, Flags: x.OpenFlags(), Number: f.FD,
-		Named: x.Mode == unix.S_IFREG}
+		Named: x.Mode == unix.S_IFREG, Directory: x.Mode == unix.S_IFDIR}
 	if d.tree.IsDevice(f.Real, x.ID) {
 		r.Inside = true
 		return r, true

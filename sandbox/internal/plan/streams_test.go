@@ -22,7 +22,8 @@ func TestStreams(t *testing.T) {
 	in := host.Stdio{FD: 0, Mode: unix.S_IFREG, Read: true, ID: file.ID(), OnHost: true, Source: file, Seeks: true,
 		Offset:   5,
 		Metadata: host.Metadata{FD: 60, UID: 1000}}
-	out := host.Stdio{FD: 1, Same: 1, Mode: unix.S_IFREG, Write: true, ID: ns.ID{Major: 8, Minor: 1, Ino: 9}, OnHost: true,
+	out := host.Stdio{FD: 1, As: 1, Same: 1, Mode: unix.S_IFREG, Write: true,
+		ID: ns.ID{Major: 8, Minor: 1, Ino: 9}, OnHost: true,
 		Metadata: host.Metadata{FD: 61, Perm: 0o640, UID: 1000}}
 	tty := host.Stdio{FD: 0, Mode: unix.S_IFCHR, Read: true, Write: true, ID: ns.ID{Minor: 22, Ino: 3},
 		Rdev:   unix.Mkdev(136, 0),

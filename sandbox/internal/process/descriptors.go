@@ -17,12 +17,17 @@ type CloseFDs struct {
 	// Socket leaves the socket to the launcher, for HandOver and ListenSetID. The exec
 	// closes it.
 	Socket bool
+	// Ready leaves the pipe whose end tells the launcher of the exec.
+	Ready bool
 }
 
 func (c CloseFDs) String() string {
 	except := strings.Fields(strings.Trim(fmt.Sprint(c.Keep), "[]"))
 	if c.Socket {
 		except = append(except, "the socket to the launcher")
+	}
+	if c.Ready {
+		except = append(except, "the pipe that the exec closes")
 	}
 	if len(except) == 0 {
 		return "close descriptors from 3 on"
@@ -39,10 +44,55 @@ func (c CloseFDs) Compile(a *step.Asm) {
 		keep = append(slices.Clone(keep), a.Notify)
 		slices.Sort(keep)
 	}
+	if c.Ready {
+		keep = append(slices.Clone(keep), a.Ready)
+		slices.Sort(keep)
+	}
 	closeExcept(a, 3, keep)
 	for _, fd := range c.Keep {
 		a.Sys(unix.SYS_FCNTL, step.Fd(fd), step.Int(unix.F_SETFD), step.Int(0))
 	}
+}
+
+// TakeFDs gives the target the launcher's descriptors as its own 0, 1, 2 and so on.
+type TakeFDs struct {
+	// From are the launcher's; -1 is left out.
+	From []int
+}
+
+func (t TakeFDs) String() string {
+	list := make([]string, 0, len(t.From))
+	for as, fd := range t.From {
+		if fd >= 0 {
+			list = append(list, fmt.Sprintf("%d as %d", fd, as))
+		}
+	}
+	return "take the launcher's descriptors: " + strings.Join(list, ", ")
+}
+
+func (TakeFDs) Kind() string { return "take-descriptors" }
+
+// Compile is one dup3(2) each.
+func (t TakeFDs) Compile(a *step.Asm) {
+	for as, fd := range t.From {
+		if fd >= 0 {
+			a.Sys(unix.SYS_DUP3, step.Fd(fd), step.Fd(as), step.Int(0))
+		}
+	}
+}
+
+// AnnounceTarget tells the launcher which process the target is: the kernel adds the
+// sender's pid to the message, as the launcher sees it (SCM_CREDENTIALS).
+type AnnounceTarget struct{}
+
+func (AnnounceTarget) String() string { return "tell the launcher which process this is" }
+
+func (AnnounceTarget) Kind() string { return "announce-target" }
+
+// Compile sends step.MsgTarget.
+func (AnnounceTarget) Compile(a *step.Asm) {
+	a.Sys(unix.SYS_SENDTO, step.Fd(a.Notify), a.Bytes([]byte{step.MsgTarget}), step.Int(1),
+		step.Int(unix.MSG_NOSIGNAL), step.Int(0), step.Int(0)).Expect(1)
 }
 
 // CloseAll closes all descriptors of the init except its end of the socket to the

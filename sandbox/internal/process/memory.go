@@ -12,8 +12,9 @@ import (
 type Region struct{ Addr, Len uintptr }
 
 // ClearMemory clears the launcher's arguments and environment from the memory of
-// a copy of it, the init or the janitor, and gives the process a name of its own.
-// The regions are known only when the plan is started.
+// a copy of it, the init or the janitor, unmaps all else that the launcher has in its
+// memory, and gives the process a name of its own. The regions are known only when the
+// plan is started.
 type ClearMemory struct {
 	// Who is "init" or "janitor".
 	Who     string
@@ -21,10 +22,16 @@ type ClearMemory struct {
 	// Title is the address of the arguments, or 0 where they have no room for the
 	// name.
 	Title uintptr
+	// Keep are the pages of the launcher that the copy needs, and Top is the end of its
+	// memory; 0: they are not known, and nothing is unmapped.
+	Keep [][2]uintptr
+	Top  uintptr
+	// Local is the size of its thread-local memory.
+	Local uintptr
 }
 
 func (c ClearMemory) String() string {
-	return "clear arguments and environment from the " + c.Who + "'s memory"
+	return "clear the launcher's memory from the " + c.Who
 }
 
 func (ClearMemory) Kind() string { return "clear-memory" }
@@ -42,4 +49,7 @@ func (c ClearMemory) Compile(a *step.Asm) {
 		}
 	}
 	a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_NAME), a.Str(name))
+	if c.Top != 0 {
+		a.Forget(c.Top, c.Local, c.Keep)
+	}
 }

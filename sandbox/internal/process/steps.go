@@ -252,6 +252,8 @@ func (VerifySeccomp) Compile(a *step.Asm) {
 type Exec struct {
 	Paths     []string
 	Args, Env []string
+	// FD is the descriptor of the program, if it is executed by that and not by a path.
+	FD int
 	// Inside and Dir, where the target starts, are for the words of an error. Inside
 	// is nil where the host's mounts are there.
 	Inside Inside
@@ -264,9 +266,13 @@ func (e Exec) String() string {
 
 func (Exec) Kind() string { return "exec" }
 
-// Compile is one execve(2) for each path.
+// Compile is one execve(2) for each path, or one execveat(2).
 func (e Exec) Compile(a *step.Asm) {
 	argv, envp := a.Strings(e.Args), a.Strings(e.Env)
+	if e.FD > 0 {
+		a.ExecFD(step.Fd(e.FD), argv, envp)
+		return
+	}
 	for _, p := range e.Paths {
 		a.Exec(a.Str(p), argv, envp)
 	}

@@ -30,6 +30,8 @@ func (t *Tree) addDevices() error {
 		case errors.Is(f.Err, host.Untrusted) && x.Optional:
 			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be used: %v", what, f.Err))
 			continue
+		case f.Closed && x.Optional:
+			continue // nor may the program reach it
 		case f.Err != nil:
 			return fmt.Errorf("show device %s: %w", what, f.Err)
 		case f.Mode == 0 && x.Optional:

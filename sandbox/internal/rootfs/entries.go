@@ -81,6 +81,8 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		n.Source = n.Untrusted.File
 	}
 	switch {
+	case n.Source.Closed && n.Optional && !restricts(t.entries, e):
+		return n, false, nil // the program may not reach it either
 	case n.Source.Err != nil:
 		return n, false, fmt.Errorf("look at %s: %w", text.Quote(source), n.Source.Err)
 	case n.Source.Mode == 0 && n.Optional:
@@ -98,6 +100,13 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		}
 	}
 	return n, err == nil, err
+}
+
+// restricts says whether the entry lies in what can be written, and so takes
+// something away. It is not left out for what its directory denies just now.
+func restricts(entries *policy.Tree, e policy.Entry) bool {
+	over := entries.Over(e.Name).Kind
+	return over == policy.KindWrite || over == policy.KindOverlay
 }
 
 // setOptions applies the entry's options in files.path to the node. An option that the

@@ -118,6 +118,8 @@ func openable(h *host.Facts, tree *policy.Tree, e policy.Entry, keep caps.Set) (
 	switch {
 	case errors.Is(src.Err, host.Untrusted) && e.Optional:
 		return host.File{}, nil
+	case src.Closed && e.Optional && !restricts(tree, e):
+		return host.File{}, nil
 	case src.Err != nil:
 		return src, fmt.Errorf("look at %s: %w", text.Quote(e.Name), src.Err)
 	case src.Mode == 0 && e.Optional:

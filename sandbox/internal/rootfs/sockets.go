@@ -34,6 +34,8 @@ func (t *Tree) addSockets() error {
 		case errors.Is(f.Err, host.Untrusted) && x.Optional:
 			t.Notes = append(t.Notes, fmt.Sprintf("%s cannot be connected to: %v", text.Quote(x.Name), f.Err))
 			continue
+		case f.Closed && x.Optional:
+			continue // nor may the program reach it
 		case f.Err != nil:
 			return fmt.Errorf("allow connecting to %s: %w", text.Quote(x.Name), f.Err)
 		case f.Mode == 0 && x.Optional:

@@ -1,0 +1,19 @@
+package bwrap
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// PrintHelp prints the options.
+func PrintHelp(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("usage: bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n\n")
+	b.WriteString("sbx reads bubblewrap's options; see bwrap(1) and sbx(1). Those that there are:\n\n")
+	for _, o := range options() {
+		b.WriteString("    " + o.name + strings.Repeat(" ARG", o.values) + "\n")
+	}
+	_, err := fmt.Fprint(w, b.String())
+	return err
+}

@@ -1,0 +1,214 @@
+// Package bwrap reads the command line of bubblewrap(1) as a policy. What
+// bubblewrap leaves open, and no option asks for, stays closed: the filter of
+// system calls of role open applies, and Unix sockets, capabilities and user
+// namespaces are there as far as the line names them.
+package bwrap
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sbx/internal/text"
+	"sbx/policy"
+)
+
+// maxArgs is the most arguments of a line, those that --args reads included: what
+// bubblewrap itself takes.
+const maxArgs = 9000
+
+// Line is a command line of bubblewrap's.
+type Line struct {
+	// Policy is what it says of the sandbox. It extends nothing that was not shipped.
+	Policy *policy.Policy
+	// Command is the program and its arguments.
+	Command []string
+	// Dir is the directory to start in; empty: the caller's, if it is there inside.
+	Dir string
+	// Lost says what a policy does not do as bubblewrap does.
+	Lost []string
+	// Filters are descriptors with further seccomp programs, in load order.
+	Filters []int
+	// Unset lists variables that do not cross; Set are those that are set, in order,
+	// as NAME=VALUE. Clear says that nothing else crosses but PWD.
+	Unset, Set []string
+	Clear      bool
+	// Info are descriptors that are told of the sandbox as JSON: at the start, and
+	// Status also at the end. Sync stays open, and Block is waited for.
+	Info, Status, Sync, Block []int
+	// Locks are files inside that are locked while the sandbox is there.
+	Locks []string
+	// Needed are paths of the host that have to be there.
+	Needed []string
+	// DryRun, Help and Version print the plan, the help or the version.
+	DryRun, Help, Version bool
+}
+
+// Options are what a line needs from whoever reads it.
+type Options struct {
+	// Dir is the directory that relative paths of the host begin in.
+	Dir string
+	// Read reads all that a descriptor has, and closes it. Nil: such options are errors.
+	Read func(fd int) ([]byte, error)
+	// Devices are what the host has below /dev, beyond what each sandbox has.
+	Devices []string
+	// Root says that root starts the sandbox.
+	Root bool
+}
+
+// Parse reads the arguments that follow the program's name.
+func Parse(args []string, o Options) (*Line, error) {
+	r := &reader{options: o, line: &Line{}, namespaces: map[string]bool{}, uid: -1, gid: -1,
+		root: tree{"/": {kind: private}}}
+	if err := r.read(args, true); err != nil {
+		return nil, err
+	}
+	if r.line.Help || r.line.Version {
+		return r.line, nil
+	}
+	if err := r.finish(); err != nil {
+		return nil, err
+	}
+	return r.line, nil
+}
+
+// reader is the state of a line that is being read.
+type reader struct {
+	options    Options
+	line       *Line
+	root       tree
+	total      int
+	namespaces map[string]bool // what is unshared
+	join       []joined
+	argv0      *string
+	caps       capabilities
+	uid, gid   int
+	hostname   string
+	label      string
+	session    bool
+	noUsers    bool
+	mode, size string // for the next operation
+	sources    []string
+}
+
+// read reads arguments. top says that they are the line's own, where the command follows.
+func (r *reader) read(args []string, top bool) error {
+	if r.total += len(args); r.total > maxArgs {
+		return fmt.Errorf("read the options: more than %d arguments", maxArgs)
+	}
+	known := options()
+	for len(args) > 0 {
+		word := args[0]
+		if word == "--" || !strings.HasPrefix(word, "-") {
+			if word == "--" {
+				args = args[1:]
+			}
+			if top {
+				r.line.Command = args
+			} else if len(args) > 0 {
+				return fmt.Errorf("read the options of --args: %s is none", text.Quote(args[0]))
+			}
+			return nil
+		}
+		i := slices.IndexFunc(known, func(o option) bool { return o.name == word })
+		if i < 0 {
+			return fmt.Errorf("read the options: bubblewrap has no option %s", text.Quote(word))
+		}
+		opt := &known[i]
+		if len(args) <= opt.values {
+			return fmt.Errorf("read %s: it takes %s", word, counted(opt.values))
+		}
+		given := args[1 : 1+opt.values]
+		args = args[1+opt.values:]
+		if opt.take == nil {
+			continue // sbx does so in any case
+		}
+		if err := opt.take(r, given); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(append([]string{word}, quoted(given)...), " "), err)
+		}
+		if r.line.Help || r.line.Version {
+			return nil
+		}
+	}
+	return nil
+}
+
+func quoted(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = text.Quote(s)
+	}
+	return out
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "one argument"
+	}
+	return strconv.Itoa(n) + " arguments"
+}
+
+// descriptor reads the number of a descriptor.
+func descriptor(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || strconv.Itoa(n) != s {
+		return 0, fmt.Errorf("%s is no descriptor", text.Quote(s))
+	}
+	return n, nil
+}
+
+// number reads an id.
+func number(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%s is no id", text.Quote(s))
+	}
+	return int(n), nil
+}
+
+// host is a path of the host as a policy names it.
+func (r *reader) host(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("the path is empty")
+	}
+	if strings.Contains(s, "${") {
+		return "", fmt.Errorf("this cannot be had: a policy takes what is in %s for a variable", text.Quote(s))
+	}
+	if !path.IsAbs(s) {
+		s = path.Join(r.options.Dir, s)
+	}
+	return path.Clean(s), nil
+}
+
+// inside is a path inside as a policy names it: bubblewrap reads relative ones from
+// the root.
+func inside(s string) string { return path.Clean("/" + s) }
+
+func (r *reader) lose(format string, args ...any) {
+	r.line.Lost = append(r.line.Lost, fmt.Sprintf(format, args...))
+}
+
+// Losses are what a policy by itself leaves out: what Lost says, and what is no part of
+// a sandbox but of a run.
+func (l *Line) Losses() []string {
+	list := slices.Clone(l.Lost)
+	for _, x := range []struct {
+		what string
+		has  bool
+	}{
+		{"--seccomp, --add-seccomp-fd: a policy names system calls, and has no programs", len(l.Filters) > 0},
+		{"--unsetenv: the variables cross unless process.env names the others", len(l.Unset) > 0 && !l.Clear},
+		{"--chdir: sbx -C says it", l.Dir != ""},
+		{"--info-fd, --json-status-fd, --sync-fd, --block-fd: they are of a run",
+			len(l.Info)+len(l.Status)+len(l.Sync)+len(l.Block) > 0},
+		{"--lock-file: it is of a run", len(l.Locks) > 0},
+	} {
+		if x.has {
+			list = append(list, x.what)
+		}
+	}
+	return list
+}

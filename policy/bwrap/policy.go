@@ -1,0 +1,233 @@
+package bwrap
+
+import (
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+
+	"sbx/policy"
+	"sbx/policy/capability"
+)
+
+// finish makes the policy of what was read.
+func (r *reader) finish() error {
+	if len(r.line.Command) == 0 {
+		return errors.New("there is no program to run")
+	}
+	if len(r.sources) > 0 {
+		return errors.New("--overlay-src: no overlay follows")
+	}
+	if r.argv0 != nil {
+		return errors.New("--argv0: this cannot be had: a program is called by its own name")
+	}
+	p := &policy.Policy{Name: "bwrap", Version: 1, Summary: "Imported from a command line of bubblewrap's"}
+	r.line.Policy = p
+	if err := r.spaces(p); err != nil {
+		return err
+	}
+	if err := r.privileges(p); err != nil {
+		return err
+	}
+	r.files(p)
+	r.environment(p)
+	if r.session {
+		p.Process.Terminal = "new-session"
+	}
+	p.Process.SELinux = r.label
+	return nil
+}
+
+// spaces says which namespaces are new. Bubblewrap's mount namespace always is.
+func (r *reader) spaces(p *policy.Policy) error {
+	set := map[string]*string{"user": &p.Namespaces.User, "ipc": &p.Namespaces.IPC, "pid": &p.Namespaces.PID,
+		"net": &p.Namespaces.Net, "uts": &p.Namespaces.UTS, "cgroup": &p.Namespaces.Cgroup}
+	for kind, field := range set {
+		*field = map[bool]string{true: "new", false: "host"}[r.namespaces[kind]]
+	}
+	if !r.namespaces["user"] {
+		p.Namespaces.User = "auto"
+	}
+	for _, j := range r.join {
+		if j.kind == "user" && r.namespaces["user"] {
+			return errors.New("--userns and --unshare-user: the namespace is either new or entered")
+		}
+		*set[j.kind] = "/proc/self/fd/" + strconv.Itoa(j.fd)
+	}
+	entered := slices.ContainsFunc(r.join, func(j joined) bool { return j.kind == "user" })
+	for _, id := range []struct {
+		name  string
+		value int
+		field **int
+	}{{"--uid", r.uid, &p.Namespaces.UID}, {"--gid", r.gid, &p.Namespaces.GID}} {
+		switch {
+		case id.value < 0:
+		case !r.namespaces["user"] && !entered:
+			return errors.New(id.name + ": it needs --unshare-user or --userns")
+		default:
+			*id.field = &id.value
+		}
+	}
+	if r.noUsers && !r.namespaces["user"] && !entered {
+		return errors.New("--disable-userns: it needs --unshare-user or --userns")
+	}
+	if r.hostname != "" && !r.namespaces["uts"] {
+		return errors.New("--hostname: it needs --unshare-uts")
+	}
+	p.Namespaces.Hostname = r.hostname
+	return nil
+}
+
+// privileges are the capabilities and the filter. Who is given the capabilities for
+// it may make further sandboxes inside, but for root, whose /proc they would open.
+func (r *reader) privileges(p *policy.Policy) error {
+	kept := r.caps.kept
+	if r.caps.all {
+		kept = capability.Names()
+	}
+	kept = slices.Clone(kept)
+	slices.Sort(kept)
+	p.Extends = []string{"kernel"}
+	p.Seccomp.Allow = []string{"@known"}
+	yes := true
+	nest := slices.Contains(kept, "sys_admin") && !r.noUsers && !r.options.Root
+	if nest {
+		// A sandbox inside is made in a user namespace of its own, where every program has all
+		// capabilities. In this one the program could take the policy's mounts off.
+		p.Process.Nest = &yes
+		kept = slices.DeleteFunc(kept, func(k string) bool { return k == "sys_admin" })
+		if p.Namespaces.PID == "host" {
+			p.Namespaces.PID = "new" // a sandbox inside needs a /proc of its own
+		}
+	} else {
+		p.Seccomp.Deny = []string{"@clock", "@mount", "open_by_handle_at"}
+	}
+	if len(kept) > 0 {
+		if p.Namespaces.User == "auto" {
+			p.Namespaces.User = "new"
+		}
+		for _, k := range kept {
+			p.Process.Capabilities = append(p.Process.Capabilities, "?"+k)
+		}
+		p.Process.Ambient = &yes
+	}
+	return nil
+}
+
+// files says what is inside.
+func (r *reader) files(p *policy.Policy) {
+	f := &p.Files
+	no := false
+	for name, field := range map[string]**bool{"/proc": &f.Proc, "/dev": &f.Dev} {
+		// In a root of the host's there would be the host's, whose processes and devices
+		// are nobody's to reach.
+		if _, n := r.root.over(name); n.kind != own && (r.root[name] != nil || n.kind < read || n.kind > layered) {
+			*field = &no
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.root)) {
+		n := r.root[name]
+		entry := name
+		if n.optional || n.kind == write || n.kind == device { // which need not be the caller's to write
+			entry = "?" + name
+		}
+		if !n.optional && path.IsAbs(n.from) && n.kind != link {
+			r.line.Needed = append(r.line.Needed, n.from)
+		}
+		var o policy.PathOptions
+		if n.from != name && n.from != "" {
+			o.From = n.from
+		}
+		switch n.kind {
+		case private, made:
+			r.empty(f, name, n, &o)
+		case device:
+			r.devices(f, name, n)
+			if policy.Within(name, "/dev") && n.from == name {
+				continue
+			}
+			fallthrough
+		case write:
+			f.Write = append(f.Write, entry)
+		case read:
+			f.Read = append(f.Read, entry)
+		case layered:
+			f.Overlay = append(f.Overlay, entry)
+			o.Upper, o.Work = n.upper, n.work
+		case file:
+			if f.Inline == nil {
+				f.Inline = map[string]string{}
+			}
+			f.Inline[name] = n.text
+		case link:
+			if f.Symlinks == nil {
+				f.Symlinks = map[string]string{}
+			}
+			f.Symlinks[name], o.From = n.from, ""
+		}
+		if o != (policy.PathOptions{}) {
+			if f.Paths == nil {
+				f.Paths = map[string]policy.PathOptions{}
+			}
+			f.Paths[name] = o
+		}
+	}
+	// Where the host's root is shown whole, its sockets are, too, as its files are.
+	if n := r.root["/"]; n.kind == write || n.kind == device {
+		f.Sockets = []string{"/"}
+	}
+	for _, name := range []string{"/run", "/tmp", "/var/run"} {
+		if n, ok := r.root[name]; ok && (n.kind == write || n.kind == device) {
+			f.Sockets = append(f.Sockets, name)
+		}
+	}
+	f.OwnSockets = new(bool)
+	*f.OwnSockets = true
+}
+
+// empty is a tmpfs or a directory, which can be written as one. The root stays read-only.
+func (r *reader) empty(f *policy.Files, name string, n *node, o *policy.PathOptions) {
+	o.Mode, o.Size = n.mode, n.size
+	if o.Mode == "" {
+		o.Mode = "0755"
+	}
+	switch at, over := r.root.over(path.Dir(name)); {
+	case name == "/":
+		*o = policy.PathOptions{}
+	case n.kind == made && at != "/" && over.kind <= made && !over.readOnly:
+		f.Directories = append(f.Directories, name) // in a tmpfs they can be written
+	case n.readOnly, n.kind == made && over.readOnly:
+		o.Size = ""
+		f.Directories = append(f.Directories, name)
+	default:
+		f.Tmpfs = append(f.Tmpfs, name)
+	}
+}
+
+// devices says which device files of the host are there.
+func (r *reader) devices(f *policy.Files, name string, n *node) {
+	if name != n.from {
+		if policy.Within(n.from, "/dev") {
+			r.lose("--dev-bind: the devices of %s are not there under another name", n.from)
+		}
+		return
+	}
+	switch {
+	case name == "/" || name == "/dev":
+		f.Dev = nil
+		f.Devices = append(f.Devices, r.options.Devices...)
+	case policy.Within(name, "/dev"):
+		f.Devices = append(f.Devices, map[bool]string{true: "?"}[n.optional]+name)
+	}
+}
+
+// environment says what of it crosses.
+func (r *reader) environment(p *policy.Policy) {
+	if !r.line.Clear {
+		p.Process.Env = []string{"*"}
+	} else {
+		p.Process.Env = []string{"PWD"}
+	}
+	p.Process.Env = append(p.Process.Env, r.line.Set...)
+}

@@ -1,0 +1,4 @@
+package child
+
+// threadPointer is TPIDR_EL0.
+func threadPointer() uintptr
