@@ -207,12 +207,12 @@ func judge(fault string, r result, want string) string {
 }
 
 // launcherEnds says whether a fault ends the launcher, whose n-th call of the
-// name fails as well, before it can say anything: the Go runtime gives up when
-// it cannot sleep, handle signals or look at its standard descriptors, and a
-// message that cannot be written is not seen.
+// name fails as well, before it can say anything: the C library gives up when it
+// cannot set up its thread, the Go runtime when it cannot sleep, handle signals or
+// look at its standard descriptors, and a message that cannot be written is not seen.
 func launcherEnds(fault string) bool {
 	name, _, _ := strings.Cut(fault, ":")
-	return name == "futex" || name == "sigaltstack" || name == "rt_sigprocmask" || name == "write" || name == "fcntl"
+	return slices.Contains([]string{"arch_prctl", "futex", "sigaltstack", "rt_sigprocmask", "write", "fcntl"}, name)
 }
 
 // scrub takes out of the facts what differs between any two runs.

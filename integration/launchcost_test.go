@@ -71,7 +71,7 @@ func TestLaunchCost(t *testing.T) {
 		{"page faults", faults, []string{"--policy", "open", "--dry-run", "--", "/bin/true"}, 420},
 		{"page faults", faults, []string{"--policy", "pure", "--dry-run", "--", "/bin/true"}, 490},
 		{"system calls", calls, []string{"--policy", "open", "--", "/bin/true"}, 900},
-		{"system calls", calls, []string{"--policy", "pure", "--", "/bin/true"}, 1180},
+		{"system calls", calls, []string{"--policy", "pure", "--", "/bin/true"}, 1240},
 	} {
 		if n := c.count(c.args...); n > c.most {
 			t.Errorf("%s of sbx %s: %d, more than %d", c.what, strings.Join(c.args, " "), n, c.most)

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // activated is what systemd-socket-activate starts upon the first connection.
@@ -140,50 +143,140 @@ func TestSocketActivationNginx(t *testing.T) {
 	})
 }
 
-// TestNotify: what the target tells its manager arrives, at a socket with a path.
-// With an abstract one all others of the host's would be open.
+// TestNotify: what the target tells its manager comes from sbx, at a socket with a path or an
+// abstract name, under policies with and without the host's network.
 func TestNotify(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{filepath.Join(dir, "notify"), fmt.Sprintf("@sbx-test-%d", os.Getpid())} {
-		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		env := append(userEnv(), "NOTIFY_SOCKET="+name)
-		r := run(t, call{args: []string{binary("sbx"), "--policy", "web", "--read", binary("probe"), "--", binary("probe"),
-			"notify", "READY=1\nSTATUS=serving", "MAINPID=%p"}, dir: t.TempDir(), env: env})
-		if strings.HasPrefix(name, "@") {
-			for _, policy := range []string{"web", "default", "open"} {
-				r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "true"}, dir: t.TempDir(), env: env})
-				if r.status != 125 || !strings.Contains(r.stderr, "every abstract socket of the host would be open") ||
-					!strings.Contains(r.stderr, "sbx: hint: ") {
-					t.Errorf("%s, policy %s: %v", name, policy, r)
+	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), fmt.Sprintf("@sbx-test-%d", os.Getpid())} {
+		for _, policy := range []string{"web", "default", "open"} {
+			if policy == "open" && name[0] == '@' {
+				continue // with the host's /dev there is no place for it
+			}
+			conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard := hearNotifications(t, conn)
+			cmd := exec.Command(binary("sbx"), "--policy", policy, "--read", binary("probe"), "--", binary("probe"), "notify",
+				"READY=1\nSTATUS=serving", "STATUS", "NOTIFYACCESS=all", "STATUS="+strings.Repeat("x", 5000), "MAINPID=1234567",
+				"MAINPID=%p", "STOPPING=1")
+			cmd.Dir, cmd.Env = t.TempDir(), append(userEnv(), "NOTIFY_SOCKET="+name)
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.HasPrefix(string(out), "notified\n") {
+				t.Errorf("%s, policy %s: %v\n%s", name, policy, err, out)
+			}
+			conn.SetReadDeadline(time.Now().Add(time.Second))
+			want := []string{"READY=1\nSTATUS=serving", fmt.Sprintf("MAINPID=%d", cmd.Process.Pid), "STOPPING=1"}
+			for _, w := range want {
+				if got := <-heard; got.text != w || got.pid != cmd.Process.Pid {
+					t.Errorf("%s, policy %s: heard %+v, want %q from %d", name, policy, got, w, cmd.Process.Pid)
 				}
 			}
 			if err := conn.Close(); err != nil {
 				t.Fatal(err)
 			}
-			continue
-		}
-		r.want(t, 0, "notified")
-		var got []string
-		buf := make([]byte, 4096)
-		if err := conn.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		for len(got) < 2 {
-			n, err := conn.Read(buf)
-			if err != nil {
-				t.Errorf("%s: %v, after %q", name, err, got)
-				break
-			}
-			got = append(got, string(buf[:n]))
-		}
-		if len(got) > 0 && got[0] != "READY=1\nSTATUS=serving" {
-			t.Errorf("%s: first message %q", name, got[0])
-		}
-		if err := conn.Close(); err != nil {
-			t.Fatal(err)
+			os.Remove(name)
 		}
 	}
+	// Without a mount namespace of its own the sandbox has no socket for it.
+	file := filepath.Join(t.TempDir(), "p.toml")
+	text := "version = 1\nextends = [\"open\"]\n[namespaces]\nmount = \"host\"\npid = \"host\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, call{args: []string{binary("sbx"), "--policy", file, "--", "true"}, dir: t.TempDir(),
+		env: append(userEnv(), "NOTIFY_SOCKET=@x")})
+	if r.status != 125 || !strings.Contains(r.stderr, "every abstract socket of the host would be open") ||
+		!strings.Contains(r.stderr, "sbx: hint: ") {
+		t.Error(r)
+	}
+}
+
+// TestServiceDirectories: what systemd has made for a service is shown, as far as it is for
+// this process.
+func TestServiceDirectories(t *testing.T) {
+	dir := t.TempDir()
+	var vars []string
+	for _, name := range []string{"RUNTIME", "STATE", "CACHE", "LOGS", "CONFIGURATION", "CREDENTIALS"} {
+		list := []string{filepath.Join(dir, name), filepath.Join(dir, name+"2")}
+		for _, d := range list {
+			if err := os.Mkdir(d, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(d, "x"), []byte("there\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if name == "CREDENTIALS" {
+			list = list[:1]
+		}
+		vars = append(vars, name+"_DIRECTORY="+strings.Join(list, ":"))
+	}
+	const script = `for v in RUNTIME STATE CACHE LOGS CONFIGURATION CREDENTIALS; do
+eval "dirs=\$${v}_DIRECTORY"
+for d in $(echo $dirs | tr : ' '); do read x <$d/x; echo $v $x $( (echo new >$d/y) 2>/dev/null && echo writes); done
+done; echo $SYSTEMD_EXEC_PID $$ $INVOCATION_ID $JOURNAL_STREAM`
+	start := func(pid string) string {
+		cmd := exec.Command("sh", append([]string{"-c", "export SYSTEMD_EXEC_PID=" + pid + `; exec "$@"`, "sh", binary("sbx"),
+			"--policy", "web", "--"}, "sh", "-c", script)...)
+		cmd.Dir, cmd.Env = t.TempDir(), append(append(userEnv(), vars...), "INVOCATION_ID=abc", "JOURNAL_STREAM=8:1")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	want := ""
+	for _, name := range []string{"RUNTIME", "STATE", "CACHE", "LOGS"} {
+		want += strings.Repeat(name+" there writes\n", 2)
+	}
+	want += "CONFIGURATION there\nCONFIGURATION there\nCREDENTIALS there\n2 2 abc 8:1\n"
+	if got := start("$$"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := start("1"); strings.Contains(got, "there") || strings.TrimSpace(got) != "2" {
+		t.Errorf("what is another process's: %s", got)
+	}
+}
+
+// notification is what a manager heard, and the pid of who said it.
+type notification struct {
+	text string
+	pid  int
+}
+
+// hearNotifications hears what comes, until the socket is closed or its deadline.
+func hearNotifications(t *testing.T, conn *net.UnixConn) <-chan notification {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan notification, 100)
+	go func() {
+		defer close(heard)
+		data, oob := make([]byte, 1<<16), make([]byte, 256)
+		for {
+			n, rights, _, _, err := conn.ReadMsgUnix(data, oob)
+			if err != nil {
+				return
+			}
+			got := notification{text: string(data[:n])}
+			if list, err := unix.ParseSocketControlMessage(oob[:rights]); err == nil {
+				for i := range list {
+					if c, err := unix.ParseUnixCredentials(&list[i]); err == nil {
+						got.pid = int(c.Pid)
+					}
+				}
+			}
+			heard <- got
+		}
+	}()
+	return heard
 }

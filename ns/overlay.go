@@ -51,6 +51,9 @@ type Overlay struct {
 	Mode     uint32
 	Own      bool
 	UID, GID uint32
+	// Review says that changes are kept to be looked at. Without Upper such a step is only
+	// printed.
+	Review bool
 	// NoExec and Below are as in Bind, Scratch as in FileOver.
 	NoExec, Below bool
 	Scratch       step.Slot
@@ -63,6 +66,8 @@ func (o Overlay) String() string {
 	}
 	if o.Upper.Path != "" {
 		s += ", changes go to " + text.Quote(o.Upper.Path)
+	} else if o.Review {
+		s += ", changes are kept for review"
 	} else {
 		s += ", changes are thrown away"
 		if o.Size != "" {

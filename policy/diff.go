@@ -94,6 +94,9 @@ func (d *Difference) namespaces(a, b *Namespaces) {
 			d.other("%s namespace: %s instead of %s", n.name, n.b, n.a)
 		}
 	}
+	if was, is := a.None(), b.None(); was != is {
+		d.step(sign(is), "running without namespaces (namespaces.all)")
+	}
 	d.inNamespaces(a, b)
 }
 

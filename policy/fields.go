@@ -90,6 +90,9 @@ func fields() []field {
 		{key: "extends", doc: "policies this one adds to, left to right",
 			list: func(p *Policy) *[]string { return &p.Extends }, check: checkExtends},
 
+		{key: "namespaces.all", doc: "host: make no namespace at all, as where they are forbidden; new: as the others say",
+			str: func(p *Policy) *string { return &p.Namespaces.All }, check: oneOf("all", []string{"new", "host"}),
+			values: func() []string { return []string{"new", "host"} }},
 		ns("user", "auto", "user namespace: new, host, auto (new if the caller needs one) or the path of one to join",
 			func(p *Policy) *string { return &p.Namespaces.User }),
 		ns("mount", "new", "mount namespace: new, host or the path of one to join",
@@ -169,7 +172,7 @@ func fields() []field {
 		number(field{key: "network.port", doc: "TCP port of entries of hosts that name none",
 			str: func(p *Policy) *string { return &p.Network.Port }, check: checkPort(1)}),
 		{key: "network.listen",
-			doc:  "where the host accepts connections: [ADDRESS:]PORT[:PORT-INSIDE] or unix:PATH:PORT-INSIDE",
+			doc:  "where the host accepts connections: [ADDRESS:]PORT[:PORT-INSIDE]",
 			list: func(p *Policy) *[]string { return &p.Network.Listen }, check: checkListen, removable: true, wide: true},
 
 		{key: "process.capabilities", doc: "capabilities kept; ? in front: only if the caller has it",

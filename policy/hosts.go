@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,6 +101,36 @@ func addOnce(list []string, s string) []string {
 	}
 	return append(slices.Clone(list), s)
 }
+
+// OwnNames adds the files by which programs find hosts, where a policy that was expanded
+// names such: the host's own name servers, search domains and names are not there inside.
+// What the policy says of the same files stays.
+func (p *Policy) OwnNames() {
+	if len(p.Network.Hosts) == 0 {
+		return
+	}
+	f := &p.Files
+	own := maps.Clone(f.Inline)
+	if own == nil {
+		own = map[string]string{}
+	}
+	for _, x := range [...]struct{ path, text string }{
+		{"/etc/resolv.conf", "nameserver " + NameServer + "\n"},
+		{"/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"},
+		{"/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n" +
+			"protocols: files\nservices: files\nethers: files\nrpc: files\nnetgroup: files\n"},
+	} {
+		if _, said := own[x.path]; said || f.Symlinks[x.path] != "" {
+			continue
+		}
+		own[x.path] = x.text
+		f.Read = slices.DeleteFunc(slices.Clone(f.Read), func(e string) bool { return withoutMark(e) == x.path })
+	}
+	f.Inline = own
+}
+
+// NameServer is the address inside that resolv.conf names.
+const NameServer = "198.18.0.1"
 
 // ownNetwork gives the policy a new network namespace, in which what it says of hosts
 // holds.

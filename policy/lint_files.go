@@ -28,19 +28,31 @@ func (l *linter) unhidden() {
 	}
 }
 
+// reads says whether files.read names the path.
+func (f *Files) reads(p string) bool {
+	return slices.ContainsFunc(f.Read, func(e string) bool { return withoutMark(e) == p })
+}
+
 // writable finds what can be written and runs or is obeyed on the host.
 func (l *linter) writable() {
 	f := &l.whole.Files
 	check := func(key, entry, p string) {
 		d, runs := obeyed(p)
-		if runs {
+		inside := d != "" && d != p && Within(p, d)
+		switch {
+		case runs && inside:
+			l.add("path-writable", key, entry, "%q can be written, in %s, which is in PATH: what is left there runs on the host",
+				entry, d)
+		case runs:
 			l.add("path-writable", key, entry, "%q makes %s writable, which is in PATH: what is left there runs on the host",
 				entry, d)
 			d = placed(p, obeyedPlaces[:1])
 			if p == "/" {
 				l.add("startup-writable", key, entry, "%q makes %s writable, which other programs obey", entry, d)
 			}
-		} else if d != "" {
+		case inside:
+			l.add("startup-writable", key, entry, "%q can be written, in %s, where other programs find what they obey", entry, d)
+		case d != "":
 			l.add("startup-writable", key, entry, "%q makes %s writable, which other programs obey", entry, d)
 		}
 	}
@@ -48,6 +60,9 @@ func (l *linter) writable() {
 		p := withoutMark(e)
 		if from := f.Paths[p].From; from != "" {
 			p = from
+		}
+		if path.Base(p) == ".git" && f.reads(p+"/hooks") && f.reads(p+"/config") {
+			continue // what git runs and obeys is read-only: this is for commits
 		}
 		check("files.write", e, p)
 	}
@@ -67,6 +82,10 @@ func (l *linter) writable() {
 				p = from
 			}
 			if d := f.secret(p); d != "" {
+				if d != p && Within(p, d) {
+					l.add("secret-shown", list.key, e, "%q lies in %s, with secrets or what is other programs' own", e, d)
+					continue
+				}
 				l.add("secret-shown", list.key, e, "%q shows %s, with secrets or what is other programs' own", e, d)
 			}
 		}
@@ -105,6 +124,10 @@ func (l *linter) writable() {
 	if l.whole.Namespaces.PID == "host" && NotFalse(l.whole.Files.Proc) {
 		l.add("host-proc", "", "",
 			"namespaces.pid is \"host\": /proc shows the machine's processes, and without Landlock the target can signal them")
+	}
+	if l.whole.Namespaces.None() {
+		l.add("no-namespaces", "namespaces.all", "",
+			"namespaces.all is \"host\": no namespace is made, and Landlock and filters alone restrict the target")
 	}
 	if m := l.whole.Namespaces.Mount; m != "" && m != "new" {
 		l.add("host-mount", "", "",

@@ -22,6 +22,13 @@ func TestLint(t *testing.T) {
 		{"[files]\nread = ['/usr', '/usr/lib']", `p:3:17: "/usr/lib" is shown already by "/usr" (shadowed)`},
 		{"[files]\nread = ['/usr', '/usr/lib/x']\ntmpfs = ['/usr/lib']", ""},
 		{"[files]\nread = ['/x/y']\nwrite = ['/x']", ""},
+		{"[files]\nwrite = ['/var/lib/x']", ""},
+		{"[files]\nwrite = ['./.git']\nread = ['./.git/hooks', './.git/config']", ""},
+		{"[files]\nwrite = ['./.git']\nread = ['./.git/hooks']",
+			`p:3:10: "${CWD}/.git" makes ${CWD}/.git writable, which other programs obey (startup-writable)`},
+		{"[files]\nwrite = ['/var/lib/dpkg/x']",
+			`p:3:10: "/var/lib/dpkg/x" can be written, in /var/lib/dpkg, where other programs find what they obey ` +
+				`(startup-writable)`},
 		{"[files]\nwrite = ['/x', '/x/y']", `p:3:16: "/x/y" is writable already by "/x" (shadowed)`},
 		{"[files]\nwrite = ['/x', '/x/y']\nread = ['/x/y/z']", ""},
 		{"[files]\nhide = ['/x/y']", `p:3:9: "/x/y" is hidden, but nothing there is shown (hides-nothing)`},
@@ -30,10 +37,10 @@ func TestLint(t *testing.T) {
 			`p:3:10: "${HOME}/.local" makes ${HOME}/.local/bin writable, which is in PATH: what is left there runs on the ` +
 				`host (path-writable)`},
 		{"[files]\nwrite = ['/usr/local/bin/x']",
-			`p:3:10: "/usr/local/bin/x" makes /usr/local/bin writable, which is in PATH: what is left there runs on the ` +
+			`p:3:10: "/usr/local/bin/x" can be written, in /usr/local/bin, which is in PATH: what is left there runs on the ` +
 				`host (path-writable)`},
 		{"[files]\nwrite = ['/etc/cron.d']",
-			`p:3:10: "/etc/cron.d" makes /etc writable, which other programs obey (startup-writable)`},
+			`p:3:10: "/etc/cron.d" can be written, in /etc, where other programs find what they obey (startup-writable)`},
 		{"[network]\nhosts = ['*.com:443', 'a.com:443', '@github']",
 			`p:3:10: "*.com:443" is about all names below com (wide-host)` + "\n" +
 				`p:3:23: "a.com:443" is allowed by another entry already (shadowed)`},
@@ -58,7 +65,7 @@ func TestLint(t *testing.T) {
 		{"[files]\nsockets = ['${SSH_AUTH_SOCK}']",
 			`p:3:12: "${SSH_AUTH_SOCK}" opens ${SSH_AUTH_SOCK}: the service behind it acts without this policy (socket)`},
 		{"[files]\nread = ['${XDG_RUNTIME_DIR}/bus']",
-			`p:3:9: "${XDG_RUNTIME_DIR}/bus" shows ${XDG_RUNTIME_DIR}, with secrets or what is other programs' own ` +
+			`p:3:9: "${XDG_RUNTIME_DIR}/bus" lies in ${XDG_RUNTIME_DIR}, with secrets or what is other programs' own ` +
 				"(secret-shown)\n" +
 				`p:3:9: "${XDG_RUNTIME_DIR}/bus" is shown in vain: the target can connect only to what files.sockets names ` +
 				`(socket)`},

@@ -87,6 +87,16 @@ func (l *Limits) all() []*string {
 	}
 }
 
+// joins says whether a key names a namespace by its path.
+func joins(n *Namespaces) bool {
+	for _, s := range [...]string{n.User, n.Mount, n.PID, n.Net, n.IPC, n.UTS, n.Cgroup, n.Time} {
+		if s != "" && s != "new" && s != "host" && s != "auto" {
+			return true
+		}
+	}
+	return false
+}
+
 // agrees refuses what is said of something that another key says is not there.
 func (p *Policy) agrees() error {
 	n, r := &p.Namespaces, &p.Process
@@ -94,12 +104,19 @@ func (p *Policy) agrees() error {
 	ids := n.User != "new" && n.User != "auto"
 	var errs errorList
 	const open = "but for a loopback of its own a new network namespace has nothing that ports lead to"
+	const none = `namespaces.all is "host": without namespaces there is `
 	for _, x := range []struct {
 		said, bad    bool
 		key, because string
 	}{
 		{len(p.Network.Bind) > 0, n.Net == "new", "network.bind", `namespaces.net is "new": ` + open},
 		{len(p.Network.Connect) > 0, n.Net == "new", "network.connect", `namespaces.net is "new": ` + open},
+		{n.UID != nil || n.GID != nil || *n.Ranges, n.None(), "namespaces.uid", none + "no other id"},
+		{n.Hostname != "", n.None(), "namespaces.hostname", none + "no other hostname"},
+		{n.Time == "new", n.None(), "namespaces.time", none + "no other clock"},
+		{*r.Nest, n.None(), "process.nest", none + "no sandbox inside"},
+		{joins(n), n.None(), "namespaces.all", `it is "host", and another key names a namespace to join`},
+		{r.Landlock == "off", n.None(), "process.landlock", none + "no restriction of files but Landlock's"},
 		{n.UID != nil, n.User == "host", "namespaces.uid",
 			"namespaces.user is \"host\": only another user namespace has other ids"},
 		{n.GID != nil, n.User == "host", "namespaces.gid",

@@ -29,7 +29,37 @@ var obeyedPlaces = [...]string{
 
 // wholePlaces are those of obeyedPlaces in which a directory of one's own is in
 // order: the whole is not.
-var wholePlaces = [...]string{"/tmp", "/var/tmp", "/home", "/srv", "/var/www"}
+var wholePlaces = [...]string{
+	"/tmp", "/var/tmp", "/home", "/srv", "/var/www", "/run", "/var/run", "/var/lib", "/var/cache", "/var/spool",
+	"/var/opt", "/var/local",
+}
+
+// obeyedState are the directories in those places that the machine itself obeys, or
+// that root's tools go through. Any other there is the state of one service.
+var obeyedState = [...]string{
+	"/var/lib/AccountsService", "/var/lib/alternatives", "/var/lib/apk", "/var/lib/apt", "/var/lib/bluetooth",
+	"/var/lib/cloud",
+	"/var/lib/cni", "/var/lib/confexts", "/var/lib/containerd", "/var/lib/containers", "/var/lib/dbus",
+	"/var/lib/dhcp", "/var/lib/dkms", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/extensions", "/var/lib/flatpak",
+	"/var/lib/fwupd", "/var/lib/gdm3", "/var/lib/incus", "/var/lib/initramfs-tools", "/var/lib/iwd", "/var/lib/kubelet",
+	"/var/lib/libvirt", "/var/lib/lightdm", "/var/lib/locales", "/var/lib/lxc", "/var/lib/lxd", "/var/lib/machines",
+	"/var/lib/misc", "/var/lib/NetworkManager", "/var/lib/nginx", "/var/lib/os-prober", "/var/lib/PackageKit",
+	"/var/lib/pacman", "/var/lib/pam", "/var/lib/plymouth", "/var/lib/polkit-1", "/var/lib/portables",
+	"/var/lib/portage", "/var/lib/private", "/var/lib/python",
+	"/var/lib/rancher", "/var/lib/rpm", "/var/lib/samba", "/var/lib/sgml-base", "/var/lib/shim-signed", "/var/lib/snapd",
+	"/var/lib/sss", "/var/lib/sudo", "/var/lib/systemd", "/var/lib/ucf", "/var/lib/ufw", "/var/lib/usbutils",
+	"/var/lib/waydroid", "/var/lib/xkb", "/var/lib/xml-core",
+	"/var/cache/apt", "/var/cache/debconf", "/var/cache/fontconfig", "/var/cache/ldconfig", "/var/cache/man",
+	"/var/cache/private", "/var/cache/dnf", "/var/cache/libdnf5", "/var/cache/pacman", "/var/cache/snapd",
+	"/var/spool/anacron", "/var/spool/at", "/var/spool/cron", "/var/spool/cups", "/var/spool/mail", "/var/spool/postfix",
+	"/run/binfmt.d", "/run/containerd", "/run/credentials", "/run/cryptsetup", "/run/dbus", "/run/docker",
+	"/run/initramfs", "/run/ld.so.conf.d", "/run/lock", "/run/log", "/run/lvm", "/run/media", "/run/modprobe.d",
+	"/run/modules-load.d",
+	"/run/motd.d", "/run/mount", "/run/NetworkManager", "/run/netns", "/run/network", "/run/nologin", "/run/polkit-1",
+	"/run/resolvconf", "/run/screen", "/run/secrets", "/run/shm", "/run/sshd", "/run/sudo", "/run/sysctl.d",
+	"/run/sysusers.d", "/run/systemd", "/run/tmpfiles.d", "/run/udev", "/run/user", "/run/utmp", "/run/wpa_supplicant",
+	"/run/xtables.lock",
+}
 
 // secretPlaces are not to be read.
 var secretPlaces = [...]string{
@@ -43,6 +73,19 @@ var secretPlaces = [...]string{
 	"/run/initramfs", "/run/cloud-init", "/run/keys", "/run/agenix", "/var/db", "/var/snap",
 	"/sys/fs/cgroup", "/sys/kernel", "/sys/firmware", "/sys/fs/bpf", "/sys/fs/selinux", "/sys/fs/pstore",
 	"${XDG_RUNTIME_DIR}", "${XDG_CONFIG_HOME}", "${XDG_DATA_HOME}", "${XDG_STATE_HOME}",
+}
+
+// secretState are directories of state in those places that hold secrets of more than one
+// service, or of all.
+var secretState = [...]string{
+	"/var/lib/AccountsService", "/var/lib/bluetooth", "/var/lib/cloud", "/var/lib/containerd", "/var/lib/containers",
+	"/var/lib/dhcp", "/var/lib/docker", "/var/lib/etcd", "/var/lib/gdm3", "/var/lib/incus", "/var/lib/iwd",
+	"/var/lib/jenkins", "/var/lib/kubelet", "/var/lib/libvirt", "/var/lib/lxc", "/var/lib/lxd", "/var/lib/machines",
+	"/var/lib/mongodb", "/var/lib/mysql", "/var/lib/NetworkManager", "/var/lib/postgresql", "/var/lib/private",
+	"/var/lib/rancher", "/var/lib/redis", "/var/lib/samba", "/var/lib/snapd", "/var/lib/sss", "/var/lib/sudo",
+	"/var/lib/systemd", "/var/lib/tailscale", "/var/lib/vault", "/var/cache/private", "/var/spool/at", "/var/spool/cron",
+	"/var/spool/cups", "/var/spool/mail", "/var/spool/postfix", "/run/NetworkManager", "/run/screen", "/run/sshd",
+	"/run/sudo", "/run/dbus",
 }
 
 // secretNames are the same, below the home.
@@ -100,6 +143,15 @@ func obeyed(p string) (place string, runs bool) {
 	if d := placed(p, runPlaces[:]); d != "" {
 		return d, true
 	}
+	state := p
+	if rest, ok := strings.CutPrefix(p, "/var/run/"); ok {
+		state = "/run/" + rest
+	}
+	for _, d := range obeyedState {
+		if Within(state, d) {
+			return d, false
+		}
+	}
 	for _, d := range obeyedPlaces {
 		whole := slices.Contains(wholePlaces[:], d)
 		// A log that is a file is appended to; a directory of logs is root's.
@@ -133,8 +185,13 @@ func (f *Files) secret(p string) string {
 	if strings.HasPrefix(p, "/home/") { // another's home, or one's own by its name
 		home = path.Join("/home", strings.SplitN(p, "/", 4)[2])
 	}
+	for _, d := range secretState {
+		if Within(p, d) && !hidden(d) {
+			return d
+		}
+	}
 	for _, d := range secretPlaces {
-		if (Within(d, p) || Within(p, d)) && !hidden(d) {
+		if (Within(d, p) || Within(p, d) && !slices.Contains(wholePlaces[:], d)) && !hidden(d) {
 			return d
 		}
 	}
@@ -157,7 +214,8 @@ func harmless(p string) bool {
 	for _, name := range [...]string{
 		".cargo/bin", ".cargo/registry", ".cargo/git", ".cargo/env", ".m2/repository", ".gradle/caches", ".gradle/wrapper",
 		".nuget/packages", ".local/bin", ".local/lib", ".local/share/pnpm", ".local/share/mise", ".local/share/uv",
-		".local/share/fonts", ".config/git/ignore", ".config/git/attributes", ".config/fish", ".config/nvim",
+		".local/share/fonts", ".config/git/ignore", ".config/git/attributes", ".config/git/config", ".config/fish",
+		".config/nvim",
 		".config/helix", ".config/htop", ".config/fontconfig", ".cache/pip", ".cache/uv", ".cache/go-build", ".cache/ccache",
 		".cache/yarn", ".cache/ms-playwright", ".cache/huggingface", ".cache/torch", ".cache/bazel", ".cache/sccache",
 		".cache/fontconfig", ".cache/pre-commit", ".cache/Cypress", ".cache/deno", ".gem/ruby", ".bundle/cache",
@@ -230,3 +288,6 @@ func isSecretName(name string) bool {
 	}
 	return slices.Contains(secretVariables[:], name)
 }
+
+// SecretName says whether a variable of that name looks like one that holds a secret.
+func SecretName(name string) bool { return isSecretName(name) }

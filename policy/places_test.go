@@ -32,6 +32,7 @@ func TestDangerous(t *testing.T) {
 				"/etc /etc/cron.d /etc/profile.d /etc/ld.so.preload /etc/hosts /etc/resolv.conf /etc/nginx /boot /root " +
 				"/root/.ssh /home /home/other/.bashrc /sys /sys/fs/cgroup /sys/power /proc /proc/sys /dev /dev/sda /dev/shm /run " +
 				"/run/systemd /run/udev /run/user /var /var/run /var/lib /var/lib/docker /var/lib/dpkg /var/lib/systemd " +
+				"/var/lib/private/x /var/lib/nginx /run/udev/rules.d /var/run/systemd " +
 				"/var/spool /var/spool/cron /var/cache /var/cache/apt /var/log /var/log/journal /var/mail /var/backups /tmp " +
 				"/var/tmp /srv " +
 				"~/.zshrc ~/.bashrc ~/.profile ~/.bash_profile ~/.zshenv ~/.inputrc ~/.cache ~/.cache/pip ~/.config " +
@@ -116,10 +117,13 @@ func TestDangerous(t *testing.T) {
 func TestHarmless(t *testing.T) {
 	for _, c := range []struct{ text, entries string }{
 		{"[files]\nwrite = ['%s']", ". ./src ./target ~/src ~/projects/x ~/Documents/work /data /data/x /mnt/x /media/usb " +
-			"/tmp/x /var/tmp/x /home/me/src /srv/data /var/log/x/access.log /workspace /workspaces/x"},
+			"/tmp/x /var/tmp/x /home/me/src /srv/data /var/lib/x /var/lib/myapp/db /var/lib/postgresql " +
+			"/var/cache/myapp /run/myapp /var/run/myapp /run/postgresql /var/spool/myapp /var/opt/x " +
+			"/var/log/x/access.log /workspace /workspaces/x"},
 		{"[files]\nread = ['%s']", ". ~/src /usr /usr/share /opt/tool /bin /lib /etc/ssl/certs /etc/hosts /etc/passwd " +
 			"/etc/nginx /data /srv /mnt ~/.gitconfig ~/.vimrc ~/.cargo/bin ~/.cargo/registry ~/.rustup ~/.nvm ~/.pyenv " +
-			"~/.m2/repository ~/.cache/pip ~/.config/nvim ~/.local/bin ~/go /sys/devices /sys/class/net /home/me/src"},
+			"~/.m2/repository ~/.cache/pip ~/.config/nvim ~/.config/git/config /var/lib/x " +
+			"/var/cache/x /var/spool/x /run/x ~/.local/bin ~/go /sys/devices /sys/class/net /home/me/src"},
 		{"[files]\nsockets = ['%s']", "/run/mysqld/mysqld.sock /run/postgresql /run/php /data/app.sock ./x.sock"},
 		{"[process]\nenv = ['%s']", "PATH HOME LANG LC_* TERM EDITOR PAGER CC CFLAGS MAKEFLAGS GOFLAGS CARGO_TERM_COLOR " +
 			"JAVA_HOME GOPATH VIRTUAL_ENV NODE_ENV DEBUG TZ CI DISPLAY A=1 PYTHONPATH=/x"},

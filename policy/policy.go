@@ -99,6 +99,11 @@ type Policy struct {
 // allowed the others. Empty means the default: "auto" for User, "host" for
 // Time, "new" for all the rest. See namespaces(7).
 type Namespaces struct {
+	// All "host" means that no namespace is made, as where the kernel or an outer sandbox
+	// forbids it. Landlock and filters do then what they can: see docs/no-namespaces.md. Of
+	// the others "new" is what the target is to be kept from all the same: a new Net is no
+	// network. Empty and "new" mean nothing.
+	All                                           string
 	User, Mount, PID, Net, IPC, UTS, Cgroup, Time string
 	// UID and GID are the caller's ids inside a new user namespace; nil means
 	// the same as on the host. In a joined one they are the ids to take there, and
@@ -114,6 +119,12 @@ type Namespaces struct {
 	// clocks, as "90s", "1h30m" or "-2h"; see time_namespaces(7).
 	Monotonic, Boottime string
 }
+
+// None says that no namespace is made.
+func (n *Namespaces) None() bool { return n.All == "host" }
+
+// OwnMounts says that the mount namespace is a new one.
+func (n *Namespaces) OwnMounts() bool { return !n.None() && (n.Mount == "" || n.Mount == "new") }
 
 // Files is the target's root file system: an empty one, then what is
 // named here. Paths are absolute or begin with "~/", "./" or a variable; a

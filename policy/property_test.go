@@ -80,7 +80,7 @@ func (a author) policy(extends ...string) string {
 			if (net == "" || net == "new") && a.IntN(2) == 0 {
 				a.list(&w, "hosts", "a.example.com:443", "*.example.com:443", "@github", "10.0.0.0/8:5432", "[::1]:80", "b.org")
 				a.scalar(&w, "port", "443")
-				a.list(&w, "listen", "8080", "0.0.0.0:80:8080", "unix:/run/x.sock:80")
+				a.list(&w, "listen", "8080", "0.0.0.0:80:8080", "[::1]:80")
 				break
 			}
 			if net == "" || net == "new" { // no ports there

@@ -45,7 +45,7 @@ port = "https"`,
 listen = ["8080", "127.0.0.1:9000:9000"]`,
 			bad: `[network]
 listen = ["0.0.0.0"]`,
-			more: "Without an address it is 127.0.0.1. It goes with a new network namespace.",
+			more: "Without an address it is 127.0.0.1. It goes with a new network namespace. See docs/network.md.",
 		},
 	}
 }

@@ -106,7 +106,7 @@ func fieldSchema(f *field) map[string]any {
 		entry = text(`^!?(@[a-z0-9-]+|[^@/:\[]+` + bits + port + `|\[[0-9A-Fa-f:.]+` + bits + `\]` + port +
 			`|[0-9A-Fa-f:.]+` + bits + `)$`)
 	case f.key == "network.listen":
-		entry = text(`^!?(unix:/.*:[0-9]+|(([0-9.]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]+(:[0-9]+)?)$`)
+		entry = text(`^!?(([0-9.]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]+(:[0-9]+)?$`)
 	case f.key == "files.guard", f.key == "files.unguard":
 		entry = text(`^!?(\*\*/)?[^/$]+/?$`)
 	case f.key == "files.inspect":

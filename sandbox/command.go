@@ -160,10 +160,12 @@ func (c *Cmd) plan(t Target) (*Plan, *host.Facts, error) {
 		}
 		c.Filters = filters
 	}
-	facts, err := host.Probe(c.Policy, t)
+	own := *c.Policy
+	own.OwnNames()
+	facts, err := host.Probe(&own, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.Build(c.Policy, c.Filters, t, facts)
+	p, err := plan.Build(&own, c.Filters, t, facts)
 	return p, facts, err
 }

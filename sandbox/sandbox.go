@@ -9,6 +9,7 @@ import (
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/launch"
 	"sbx/sandbox/internal/plan"
+	"sbx/sandbox/internal/private"
 	"sbx/sandbox/internal/setid"
 )
 
@@ -17,11 +18,15 @@ type (
 	Target = host.Target
 	// Place is a directory that a flag or the environment names; see Follow.
 	Place = host.Place
+	// Review says that changes are kept apart; see Target.
+	Review = host.Review
 	// Facts are what Probe found out about the machine and the caller.
 	Facts = host.Facts
 	// Plan is everything that happens between the launcher's fork and the
 	// target's first instruction, in order. String and MarshalJSON print it.
 	Plan = plan.Plan
+	// Protections are what of a plan restricts its target.
+	Protections = plan.Protections
 	// Exit is how a target ended.
 	Exit = launch.Exit
 	// Lost is a path that was replaced on the host meanwhile.
@@ -124,12 +129,23 @@ type Repository = host.Repository
 // it.
 func FindRepository(project, home string) Repository { return host.FindRepository(project, home) }
 
+// Alternates are the directories of objects that the repository of a project takes from
+// others, as git clone --shared makes it. They are named, not shown.
+func Alternates(project string) []string { return host.Alternates(project) }
+
 // Account has the target find its own user and group by their numbers, where the
 // files of names that the policy shows do not have them. home is the caller's.
 func Account(p *policy.Policy, env []string, home string) { host.Account(p, env, home) }
 
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
+
+// ServiceDirs are the directories that systemd has made for the process with that pid, by
+// its environment: RUNTIME_DIRECTORY and the like; see systemd.exec(5). A policy shows them
+// if they are added to Files.Read and Files.Write.
+func ServiceDirs(env []string, pid int) (read, write []string) {
+	return host.Target{Env: env, PID: pid}.ServiceDirs()
+}
 
 // PassedOver says that another program is going to run than the caller's shell would
 // run by that name, since that one is not in the sandbox; "" where it is the same.
@@ -138,10 +154,15 @@ func PassedOver(p *Plan) string { return launch.PassedOver(p) }
 // Janitor says whether a process with these arguments is what Run has left in the
 // place of a launcher that was killed. RunJanitor does its work then, and tells what
 // it found.
-func Janitor(args []string) bool { return setid.Janitor(args) }
+func Janitor(args []string) bool { return private.Janitor(args) || setid.Janitor(args) }
 
 // RunJanitor is that work.
-func RunJanitor(args []string, say func(note string)) error { return setid.Main(args, say) }
+func RunJanitor(args []string, say func(note string)) error {
+	if private.Janitor(args) {
+		return private.Main(args)
+	}
+	return setid.Main(args, say)
+}
 
 // GuardBinary keeps the target from writing to the file of the program that
 // starts it. Where neither the plan nor the file's mode does, it executes a

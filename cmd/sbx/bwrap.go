@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/internal/sys"
 	"sbx/internal/text"
 	"sbx/internal/timerslack"
 	"sbx/policies"
@@ -106,8 +104,12 @@ func bwrapRun(args []string) (code int, target string, err error) {
 			return 0, target, err
 		}
 	}
-	exit, err := c.Attach(plan, sandbox.Attachment{})
-	return exit.Code(), target, err
+	told := bwrapTeller{line: line}
+	exit, err := c.Attach(plan, sandbox.Attachment{Ready: told.ready})
+	if err == nil {
+		told.ended(exit.Code())
+	}
+	return exit.Code(), target, errors.Join(err, told.err)
 }
 
 // bwrapOptions are what a line of bubblewrap's is read with.
@@ -158,7 +160,7 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	l := newLaunch()
 	notes := l.keepNamed(line.Command[1:])
 	t := sandbox.Target{Path: line.Command[0], Args: line.Command, Env: env, Home: home, PID: os.Getpid(),
-		Dir: cwd, Elsewhere: home, KeepFDs: l.KeepFD}
+		Dir: cwd, Elsewhere: home, KeepFDs: l.KeepFD, Announce: len(line.Info)+len(line.Status) > 0}
 	if !p.Files.Shows(home) {
 		t.Elsewhere = "/"
 	}
@@ -172,78 +174,4 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	}
 	plan.Notes = append(plan.Notes, notes...)
 	return c, plan, nil
-}
-
-// readProgram reads a compiled filter as seccomp_export_bpf(3) writes it.
-func readProgram(fd int) (seccomp.Program, error) {
-	const most, instruction = 4096, 8 // BPF_MAXINSNS, and the size of one
-	data, err := readDescriptor(fd)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the filter of descriptor %d: %w", fd, err)
-	case len(data) == 0 || len(data)%instruction != 0 || len(data) > most*instruction:
-		return nil, fmt.Errorf("read the filter of descriptor %d: %d bytes are no program", fd, len(data))
-	}
-	return seccomp.Program(data), nil
-}
-
-// lockAll takes a lock on each file that is to be locked while the sandbox is there.
-func lockAll(line *bwrap.Line, plan *sandbox.Plan) error {
-	for _, name := range line.Locks {
-		n := plan.Tree.At(name)
-		if !n.Kind.FromHost() {
-			return fmt.Errorf("lock %s: it is no file of the host's", text.Quote(name))
-		}
-		fd, err := sys.OpenRegular(unix.AT_FDCWD, n.HostPath(name), 0)
-		if err == nil {
-			err = unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_RDLCK})
-		}
-		if err != nil {
-			return fmt.Errorf("lock %s: %w", text.Quote(name), err)
-		}
-	}
-	return nil
-}
-
-// awaitByte waits until there is something to read, or the end.
-func awaitByte(fd int) error {
-	var b [1]byte
-	for {
-		_, err := unix.Read(fd, b[:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("wait for descriptor %d: %w", fd, err)
-		}
-		unix.Close(fd) // a pipe that was read
-		return nil
-	}
-}
-
-// readDescriptor reads all that a descriptor of the caller's has, and closes it.
-func readDescriptor(fd int) ([]byte, error) {
-	const most = 16 << 20
-	f := os.NewFile(uintptr(fd), "descriptor")
-	if f == nil {
-		return nil, unix.EBADF
-	}
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	f.Close() // read to its end
-	if err == nil && len(data) > most {
-		err = fmt.Errorf("it has more than %d bytes", most)
-	}
-	if err != nil || fd > 2 {
-		return data, err
-	}
-	// The number of a standard stream is never free for what is opened next.
-	null, err := sys.Open(unix.AT_FDCWD, os.DevNull, unix.O_RDWR, unix.S_IFCHR)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Dup3(null, fd, 0)
-	if err == nil {
-		err = unix.Close(null)
-	}
-	return data, err
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
 	"sbx/policy"
@@ -42,4 +45,76 @@ func sayCommit(plan *sandbox.Plan, target []string, exit sandbox.Exit) {
 			return
 		}
 	}
+}
+
+// alternates says which flags show the objects that the project's repository takes from
+// others. Without them git cannot read its history. It is said where git runs, and at a
+// terminal.
+func alternates(p *policy.Policy, project string, target []string) (notes []string) {
+	if project == "" || filepath.Base(target[0]) != "git" && !isTerminal(2) || !p.Files.Shows(project) {
+		return nil
+	}
+	var flags string
+	for _, dir := range sandbox.Alternates(project) {
+		if !p.Files.Shows(dir) {
+			flags += " --read " + text.Quote(dir)
+		}
+	}
+	if flags == "" {
+		return nil
+	}
+	return []string{"the repository takes objects from others, which are not shown, so git cannot read all of it:" +
+		flags + " shows them"}
+}
+
+// noRepositoryError is a policy that writes to ./.git, in a directory that has none of
+// its own.
+type noRepositoryError struct {
+	error
+	hint string
+}
+
+func (e *noRepositoryError) Unwrap() error { return e.error }
+
+// Hint says what to do in such a directory.
+func (e *noRepositoryError) Hint() string { return e.hint }
+
+// repositoryHint has a hint of its own for such an error.
+func (l *launch) repositoryHint(failed error) error {
+	var missing *sandbox.MissingError
+	if !errors.As(failed, &missing) {
+		return failed
+	}
+	w, err := l.where()
+	if err != nil {
+		return failed
+	}
+	project, _ := l.projectDir(&w)
+	git := filepath.Join(project, ".git")
+	if project == "" || !policy.Within(missing.Path, git) {
+		return failed
+	}
+	var st unix.Stat_t
+	r := sandbox.FindRepository(project, w.home)
+	switch {
+	case r.Top != "":
+		return &noRepositoryError{failed, "start it at the top of the repository: cd " + text.Quote(r.Top) + ", or -C " +
+			text.Quote(r.Top)}
+	case len(r.Show) > 0:
+		// The same as policy commit, where git's own directory is elsewhere.
+		flags := "--policy project --write " + text.Quote(r.Show[0])
+		for _, name := range []string{"config", "hooks", "info", "modules"} {
+			if name = filepath.Join(r.Show[0], name); unix.Lstat(name, &st) == nil {
+				flags += " --read " + text.Quote(name)
+			}
+		}
+		if name := filepath.Join(w.home, ".gitconfig"); unix.Lstat(name, &st) == nil {
+			flags += " --read " + text.Quote(name)
+		}
+		return &noRepositoryError{failed, "git's own directory of this work tree or submodule is elsewhere: " + flags}
+	case unix.Lstat(git, &st) == unix.ENOENT:
+		return &noRepositoryError{failed, "this directory is no git repository: git init makes one; --policy project " +
+			"works without"}
+	}
+	return failed
 }

@@ -57,13 +57,15 @@ _sbx_target() {
 }
 
 _sbx() {
-	local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) at=launch i
+	local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) at=launch attached= i
 	COMPREPLY=()
 	# bash takes --name=VALUE for three words.
 	if [[ $cur == = ]]; then
 		cur=
+		attached==
 	elif [[ ${COMP_WORDS[last]} == = ]]; then
 		((last--))
+		attached==
 	fi
 `
 
@@ -102,7 +104,7 @@ func bashCompletion(list []command) string {
 		bashValues(&b, strings.Join(c.words, "-"), c.flags)
 	}
 	b.WriteString("\tesac\n\tcase $at in\n")
-	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(append(firstWords(list), explainWord), " ") + ")"
+	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(append(firstWords(list), explainWord, learnWord), " ") + ")"
 	bashWords(&b, "launch", launchFlags[:], "_sbx_offer words -- "+first)
 	for _, first := range firstWords(list) {
 		if seconds := secondWords(list, first); seconds != nil {
@@ -156,6 +158,10 @@ func bashValues(b *strings.Builder, at string, flags []flagEntry) {
 		}
 		if f.short != 0 && switches != "" { // as in -np
 			patterns = append(patterns, at+":-["+switches+"]"+string(rune(f.short)))
+		}
+		if f.bare != "" { // its value is what is attached
+			fmt.Fprintf(b, "\t%s) if [[ $attached ]]; then %s; return; fi ;;\n", strings.Join(patterns, " | "), bashOffer(f))
+			continue
 		}
 		fmt.Fprintf(b, "\t%s) %s; return ;;\n", strings.Join(patterns, " | "), bashOffer(f))
 	}

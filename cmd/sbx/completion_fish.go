@@ -70,6 +70,7 @@ func fishCompletion(list []command) string {
 		fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", first, shellQuote(firstHelp(list, first)))
 	}
 	fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", explainWord, shellQuote(explainHelp))
+	fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", learnWord, shellQuote(learnHelp))
 	for _, c := range list {
 		if len(c.words) > 1 {
 			fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is %s' -a %s -d %s\n", c.words[0], c.words[1], shellQuote(c.help))
@@ -91,7 +92,10 @@ func fishFlag(b *strings.Builder, when string, f *flagEntry) {
 	if f.short != 0 {
 		fmt.Fprintf(b, " -s %c", f.short)
 	}
-	if f.value != "" {
+	switch {
+	case f.bare != "": // fish offers the values behind a =
+		b.WriteString(fishOffer(f))
+	case f.value != "":
 		b.WriteString(" -r" + fishOffer(f))
 	}
 	fmt.Fprintf(b, " -d %s\n", shellQuote(f.help))

@@ -48,7 +48,7 @@ var completions = []struct {
 	line       string
 	with, sans []string
 }{
-	{"sbx ", []string{"policy", "seccomp", "completion", "help", "explain", "--"}, []string{"--read", "file.txt", "list"}},
+	{"sbx ", []string{"policy", "list", "inspect", "doctor", "learn", "--"}, []string{"--read", "file.txt", "show"}},
 	{"sbx --", []string{"--policy", "--read", "--keep-fd", "--version"}, []string{"--plain", "policy"}},
 	{"sbx explain --", []string{"--policy", "--explain-files"}, []string{"--plain", "policy"}},
 	{"sbx explain -- sbx-test-p", []string{"sbx-test-program"}, []string{"sbx"}},
@@ -86,7 +86,8 @@ var completions = []struct {
 
 // TestCompletion asks the shells themselves.
 func TestCompletion(t *testing.T) {
-	for shell, ask := range map[string]func(*testing.T, []string) string{"bash": askBash, "zsh": askZsh, "fish": askFish} {
+	for shell, ask := range map[string]func(*testing.T, []string) string{"bash": askBash, "zsh": askZsh,
+		"fish": askFish} {
 		t.Run(shell, func(t *testing.T) {
 			if _, err := exec.LookPath(shell); err != nil {
 				if os.Getenv("SBX_MUST_WORK") == "1" {

@@ -45,6 +45,7 @@ func zshCompletion(list []command) string {
 		fmt.Fprintf(&b, "\t\t%s\n", shellQuote(first+":"+firstHelp(list, first)))
 	}
 	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(explainWord+":"+explainHelp))
+	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(learnWord+":"+learnHelp))
 	b.WriteString(zshFirst)
 	b.WriteString("\t(( CURRENT == 2 )) || case $words[2] in\n")
 	for _, first := range firstWords(list) {
@@ -109,9 +110,12 @@ func zshFlag(b *strings.Builder, f *flagEntry, repeats bool) {
 		spec, value := s, ""
 		if f.value != "" {
 			value = ":" + zshText(f.value) + ":" + zshOffer(f)
-			if s == f.long() {
+			switch {
+			case f.bare != "":
+				spec, value = spec+"=-", ":"+value
+			case s == f.long():
 				spec += "="
-			} else {
+			default:
 				spec += "+"
 			}
 		}

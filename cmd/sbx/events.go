@@ -105,7 +105,7 @@ func (s *eventSink) allow(plan *sandbox.Plan) error {
 	if s == nil || s.file == "" {
 		return nil
 	}
-	if plan.Tree != nil && !plan.Tree.Writes(s.file) {
+	if plan.Shown() != nil && !plan.Shown().Writes(s.file) {
 		return nil
 	}
 	return &usageError{

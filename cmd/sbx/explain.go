@@ -37,12 +37,12 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	if p, err := parsed(l.Policy); err == nil {
 		j.Source = p
 	}
-	j.FirstPort, j.Root = firstPort(), os.Geteuid() == 0
-	if plan.Tree != nil {
-		for _, line := range plan.Tree.Lines() {
+	j.FirstPort, j.Root, j.NotMasked = firstPort(), os.Geteuid() == 0, plan.NotMasked
+	if plan.Shown() != nil {
+		for _, line := range plan.Shown().Lines() {
 			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
 		}
-		j.Dir, j.Home = plan.Tree.Dir, os.Getenv("HOME")
+		j.Dir, j.Home = plan.Dir, os.Getenv("HOME")
 		j.Host, j.Socket = onHost, isSocket
 	}
 	r, err := j.Report(*seen)

@@ -3,30 +3,39 @@ package main
 // launch holds what the flags of a launch say. Each field has one entry in
 // launchFlags, and the field's type is the kind of the flag.
 type launch struct {
-	Policy       string
-	Read         []string
-	Write        []string
-	Hide         []string
-	Show         []string
-	Env          []string
-	Net          string
-	Host         []string
-	Publish      []string
-	Socket       []string
-	Device       []string
-	Limit        []string
-	KeepFD       []int
-	Dir          string
-	DryRun       bool
-	Tree         bool
-	JSON         bool
-	Report       *int
-	Explain      bool
-	ExplainFiles bool
-	Verbose      bool
-	Events       string
-	Help         bool
-	Version      bool
+	Policy        string
+	ProjectPolicy bool
+	Read          []string
+	Write         []string
+	Hide          []string
+	Show          []string
+	Env           []string
+	Net           string
+	NoNamespaces  bool
+	Host          []string
+	Publish       []string
+	Socket        []string
+	Device        []string
+	Limit         []string
+	KeepFD        []int
+	Dir           string
+	DryRun        bool
+	Tree          bool
+	JSON          bool
+	Report        string
+	Explain       bool
+	ExplainFiles  bool
+	Verbose       bool
+	Events        string
+	ReadyFD       *int
+	BlockFD       *int
+	Review        string
+	Help          bool
+	Version       bool
+
+	report *int // the receipt's descriptor
+	// learn says that the run is learnt from, and how; nil: it is not.
+	learn *learning
 }
 
 // newLaunch is a launch without any flag.
@@ -42,6 +51,9 @@ type flagEntry struct {
 	help  string // one or two sentences
 	// offer is what a shell completes the value with.
 	offer offer
+	// bare is the flag's value where it is given without one; "" if it needs one. Then a
+	// value is only what stands behind a =.
+	bare string
 	// choices are all values that there are, nil for any.
 	choices []string
 	// field points to the flag's field. The type that it points to says how the
@@ -52,6 +64,8 @@ type flagEntry struct {
 	//	[]string  takes a value each time that it is given
 	//	[]int     takes a number, or several with commas between, each time
 	field func(*launch) any
+	// check looks at a value of type string, if there is more to say of it.
+	check func(f *flagEntry, value string) error
 }
 
 // offer is what a shell offers for a value.
@@ -75,6 +89,9 @@ var launchFlags = [...]flagEntry{
 	{name: "policy", short: 'p', value: "NAME", offer: offerPolicy,
 		help:  "The policy: a name, or a file's path with a slash in it. Without this flag, it is default.",
 		field: func(l *launch) any { return &l.Policy }},
+	{name: "project-policy",
+		help:  "Use .sbx.toml of the project, if that only narrows the policy or is trusted (sbx trust).",
+		field: func(l *launch) any { return &l.ProjectPolicy }},
 	{name: "read", short: 'r', value: "PATH", offer: offerPath,
 		help:  "Also show PATH, read-only.",
 		field: func(l *launch) any { return &l.Read }},
@@ -93,6 +110,9 @@ var launchFlags = [...]flagEntry{
 	{name: "net", value: "host|none", offer: offerChoice, choices: []string{"host", "none"},
 		help:  "Use the host's network, or none.",
 		field: func(l *launch) any { return &l.Net }},
+	{name: "no-namespaces",
+		help:  "Make no namespaces, as where they are forbidden: Landlock and filters alone, which protect less.",
+		field: func(l *launch) any { return &l.NoNamespaces }},
 	{name: "host", value: "HOST:PORT", offer: offerNothing,
 		help:  "Let the program connect to HOST: a name, *.NAME, an address, a range of them or a @group.",
 		field: func(l *launch) any { return &l.Host }},
@@ -123,9 +143,9 @@ var launchFlags = [...]flagEntry{
 	{name: "json",
 		help:  "Print the plan or the tree as JSON. Goes with --dry-run.",
 		field: func(l *launch) any { return &l.JSON }},
-	{name: "report", value: "N", offer: offerNothing,
-		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
-		field: func(l *launch) any { return &l.Report }},
+	{name: "report", value: "N|json:FILE", offer: offerPath,
+		help:  "When all has ended, write what held and how it ended to descriptor N or to FILE, as JSON.",
+		field: func(l *launch) any { return &l.Report }, check: checkReport},
 	{name: "explain",
 		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
 		field: func(l *launch) any { return &l.Explain }},
@@ -135,6 +155,17 @@ var launchFlags = [...]flagEntry{
 	{name: "events", value: "N|FILE", offer: offerPath,
 		help:  "Write each denied system call as it happens to descriptor N, or to the end of FILE, as a line of JSON.",
 		field: func(l *launch) any { return &l.Events }},
+	{name: "ready-fd", value: "N", offer: offerNothing,
+		help:  "When the program has been executed, write a line of JSON with its pids to descriptor N.",
+		field: func(l *launch) any { return &l.ReadyFD }},
+	{name: "block-fd", value: "N", offer: offerNothing,
+		help:  "Wait for a byte from descriptor N before the sandbox is made.",
+		field: func(l *launch) any { return &l.BlockFD }},
+	{name: "review", value: "WHAT", bare: "ask", offer: offerChoice,
+		choices: []string{"ask", "keep", "discard", "later", "keep-on-success"},
+		help: "Keep what the program would change apart, and ask at the end what to do with it, or do WHAT: keep, discard, " +
+			"later, keep-on-success.",
+		field: func(l *launch) any { return &l.Review }},
 	{name: "verbose", short: 'v',
 		help:  "Also explain denials that do not matter. Goes with --explain.",
 		field: func(l *launch) any { return &l.Verbose }},
@@ -164,6 +195,9 @@ func (f *flagEntry) long() string { return "--" + f.name }
 func (f *flagEntry) usage() string {
 	if f.value == "" {
 		return f.long()
+	}
+	if f.bare != "" {
+		return f.long() + "[=" + f.value + "]"
 	}
 	return f.long() + " " + f.value
 }

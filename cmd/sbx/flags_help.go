@@ -14,6 +14,7 @@ var launchAbout = [...]string{
 	"What the policy does not name is not there. The program keeps its exit status; 128+n when signal n killed it, " +
 		"127 not found, 126 not executable, 125 could not sandbox (nothing ran).",
 	`"sbx explain [flags] -- PROGRAM" says at the end what the program was denied, and why. ` +
+		`"sbx learn [flags] -- PROGRAM" writes a policy of what it was seen to do. ` +
 		`"sbx policy list" shows the policies, "sbx policy --help" and "sbx seccomp --help" what else can be asked. ` +
 		`"sbx help man" prints the manual page, "sbx completion --help" says how a shell completes all this.`,
 }

@@ -16,7 +16,7 @@ import (
 //	sbx [flags] -- PROGRAM [ARGUMENT ...]
 //
 //	--name            a flag without a value
-//	--name VALUE      a flag with one; VALUE does not begin with "-"
+//	--name VALUE      a flag with one; VALUE does not begin with "-"; not where one may be left out
 //	--name=VALUE      the same, and VALUE may be any but the empty word
 //	-x, -x VALUE      by its letter
 //	-xVALUE           VALUE begins with neither "=" nor, together with x, a flag's whole name
@@ -70,6 +70,8 @@ func parseFlags(words []string) (*launch, error) {
 		switch f := &launchFlags[i]; {
 		case f.value == "" && attached:
 			return nil, f.noValue()
+		case f.bare != "" && !attached:
+			value = f.bare
 		case f.value != "" && !attached:
 			var err error
 			if value, err = f.nextWord(words[at:]); err != nil {
@@ -169,6 +171,11 @@ func (l *launch) set(i int, value string, given *uint64) error {
 	case *bool:
 		*to = true
 	case *string:
+		if f.check != nil {
+			if err := f.check(f, value); err != nil {
+				return err
+			}
+		}
 		*to = value
 	case **int:
 		n, err := f.number(value)

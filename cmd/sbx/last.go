@@ -36,7 +36,7 @@ func keepReport(r *explain.Report) error {
 		return err
 	}
 	defer unix.Close(dir)
-	return replaceFile(dir, lastName, 0o600, append(data, '\n'))
+	return replaceFile(dir, lastName, 0o600, append(data, '\n'), true)
 }
 
 // openState opens the state directory by O_PATH, and makes it if it is to. No link on the

@@ -76,7 +76,23 @@ func run(args []string) int {
 		}
 		return 0
 	}
+	var learns *learning
+	if len(args) > 0 && args[0] == learnWord {
+		var err error
+		if learns, args, err = readLearning(args[1:]); err != nil {
+			return report(err)
+		}
+		if learns.help {
+			if err := printLearnHelp(os.Stdout); err != nil {
+				return report(err)
+			}
+			return 0
+		}
+	}
 	l, target, err := readLaunch(args)
+	if err == nil && learns != nil {
+		err = l.learns(learns)
+	}
 	if err != nil {
 		return report(err)
 	}
@@ -93,7 +109,8 @@ func run(args []string) int {
 		}
 	}
 	if err != nil {
-		return report(err)
+		code = report(err)
+		l.adviseOn(err)
 	}
 	return code
 }

@@ -93,6 +93,12 @@ func launchManual(b *strings.Builder) error {
 	for i := range launchFlags {
 		roffFlag(b, &launchFlags[i], launchFlags[i].sentence())
 	}
+	b.WriteString(".SH LEARNING\n.B sbx learn\n[flags] \\-\\- PROGRAM [ARGUMENT ...]\n.PP\n" + roff(learnAbout) +
+		"\nFlags, besides those above:\n")
+	for i := range learnFlags {
+		f := &learnFlags[i]
+		roffFlag(b, &flagEntry{name: f.name, short: f.short, value: f.value}, f.help)
+	}
 	b.WriteString(manualGrammar)
 	roffCommands(b, list)
 	b.WriteString(manualTail)
@@ -118,7 +124,10 @@ func roffFlag(b *strings.Builder, f *flagEntry, help string) {
 		b.WriteString("\\fB\\-" + string(rune(f.short)) + "\\fR, ")
 	}
 	b.WriteString("\\fB" + roff(f.long()) + "\\fR")
-	if f.value != "" {
+	switch {
+	case f.bare != "":
+		b.WriteString("[=\\fI" + roff(f.value) + "\\fR]")
+	case f.value != "":
 		b.WriteString(" \\fI" + roff(f.value) + "\\fR")
 	}
 	b.WriteString("\n" + roff(help) + "\n")

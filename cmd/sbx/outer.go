@@ -41,11 +41,22 @@ func blameOuter(err error) error {
 	}
 	if comm, read := sys.ReadFile("/proc/1/comm"); read == nil && strings.HasPrefix(comm, "sbx") {
 		return &outerError{err, "this is in a sandbox of sbx already, which denies it: run sbx outside, or say nest = true " +
-			"in the [process] of the outer policy"}
+			"in the [process] of the outer policy" + secondWay(err)}
 	}
 	if errno == unix.ENOSYS || sandbox.Hint(err) == "" {
 		return &outerError{err, "a seccomp filter is in force already, of an outer sandbox, and denies it " +
-			"(docker: --security-opt seccomp=unconfined; systemd: SystemCallFilter=)"}
+			"(docker: --security-opt seccomp=unconfined; systemd: SystemCallFilter=, RestrictNamespaces=, RestrictSUIDSGID=, " +
+			"or DynamicUser=, which implies that)" + secondWay(err)}
 	}
 	return err
+}
+
+// secondWay is the end of an error's own hint, if that is the flag for a launch without
+// namespaces.
+func secondWay(err error) string {
+	hint := sandbox.Hint(err)
+	if i := strings.Index(hint, "; or run without namespaces"); i >= 0 {
+		return hint[i:]
+	}
+	return ""
 }

@@ -43,6 +43,11 @@ func (c *policyDiffCmd) run(w io.Writer) error {
 			Notes    []string `json:"other"`
 		}{a.Name, b.Name, d.Verdict(), orEmpty(d.Wider), orEmpty(d.Narrower), orEmpty(d.Other), orEmpty(d.Notes)})
 	}
+	return printDifference(w, a, b, d)
+}
+
+// printDifference prints how b differs from a.
+func printDifference(w io.Writer, a, b *policy.Policy, d *policy.Difference) error {
 	for _, part := range []struct {
 		head  string
 		lines []string
@@ -70,7 +75,7 @@ func (c *policyDiffCmd) run(w io.Writer) error {
 		"narrower": "%s is narrower than %s\n",
 		"neither":  "%s is neither wider nor narrower than %s\n",
 	}[d.Verdict()]
-	_, err = fmt.Fprintf(w, verdict, b.Name, a.Name)
+	_, err := fmt.Fprintf(w, verdict, b.Name, a.Name)
 	return err
 }
 

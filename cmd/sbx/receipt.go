@@ -21,8 +21,10 @@ type receipt struct {
 	Sbx     string `json:"sbx"`     // sbx's own version
 	// Ran says that every step of the plan had succeeded before the target's
 	// first instruction, and that this may have been executed.
-	Ran    bool   `json:"ran"`
-	Status int    `json:"status"`           // sbx's exit status
+	Ran    bool `json:"ran"`
+	Status int  `json:"status"` // sbx's exit status
+	// Exit is the target's own exit status; null where a signal ended it, or it did not run.
+	Exit   *int   `json:"exit"`
 	Signal string `json:"signal,omitempty"` // what killed the target
 	Error  string `json:"error,omitempty"`  // why it did not run, or was ended
 	// Left is how many processes the target left running, which were ended.
@@ -36,10 +38,21 @@ type receipt struct {
 	New []string `json:"new,omitempty"`
 	// Lost are paths that were not as the policy says any more.
 	Lost []sandbox.Lost `json:"lost,omitempty"`
+	// Review is what came of --review.
+	Review *reviewReport `json:"review,omitempty"`
 	// Explained is what was denied, with --explain.
 	Explained *explain.Report `json:"explained,omitempty"`
+	// Policy is what the sandbox was made of, and Protections are what of it was in force.
+	Policy      *receiptPolicy       `json:"policy,omitempty"`
+	Protections *sandbox.Protections `json:"protections,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
+}
+
+// receiptPolicy names a policy: with the flags, and as it is for this caller.
+type receiptPolicy struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"` // SHA-256 of its canonical form
 }
 
 // receiptUsage is what the sandbox has used, in seconds and bytes.
@@ -99,15 +112,25 @@ func checkSame(flag, noun string, fd int, kept []int, handed int) error {
 
 // writeReceipt says to the descriptor how it ended; that it cannot is said on
 // standard error, since the target's status has to stay what it is.
-func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *explain.Report, failed error) {
+func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *explain.Report,
+	reviewed *reviewReport, failed error) {
 	r := receipt{
 		Receipt: 1, Sbx: version, Ran: true, Status: exit.Code(), Left: exit.Left, Notes: exit.Notes, New: exit.New,
-		Lost: exit.Lost, Limits: exit.Limits, Explained: explained, Plan: plan,
+		Lost: exit.Lost, Limits: exit.Limits, Review: reviewed, Explained: explained, Plan: plan,
 	}
 	if u := exit.Usage; failed == nil {
 		r.Usage = &receiptUsage{
 			u.Wall.Seconds(), u.User.Seconds(), u.System.Seconds(), u.MaxRSS, u.MemoryPeak, u.ProcessesPeak,
 		}
+	}
+	if plan != nil {
+		r.Policy = &receiptPolicy{plan.Policy.Name, plan.Policy.Digest()}
+		protections := plan.Protections()
+		r.Protections = &protections
+	}
+	if failed == nil && !exit.Status.Signaled() {
+		code := exit.Code()
+		r.Exit = &code
 	}
 	if failed != nil {
 		var late *sandbox.LateError

@@ -14,7 +14,6 @@ import (
 
 	"sbx/internal/text"
 	"sbx/internal/timerslack"
-	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
@@ -22,15 +21,15 @@ import (
 
 // run launches the target and returns its exit status. An error means that
 // nothing has run.
-func (l *launch) run(target []string) (int, error) {
+func (l *launch) run(target []string) (code int, err error) {
 	if l.JSON && !l.DryRun {
 		return 0, &usageError{"--json: there is no plan to print", "--json goes with --dry-run"}
 	}
 	if l.Tree && !l.DryRun {
 		return 0, &usageError{"--tree: there is no plan to print", "--tree goes with --dry-run"}
 	}
-	if l.Report != nil && l.DryRun {
-		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
+	if err := l.checkReports(); err != nil {
+		return 0, err
 	}
 	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
@@ -38,6 +37,9 @@ func (l *launch) run(target []string) (int, error) {
 	}
 	// Before anything is opened that could stand under such a number.
 	notes := l.keepNamed(target[1:])
+	if err := l.openReport(); err != nil {
+		return 0, err
+	}
 	events, err := l.openEvents()
 	if err != nil {
 		return 0, err
@@ -45,11 +47,21 @@ func (l *launch) run(target []string) (int, error) {
 	if err := l.checkDescriptors(events); err != nil {
 		return 0, err
 	}
-	plan, exit, err := l.launch(target, notes, events)
+	if l.learn != nil {
+		if err := l.learn.open(); err != nil {
+			return 0, err
+		}
+	}
+	apart := newReviewing(l)
+	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
 	explained := l.explain(plan, exit, err)
-	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, explained, err)
+	reviewed := apart.end(exit, err)
+	if l.learn != nil && err == nil {
+		defer func() { code = l.learn.finish(plan, exit, target, code) }()
+	}
+	if l.report != nil {
+		writeReceipt(*l.report, plan, exit, explained, reviewed, err)
 	}
 	if err == nil {
 		l.offer(exit)
@@ -71,9 +83,14 @@ type launched struct {
 // prepare finds out all that the flags, the environment and the policy say of a launch.
 // edit, if there is one, may change both before the machine is looked at.
 func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
-	p, err := policies.Find(l.Policy)
+	p, err := l.findPolicy()
 	if err != nil {
 		return nil, err
+	}
+	if l.learn != nil {
+		if p, err = l.learn.widen(p); err != nil {
+			return nil, err
+		}
 	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
 	if err != nil {
@@ -93,12 +110,23 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	if err := l.override(p, w.caller, home); err != nil {
 		return nil, err
 	}
+	if l.learn != nil {
+		if p, err = l.learn.show(l, p, &w, project); err != nil {
+			return nil, err
+		}
+	}
+	p.OwnNames()
 	env := os.Environ()
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
 	addInline(p, sandbox.IndexSettings(p, env, home))
+	read, write := sandbox.ServiceDirs(env, os.Getpid())
+	p.Files.Read, p.Files.Write = append(p.Files.Read, read...), append(p.Files.Write, write...)
+	if fifo := l.keepJobserver(p); fifo != "" {
+		p.Files.Write = append(p.Files.Write, "?"+fifo)
+	}
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
@@ -108,10 +136,10 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		script = "?" + script
 		p.Files.Read = append(p.Files.Read, script)
 	}
-	notes = slices.Concat(notes, more, showRepository(p, project, home))
+	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
@@ -126,6 +154,9 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	}
 	if script != "" {
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
+	}
+	if l.learn != nil {
+		t.Explain, t.Learn, t.Observe = true, true, l.learn.observe
 	}
 	if edit != nil {
 		edit(p, &t)
@@ -144,13 +175,19 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 }
 
 // launch is run after its first checks. plan is nil where it came to none.
-func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
-	c, err := l.prepare(target, notes, nil)
+func (l *launch) launch(
+	target, notes []string, events *eventSink, apart *reviewing,
+) (plan *sandbox.Plan, exit sandbox.Exit, err error) {
+	var edit func(*policy.Policy, *sandbox.Target)
+	if apart != nil {
+		edit = func(_ *policy.Policy, t *sandbox.Target) { t.Review = &apart.apart }
+	}
+	c, err := l.prepare(target, notes, edit)
 	if err != nil {
 		return nil, exit, err
 	}
 	if plan, err = c.Prepare(); err != nil {
-		return nil, exit, err
+		return nil, exit, l.repositoryHint(err)
 	}
 	c.note(plan, true)
 	if l.DryRun {
@@ -158,6 +195,10 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	}
 	if err := events.allow(plan); err != nil {
 		return nil, exit, err
+	}
+	if l.learn != nil && plan.Unexplained != "" {
+		return nil, exit, fmt.Errorf("learn what %s does: system calls cannot be observed: %s", text.Quote(target[0]),
+			plan.Unexplained)
 	}
 	// From here on this thread forks, supervises, or executes sbx once more.
 	runtime.LockOSThread()
@@ -167,13 +208,31 @@ func (l *launch) launch(target, notes []string, events *eventSink) (plan *sandbo
 	if err := sandbox.GuardBinary(plan); err != nil {
 		return plan, exit, err
 	}
-	sayNotes(plan.Notes, nil)
-	saySecrets(plan)
-	exit, err = c.Attach(plan, sandbox.Attachment{Tell: events.teller(plan, l.Policy), Again: func(next *sandbox.Plan) {
+	if apart != nil {
+		c.Release()
+		if err := apart.begin(plan, target); err != nil {
+			return plan, exit, err
+		}
+		if plan, err = c.Prepare(); err != nil {
+			return plan, exit, err
+		}
+		c.note(plan, false)
+	}
+	if l.learn == nil { // those are about a policy that nobody has written
+		sayNotes(plan.Notes, nil)
+		saySecrets(plan)
+	}
+	if l.BlockFD != nil {
+		if err := awaitGo(*l.BlockFD); err != nil {
+			return plan, exit, err
+		}
+	}
+	again := func(next *sandbox.Plan) {
 		c.note(next, false)
 		sayNotes(next.Notes, plan.Notes)
 		plan = next
-	}})
+	}
+	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
@@ -192,19 +251,6 @@ func sayNotes(notes, said []string) {
 	}
 }
 
-// saySecrets tells a user how many files are hidden.
-func saySecrets(plan *sandbox.Plan) {
-	n := plan.Secrets()
-	if n == 0 || !isTerminal(2) {
-		return
-	}
-	what := "1 file that looks like a secret is"
-	if n > 1 {
-		what = strconv.Itoa(n) + " files that look like secrets are"
-	}
-	fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
-}
-
 // checkDescriptors makes sure that what is to cross is there, before we open
 // anything that could stand under the same number.
 func (l *launch) checkDescriptors(events *eventSink) error {
@@ -214,8 +260,19 @@ func (l *launch) checkDescriptors(events *eventSink) error {
 		}
 	}
 	handed := sandbox.Handed(os.Environ(), os.Getpid())
-	if l.Report != nil {
-		if err := checkReceipt("report", "receipt", *l.Report, l.KeepFD, handed); err != nil {
+	for _, f := range [...]struct {
+		flag, noun string
+		fd         *int
+	}{{"report", "receipt", l.report}, {"ready-fd", "message", l.ReadyFD}} {
+		if f.fd == nil {
+			continue
+		}
+		if err := checkReceipt(f.flag, f.noun, *f.fd, l.KeepFD, handed); err != nil {
+			return err
+		}
+	}
+	if l.BlockFD != nil {
+		if err := checkBlock(*l.BlockFD, l.KeepFD, handed); err != nil {
 			return err
 		}
 	}
@@ -277,6 +334,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	case "none":
 		p.Namespaces.Net = "new"
 	}
+	if l.NoNamespaces {
+		p.Namespaces.All = "host"
+	}
 	// The home's real path is the one that is there inside.
 	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {
 		p.Process.Env = append(p.Process.Env, "HOME="+home)
@@ -287,13 +347,13 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 func (l *launch) print(plan *sandbox.Plan) error {
 	var what any = plan
 	if l.Tree {
-		if plan.Tree == nil {
+		if plan.Shown() == nil {
 			return &usageError{
 				"--tree: the policy uses a mount namespace that is not new, so the tree is that of the namespace",
 				"sbx --dry-run prints the Landlock rules, which are all that restricts files there",
 			}
 		}
-		what = plan.Tree
+		what = plan.Shown()
 	}
 	if l.JSON {
 		b, err := json.Marshal(what)

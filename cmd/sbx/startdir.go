@@ -60,7 +60,7 @@ func sayElsewhere(plan *sandbox.Plan, w *where, why string, args []string) {
 func notInside(plan *sandbox.Plan, caller string, args []string) string {
 	for _, arg := range args {
 		for {
-			if there(arg) && !(plan.Tree != nil && plan.Tree.At(path.Join(caller, arg)).Kind.FromHost()) {
+			if there(arg) && !(plan.Shown() != nil && plan.Shown().At(path.Join(caller, arg)).Kind.FromHost()) {
 				return arg
 			}
 			_, value, ok := strings.Cut(arg, "=")
@@ -76,7 +76,7 @@ func notInside(plan *sandbox.Plan, caller string, args []string) string {
 // showRepository shows git's own of the repository that the project belongs to, where
 // it lies outside of it and the policy guards such: read-only, and without credentials.
 func showRepository(p *policy.Policy, project, home string) (notes []string) {
-	if project == "" || !slices.Contains(p.Files.Guard, "**/.git") {
+	if project == "" || p.Namespaces.None() || !slices.Contains(p.Files.Guard, "**/.git") {
 		return nil
 	}
 	r := sandbox.FindRepository(project, home)

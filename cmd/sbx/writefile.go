@@ -45,7 +45,7 @@ func writeFile(name string, data []byte) error {
 	if !plain {
 		return writeInto(name, data)
 	}
-	if err := replaceFile(at, base, mode, data); err != nil {
+	if err := replaceFile(at, base, mode, data, true); err != nil {
 		return &os.PathError{Op: "write", Path: name, Err: err}
 	}
 	return nil
@@ -68,9 +68,10 @@ func writeInto(name string, data []byte) error {
 	return err
 }
 
-// replaceFile puts a file with the data in the place of base in the directory at.
-// A mode of 0 is a new file's, by the umask.
-func replaceFile(at int, base string, mode uint32, data []byte) error {
+// replaceFile puts a file with the data in the place of base in the directory at, or, if it
+// is not to replace anything, only where there is nothing of that name. A mode of 0 is a
+// new file's, by the umask.
+func replaceFile(at int, base string, mode uint32, data []byte, replace bool) error {
 	var random [16]byte
 	if _, err := unix.Getrandom(random[:], 0); err != nil {
 		return err
@@ -91,11 +92,16 @@ func replaceFile(at int, base string, mode uint32, data []byte) error {
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
-	if err == nil {
-		err = unix.Renameat(at, temporary, at, base)
-	}
-	if err == nil {
-		return nil
+	switch {
+	case err != nil:
+	case replace:
+		if err = unix.Renameat(at, temporary, at, base); err == nil {
+			return nil
+		}
+	default:
+		if err = unix.Linkat(at, temporary, at, base, 0); err == nil {
+			return unix.Unlinkat(at, temporary, 0)
+		}
 	}
 	if path := (*os.PathError)(nil); errors.As(err, &path) {
 		err = path.Err // the temporary's name tells nobody anything

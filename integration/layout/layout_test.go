@@ -29,9 +29,10 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies", "policy",
-		"policy/bwrap", "policy/firejail",
-		"policy/explain", "policy/formats",
+		"internal/inspect", "internal/review", "internal/startlimits", "internal/sys", "internal/text",
+		"internal/timerslack", "policies",
+		"policy", "policy/bwrap", "policy/firejail",
+		"policy/explain", "policy/formats", "policy/learn",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
@@ -40,20 +41,25 @@ var allowed = map[string][]string{
 	// decides to one that acts.
 	"sandbox": {
 		"internal/sys", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
-		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/setid", "sandbox/internal/trial",
+		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/private", "sandbox/internal/setid",
+		"sandbox/internal/trial", "sandbox/internal/doctor",
 	},
 	"sandbox/internal/launch": {
-		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/seccomp", "sandbox/internal/cgroup",
-		"sandbox/internal/child", "sandbox/internal/host", "sandbox/internal/notify", "sandbox/internal/plan",
-		"sandbox/internal/process", "sandbox/internal/signals", "sandbox/internal/startstate",
+		"internal/step", "internal/sys", "internal/text", "ns", "policy", "policy/explain", "policy/learn", "policy/seccomp",
+		"sandbox/internal/cgroup",
+		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
+		"sandbox/internal/plan", "sandbox/internal/private",
+		"sandbox/internal/process", "sandbox/internal/sdnotify", "sandbox/internal/signals", "sandbox/internal/startstate",
 		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/plan": {
-		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/bpf",
+		"caps", "internal/step", "internal/text", "ns", "policy", "policy/explain", "policy/network",
+		"policy/seccomp", "policy/seccomp/bpf",
 		"policy/seccomp/listen",
 		"sandbox/internal/cgroup",
-		"sandbox/internal/fallbackfilter", "sandbox/internal/host", "sandbox/internal/landlock", "sandbox/internal/process",
-		"sandbox/internal/rootfs", "sandbox/internal/setid", "sandbox/internal/terminal",
+		"sandbox/internal/fallbackfilter", "sandbox/internal/gateway", "sandbox/internal/host",
+		"sandbox/internal/landlock", "sandbox/internal/private", "sandbox/internal/process", "sandbox/internal/rootfs",
+		"sandbox/internal/setid", "sandbox/internal/terminal",
 	},
 	"sandbox/internal/rootfs": {
 		"caps", "internal/step", "internal/text", "ns", "policy", "sandbox/internal/host", "sandbox/internal/landlock",
@@ -66,36 +72,50 @@ var allowed = map[string][]string{
 
 	// It answers denied calls while the target runs, by the filters alone.
 	"sandbox/internal/notify": {
-		"internal/sys", "policy/explain", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
+		"internal/sys", "policy/explain", "policy/learn", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
 		"sandbox/internal/setid", "sandbox/internal/unotify",
 	},
+
+	// It connects the sandbox's network to what the policy names, by the rules alone.
+	"sandbox/internal/gateway": {"internal/step", "internal/sys", "policy/network"},
 
 	// Steps: they know how, and decide nothing.
 	"caps":                      {"internal/step"},
 	"ns":                        {"internal/step", "internal/text"},
 	"sandbox/internal/cgroup":   {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/landlock": {"internal/step", "internal/text"},
+	"sandbox/internal/private":  {"internal/step", "internal/text"},
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// It runs inside, in the place of a target.
-	"sandbox/internal/trial":   {"caps"},
+	"sandbox/internal/trial": {"caps", "sandbox/internal/attempt"},
+	// It tries what the kernel has, and starts nothing.
+	"sandbox/internal/doctor":  {"caps", "ns", "policy", "sandbox/internal/attempt", "sandbox/internal/cgroup"},
+	"sandbox/internal/attempt": {},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
+	// It relays what the target tells its service manager.
+	"sandbox/internal/sdnotify": {},
 	// What runs in the forked child can be read in one sitting.
 	"sandbox/internal/child":          {"internal/step"},
 	"sandbox/internal/fallbackfilter": {"policy/seccomp"},
 	"sandbox/internal/signals":        {},
 	"sandbox/internal/startstate":     {},
 	"internal/step":                   {},
-	"internal/startlimits":            {},
-	"internal/sys":                    {},
-	"internal/text":                   {},
-	"internal/timerslack":             {},
+	// It works on files, before a sandbox is there and when it is gone: the plan is told
+	// directories, and knows nothing of it.
+	"internal/review":      {"internal/sys", "internal/text"},
+	"internal/startlimits": {},
+	"internal/sys":         {},
+	"internal/text":        {},
+	"internal/timerslack":  {},
+	"internal/inspect":     {"caps"},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},
 	"policies/filters":       {},
-	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
+	"policy/explain":         {"internal/text", "policy", "policy/network", "policy/seccomp"},
+	"policy/learn":           {"policy", "policy/explain", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},
 	"policy/bwrap":           {"internal/text", "policy", "policy/capability"},

@@ -30,6 +30,7 @@ var reads = map[string][]string{
 	"sbx/sandbox/internal/cgroup":     {"Find", "Unified", "Disks", "ReadEvents"},
 	"sbx/sandbox/internal/terminal":   {"Find"},
 	"sbx/sandbox/internal/process":    {"Failure"},
+	"sbx/sandbox/internal/gateway":    {"New"},
 	"sbx/sandbox/internal/setid":      {"Listen", "Sweep", "Main"},
 	"time":                            {"Now", "Since", "Sleep", "After", "NewTimer"},
 	"runtime":                         {"NumCPU", "GOMAXPROCS"},

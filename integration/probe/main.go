@@ -44,6 +44,7 @@ func commands() []command {
 		{"abi", "whether foreign ABIs answer", abi},
 		{"abi-one", "KIND: one attempt of abi", abiOne},
 		{"sock", "ADDR PATH ABSTRACT: what can be reached", sock},
+		{"byname", "ATTEMPT...: what can be reached by name and address", byName},
 		{"ports", "PORT OTHER BIND BINDOTHER: which ports can be had, by which protocol", ports},
 		{"unix", "STREAM DGRAM ABSTRACT [FILE]: Unix sockets that can be reached", unixSockets},
 		{"handed", "FD ADDR PATH ABSTRACT: what a socket of the host's leads to", handed},

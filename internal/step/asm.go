@@ -2,7 +2,6 @@ package step
 
 import (
 	"encoding/binary"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -136,6 +135,7 @@ type Asm struct {
 	Ready int
 	// Janitor is the launcher's end of the socket to the janitor, if there is one.
 	Janitor int
+	Private PrivateDir // the target's, if there is one
 	// Token is a random string, drawn when a plan is started, for names that cannot be
 	// guessed.
 	Token string
@@ -255,20 +255,6 @@ func (a *Asm) Sys(nr int, args ...Arg) *Call {
 	return c
 }
 
-// Retry appends the system call nr. It is repeated every two milliseconds while it fails
-// with EBUSY, for half a minute at most. Only the janitor has it.
-func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
-	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
-	c.Nr = uintptr(nr)
-	return c
-}
-
-// SkipUnless appends a check that skips the next n calls unless the bytes at p are b. Only
-// the janitor has it.
-func (a *Asm) SkipUnless(n int, p Arg, b []byte) {
-	a.add(OpSkip, []Arg{p, a.Bytes(b), Int(len(b)), Int(n)})
-}
-
 // Fork appends the clone(2), with these flags, by which the init makes the target's
 // process.
 func (a *Asm) Fork(flags int) { a.add(OpFork, []Arg{Int(flags)}) }
@@ -287,12 +273,6 @@ func (a *Asm) Exec(path, argv, envp Arg) *Call {
 	c := a.add(OpExec, []Arg{path, argv, envp})
 	c.Nr = unix.SYS_EXECVE
 	return c
-}
-
-// ExecFD is Exec for the file that a descriptor is open to: execveat(2), Linux 3.19.
-func (a *Asm) ExecFD(fd, argv, envp Arg) {
-	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
-	c.Nr = unix.SYS_EXECVEAT
 }
 
 // Compare appends a check that the bytes at p are b.
@@ -343,57 +323,4 @@ func (c *Call) Or(e unix.Errno) *Call {
 		}
 	}
 	panic("step: more than four errnos pass")
-}
-
-// Table is a linked program: calls and data in one private mapping outside the Go heap,
-// because addresses that are kept as numbers do not keep Go memory alive.
-type Table struct {
-	Calls []Call
-	// Stack is the upper end of a stack behind the data.
-	Stack uintptr
-	mem   []byte
-}
-
-// Range is where the table lies.
-func (t *Table) Range() (from, to uintptr) { return t.Stack - uintptr(len(t.mem)), t.Stack }
-
-// stackSize is more than the few hundred bytes that the linker allows to a chain of
-// functions whose stack cannot grow. It is a multiple of 16, for alignment.
-const stackSize = 8192
-
-// Link lays calls and data out in memory and turns offsets into addresses. The caller
-// frees the Table when no child can need it any more.
-func (a *Asm) Link() (*Table, error) {
-	size := len(a.calls) * int(unsafe.Sizeof(Call{}))
-	start := (size + 15) &^ 15
-	dataEnd := (start + len(a.data) + 15) &^ 15
-	mem, err := unix.Mmap(-1, 0, dataEnd+stackSize, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, err
-	}
-	t := &Table{Calls: unsafe.Slice((*Call)(unsafe.Pointer(&mem[0])), len(a.calls)), mem: mem,
-		Stack: uintptr(unsafe.Pointer(&mem[0])) + uintptr(len(mem))}
-	data := mem[start:dataEnd]
-	base := uintptr(unsafe.Pointer(&data[0]))
-	copy(data, a.data)
-	for _, r := range a.relocs {
-		binary.NativeEndian.PutUint64(data[r:], binary.NativeEndian.Uint64(data[r:])+uint64(base))
-	}
-	copy(t.Calls, a.calls)
-	for i := range t.Calls {
-		for j := range t.Calls[i].Arg {
-			if t.Calls[i].ptrs&(1<<j) != 0 {
-				t.Calls[i].Arg[j] += base
-			}
-		}
-	}
-	return t, nil
-}
-
-// Free unmaps the memory.
-func (t *Table) Free() error {
-	m := t.mem
-	t.mem, t.Calls = nil, nil
-	return unix.Munmap(m)
 }

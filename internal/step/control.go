@@ -8,7 +8,9 @@ package step
 //	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
+//	   |<-------------------------------- MsgNotify--| and a notify socket, by SCM_RIGHTS (ns.NotifySocket)
 //	   |<------------------------ MsgStream, number--| and a file, by SCM_RIGHTS (ns.Reopen)
+//	   |<------------------------ MsgNetwork, kind --| and a socket of the sandbox's network (gateway.Catch)
 //	   |<------------------------------ MsgListener--| and the listener, by SCM_RIGHTS (process.HandOver)
 //	   |<-------------------------------- MsgTarget--| from the target, whose pid comes by SCM_CREDENTIALS
 //	   |                                             |
@@ -32,10 +34,12 @@ const (
 	MsgStream   = 'F'
 	MsgTerminal = 'T'
 	MsgListener = 'L'
+	MsgNetwork  = 'N'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
+	MsgNotify   = 'D'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a

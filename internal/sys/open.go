@@ -65,8 +65,11 @@ func among(kind uint32, kinds []uint32) bool {
 }
 
 // ReadRegular reads a regular file of the host's whole; see Open.
-func ReadRegular(name string) (string, error) {
-	fd, err := OpenRegular(unix.AT_FDCWD, name, 0)
+func ReadRegular(name string) (string, error) { return ReadRegularAt(unix.AT_FDCWD, name, 0) }
+
+// ReadRegularAt is ReadRegular in an open directory, with further flags of open(2).
+func ReadRegularAt(dir int, name string, flags int) (string, error) {
+	fd, err := OpenRegular(dir, name, flags)
 	if err != nil {
 		return "", err
 	}

@@ -102,3 +102,20 @@ func againstGroup(name string) string {
 	}
 	return ""
 }
+
+// SecretPaths are the patterns of paths that should not be shown without thought, with ~
+// for the home.
+func SecretPaths() (list []string) {
+	for what := range entries(againstText) {
+		if pattern, ok := strings.CutPrefix(what, "path "); ok {
+			list = append(list, pattern)
+		}
+	}
+	return list
+}
+
+// HarmlessPath says that a file that is missing there does not matter: programs try it and
+// do without.
+func HarmlessPath(home, name string) bool {
+	return (&Judge{Home: home}).inList(harmlessText, "file", name) != ""
+}

@@ -1,6 +1,10 @@
 package explain
 
-import "sbx/policy/seccomp"
+import (
+	"slices"
+
+	"sbx/policy/seccomp"
+)
 
 // Access is what a call does with a path.
 type Access uint8
@@ -18,24 +22,30 @@ type FileArg struct {
 	// relative to, or -1.
 	Path, Dir int
 	Access    Access
+	// Asks says that the call only asks whether it could, as access(2).
+	Asks bool
+	// Opens says that it opens it, and New that it makes a name that was not there: where
+	// there is one it fails with EEXIST, whoever may write there.
+	Opens, New bool
 }
 
 // fileCalls are the calls that are observed when files are, one letter for each argument:
 // d the descriptor of a directory, for the path that follows; r a path that is read, w one
-// that is written to, m one that is made or removed; o one that the next argument's flags
-// are for, as of open(2); a one that the next argument's mode is for, as of access(2).
+// that is written to, m one that is made or removed, n one that is made and must not be there;
+// o one that the next argument's flags are for, as of open(2), p one that is opened; a one that
+// the next argument's mode is for, as of access(2).
 //
 // readlink is not among them: compilers resolve each part of each path by it, which is two
 // thirds of all their calls, and who needs a file opens it or asks what it is. Neither is
 // execve: its answer would have to come before the listener is there.
 // But who looks for a program asks for its path first, mostly.
 var fileCalls = [...]struct{ name, args string }{
-	{"open", "o"}, {"openat", "do"}, {"openat2", "dr"}, {"creat", "m"},
+	{"open", "o"}, {"openat", "do"}, {"openat2", "dp"}, {"creat", "m"},
 	{"stat", "r"}, {"lstat", "r"}, {"newfstatat", "dr"}, {"fstatat64", "dr"}, {"statx", "dr"}, {"statfs", "r"},
 	{"access", "a"}, {"faccessat", "da"}, {"faccessat2", "da"}, {"chdir", "r"},
-	{"mkdir", "m"}, {"mkdirat", "dm"}, {"rmdir", "m"}, {"unlink", "m"}, {"unlinkat", "dm"},
-	{"rename", "mm"}, {"renameat", "dmdm"}, {"renameat2", "dmdm"}, {"link", "rm"}, {"linkat", "drdm"},
-	{"symlink", "-m"}, {"symlinkat", "-dm"}, {"mknod", "m"}, {"mknodat", "dm"},
+	{"mkdir", "n"}, {"mkdirat", "dn"}, {"rmdir", "m"}, {"unlink", "m"}, {"unlinkat", "dm"},
+	{"rename", "mm"}, {"renameat", "dmdm"}, {"renameat2", "dmdm"}, {"link", "rn"}, {"linkat", "drdn"},
+	{"symlink", "-n"}, {"symlinkat", "-dn"}, {"mknod", "n"}, {"mknodat", "dn"},
 	{"chmod", "w"}, {"fchmodat", "dw"}, {"fchmodat2", "dw"}, {"chown", "w"}, {"lchown", "w"}, {"fchownat", "dw"},
 	{"utime", "w"}, {"utimes", "w"}, {"futimesat", "dw"}, {"utimensat", "dw"}, {"truncate", "w"},
 	{"inotify_add_watch", "-r"},
@@ -53,6 +63,11 @@ func Observed(a seccomp.Arch) (list []uint32) {
 		}
 	}
 	return list
+}
+
+// IsFileCall says that the call is observed when files are.
+func IsFileCall(name string) bool {
+	return slices.ContainsFunc(fileCalls[:], func(c struct{ name, args string }) bool { return c.name == name })
 }
 
 // FileArgs are the paths among the arguments of a call, by its name.
@@ -83,7 +98,12 @@ func fileArgs(letters string, args [6]uint64) (list []FileArg) {
 			f.Access = Writes
 		case 'm':
 			f.Access = Makes
+		case 'n':
+			f.Access, f.New = Makes, true
+		case 'p':
+			f.Opens = true
 		case 'o':
+			f.Opens = true
 			switch flags := args[i+1]; {
 			case flags&creat != 0:
 				f.Access = Makes
@@ -91,6 +111,7 @@ func fileArgs(letters string, args [6]uint64) (list []FileArg) {
 				f.Access = Writes
 			}
 		case 'a':
+			f.Asks = true
 			if args[i+1]&write != 0 {
 				f.Access = Writes
 			}

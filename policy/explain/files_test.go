@@ -18,7 +18,7 @@ import (
 func TestFileCalls(t *testing.T) {
 	for _, c := range fileCalls {
 		s, err := seccomp.LookupSyscall(c.name)
-		if err != nil || len(c.args) > s.Args() || strings.Trim(c.args, "drwmoa-") != "" {
+		if err != nil || len(c.args) > s.Args() || strings.Trim(c.args, "drwmnopa-") != "" {
 			t.Errorf("%+v: %v", c, err)
 		}
 		for _, a := range fileArgs(c.args, [6]uint64{}) {
@@ -35,16 +35,16 @@ func TestFileCalls(t *testing.T) {
 		args [6]uint64
 		want []FileArg
 	}{
-		{"open", [6]uint64{1, 0}, []FileArg{{0, -1, Looks}}},
-		{"open", [6]uint64{1, 1}, []FileArg{{0, -1, Writes}}},
-		{"openat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Writes}}},
-		{"openat", [6]uint64{3, 1, 0o101}, []FileArg{{1, 0, Makes}}},
-		{"openat", [6]uint64{3, 1, 0o1000}, []FileArg{{1, 0, Writes}}},
-		{"faccessat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Writes}}},
-		{"access", [6]uint64{3, 4}, []FileArg{{0, -1, Looks}}},
-		{"renameat2", [6]uint64{3, 1, 4, 1}, []FileArg{{1, 0, Makes}, {3, 2, Makes}}},
-		{"symlinkat", [6]uint64{1, 3, 1}, []FileArg{{2, 1, Makes}}},
-		{"link", [6]uint64{1, 3}, []FileArg{{0, -1, Looks}, {1, -1, Makes}}},
+		{"open", [6]uint64{1, 0}, []FileArg{{Path: 0, Dir: -1, Opens: true}}},
+		{"open", [6]uint64{1, 1}, []FileArg{{Path: 0, Dir: -1, Access: Writes, Opens: true}}},
+		{"openat", [6]uint64{3, 1, 2}, []FileArg{{Path: 1, Dir: 0, Access: Writes, Opens: true}}},
+		{"openat", [6]uint64{3, 1, 0o101}, []FileArg{{Path: 1, Dir: 0, Access: Makes, Opens: true}}},
+		{"openat", [6]uint64{3, 1, 0o1000}, []FileArg{{Path: 1, Dir: 0, Access: Writes, Opens: true}}},
+		{"faccessat", [6]uint64{3, 1, 2}, []FileArg{{Path: 1, Dir: 0, Access: Writes, Asks: true}}},
+		{"access", [6]uint64{3, 4}, []FileArg{{Path: 0, Dir: -1, Asks: true}}},
+		{"renameat2", [6]uint64{3, 1, 4, 1}, []FileArg{{Path: 1, Dir: 0, Access: Makes}, {Path: 3, Dir: 2, Access: Makes}}},
+		{"symlinkat", [6]uint64{1, 3, 1}, []FileArg{{Path: 2, Dir: 1, Access: Makes, New: true}}},
+		{"link", [6]uint64{1, 3}, []FileArg{{Path: 0, Dir: -1}, {Path: 1, Dir: -1, Access: Makes, New: true}}},
 		{"getpid", [6]uint64{}, nil},
 	} {
 		if got := FileArgs(c.name, c.args); !slices.Equal(got, c.want) {
@@ -191,5 +191,19 @@ func TestJudgeKinds(t *testing.T) {
 	f, err := find(t, "default").Judge(Denial{Arch: seccomp.AMD64, Number: 101 /* ptrace */, Count: 1})
 	if err != nil || !strings.Contains(f.Against, "--policy debug") {
 		t.Errorf("ptrace: %+v, %v", f, err)
+	}
+}
+
+// TestJudgeNotMasked: why there are no Unix sockets, and what helps.
+func TestJudgeNotMasked(t *testing.T) {
+	d := Denial{Arch: seccomp.AMD64, Number: 41 /* socket */, Count: 1, Filter: noUnixSockets + " but pairs"}
+	j := find(t, "project")
+	for _, dir := range []string{"", "/srv/many"} {
+		j.NotMasked = dir
+		item, err := j.Item(d)
+		if err != nil || item.Flag != (dir != "") || (item.Allow == "--socket /tmp") != (dir != "") ||
+			!strings.Contains(item.Why, dir) {
+			t.Errorf("%q: %+v, %v", dir, item, err)
+		}
 	}
 }

@@ -12,8 +12,6 @@ type Listen struct {
 	// Addr and Outer are where the host listens, for TCP.
 	Addr  netip.Addr
 	Outer uint16
-	// Path is where the host listens, for a Unix socket. Addr is not valid then.
-	Path string
 	// Inner is the TCP port inside, on its loopback.
 	Inner uint16
 }
@@ -21,35 +19,15 @@ type Listen struct {
 // String is the entry as network.listen has it: with its address, and with all ports.
 func (l Listen) String() string {
 	inner := strconv.Itoa(int(l.Inner))
-	if l.Path != "" {
-		return "unix:" + l.Path + ":" + inner
-	}
 	return netip.AddrPortFrom(l.Addr, l.Outer).String() + ":" + inner
 }
 
-// ParseListen reads PORT, PORT:INNER, ADDRESS:PORT, ADDRESS:PORT:INNER or
-// unix:/PATH:INNER. Without an address it is 127.0.0.1.
+// ParseListen reads PORT, PORT:INNER, ADDRESS:PORT or ADDRESS:PORT:INNER.
+// Without an address it is 127.0.0.1.
 func ParseListen(s string) (Listen, error) {
-	const fix = `as in "8080", "8080:80", "127.0.0.1:9000:9000" or "unix:/run/x.sock:8080"`
+	const fix = `as in "8080", "8080:80" or "127.0.0.1:9000:9000"`
 	bad := func(why string) (Listen, error) {
 		return Listen{}, wrong(fix, "%q is nothing to listen on: %s", s, why)
-	}
-	if rest, ok := strings.CutPrefix(s, "unix:"); ok {
-		i := strings.LastIndexByte(rest, ':')
-		if i < 0 {
-			return bad("the port inside is missing")
-		}
-		path := rest[:i]
-		port, err := parsePort(rest[i+1:])
-		switch {
-		case err != nil:
-			return bad("the port inside is no port from 1 to 65535")
-		case !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/"):
-			return bad("a Unix socket has an absolute path")
-		case len(path) > MaxPath:
-			return bad("the path is longer than " + strconv.Itoa(MaxPath) + " bytes")
-		}
-		return Listen{Path: path, Inner: port}, nil
 	}
 	l := Listen{Addr: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	ports := strings.Split(s, ":")
@@ -85,14 +63,8 @@ func ParseListen(s string) (Listen, error) {
 	return l, nil
 }
 
-// MaxPath is the longest path of a Unix socket; see unix(7).
-const MaxPath = 107
-
 // Covers says whether what o opens is open with l too.
 func (l Listen) Covers(o Listen) bool {
-	if l.Path != "" || o.Path != "" {
-		return l == o
-	}
 	return l.Outer == o.Outer && l.Inner == o.Inner &&
 		(l.Addr == o.Addr || l.Addr.IsUnspecified() && l.Addr.Is4() == o.Addr.Is4())
 }

@@ -180,7 +180,6 @@ func TestListenEntries(t *testing.T) {
 	for in, want := range map[string]string{
 		"8080": "127.0.0.1:8080:8080", "8080:80": "127.0.0.1:8080:80", "127.0.0.1:9000:9000": "127.0.0.1:9000:9000",
 		"0.0.0.0:80": "0.0.0.0:80:80", "[::1]:80:8080": "[::1]:80:8080", "[::]:80": "[::]:80:80",
-		"unix:/run/x.sock:80": "unix:/run/x.sock:80",
 	} {
 		l, err := ParseListen(in)
 		if err != nil || l.String() != want {
@@ -191,8 +190,7 @@ func TestListenEntries(t *testing.T) {
 	}
 	for _, bad := range []string{"", "0", "65536", "a", "8080:0", "80:81:82", "1.2.3:80", "127.0.0.1", "[::1]",
 		"[::1]80", "::1:80",
-		"[127.0.0.1]:80", "[::ffff:1.2.3.4]:80", "unix:", "unix:x:80", "unix:/x", "unix:/x/:80",
-		"unix:/" + strings.Repeat("x", 107) + ":80",
+		"[127.0.0.1]:80", "[::ffff:1.2.3.4]:80", "unix:/x:80",
 		"[fe80::1%lo]:80"} {
 		if l, err := ParseListen(bad); err == nil {
 			t.Errorf("%q is taken as %q", bad, l)

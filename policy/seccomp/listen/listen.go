@@ -68,28 +68,92 @@ func Filter(programs []seccomp.Program, o Options) (seccomp.Program, error) {
 	return out, nil
 }
 
+// span are the numbers from one to another, both included.
+type span struct{ from, to uint32 }
+
+// spans are the numbers of the observed calls, sorted.
+func (o Options) spans() (list []span) {
+	for _, nr := range slices.Sorted(slices.Values(o.Observe)) {
+		if n := len(list); n > 0 && nr <= list[n-1].to+1 {
+			list[n-1].to = nr
+			continue
+		}
+		list = append(list, span{nr, nr})
+	}
+	return list
+}
+
 // branch goes on right behind itself for the observed calls, and for all others behind
 // the so many instructions that follow it.
-func (o Options) branch(observed uint32) (out seccomp.Program) {
+func (o Options) branch(observed uint32) seccomp.Program {
 	const (
 		opLoad  = 0x20 // BPF_LD | BPF_W | BPF_ABS
 		opEqual = 0x15 // BPF_JMP | BPF_JEQ | BPF_K
 		number  = 0    // offsets in struct seccomp_data
 		arch    = 4
 	)
-	n := len(o.Observe)
-	equal := func(k uint32, yes, no int) {
-		in := instruction(opEqual, k)
-		in[2], in[3] = uint8(yes), uint8(no)
-		out = append(out, in...)
+	t := tree{}
+	t.add(opLoad, arch)
+	t.add(opEqual, o.Arch.Audit(), 1, 0)
+	t.leave(false)
+	t.add(opLoad, number)
+	t.search(o.spans())
+	size := uint32(len(t.code) / 8)
+	for at, found := range t.leaves {
+		over := size - at - 1
+		if !found {
+			over += observed
+		}
+		copy(t.code[at*8:], instruction(opJump, over))
 	}
-	out = append(out, instruction(opLoad, arch)...)
-	equal(o.Arch.Audit(), 0, n+1)
-	out = append(out, instruction(opLoad, number)...)
-	for i, nr := range o.Observe {
-		equal(nr, n-i, 0)
+	return t.code
+}
+
+// tree is a program that searches the number of a call. Conditional jumps reach 255
+// instructions only, so each jumps over one that reaches further at most.
+type tree struct {
+	code seccomp.Program
+	// leaves are the instructions by which it is left, and whether the number was found.
+	leaves map[uint32]bool
+}
+
+func (t *tree) add(code uint16, k uint32, jumps ...uint8) {
+	in := instruction(code, k)
+	copy(in[2:], jumps)
+	t.code = append(t.code, in...)
+}
+
+// leave is an instruction that branch puts the way out into.
+func (t *tree) leave(found bool) {
+	if t.leaves == nil {
+		t.leaves = map[uint32]bool{}
 	}
-	return append(out, instruction(opJump, observed)...)
+	t.leaves[uint32(len(t.code)/8)] = found
+	t.add(opJump, 0)
+}
+
+// search finds whether the number that is loaded is in one of the spans.
+func (t *tree) search(list []span) {
+	const (
+		opLeast = 0x35 // BPF_JMP | BPF_JGE | BPF_K
+		opMore  = 0x25 // BPF_JMP | BPF_JGT | BPF_K
+	)
+	switch n := len(list); n {
+	case 0:
+		t.leave(false)
+	case 1:
+		t.add(opLeast, list[0].from, 0, 1)
+		t.add(opMore, list[0].to, 0, 1)
+		t.leave(false)
+		t.leave(true)
+	default:
+		t.add(opLeast, list[n/2].from, 0, 1)
+		over := len(t.code)
+		t.add(opJump, 0)
+		t.search(list[:n/2])
+		copy(t.code[over:], instruction(opJump, uint32((len(t.code)-over)/8-1)))
+		t.search(list[n/2:])
+	}
 }
 
 // join makes one program of all. With observe it asks the listener about what all allow,

@@ -168,6 +168,42 @@ func beforeFork()
 //go:linkname afterFork syscall.runtime_AfterFork
 func afterFork()
 
+// clone is clone3(2), or the older clone(2) where an outer filter refuses that since it
+// cannot see the flags, as Docker's does, and nothing is asked for that only clone3 can do.
+//
+//go:nosplit
+//go:norace
+func clone(args *cloneArgs) (uintptr, syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	if errno != unix.ENOSYS && errno != unix.EPERM || args.flags != unix.CLONE_PIDFD|cloneClearSighand {
+		return r, errno
+	}
+	r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.CLONE_PIDFD)|uintptr(args.exitSignal), 0,
+		uintptr(args.pidfd), 0, 0, 0)
+	if errno == 0 && r == 0 {
+		clearHandlers()
+	}
+	return r, errno
+}
+
+// clearHandlers does what CLONE_CLEAR_SIGHAND does: the default in the place of each
+// handler. All signals are blocked.
+//
+//go:nosplit
+//go:norace
+func clearHandlers() {
+	for n := uintptr(1); n <= 64; n++ {
+		var action [4]uintptr // struct sigaction
+		const ignored = 1     // SIG_IGN
+		_, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, n, 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
+		if errno != 0 || action[0] <= ignored {
+			continue
+		}
+		action = [4]uintptr{}
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, n, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	}
+}
+
 // fork makes the child with every signal blocked: the child keeps the mask
 // until the step that sets the target's, and handlers are gone by
 // CLONE_CLEAR_SIGHAND, so none of the launcher's ever runs in it.
@@ -177,7 +213,7 @@ func afterFork()
 //go:norace
 func fork(args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *Config) (uintptr, syscall.Errno) {
 	beforeFork()
-	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	r, errno := clone(args)
 	if errno != 0 || r != 0 {
 		afterFork()
 		return r, errno

@@ -63,7 +63,7 @@ func forkJanitor(
 	args *cloneArgs, calls unsafe.Pointer, n uintptr, st *Status, cfg *JanitorConfig,
 ) (uintptr, syscall.Errno) {
 	beforeFork()
-	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	r, errno := clone(args)
 	if errno != 0 || r != 0 {
 		afterFork()
 		return r, errno

@@ -89,6 +89,20 @@ const (
 	// the machine's root alone may set it. An older kernel knows no such flag, so
 	// there are no such files at all.
 	MemoryPrograms
+	// NoSockets, NoNetwork and NoIPC stand for namespaces that are not made. NoSockets
+	// refuses all sockets but pairs of Unix ones, which reach nobody else; NoNetwork
+	// allows Unix sockets, where Landlock knows their paths (ABI 9, Linux 7.1). NoIPC
+	// refuses System V's objects and message queues: those there are, are the host's.
+	NoSockets
+	NoNetwork
+	NoIPC
+	// MetadataListen, MetadataListenStrict and MetadataListenOpen are SetIDListen and its
+	// like for a target without mounts of its own: the launcher also changes modes, owners
+	// and times in its place, if the file is one that it may write. Extended attributes
+	// cannot be changed.
+	MetadataListen
+	MetadataListenStrict
+	MetadataListenOpen
 	filters
 )
 
@@ -100,7 +114,9 @@ func (f Filter) String() string {
 		"no connection by sending", "no connect and no bind", "no listen", "no sending to an address",
 		"no set-id files", "no set-id files, no openat2", "no set-id files but directories",
 		"no set-id files but directories, no openat2", "no set-id files but directories, openat2 told",
-		"no programs in memory",
+		"no programs in memory", "no sockets but pairs", "no network", "no System V IPC and no message queues",
+		"metadata of writable files alone", "metadata of writable files alone, no openat2",
+		"metadata of writable files alone, openat2 told",
 	}[f]
 }
 
@@ -121,6 +137,15 @@ func (f Filter) Why() string {
 	case SetIDListen, SetIDListenStrict, SetIDListenOpen:
 		return "the policy's files.set_id is false; sbx answers what this filter leaves to a listener: " +
 			"a directory gets its set-group-ID bit, a file does not"
+	case NoSockets, NoNetwork:
+		return "there is no network namespace, and the policy gives no network"
+	case NoIPC:
+		return "there is no IPC namespace"
+	case MetadataListen, MetadataListenStrict, MetadataListenOpen:
+		return "the policy's files.set_id is false, and there are no mounts that keep modes, owners and times of the " +
+			"host's files; sbx makes these changes in the program's place, to files that it may write"
+	case MemoryPrograms:
+		return "the policy lets nothing be executed where the target can write"
 	}
 	return "a socket of the host is handed over"
 }
@@ -141,6 +166,7 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		access       = 13 // EACCES, as Landlock says it
 		notSupported = 95 // EOPNOTSUPP
 		noFamily     = 97 // EAFNOSUPPORT, of a kernel without Unix sockets
+		noSuchCall   = 38 // ENOSYS, of a kernel without System V IPC
 	)
 	// No filter sees what io_uring does, so it goes with what it could do instead.
 	switch f {
@@ -194,6 +220,27 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		if f == SetIDListenOpen {
 			p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Notify}})
 		}
+	case NoSockets, NoNetwork:
+		if f == NoSockets {
+			refuse(noFamily, "socket")
+			refuse(noFamily, "socketpair", "arg0 != AF_UNIX", "arg1 & SOCK_TYPE_MASK not in {SOCK_STREAM, SOCK_SEQPACKET}")
+		} else {
+			refuse(noFamily, "socket", "arg0 != AF_UNIX")
+			refuse(noFamily, "socketpair", "arg0 != AF_UNIX")
+		}
+		refuse(perm, "io_uring_setup")
+	case NoIPC:
+		for _, call := range [...]string{
+			"shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl",
+			"mq_open", "mq_unlink",
+		} {
+			refuse(noSuchCall, call)
+		}
+	case MetadataListen, MetadataListenStrict, MetadataListenOpen:
+		p.Rules = metadataRules(f == MetadataListenStrict)
+		if f == MetadataListenOpen {
+			p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Notify}})
+		}
 	case MemoryPrograms:
 		refuse(access, "memfd_create", "arg1 & MFD_NOEXEC_SEAL == 0", "arg1 & MFD_EXEC != 0")
 	}
@@ -224,6 +271,22 @@ func listenRules(rules []seccomp.Rule) []seccomp.Rule {
 				Action: seccomp.Action{Kind: seccomp.Notify}})
 	}
 	return rules
+}
+
+// metadataRules are listenRules with all that changes a file's mode, owner or times
+// answering the listener, by whatever name of the file. Extended attributes are as on a
+// file system without them.
+func metadataRules(strict bool) []seccomp.Rule {
+	const notSupported = 95 // EOPNOTSUPP
+	return append(listenRules(seccomp.SetIDRules(strict)),
+		seccomp.Rule{Syscalls: []string{
+			"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat",
+			"utimensat", "utimensat_time64",
+		}, Action: seccomp.Action{Kind: seccomp.Notify}},
+		seccomp.Rule{Syscalls: []string{
+			"setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat",
+			"file_setattr",
+		}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: notSupported}})
 }
 
 // pretend is the errno in a Policy that stands for none: the call is not made,

@@ -16,7 +16,7 @@ import (
 // only a name service knows them (LDAP, sssd), the policy's files become the
 // sandbox's own, with such lines. home is the caller's.
 func Account(p *policy.Policy, env []string, home string) {
-	if m := p.Namespaces.Mount; m != "" && m != "new" {
+	if !p.Namespaces.OwnMounts() {
 		return
 	}
 	uid, gid := unix.Geteuid(), unix.Getegid()

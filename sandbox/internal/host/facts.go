@@ -19,6 +19,8 @@ type Facts struct {
 	Caps     Caps
 	LSM      LSM
 	Listener Listener
+	// IPv6 says that the kernel has IPv6. It is probed only where the policy names hosts.
+	IPv6 bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool
@@ -73,6 +75,11 @@ type Facts struct {
 	// Aliases are other names of what must not be written.
 	Aliases []Alias
 
+	// Private and Listed are for a launch without namespaces. Listed has what is in the
+	// directories between what is shown and what is hidden in it, but for links.
+	Private Private
+	Listed  map[string][]Found
+
 	fds     []int // they keep the inodes in Files from being reused
 	streams []int // those of Metadata
 
@@ -96,7 +103,8 @@ type Facts struct {
 	ruled     *policy.Files
 	searchBuf []byte
 
-	searchLimit int // in the place of SearchLimit, if it is above 0
+	learns      bool // the run is learnt from
+	searchLimit int  // in the place of SearchLimit, if it is above 0
 }
 
 // Caps are the caller's capabilities.

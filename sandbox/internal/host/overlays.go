@@ -13,10 +13,12 @@ import (
 )
 
 // probeOverlays finds out what a plan needs to know only of overlays.
-func (h *Facts) probeOverlays(tree *policy.Tree) error {
-	if !slices.ContainsFunc(tree.Entries, func(e policy.Entry) bool {
-		return e.Kind == policy.KindOverlay && h.Files[e.Source()].Mode != 0
-	}) {
+func (h *Facts) probeOverlays(tree *policy.Tree, t Target) error {
+	overlaid := func(e policy.Entry) bool {
+		over := e.Kind == policy.KindOverlay || e.Kind == policy.KindWrite && t.Review != nil
+		return over && h.Files[e.Source()].Mode != 0
+	}
+	if !slices.ContainsFunc(tree.Entries, overlaid) {
 		return nil
 	}
 	mounts, err := mountPoints()
@@ -28,11 +30,11 @@ func (h *Facts) probeOverlays(tree *policy.Tree) error {
 		}
 	}
 	for _, e := range tree.Entries {
-		source := e.Source()
-		f := h.Files[source]
-		if e.Kind != policy.KindOverlay || f.Mode == 0 {
+		if !overlaid(e) {
 			continue
 		}
+		source := e.Source()
+		f := h.Files[source]
 		var st unix.Statfs_t
 		if err := unix.Fstatfs(f.FD, &st); err != nil {
 			return fmt.Errorf("look at the file system of %s: %w", text.Quote(source), err)
@@ -44,7 +46,13 @@ func (h *Facts) probeOverlays(tree *policy.Tree) error {
 			}
 		}
 		h.Files[source] = f
-		for _, name := range [...]string{e.Options.Upper, e.Options.Work} {
+		layers := [2]string{e.Options.Upper, e.Options.Work}
+		if e.Kind == policy.KindWrite {
+			layers = t.Review.Layers[f.Real]
+			h.lookOnce(layers[0])
+			h.lookOnce(layers[1])
+		}
+		for _, name := range layers {
 			if f, ok := h.Files[name]; ok && f.Mode != 0 {
 				f.NoWrite = unix.Faccessat(unix.AT_FDCWD, f.Real, unix.W_OK, unix.AT_EACCESS)
 				h.Files[name] = f

@@ -1,31 +1,34 @@
 package host
 
 import (
+	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/sys"
+	"sbx/internal/text"
 	"sbx/policy"
 )
 
-// OwnDir is a directory that sbx itself reads its policies or filters from.
+// OwnDir is a directory that sbx itself reads its policies, filters or reports from.
 type OwnDir struct {
 	// Name is the path by which sbx finds it. File is what is there; if nothing is,
 	// its Real is where the directory would be.
 	Name string
 	File File
-	// Checked says that what is read there is checked before it is used, so that a
-	// missing directory is no risk.
+	// Checked says that what is read there is checked before it is used, or used for
+	// nothing, as the report of explain is, so that a missing directory is no risk.
 	Checked bool
 }
 
 // systemDir has the machine's policies.
 const systemDir = "/etc/sbx"
 
-// probeOwn looks where sbx's own policies and filters are, if the target may
+// probeOwn looks where sbx's own policies, filters and reports are, if the target may
 // write to anything of the host: for the HOME that sbx has now and for the one of
 // the password file, which it has the next time. sudo, su and cron make them two.
 func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
@@ -39,6 +42,7 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	home, _ := Lookup(t.Env, "HOME")
 	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
 	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
+	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
 	h.addOwn(systemDir, false)
 	for _, x := range [...]struct {
 		base, below string
@@ -46,9 +50,65 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	}{
 		{config, "sbx", false}, {home, ".config/sbx", false}, {account, ".config/sbx", false},
 		{cache, "sbx", true}, {home, ".cache/sbx", true}, {account, ".cache/sbx", true},
+		{state, "sbx", true}, {home, ".local/state/sbx", true}, {account, ".local/state/sbx", true},
 	} {
 		if path.IsAbs(x.base) {
 			h.addOwn(path.Join(x.base, x.below), x.checked)
+		}
+	}
+	reviews := []string{path.Join(state, "sbx/review"), path.Join(home, ".local/state/sbx/review"),
+		path.Join(account, ".local/state/sbx/review")}
+	for i, name := range reviews {
+		if path.IsAbs(name) && !slices.Contains(reviews[:i], name) {
+			if err := h.addReviews(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addReviews adds what the directory of reviews names, if there is one: what a program
+// would change, and what is to be kept of that, is not for another program to decide.
+// Changes that are kept on another file system lie there.
+func (h *Facts) addReviews(name string) error {
+	dir := h.look(name)
+	if dir.Err != nil || dir.Mode != unix.S_IFDIR {
+		return nil // reviews are neither made nor found by a link that is in doubt
+	}
+	fd, err := unix.Openat(dir.FD, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.EACCES {
+		return nil // another user's
+	}
+	if err != nil {
+		return fmt.Errorf("look for reviews in %s: %w", text.Quote(name), err)
+	}
+	defer unix.Close(fd)
+	var list []string
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return fmt.Errorf("look for reviews in %s: %w", text.Quote(name), err)
+		}
+		if n == 0 {
+			break
+		}
+		_, _, list = unix.ParseDirent(buf[:n], -1, list)
+	}
+	for _, id := range list {
+		places, err := sys.ReadRegularAt(fd, path.Join(id, "places"), unix.O_NOFOLLOW)
+		switch err {
+		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES, sys.ErrKind:
+			continue // all of it is here, it is gone by now, or it is none of sbx's
+		}
+		if err != nil {
+			return fmt.Errorf("look for the places of review %s: %w", text.Quote(id), err)
+		}
+		for place := range strings.SplitSeq(places, "\x00") {
+			if path.IsAbs(place) {
+				h.addOwn(place, true)
+			}
 		}
 	}
 	return nil

@@ -18,13 +18,13 @@ import (
 // their place. Probe assumes Linux 5.12 or newer; on an older kernel the first step
 // that needs more fails and says so.
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
-	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home}
+	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home, learns: t.Learn}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probePaths, h.probeStreams, h.probeHanded,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
-		h.findIndexes, h.probeListener,
+		h.findIndexes, h.probeListener, h.probeBare,
 	} {
 		if err := probe(p, tree, t); err != nil {
 			return nil, err
@@ -35,10 +35,15 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 
 func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error) {
 	if h.LSM.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
+		fix := "say landlock = \"off\" in the policy's [process] to run without"
+		if p.Namespaces.None() {
+			fix = "without namespaces there is no other restriction of files: have it allow landlock_create_ruleset, " +
+				"landlock_add_rule and landlock_restrict_self"
+		}
 		return &NeedError{
 			Reason: NoLandlock,
 			What:   "ask the kernel for Landlock: " + err.Error(),
-			Fix:    "an outer sandbox denies it; say landlock = \"off\" in the policy's [process] to run without",
+			Fix:    "an outer sandbox denies it (systemd: SystemCallFilter= without @sandbox); " + fix,
 		}
 	}
 	return h.probeModules(p)
@@ -110,8 +115,12 @@ func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
 // probeProcesses reads what the namespaces and ids depend on.
 func (h *Facts) probeProcesses(p *policy.Policy, _ *policy.Tree, _ Target) error {
 	h.ProbeNamespaces(p.Namespaces)
-	if pid := p.Namespaces.PID; pid != "" && pid != "new" {
-		h.ListsChildren = unix.Access("/proc/thread-self/children", unix.R_OK) == nil
+	if pid := p.Namespaces.PID; pid != "" && pid != "new" || p.Namespaces.None() {
+		// Opened, since an outer sandbox may deny that whatever the mode says.
+		fd, err := unix.Open("/proc/thread-self/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if h.ListsChildren = err == nil; h.ListsChildren {
+			unix.Close(fd)
+		}
 	}
 	for _, o := range p.Files.Paths {
 		if o.Owner == "" || h.Owners != nil {

@@ -63,7 +63,7 @@ func (h *Facts) probePaths(p *policy.Policy, tree *policy.Tree, t Target) error 
 			h.Files[e.Source()] = f
 		}
 	}
-	return h.probeOverlays(tree)
+	return h.probeOverlays(tree, t)
 }
 
 // redundant says whether the entry is optional and the entry over it shows the same

@@ -17,6 +17,8 @@ const (
 	// SearchLimit bounds how many names are looked at in a project, those at its top not
 	// counted.
 	SearchLimit = 200_000
+	// learnLimit is that for a run that is learnt from, which shows homes as a whole.
+	learnLimit = 2_000_000
 	// socketLimit is that for sockets in other directories.
 	socketLimit = 20_000
 	// linkLimit is that for other hard links, of which nothing but the number is compared.
@@ -84,7 +86,7 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 	if h.searchBuf == nil {
 		h.searchBuf = make([]byte, 1<<16)
 	}
-	s := scan{dir: dir, limit: socketLimit, look: forSockets, buf: h.searchBuf}
+	s := scan{dir: dir, limit: h.sockets(), look: forSockets, buf: h.searchBuf}
 	if project {
 		s.look, s.limit, s.rules = 0, h.limit(), h.rulesOf(&p.Files)
 		s.guarding = newGuarding(&p.Files, dir)
@@ -146,6 +148,14 @@ func (h *Facts) expect(p *policy.Policy, dir string, g *guarding) {
 			g.name(e.Name, guarded{})
 		}
 	}
+}
+
+// sockets is how many names are looked at to find sockets.
+func (h *Facts) sockets() int {
+	if h.learns {
+		return learnLimit
+	}
+	return socketLimit
 }
 
 // limit is how many names are looked at in a project.

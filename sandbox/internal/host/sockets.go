@@ -46,7 +46,7 @@ func (h *Facts) SocketRestriction(p *policy.Policy, t Target) SocketRestriction 
 func (h *Facts) ownSockets(p *policy.Policy) bool {
 	ownNet := p.Namespaces.Net == "" || p.Namespaces.Net == "new"
 	scoped := h.LSM.Landlock >= landlock.ABIScopes && p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest)
-	return policy.IsTrue(p.Files.OwnSockets) && (p.Namespaces.Mount == "" || p.Namespaces.Mount == "new") &&
+	return policy.IsTrue(p.Files.OwnSockets) && p.Namespaces.OwnMounts() &&
 		(ownNet || scoped) && h.SearchTruncatedAt == ""
 }
 

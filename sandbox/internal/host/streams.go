@@ -90,7 +90,7 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 	for i := range h.Kept {
 		all = append(all, &h.Kept[i])
 	}
-	ownMounts := p.Namespaces.Mount == "" || p.Namespaces.Mount == "new"
+	ownMounts := p.Namespaces.OwnMounts()
 	for i, s := range all {
 		s.Same = s.FD
 		var st unix.Stat_t

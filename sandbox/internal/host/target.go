@@ -1,5 +1,11 @@
 package host
 
+import (
+	"strings"
+
+	"sbx/policy"
+)
+
 // Target is the program to run.
 type Target struct {
 	// Path is the program. It is looked for in Env's PATH if it has no slash.
@@ -38,6 +44,13 @@ type Target struct {
 	Explain bool
 	// ExplainFiles says that the files that it cannot use are to be told as well.
 	ExplainFiles bool
+	// Learn says that what the target does is to be recorded, to make a policy of. Observe
+	// are the numbers of the calls that are.
+	Learn   bool
+	Observe []uint32
+	// Review, if not nil, says that what the program writes to the host is kept apart, to be
+	// looked at first.
+	Review *Review
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// Announce says that the launcher is told which process the target is, and sees its
@@ -51,11 +64,33 @@ type Target struct {
 	PID int
 }
 
+// Review is where changes are kept apart.
+type Review struct {
+	// Layers are the upper and the work directory for the directory of that real path. It is
+	// nil where they have not been made, so the plan can be printed and not executed.
+	Layers map[string][2]string
+}
+
 // NotifySocket is the service manager's socket for notifications, or "": see
 // sd_notify(3).
 func (t Target) NotifySocket() string {
 	s, _ := Lookup(t.Env, "NOTIFY_SOCKET")
 	return s
+}
+
+// NotifyPlace is where the target finds the notify socket: a socket of the sandbox's own,
+// from which sbx relays, where the mount namespace is a new one, else the manager's. "":
+// there is none.
+func (t Target) NotifyPlace(p *policy.Policy) (place string, relayed bool) {
+	s := t.NotifySocket()
+	if p.Namespaces.Mount != "" && p.Namespaces.Mount != "new" ||
+		!strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "@") {
+		return s, false
+	}
+	if s[0] == '@' {
+		return "/dev/sbx-notify", true
+	}
+	return s, true
 }
 
 // Lookup finds a variable in an environment: where it stands more than once, the

@@ -23,7 +23,11 @@ func newListener(p *plan.Plan) (*notify.Listener, error) {
 		filters = append(filters, notify.Filter{Name: name, Program: seccomp.Program(f.Filter.Program),
 			SetID: f.SetID})
 	}
-	return notify.New(filters, p.Observed, p.ObservesFiles)
+	l, err := notify.New(filters, p.Observed, p.ObservesFiles)
+	if err == nil && p.Learns {
+		l.Learn()
+	}
+	return l, err
 }
 
 // listenerSource are the calls that the target is denied.
@@ -66,5 +70,6 @@ func (ps *Process) explained() *explain.Record {
 	case !ps.listener.Attached():
 		r.Why = "the filter's listener did not come: the process that hands it over was ended before"
 	}
+	ps.explainHosts(&r)
 	return &r
 }

@@ -68,6 +68,8 @@ func (ps *Process) carryOffsets() (failed []string) {
 			if err := ps.addOffset(b[1], oob[:rights]); err != nil {
 				failed = append(failed, err.Error())
 			}
+		} else if fd, err := receivedFD(oob[:rights]); err == nil {
+			unix.Close(fd) // what else came too late
 		}
 	}
 	for _, s := range ps.offsets {

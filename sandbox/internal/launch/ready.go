@@ -3,7 +3,6 @@ package launch
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -76,15 +75,21 @@ func (s readySource) ready(list []unix.PollFd) (bool, error) {
 	if ps.ready.pid == 0 && ps.status.Failed == 0 {
 		return false, nil // its message is about to be read, or the end to be seen
 	}
+	ps.executed()
+	return false, nil
+}
+
+// executed tells of the exec once the pipe has ended, unless it was not for the exec that
+// it did.
+func (ps *Process) executed() {
 	ps.ready.release()
-	if ps.status.Failed != 0 {
-		return false, nil
+	if ps.ready.pid == 0 || ps.status.Failed != 0 {
+		return
 	}
 	ps.ready.done = true
 	if ps.ready.tell != nil {
 		ps.ready.tell()
 	}
-	return false, nil
 }
 
 // Target is the target's process: its pid as the launcher sees it, and as the target
@@ -100,25 +105,15 @@ func (ps *Process) Target() (pid, inside int) {
 	return pid, innerPID(pid)
 }
 
-// innerPID is the pid that a process has in its own pid namespace; see NSpid in
-// proc_pid_status(5). It is 0 where that is not known.
+// innerPID is the pid that a process has in its own pid namespace, or 0 where that is not
+// known.
 func innerPID(pid int) int {
-	status, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	text, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, ok := strings.Cut(status, "\nNSpid:")
-	if !ok {
-		return 0
+	if pids := parseStatus(text).pids; len(pids) > 0 {
+		return pids[len(pids)-1]
 	}
-	line, _, _ := strings.Cut(rest, "\n")
-	fields := strings.Fields(line)
-	if len(fields) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(fields[len(fields)-1])
-	if err != nil {
-		return 0
-	}
-	return n
+	return 0
 }

@@ -84,13 +84,18 @@ func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 func runOnce(
 	p *plan.Plan, facts *host.Facts, caught int, last bool, a Attached,
 ) (exit Exit, told bool, err error) {
-	ps, err := start(p, hooks{})
+	ps, err := start(p, hooks{adopt: true})
 	facts.CloseFiles()
 	if err != nil {
 		return exit, false, err
 	}
 	if ps.listener != nil {
 		ps.listener.Tell(a.Tell)
+		if ps.tell = a.Tell; ps.gateway != nil && a.Tell != nil {
+			if ps.news, err = ps.gateway.Watch(); err != nil {
+				return exit, false, errors.Join(fmt.Errorf("watch for denied hosts: %w", err), ps.kill())
+			}
+		}
 	}
 	// Our memory is not the target's to read, wherever it runs.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/policy"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/setid"
 )
@@ -108,7 +109,7 @@ func (j *janitor) dismiss() error {
 // answerAlone answers what the target's filter asks until the end, where nobody
 // supervises.
 func (ps *Process) answerAlone() error {
-	if !ps.plan.SetID.Listens || ps.supervised {
+	if !ps.plan.SetID.Listens && ps.gateway == nil || ps.supervised {
 		return nil
 	}
 	if err := loop([]source{exitSource{ps}, &setIDArrival{ps: ps}, setIDSource{ps}}); err != nil {
@@ -146,6 +147,8 @@ func (s *setIDArrival) ready(list []unix.PollFd) (bool, error) {
 		return false, nil
 	case rights == 0:
 		return false, nil
+	case n == 2 && b[0] == step.MsgNetwork && s.ps.gateway != nil:
+		return false, s.ps.onNetwork(b[1], oob[:rights])
 	case n == 2 && b[0] == step.MsgStream:
 		return false, s.ps.addOffset(b[1], oob[:rights])
 	}
@@ -154,7 +157,7 @@ func (s *setIDArrival) ready(list []unix.PollFd) (bool, error) {
 		return false, fmt.Errorf("receive a descriptor of the init: %w", err)
 	}
 	if b[0] == step.MsgListener && s.ps.setID.listener == nil {
-		s.ps.setID.listener, s.done = setid.Listen(fd), true
+		s.ps.setID.listener, s.done = setid.Listen(fd, s.ps.metadata()), true
 		return false, nil
 	}
 	s.ps.setID.unused = append(s.ps.setID.unused, fd)
@@ -180,4 +183,16 @@ func (s setIDSource) ready(list []unix.PollFd) (bool, error) {
 		s.ps.setID.listener.Close()
 	}
 	return false, err
+}
+
+// metadata answers for modes, owners and times of files, where the target has no mounts of
+// its own; else it is nil.
+func (ps *Process) metadata() *setid.Metadata {
+	if !ps.plan.SetID.Metadata {
+		return nil
+	}
+	own := ps.private.Path
+	return &setid.Metadata{Writes: func(name string) bool {
+		return own != "" && policy.Within(name, own) || ps.plan.Bare.Writes(name)
+	}}
 }

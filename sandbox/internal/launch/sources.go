@@ -106,7 +106,17 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			if err != nil {
 				return by, fmt.Errorf("receive the filter's listener: %w", err)
 			}
-			ps.setID.listener = setid.Listen(fd)
+			ps.setID.listener = setid.Listen(fd, ps.metadata())
+		case b[0] == step.MsgNetwork && n == 2 && ps.gateway != nil:
+			if err := ps.onNetwork(b[1], oob[:rights]); err != nil {
+				return by, err
+			}
+		case b[0] == step.MsgNotify && n == 1 && ps.manager != nil && !ps.manager.Attached():
+			fd, err := receivedFD(oob[:rights])
+			if err != nil {
+				return by, fmt.Errorf("receive the notify socket: %w", err)
+			}
+			ps.manager.Attach(fd)
 		case b[0] == step.MsgStopped && n == 2:
 			by = unix.Signal(b[1])
 		case b[0] == step.MsgStream && n == 2:

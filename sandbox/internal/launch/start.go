@@ -3,20 +3,17 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/internal/text"
-	"sbx/policy/explain"
 	"sbx/sandbox/internal/child"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
-	"sbx/sandbox/internal/process"
+	"sbx/sandbox/internal/sdnotify"
 	"sbx/sandbox/internal/terminal"
 )
 
@@ -29,18 +26,23 @@ type Process struct {
 	notify  int        // the launcher's end of the socket, -1 once it is closed; see step.MsgMapped
 	table   *step.Table
 	status  *child.Status
-	janitor *janitor  // nil if there is nothing to undo on the host
-	setID   setIDs    // what is done against set-id files on the host
-	cgroup  int       // the sandbox's, or -1
+	janitor *janitor // nil if there is nothing to undo on the host
+	setID   setIDs   // what is done against set-id files on the host
+	cgroup  int      // the sandbox's, or -1
+	private privateDir
+	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
 
 	began time.Time // when the first process was to be made
 	// held closes what is held of the target's streams, for another start; nil: nothing is.
 	held     func()
+	manager  *sdnotify.Relay  // to the service manager, or nil
 	ready    execWatch        // when the target has been executed
 	listener *notify.Listener // answers denied calls, or nil
 
 	told bool // the target was sent a signal that asks it to end
+
+	hostsPassed
 
 	supervised bool
 	lost       []Lost
@@ -57,46 +59,12 @@ type Process struct {
 	atTerminal  bool            // it began with a controlling terminal
 }
 
-// Exit is how a target ended.
-type Exit struct {
-	// Status is the target's wait status; see wait(2).
-	Status unix.WaitStatus
-	// Left is how many processes the target left running, which were ended
-	// then.
-	Left int
-	// Notes say what happened besides: to the user, who cannot see it.
-	Notes []string
-	// Limits are the limits that were reached, by their names in the policy.
-	Limits []string
-	// Usage is what the sandbox has used.
-	Usage Usage
-	// New are paths of the host that the policy guards and that came to be, or
-	// changed, while the sandbox ran: other programs run or obey them.
-	New []string
-	// Lost are paths that were not as the policy says any more, because somebody
-	// on the host had replaced their files. Run alone watches for that.
-	Lost []Lost
-
-	// Explained is what the target was denied, if that was to be told.
-	Explained *explain.Record
-
-	// job says that a key at a terminal of the target's own ended it, which at
-	// the caller's would have been for all of the caller's job.
-	job bool
-}
-
-// Code is the target's exit status, or 128+n when signal n killed it.
-func (e Exit) Code() int {
-	if e.Status.Signaled() {
-		return 128 + int(e.Status.Signal())
-	}
-	return e.Status.ExitStatus()
-}
-
-// hooks change the tables of one start before they are used. Only the tests'
-// fault sweeps have any.
+// hooks are what is special in one start: tables changed before they are used, which
+// only the tests' fault sweeps do.
 type hooks struct {
 	table, janitor func(*step.Table)
+	// adopt makes this process the parent of orphans; see adoptOrphans.
+	adopt bool
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -135,8 +103,17 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		if e := ps.janitor.finish(); e != nil {
 			err = errors.Join(err, e)
 		}
+		ps.removePrivate() // nothing has run that could keep it
 		ps.release()
 	}()
+	if h.adopt {
+		if err = ps.adoptOrphans(); err != nil {
+			return nil, err
+		}
+	}
+	if err = ps.connectManager(); err != nil {
+		return nil, err
+	}
 	if err = ps.holdOffsets(); err != nil {
 		return nil, err
 	}
@@ -161,8 +138,14 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed},
-		ownMemory)
+	if err = ps.newGateway(); err != nil {
+		return nil, err
+	}
+	if err = ps.makePrivate(p.Private); err != nil {
+		return nil, err
+	}
+	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
+		Private: ps.private.Dir}, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {
 		return nil, fmt.Errorf("lay out the plan: %w", err)
 	}
@@ -215,11 +198,15 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	defer ps.release()
 	exit, err := ps.exit(ws)
-	failed := append(ps.endSetID(), ps.carryOffsets()...)
+	lost := ps.endGateway()
+	if ws.Signaled() {
+		err = errors.Join(err, ps.endOrphans())
+	}
+	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
 		exit.Usage = ps.usage(&used)
 		ps.tellLimits(&exit)
-		exit.Notes = append(append(exit.Notes, ps.leftNote(exit)...), failed...)
+		exit.Notes = slices.Concat(exit.Notes, ps.leftNote(exit), failed, lost, ps.deniedNotes(exit))
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost
 		if why, did := ps.endedBy(); did && why != "" {
 			exit.Notes = append(exit.Notes, why)
@@ -235,7 +222,7 @@ func (ps *Process) Wait() (Exit, error) {
 		exit.Notes = append(exit.Notes, ps.janitor.restoredNotes()...)
 	}
 	if ps.listener != nil {
-		exit.Explained = ps.explained()
+		exit.Explained, exit.Seen = ps.explained(), ps.listener.Seen()
 	}
 	return exit, err
 }
@@ -256,42 +243,6 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
 	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
-}
-
-// leftNote says what a target that ended by itself left running: mostly a
-// server that goes to the background, and with it the one whom everybody waits for.
-func (ps *Process) leftNote(exit Exit) []string {
-	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
-		return nil
-	}
-	running := "1 process running, which was ended"
-	if exit.Left > 1 {
-		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
-	}
-	return []string{ps.targetName() + " ended and left " + running +
-		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
-}
-
-// targetName is what the target is called in messages.
-func (ps *Process) targetName() string {
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
-		return text.Quote(filepath.Base(e.Args[0]))
-	}
-	return "the target"
-}
-
-// PassedOver says, in a sentence, that another program is going to run than the
-// caller's shell would run by that name; "" where it is the same.
-func PassedOver(p *plan.Plan) string {
-	e, ok := p.Target[len(p.Target)-1].(process.Exec)
-	if !ok {
-		return ""
-	}
-	program, run := e.PassedOver()
-	if program == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
 }
 
 // failure is the failed call in st as the step's error.
@@ -353,8 +304,12 @@ func (ps *Process) release() {
 	if ps.listener != nil {
 		ps.listener.Close()
 	}
+	ps.endGateway()
 	ps.setID.release()
 	ps.ready.release()
+	if ps.manager != nil {
+		ps.manager.Close()
+	}
 	if ps.cgroup >= 0 {
 		unix.Close(ps.cgroup)
 	}

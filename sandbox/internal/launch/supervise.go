@@ -52,10 +52,11 @@ type source interface {
 // sources are all that the launcher waits for, in the order in which they are
 // looked at.
 func (ps *Process) sources() []source {
-	// Signals first: one that came before the end is forwarded before it. The
-	// end before what is lost by it.
-	return []source{signalSource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
-		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, setIDSource{ps},
+	// Signals first: one that came before the end is forwarded before it, and so is what
+	// the target told its service manager. The end before what is lost by it.
+	return []source{signalSource{ps}, notifySource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
+		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, gatewaySource{ps},
+		setIDSource{ps},
 		streamSource{ps}, readySource{ps}}
 }
 
@@ -91,9 +92,19 @@ func loop(sources []source) error {
 // finish is Wait once the sandbox has ended.
 func (ps *Process) finish() (Exit, error) {
 	var failed error
+	if ps.manager != nil {
+		_, failed = ps.readControl() // it was quick
+		ps.manager.Move()
+	}
+	if ps.ready.read >= 0 {
+		_, err := ps.readControl() // it was quick
+		failed = errors.Join(failed, err)
+		ps.executed()
+	}
 	ownsJob := false
 	if ps.plan.PTY != nil {
-		_, failed = ps.readControl() // it was quick
+		_, err := ps.readControl() // it was quick
+		failed = errors.Join(failed, err)
 		if ps.relay != nil {
 			ownsJob = ps.plan.PTY.OwnsJob()
 			failed = errors.Join(failed, ps.drain())

@@ -22,6 +22,7 @@ const (
 type fileKey struct {
 	path   string
 	access explain.Access
+	fresh  bool // it makes a name that is not there yet
 }
 
 // files are the paths that were seen.
@@ -61,7 +62,7 @@ func (l *Listener) observe() {
 		if full == "" || strings.HasPrefix(full, "/proc/") || full == "/proc" {
 			continue // what is there depends on who looks
 		}
-		l.noteFile(fileKey{full, arg.Access}, name)
+		l.noteFile(fileKey{full, arg.Access, arg.New}, name)
 	}
 }
 
@@ -117,7 +118,10 @@ func (l *Listener) try(k fileKey) unix.Errno {
 		return 0
 	}
 	defer unix.Close(root)
-	errno := place(root, k.path, k.access >= explain.Writes)
+	errno := place(root, k.path, k.access >= explain.Writes && !k.fresh)
+	if k.fresh && errno == 0 {
+		return 0 // EEXIST, with or without a sandbox
+	}
 	if errno == unix.ENOENT && k.access == explain.Makes {
 		errno = place(root, path.Dir(k.path), true) // the directory that it is to be made in
 	}

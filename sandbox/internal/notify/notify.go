@@ -56,7 +56,8 @@ type Listener struct {
 	attempts     map[attemptKey]*explain.Attempt
 	attemptOrder []*explain.Attempt
 
-	events events
+	events  events
+	learner *learner // nil: it does not learn
 
 	condemned []condemned
 	request   unotify.Request
@@ -157,7 +158,11 @@ func (l *Listener) answerOne() error {
 		if !l.observed[r.Number] || r.Audit != seccomp.Native().Audit() {
 			return fmt.Errorf("answer call %d: it is allowed, and not observed", r.Number)
 		}
-		l.observe()
+		if l.learner != nil {
+			l.learn()
+		} else {
+			l.observe()
+		}
 		answer.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case seccomp.KillProcess, seccomp.KillThread:
 		l.note(action, by)

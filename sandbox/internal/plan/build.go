@@ -9,6 +9,7 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/terminal"
@@ -36,8 +37,13 @@ func order(d *decisions) *Plan {
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
 		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
-		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed,
-		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given,
+		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed, Learns: d.learns,
+		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
+		Weaker: d.weaker, Private: d.private, Notify: d.notify,
+		NotMasked: d.notMasked,
+	}
+	if d.bare != nil {
+		plan.Bare = d.bare.Tree
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	joins := len(d.ns.joins) > 0
@@ -135,6 +141,13 @@ func order(d *decisions) *Plan {
 	if d.ns.new&ns.Net != 0 {
 		add(setup, ns.Loopback{}) // before CAP_NET_ADMIN is dropped
 	}
+	if d.catch != nil {
+		// After the loopback is up. The ports and the routes take capabilities, too.
+		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
+	}
+	if d.gateway != nil && len(d.gateway.Publish) > 0 {
+		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})
+	}
 	if d.hostname != "" {
 		add(setup, ns.Hostname{Name: d.hostname}) // before CAP_SYS_ADMIN is dropped
 	}
@@ -155,8 +168,10 @@ func order(d *decisions) *Plan {
 	}
 	// For init and target alike, so before the fork, and before CAP_SETPCAP is dropped.
 	// The permitted set is the last of the five for the same reason.
-	add(setup, caps.Ambient{Keep: d.ambient}, caps.Bounding{Keep: d.keep, Last: d.lastCap},
-		caps.Securebits{RootKeeps: d.keep != 0 && d.ns.uid == 0})
+	add(setup, caps.Ambient{Keep: d.ambient})
+	if !d.keepsBounding {
+		add(setup, caps.Bounding{Keep: d.keep, Last: d.lastCap}, caps.Securebits{RootKeeps: d.keep != 0 && d.ns.uid == 0})
+	}
 	add(setup, process.Fork{Copy: d.ns.new&ns.Time != 0})
 
 	// ---- The init, while the target waits for it.
@@ -235,8 +250,12 @@ func order(d *decisions) *Plan {
 	add(to, process.WaitInit{})
 	// Not before the old root is unmounted: until then a ".." past the root, as in a link
 	// that another process puts there, leads to it. No link is followed either.
-	add(to, process.Chdir{Dir: d.dir})
-	add(to, caps.Verify{Keep: d.keep, Ambient: d.ambient, Last: d.lastCap})
+	if d.bare != nil && d.bare.InPrivate {
+		add(to, process.ChdirPrivate{Dir: d.dir})
+	} else {
+		add(to, process.Chdir{Dir: d.dir})
+	}
+	add(to, caps.Verify{Keep: d.keep, Ambient: d.ambient, Last: d.lastCap, AnyBounding: d.keepsBounding})
 	if d.listen != nil {
 		// After all calls that it asks the launcher about, who may not be listening yet, as
 		// openat2 above. Before the limit on open files, and before every other filter: it

@@ -14,6 +14,7 @@ import (
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/fallbackfilter"
+	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
@@ -22,6 +23,7 @@ import (
 // decisions are all that order needs to know.
 type decisions struct {
 	setIDDecision
+	notify Notify
 
 	name     string
 	ns       nsPlan
@@ -34,8 +36,16 @@ type decisions struct {
 	limits                  *Limits
 	// tree is the root file system, and mounts are its steps. tree is nil without a new
 	// mount namespace.
-	tree     *rootfs.Tree
-	mounts   []step.Step
+	tree   *rootfs.Tree
+	mounts []step.Step
+	// bare is the tree of a launch without namespaces, private the directory that is made
+	// for it, and weaker what is less than with them. noNet says that sockets are refused.
+	bare    *rootfs.Bare
+	private *process.Private
+	weaker  []string
+	noNet   bool
+	// changes says that the filters let files' metadata be changed.
+	changes  bool
 	labels   []step.Step
 	landlock []step.Step
 	// filters are the policy's, fallback those for what this kernel's Landlock lacks.
@@ -46,19 +56,24 @@ type decisions struct {
 	unexplained       string
 	observed          []uint32
 	observesFiles     bool
+	learns            bool
 	handed            handedPlan
 	terminal          terminalPlan
 	streams           streamPlan
-	exec              process.Exec
-	dir               string
-	fds, given        []int
-	keptBack          []string // variables, see noteIndexes
-	stdio             [3]host.Stdio
-	openFiles         [2]uint64
-	coreMax           uint64
-	ignored, mask     uint64
+	// gateway leads out of the sandbox's network, and catch is where it begins; nil for none.
+	gateway       *gateway.Config
+	catch         *gateway.Catch
+	exec          process.Exec
+	dir           string
+	fds, given    []int
+	notMasked     string   // see Plan.NotMasked
+	keptBack      []string // variables, see noteIndexes
+	stdio         [3]host.Stdio
+	openFiles     [2]uint64
+	coreMax       uint64
+	ignored, mask uint64
 
-	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp bool
+	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
 
 	notes, remarks []string
 }
@@ -81,10 +96,14 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.ambient = d.keep
 	}
 	d.initCaps = d.ns.initCaps(h)
+	d.noNet = noNetwork(p)
 	if d.limits, err = limits(p, t, h, d.ns, d.keep); err != nil {
 		return nil, err
 	}
 	if err := refuseCombinations(p, t, h, d); err != nil {
+		return nil, err
+	}
+	if err := d.decideNetwork(p, t, h); err != nil {
 		return nil, err
 	}
 	if err := d.decideTarget(p, t, h); err != nil {
@@ -94,8 +113,8 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
-	if d.exec.Dir = d.dir; d.tree != nil {
-		d.exec.Inside = view{d.tree}
+	if d.exec.Dir = d.dir; d.shown() != nil {
+		d.exec.Inside = view{d.shown()}
 	}
 	decoded, err := decode(programs, p.Name)
 	if err != nil {
@@ -107,7 +126,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.terminal, err = terminals(p, h, d.tree != nil); err != nil {
 		return nil, err
 	}
-	if d.tree == nil {
+	if d.tree == nil && d.bare == nil {
 		d.note(bareNote)
 	}
 	if d.ns.new&ns.PID == 0 {
@@ -130,8 +149,15 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.streams.proc {
 		d.ids.openProc()
 	}
-	d.layersByProc = len(p.Files.Overlay) > 0 && !d.ids.hasProc()
+	d.layersByProc = (len(p.Files.Overlay) > 0 || t.Review != nil) && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
+	if d.bare != nil {
+		d.dropGroups = dropsGroups(h)
+		d.keepsBounding = h.Caps.Effective&setpcap == 0
+		d.changes = decoded.changeMetadata()
+		d.decidePrivate(t, h)
+		d.setBareEnv()
+	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
 	if err := d.decideHanded(p, t, h); err != nil {
 		return nil, err
@@ -160,6 +186,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	switch at := text.Quote(h.SearchTruncatedAt); {
 	case h.SearchTruncatedAt == "":
 	case h.SocketRestriction(p, t) == host.SocketsByFilter:
+		if policy.IsTrue(p.Files.OwnSockets) {
+			d.notMasked = h.SearchTruncatedAt
+		}
 		d.remarks = append(d.remarks, "programs have no Unix sockets of their own: there are too many files below "+at+
 			" to mask all of the host's sockets there")
 	default:
@@ -167,6 +196,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	d.decideFilters(p, t, h, programs, decoded)
 	d.decideListener(p, t, h)
+	d.listWeaker(p, h)
 	return d, nil
 }
 
@@ -202,6 +232,9 @@ func (d *decisions) note(s string) { d.notes = append(d.notes, s) }
 // refuseCombinations refuses settings that exclude each other, or that this machine does
 // not allow together.
 func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) error {
+	if err := refuseReview(p, t, h, d); err != nil {
+		return err
+	}
 	switch nest := policy.IsTrue(p.Process.Nest); {
 	case nest && h.UID == 0:
 		// A nested sandbox needs a writable /proc. Its /proc/sys is writable for user 0, also
@@ -218,12 +251,6 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "nest as user 0: without CAP_SETFCAP it cannot map itself into a namespace below (Linux 5.12)",
 			Fix:    "say capabilities = [\"setfcap\"] in the policy's [process], or take uid = 0 out of its [namespaces]",
 		}
-	case len(p.Network.Hosts)+len(p.Network.Listen) > 0:
-		return &host.NeedError{
-			Reason: host.Impossible,
-			What:   "connect a network namespace to hosts: this version of sbx knows the keys, and not yet how",
-			Fix:    "use a policy with the host's network and with ports, as connect = [443] in [network]",
-		}
 	case policy.IsTrue(p.Seccomp.WaitKillable):
 		// The kernel takes SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV only with a
 		// listener, and sbx has none yet.
@@ -232,13 +259,14 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			What:   "load the filter with wait_killable: that needs a listener for notify, which sbx does not have",
 			Fix:    "take wait_killable out of the policy's [seccomp]",
 		}
-	case strings.HasPrefix(t.NotifySocket(), "@"):
+	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.new&ns.Mount == 0:
 		// No rule of Landlock and no filter opens one abstract name alone.
 		return &host.NeedError{
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take " +
+				"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil
@@ -248,6 +276,13 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
 	env, kept := environment(p, t, listen)
+	if _, relayed := t.NotifyPlace(p); relayed {
+		d.announce = true // the relay has to know the target
+		d.notify = Notify{Address: t.NotifySocket(), FD: -1}
+		if f, ok := h.Files[d.notify.Address]; ok && f.Mode == unix.S_IFSOCK {
+			d.notify.FD = f.FD
+		}
+	}
 	d.keptBack = kept
 	if d.exec, err = execStep(t, env); err != nil {
 		return err
@@ -288,6 +323,9 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	if d.ns.has(ns.User) {
 		keep = 0 // those of a user namespace do not apply to other users' files
 	}
+	if p.Namespaces.None() {
+		return d.decideBare(p, t, h)
+	}
 	if d.ns.new&ns.Mount == 0 {
 		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
 		d.notes = append(d.notes, d.limits.notes...)
@@ -312,12 +350,15 @@ func (d *decisions) decideFilters(
 	flags := filterFlags(p)
 	d.decideSetID(p, t, h, decoded)
 	d.fallback = append(d.fallback, d.groupFilter(h, flags)...)
-	d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
+	d.fallback = append(d.fallback, d.bareFilters(p, t, h, flags)...)
+	if !d.noNet {
+		d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
+	}
 	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
 	if d.sharesPIDNS {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
 	}
-	if d.tree.NothingWrittenRuns() {
+	if d.shown().NothingWrittenRuns() {
 		d.fallback = append(d.fallback, fallback(fallbackfilter.MemoryPrograms, flags))
 	}
 	for _, f := range d.handed.filters() {

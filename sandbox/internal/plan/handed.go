@@ -42,7 +42,7 @@ func (d *decisions) decideHanded(p *policy.Policy, t host.Target, h *host.Facts)
 		domain = 0
 	}
 	var (
-		other    = d.ns.has(ns.Net)
+		other    = d.ns.has(ns.Net) || d.noNet
 		ports    = p.Network.Bind != nil || p.Network.Connect != nil
 		byFilter = h.SocketRestriction(p, t) == host.SocketsByFilter
 	)

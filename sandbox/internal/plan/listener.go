@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
@@ -45,9 +47,10 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 		var program seccomp.Program
 		// In a pid namespace that is not below the caller's, the launcher sees no pid.
 		o := listen.Options{KeepKills: d.ns.joined(ns.PID), Arch: seccomp.Native()}
-		o.Observe = d.observe(p, t)
-		d.observed = o.Observe
-		program, err = listen.Filter(programs, o)
+		if o.Observe, err = d.observe(p, t); err == nil {
+			d.observed = o.Observe
+			program, err = listen.Filter(programs, o)
+		}
 		l.Program = string(program)
 	}
 	if err != nil {
@@ -62,7 +65,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 }
 
 // observe are the calls that the listener is asked about although they are allowed.
-func (d *decisions) observe(p *policy.Policy, t host.Target) []uint32 {
+func (d *decisions) observe(p *policy.Policy, t host.Target) ([]uint32, error) {
 	rare, why := explain.Rare(seccomp.Native()), ""
 	switch {
 	case policy.IsTrue(p.Process.Nest):
@@ -75,14 +78,21 @@ func (d *decisions) observe(p *policy.Policy, t host.Target) []uint32 {
 		why = "the policy keeps the host's mount namespace"
 	}
 	switch {
+	case t.Learn && why != "":
+		return nil, errors.New(why)
+	case t.Learn:
+		// The launcher makes this call itself under the filter, when nobody listens yet. That
+		// the listener comes is as good a proof.
+		d.verifySeccomp, d.learns = false, true
+		return t.Observe, nil
 	case !t.ExplainFiles:
-		return rare
+		return rare, nil
 	case why != "":
 		d.note("files are not observed: " + why)
-		return rare
+		return rare, nil
 	}
 	d.observesFiles = true
-	return append(rare, explain.Observed(seccomp.Native())...)
+	return append(rare, explain.Observed(seccomp.Native())...), nil
 }
 
 // seccompSteps are the steps that load a filter.

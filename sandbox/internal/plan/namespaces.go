@@ -43,6 +43,9 @@ func (s nsPlan) joined(k ns.Set) bool {
 
 // namespaces makes the nsPlan.
 func namespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
+	if p.Namespaces.None() {
+		return withoutNamespaces(p, h)
+	}
 	n := p.Namespaces
 	s := nsPlan{uid: h.UID, gid: h.GID}
 	for _, k := range [...]struct {

@@ -15,6 +15,9 @@ import (
 	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/sandbox/internal/gateway"
+	"sbx/sandbox/internal/landlock"
+	"sbx/sandbox/internal/private"
 	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/rootfs"
 	"sbx/sandbox/internal/setid"
@@ -68,6 +71,11 @@ type Plan struct {
 	// Tree is what each path inside is. It is nil where the mount namespace is not a new
 	// one.
 	Tree *rootfs.Tree
+	// Bare is the same for a launch without namespaces, Private the directory that the
+	// launcher makes for it, if any, and Weaker what is less than with namespaces.
+	Bare    *rootfs.Tree
+	Private *process.Private
+	Weaker  []string
 	// Policy is what the plan was made of.
 	Policy *policy.Policy
 	// Explained are the filters in whose place one with a listener is loaded, in their
@@ -78,25 +86,34 @@ type Plan struct {
 	Observed []uint32
 	// ObservesFiles says that those about files are among them.
 	ObservesFiles bool
+	// NotMasked is the directory with too many files to mask all of the host's sockets in,
+	// for which the target has none of its own; "" if that is not why.
+	NotMasked string
+	// Learns says that what they are is recorded, to make a policy of.
+	Learns bool
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
 	Limits *Limits
+	// Gateway is what the sandbox's network leads to, or nil.
+	Gateway *gateway.Config
 	// Announces says that the target tells the launcher which process it is, and that the
 	// launcher sees its exec.
 	Announces bool
 	// Given are the launcher's descriptors that become the target's; see host.Target.
 	Given []int
+	// Notify is what the launcher relays from the sandbox to a service manager.
+	Notify Notify
 	// SetID is what the launcher does against set-id files on the host.
 	SetID setid.Duty
 }
 
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
 func (p *Plan) Secrets() int {
-	if p.Tree == nil {
+	if p.Shown() == nil {
 		return 0
 	}
-	return p.Tree.Secrets()
+	return p.Shown().Secrets()
 }
 
 // Outdated says whether a start failed only because what a search found was renamed,
@@ -104,7 +121,7 @@ func (p *Plan) Secrets() int {
 // has what is there by then. Nothing of the target has run.
 func (p *Plan) Outdated(err error) bool {
 	var failed *StepError
-	if p.Tree == nil || !errors.As(err, &failed) {
+	if p.Shown() == nil || !errors.As(err, &failed) {
 		return false
 	}
 	switch step.Errno(failed.Err) {
@@ -121,19 +138,19 @@ func (p *Plan) Outdated(err error) bool {
 		return p.Tree.Searched(s.Path)
 	case ns.Bind:
 		return s.Below && p.Tree.Searched(s.Dest)
+	case landlock.FoundRule, landlock.Hidden:
+		return true
 	}
 	return false
 }
 
-// OwnNetwork says whether the network namespace is a new one, and HostPIDs whether a
-// process has the same number inside as on the host.
-func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
-
-// HostPIDs is described there.
-func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
-
 // Searched says whether the plan has anything that a search found.
-func (p *Plan) Searched() bool { return p.Tree != nil && p.Tree.Searched("/") }
+func (p *Plan) Searched() bool {
+	return p.Tree != nil && p.Tree.Searched("/") || p.Bare != nil && slices.ContainsFunc(p.Target, func(s step.Step) bool {
+		_, found := s.(landlock.FoundRule)
+		return found
+	})
+}
 
 // Each calls f for each step in the order of the printed plan. in is the process that does
 // it: janitor, launcher, join, setup, init, target or cleanup.
@@ -143,7 +160,10 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 		if p.Limits.cgroup() {
 			list = append(list, VerifyCgroup{})
 		}
-		if len(p.Join) == 0 {
+		if p.Private != nil {
+			list = append(list, *p.Private)
+		}
+		if len(p.Join) == 0 && p.Bare == nil {
 			list = append(list, NewNamespaces{p.New})
 		}
 		return list
@@ -206,7 +226,7 @@ func (NewNamespaces) Kind() string { return "new-namespaces" }
 // Hint says why namespaces are denied here.
 func (NewNamespaces) Hint(err error) string {
 	switch errno := step.Errno(err); errno {
-	case unix.ENOSPC, unix.EPERM, unix.EINVAL:
+	case unix.ENOSPC, unix.EPERM, unix.EINVAL, unix.ENOSYS:
 		return ns.DeniedHint(errno)
 	}
 	return ""
@@ -232,14 +252,21 @@ func (VerifyCgroup) Compile(*step.Asm) {}
 
 // Descriptors are those of the launcher that the steps need: the two ends of the socket to
 // the init, the launcher's end of that to the janitor, and the end of the pipe that the
-// target's exec closes. -1: there is none.
-type Descriptors struct{ Launcher, Notify, Janitor, Ready int }
+// target's exec closes. -1: there is none. Private is the target's private directory, if
+// there is one.
+type Descriptors struct {
+	Launcher, Notify, Janitor, Ready int
+	Private                          private.Dir
+}
 
 // Compile is the table of the child: the calls of set-up and target, then from initAt on
-// those of the init. forget replaces process.ClearMemory, which depends on the memory of the process that
-// starts the plan.
+// those of the init. forget replaces process.ClearMemory, which depends on the memory of
+// the process that starts the plan.
 func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
-	asm = &step.Asm{Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready}
+	asm = &step.Asm{
+		Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready,
+		Private: step.PrivateDir{Path: fds.Private.Path, FD: fds.Private.FD},
+	}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0
 	for _, list := range [...][]step.Step{p.Join, p.Setup, p.Target} {
@@ -298,6 +325,9 @@ func (p *Plan) String() string {
 	for _, s := range slices.Concat(p.Notes, p.Remarks) {
 		fmt.Fprintf(&b, "note: %s\n", s)
 	}
+	for _, s := range p.Weaker {
+		fmt.Fprintf(&b, "weaker: %s\n", s)
+	}
 	return b.String()
 }
 
@@ -317,7 +347,9 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Joined     []string `json:"joined,omitempty"`
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
-	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks)}
+		Weaker     []string `json:"weaker,omitempty"`
+	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks),
+		Weaker: p.Weaker}
 	p.Each(func(in string, s step.Step) {
 		// The launcher reads back what the janitor writes.
 		checked := in != "janitor" && in != "cleanup" && checks(s)

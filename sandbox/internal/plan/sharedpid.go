@@ -40,6 +40,14 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 				"while it is set up",
 			Fix: "join the user namespace too, or say user = \"host\"",
 		}
+	case !h.ListsChildren && d.bare != nil:
+		return &host.NeedError{
+			Reason: host.KernelLacks,
+			What: "run without namespaces: /proc does not list a process's children here, so processes that are left " +
+				"could not be ended",
+			Fix: "mount /proc, and use a kernel with CONFIG_PROC_CHILDREN; inside a sandbox without namespaces, show it: " +
+				"--read /proc",
+		}
 	case !h.ListsChildren:
 		return &host.NeedError{
 			Reason: host.KernelLacks,
@@ -49,6 +57,9 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 		}
 	}
 	d.sharesPIDNS = true
+	if d.bare != nil {
+		return nil // it has Landlock for certain, and listWeaker says the rest
+	}
 	d.note(sharedNote)
 	if p.Process.Landlock == "off" {
 		d.note(signalNote)

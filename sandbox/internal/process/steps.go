@@ -258,6 +258,8 @@ type Exec struct {
 	// is nil where the host's mounts are there.
 	Inside Inside
 	Dir    string
+	// Private are variables and the private directories that they name; see Private.
+	Private [][2]string
 }
 
 func (e Exec) String() string {
@@ -268,7 +270,7 @@ func (Exec) Kind() string { return "exec" }
 
 // Compile is one execve(2) for each path, or one execveat(2).
 func (e Exec) Compile(a *step.Asm) {
-	argv, envp := a.Strings(e.Args), a.Strings(e.Env)
+	argv, envp := a.Strings(e.Args), a.Strings(e.env(a.Private.Path))
 	if e.FD > 0 {
 		a.ExecFD(step.Fd(e.FD), argv, envp)
 		return

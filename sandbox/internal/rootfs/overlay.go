@@ -16,7 +16,7 @@ import (
 func (t *Tree) layers(n *Node, o policy.PathOptions) error {
 	n.Layers = new([2]host.File)
 	for i, name := range [...]string{o.Upper, o.Work} {
-		f := t.facts.Files[name]
+		f := t.facts.Files[name] // the zero value for ""
 		switch {
 		case name == "":
 			return host.Refuse(host.Incomplete, "overlay %s: files.path has only one of upper and work, which go together",
@@ -48,7 +48,7 @@ func (t *Tree) layers(n *Node, o policy.PathOptions) error {
 func (l *layout) overlay(n Node, below bool) ns.Overlay {
 	o := ns.Overlay{
 		Path: n.Path, Lower: layer(n.Source), Size: cmp.Or(n.Size, l.tmpSize), Mode: n.Source.Perm,
-		NoExec: n.NoExec || n.Source.NoExec, Below: below, Scratch: l.scratch,
+		NoExec: n.NoExec || n.Source.NoExec, Review: n.Review, Below: below, Scratch: l.scratch,
 	}
 	if n.Layers != nil {
 		o.Upper, o.Work, o.Size, o.Mode = layer(n.Layers[0]), layer(n.Layers[1]), "", 0

@@ -31,6 +31,9 @@ type Line struct {
 // Lines are the paths of the tree in order, with what each is. Every other path is what
 // the deepest of these over it is.
 func (t *Tree) Lines() []Line {
+	if t.bare {
+		return t.bareLines()
+	}
 	pins := t.pins()
 	byPath := make(map[string]Line)
 	add := func(l Line) {

@@ -1,10 +1,6 @@
 package rootfs
 
 import (
-	"strings"
-
-	"golang.org/x/sys/unix"
-
 	"sbx/internal/step"
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
@@ -50,8 +46,10 @@ func (t *Tree) socketRules() (rules []step.Step) {
 			add(f)
 		}
 	}
-	if s := t.target.NotifySocket(); strings.HasPrefix(s, "/") && t.facts.Files[s].Mode == unix.S_IFSOCK {
-		add(t.facts.Files[s])
+	for _, n := range t.nodes {
+		if n.Kind == Socket {
+			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Sockets, File: true})
+		}
 	}
 	return rules
 }

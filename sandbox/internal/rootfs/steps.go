@@ -101,6 +101,18 @@ func (l *layout) place(n Node) {
 	if !below {
 		l.parents(n.Path)
 	}
+	if n.Kind == Socket {
+		l.pinParents(n.Path)
+		if !below {
+			l.add(ns.File{Path: n.Path})
+		}
+		s := ns.NotifySocket{Path: n.Path, Below: below, Scratch: l.scratch}
+		if below && up.Kind != Overlay {
+			s.ID = n.Source.ID()
+		}
+		l.add(s)
+		return
+	}
 	switch n.Kind {
 	case Directory:
 		l.made[n.Path] = true

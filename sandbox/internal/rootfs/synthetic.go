@@ -100,10 +100,24 @@ func (t *Tree) addDev() error {
 	return nil
 }
 
-// addNotifySocket adds the service manager's socket, if it has a path.
+// addNotifySocket adds a socket of the sandbox's own for the service manager's.
 func (t *Tree) addNotifySocket() error {
 	name := t.target.NotifySocket()
-	if !strings.HasPrefix(name, "/") {
+	place, relayed := t.target.NotifyPlace(t.policy)
+	if !relayed {
+		return nil
+	}
+	if name[0] == '@' {
+		if !policy.NotFalse(t.policy.Files.Dev) || t.entries.At("/dev").Kind.FromHost() {
+			return &host.NeedError{
+				Reason: host.Conflict,
+				What: "relay the notify socket " + text.Quote(name) + ": it is abstract, and a socket for it has no place " +
+					"without the sandbox's own /dev",
+				Fix: "leave dev = false and /dev out of the policy's [files], have the manager listen at a path, or take " +
+					"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			}
+		}
+		t.nodes = append(t.nodes, Node{Path: place, Kind: Socket})
 		return nil
 	}
 	src := t.facts.Files[name]
@@ -118,7 +132,7 @@ func (t *Tree) addNotifySocket() error {
 		name = src.Real // links in the shown directory are shown as they are
 	}
 	// A socket can be connected to on a read-only mount as well.
-	t.nodes = append(t.nodes, Node{Path: name, Kind: Read, Source: src})
+	t.nodes = append(t.nodes, Node{Path: name, Kind: Socket, Source: src})
 	return nil
 }
 

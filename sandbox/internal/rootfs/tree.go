@@ -36,12 +36,14 @@ const (
 	Read
 	Write
 	Overlay
+	// Socket is a socket of the sandbox's own, over the host's or on sbx's own tmpfs.
+	Socket
 	// Hidden is masked by an empty file or directory without any mode bits.
 	Hidden
 )
 
 var kindNames = [...]string{
-	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "hidden",
+	"directory", "file", "link", "empty directory", "tmpfs", "read-only", "writable", "overlay", "socket", "hidden",
 }
 
 // String is the kind in words.
@@ -75,6 +77,8 @@ type Node struct {
 	Optional bool
 	// Layers are an overlay's upper and work directories, or nil for a tmpfs.
 	Layers *[2]host.File
+	// Review says that an overlay keeps changes apart from what the policy lets be written.
+	Review bool
 	// searched says that it was found by a search: the policy does not name it.
 	searched bool
 	// alias says that it is a read-only entry's file under a second name.
@@ -114,6 +118,7 @@ type Tree struct {
 	absent map[string]bool
 	// sockets are the real paths of the sockets that the target may connect to.
 	sockets []string
+	bare    bool   // there are no mounts: see NewBare
 	tmpSize string // the size of each tmpfs without a size of its own
 }
 
@@ -124,7 +129,7 @@ func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, erro
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
 		tree.addDevices, tree.resolve, tree.placeOwn, tree.addRunLinks, tree.addGuards, tree.addAliases, tree.hide,
-		tree.chooseDir,
+		tree.chooseDir, tree.review,
 	} {
 		if err := part(); err != nil {
 			return nil, err

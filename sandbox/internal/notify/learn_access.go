@@ -1,0 +1,99 @@
+package notify
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
+	"sbx/policy/learn"
+)
+
+// owner is with which ids a process reaches files.
+type owner struct {
+	uid    uint32
+	groups []uint32
+}
+
+// may says whether the modes of the file let the owner do what the bits say, as of others:
+// 4 to read, 2 to write, 1 to search.
+func (o owner) may(st *unix.Stat_t, bits uint32) bool {
+	switch {
+	case st.Uid == o.uid:
+		bits <<= 6
+	case slices.Contains(o.groups, st.Gid):
+		bits <<= 3
+	}
+	return st.Mode&bits == bits
+}
+
+// learnAccess records that root's program has reached a path by a capability alone.
+func (l *Listener) learnAccess(name string, access learn.Access) {
+	if !l.learner.root {
+		return
+	}
+	const overrides = 1 << unix.CAP_DAC_OVERRIDE
+	status, err := sys.ReadFile(l.proc("status"))
+	if err != nil || field(status, "CapEff:", 16)&overrides == 0 {
+		return
+	}
+	const filesystem = 3 // the last id of the line
+	uids, gids := ids(status, "Uid:"), ids(status, "Gid:")
+	o := owner{uid: uids[filesystem], groups: []uint32{gids[filesystem]}}
+	_, rest, _ := strings.Cut(status, "\nGroups:")
+	line, _, _ := strings.Cut(rest, "\n")
+	for word := range strings.FieldsSeq(line) {
+		o.groups = append(o.groups, parseID(word))
+	}
+	root, err := unix.Open(l.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(root)
+	if needs := !o.reaches(root, name, access); needs && l.valid() {
+		l.noteCapability("dac_override")
+	}
+}
+
+// reaches says whether the modes on the way to the path, and its own, are enough.
+func (o owner) reaches(root int, name string, access learn.Access) bool {
+	parts := strings.Split(strings.TrimPrefix(name, "/"), "/")
+	at := ""
+	for i, part := range parts {
+		at += "/" + part
+		last := i == len(parts)-1
+		var st unix.Stat_t
+		if !statIn(root, at, &st) {
+			return true // nothing is there
+		}
+		bits := uint32(0)
+		switch {
+		case !last:
+			bits = 1
+		case access == learn.Opens:
+			bits = 4
+		case access == learn.Writes && st.Mode&unix.S_IFMT == unix.S_IFREG:
+			bits = 2
+		}
+		if access == learn.Makes && i == len(parts)-2 {
+			bits = 3
+		}
+		if bits != 0 && !o.may(&st, bits) {
+			return false
+		}
+	}
+	return true
+}
+
+// statIn looks at a path below the root, by O_PATH.
+func statIn(root int, name string, st *unix.Stat_t) bool {
+	fd, err := unix.Openat2(root, strings.TrimPrefix(name, "/"), &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Fstat(fd, st) == nil
+}
