@@ -146,8 +146,8 @@ func atOnce(roles []string, flags ...string) (passed bool, err error) {
 }
 
 // reexec starts this binary once more, with further flags, and says whether its tests
-// passed. It has a network namespace with a loopback and, so that nobody else's
-// mounts come and go, a mount namespace of its own.
+// passed. It has a network namespace with a loopback and, so that nobody else's mounts and
+// shared memory come and go, mount and IPC namespaces and a /dev/shm of its own.
 func reexec(role string, output io.Writer, flags []string) (passed bool, err error) {
 	// The thread is not unlocked: it ends with the goroutine, and the
 	// namespaces with it.
@@ -156,14 +156,17 @@ func reexec(role string, output io.Writer, flags []string) (passed bool, err err
 		runtime.LockOSThread()
 		result <- func() error {
 			fmt.Fprintf(output, "integration: as %s\n", role)
-			if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
-				return fmt.Errorf("new network and mount namespaces: %w", err)
+			if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWIPC); err != nil {
+				return fmt.Errorf("new network, mount and IPC namespaces: %w", err)
 			}
 			// Nothing comes from elsewhere or goes there, and mounts are shared, as on most machines.
 			for _, kind := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
 				if err := unix.Mount("", "/", "", kind|unix.MS_REC, ""); err != nil {
 					return fmt.Errorf("set the propagation of mounts: %w", err)
 				}
+			}
+			if err := unix.Mount("tmpfs", "/dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+				return fmt.Errorf("mount a /dev/shm: %w", err)
 			}
 			if err := loopbackUp(); err != nil {
 				return fmt.Errorf("set lo up: %w", err)
