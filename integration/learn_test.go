@@ -187,7 +187,7 @@ func (c *learnt) learn(t *testing.T, tight bool) {
 		// the check should say.
 		known := strings.HasSuffix(line, "(capability)\n") || strings.HasSuffix(line,
 			"can only be tried by a run\n") ||
-			strings.Contains(line, "shows ${HOME}/.config,")
+			strings.Contains(line, " ${HOME}/.config, with secrets")
 		if !known {
 			t.Errorf("%s\n%s", line, data)
 		}
