@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-formats test-jobs test-learn test-packages test-cookbook \
+  test-kernel test-kernels test-formats test-jobs test-learn test-review test-packages test-cookbook \
   lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
@@ -164,6 +164,10 @@ test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the l
 	@integration/setup.sh --jobs
 	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx \
 	$(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs|TestWriters' ./integration
+
+test-review: setup-test build ## reviews: hostile programs, 100,000 files, kills, npm, vim
+	@integration/setup.sh --review
+	SBX_REVIEW=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run TestReview ./integration
 
 test-learn: setup-test build ## policies learnt of nginx, git, go, npm, pip, PostgreSQL and others
 	@integration/setup.sh --learn

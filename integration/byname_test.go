@@ -19,13 +19,7 @@ import (
 // the tests: nobody else can make one.
 func inWorld(t *testing.T, test func(t *testing.T, w *world, try func(flags []string, program ...string) result)) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		return // root's run has done it for the user, too
-	}
-	done := make(chan struct{})
-	go func() { // with a thread of its own, which ends with it
-		defer close(done)
-		w := newWorld(t)
+	onceInWorld(t, func(t *testing.T, w *world) {
 		for as, attr := range callers() {
 			dir := filepath.Join(base, as)
 			env := append(userEnv(), "HOME="+dir)
@@ -39,6 +33,19 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world, try func(flags []st
 				return r
 			})
 		}
+	})
+}
+
+// onceInWorld runs test with a world of its own, where root started the tests.
+func onceInWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return // root's run has done it for the user, too
+	}
+	done := make(chan struct{})
+	go func() { // with a thread of its own, which ends with it
+		defer close(done)
+		test(t, newWorld(t))
 	}()
 	<-done
 }
@@ -214,7 +221,7 @@ func TestByNameProxy(t *testing.T) {
 // TestByNameDies: with the launcher, all connections end at once, and nothing is open
 // afterwards.
 func TestByNameDies(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world, _ func([]string, ...string) result) {
+	onceInWorld(t, func(t *testing.T, w *world) {
 		for as, attr := range callers() {
 			var a syscall.SysProcAttr
 			if attr != nil {
@@ -253,7 +260,7 @@ func TestByNameDies(t *testing.T) {
 // TestPublish: what the host accepts comes to the port inside, from the address that is said
 // and no other, and goes with the sandbox.
 func TestPublish(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world, try func([]string, ...string) result) {
+	onceInWorld(t, func(t *testing.T, w *world) {
 		for as, attr := range callers() {
 			var a syscall.SysProcAttr
 			if attr != nil {
@@ -292,6 +299,8 @@ func TestPublish(t *testing.T) {
 				t.Errorf("as %s: it listens on, after the end", as)
 			}
 		}
+	})
+	inWorld(t, func(t *testing.T, w *world, try func([]string, ...string) result) {
 		// Nobody inside listens.
 		r := try([]string{"--publish", "8080"}, binary("probe"), "byname", "tcp=127.0.0.1:8080")
 		if got := r.answers()["tcp=127.0.0.1:8080"]; got != "ECONNREFUSED" {
@@ -323,6 +332,39 @@ func echoed(to, text string) (string, error) {
 	}()
 	b, err := io.ReadAll(c)
 	return string(b), err
+}
+
+// TestByNamePolicyTest: sbx policy test tells hosts that can be reached from those that
+// cannot, although connections to both are accepted at first.
+func TestByNamePolicyTest(t *testing.T) {
+	onceInWorld(t, func(t *testing.T, w *world) {
+		for as, attr := range callers() {
+			dir := filepath.Join(base, as)
+			file := filepath.Join(dir, "hosts.toml")
+			text := `version = 1
+[files]
+read = ["/usr", "?/lib", "?/lib64"]
+[seccomp]
+default = "allow"
+[network]
+hosts = ["a.example:80", "private.example:80"]
+[expect]
+allow = ["connect a.example:80", "resolve a.example"]
+deny = ["connect 203.0.113.80:80", "connect 203.0.113.80:7", "connect private.example:80", "resolve six.example"]
+`
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, call{args: []string{binary("sbx"), "policy", "test", file}, dir: dir,
+				env: append(userEnv(), "HOME="+dir), attr: attr})
+			if r.status != 0 || strings.Contains(r.stdout, "fails") || strings.Contains(r.stdout, "untried") {
+				t.Errorf("as %s: %v", as, r)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // layRepository makes a git repository that the world serves.

@@ -169,3 +169,28 @@ func containerOf(t *testing.T, bundle string, uid int, profile *specs.LinuxSecco
 		t.Fatal(err)
 	}
 }
+
+// TestNoNamespacesTerminal: at a terminal the job control of the caller's shell works, and the
+// program can neither type into the terminal nor signal the rest of the job.
+func TestNoNamespacesTerminal(t *testing.T) {
+	args := bare(t, "--read", binary("probe"))
+	if args == nil {
+		return
+	}
+	term := atTerminal(t, append(slices.Clone(args), "--", binary("probe"), "tty")...)
+	term.shows("other terminals", 1)
+	term.ends(0)
+	answers := result{stdout: strings.ReplaceAll(term.out.String(), "\r\n", "\n")}.answers()
+	for what, want := range map[string]string{"window size": "80x24", "tcgetattr": "ok", "foreground": "true",
+		"TIOCSTI": "EPERM", "TIOCSTI high": "EPERM", "TIOCLINUX": "EPERM", "TIOCSETD": "EPERM"} {
+		if answers[what] != want {
+			t.Errorf("%s: %q, want %q\n%s", what, answers[what], want, &term.out)
+		}
+	}
+	term = atTerminal(t, "/bin/sh", "-c",
+		`"$0" --no-namespaces -- sh -c "trap '' TERM; kill -9 $PPID; kill -KILL 0; kill -9 \$\$"
+echo outside $?`, binary("sbx"))
+	term.shows("outside 137", 1)
+	term.ends(0)
+	insideShell(t, bare(t, "--policy", "shell", "--", "/bin/bash", "--norc", "--noprofile", "-i"))
+}

@@ -10,6 +10,7 @@
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
 #   integration/setup.sh --jobs     also the programs of `make test-jobs`
+#   integration/setup.sh --review   also what `make test-review` runs with --review
 #   integration/setup.sh --learn    also the programs that `make test-learn` learns policies of
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
@@ -61,6 +62,7 @@ case $mode in
 	packages="$test $jobs"
 	tools="$test_tools cargo npm ffmpeg soffice chromium redis-server psql gunicorn haproxy caddy mvn gdb"
 	;;
+--review) packages="$test npm vim" tools="$test_tools npm vim" ;;
 --learn)
 	packages="$test npm python3-pip python3-setuptools python3-wheel redis-server postgresql ffmpeg"
 	tools="$test_tools npm redis-server psql ffmpeg"

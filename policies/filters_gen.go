@@ -24,6 +24,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -47,12 +53,12 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "f0b6414566534120",
-		arm64: "81f00a8aa41812bc",
+		amd64: "8d2ea9baeb482eab",
+		arm64: "630ef7cf8b32e687",
 	},
 	// build
 	{
@@ -73,6 +79,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -93,15 +105,15 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "923ef7a7516e5948",
-		arm64: "2d2d4d7f2ac097d4",
+		amd64: "499d480b773584fd",
+		arm64: "da2c0ad4fc18bbcc",
 	},
 	// debug
 	{
@@ -122,6 +134,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -142,15 +160,15 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "869f0913dad088a0",
-		arm64: "d604b480ab08d410",
+		amd64: "e6841f97a339b856",
+		arm64: "3487a680826de3c4",
 	},
 	// filter
 	{
@@ -171,6 +189,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -194,7 +218,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -203,8 +227,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "dc2dc80c1d852c7f",
-		arm64: "629a93f501fee074",
+		amd64: "f7bbde36ea490e62",
+		arm64: "11885f4aa5c21171",
 	},
 	// kernel
 	{
@@ -225,6 +249,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -243,8 +273,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "a4c3a331b5dd3096",
-		arm64: "ffb2b0efa9d75ff6",
+		amd64: "9ce7a2c38a9286bc",
+		arm64: "c04853c512427c5a",
 	},
 	// open
 	{
@@ -265,6 +295,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -283,8 +319,8 @@ when arg0 == 1 && arg2 != 0
 then errno:EPERM
 architectures
 `,
-		amd64: "965c4094df9c4493",
-		arm64: "e08508e7e727bfce",
+		amd64: "69a4ca5b80c0d300",
+		arm64: "57919bd496afebc0",
 	},
 	// pure
 	{
@@ -305,6 +341,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -328,7 +370,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -337,8 +379,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "9a27285a08ee93c7",
-		arm64: "6bd69845ca1a51fa",
+		amd64: "62bb697f3e1c87d2",
+		arm64: "07123cfea16b6911",
 	},
 	// shell
 	{
@@ -359,6 +401,12 @@ then errno:EPERM
 rule renameat2
 when arg4 & RENAME_WHITEOUT != 0
 then errno:EPERM
+rule ioctl
+when arg1 in {0x50009401, 0x50009417, 0x4020bc10}
+then errno:EPERM
+rule ioctl
+when arg1 & 0xffffff00 in {0x4b00, 0x5600}
+then errno:ENOTTY
 rule setpriority
 when arg0 == PRIO_PGRP && arg1 in {0, 1}
 when arg0 == PRIO_PROCESS && arg1 == 1
@@ -382,11 +430,11 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "ade0299c74662888",
-		arm64: "7ae582561ce617ee",
+		amd64: "9c436703def2761a",
+		arm64: "3141c1c43c24e270",
 	},
 }

@@ -15,6 +15,7 @@ import (
 
 	"sbx/policies/internal/generate"
 	"sbx/policy"
+	"sbx/policy/seccomp"
 )
 
 // isolate makes the user's own policies those in a directory that it gives.
@@ -153,6 +154,28 @@ func TestShippedPromises(t *testing.T) {
 		d, err := policy.Compare(resolved(x.a), resolved(x.b))
 		if err != nil || d.Verdict() != x.verdict {
 			t.Errorf("%s to %s: %s, want %s: %+v", x.a, x.b, d.Verdict(), x.verdict, d)
+		}
+	}
+}
+
+// TestRequests: no role makes snapshots, or changes what stays with a console of Linux:
+// its keyboard, font, mode and the one that is shown. What terminals are asked is allowed.
+func TestRequests(t *testing.T) {
+	for _, name := range Names() {
+		for request, want := range map[uint64]string{
+			0x50009401: "errno:EPERM", 0x50009417: "errno:EPERM", 0x4020bc10: "errno:EPERM", // snapshots
+			0x4b3a: "errno:ENOTTY", 0x4b45: "errno:ENOTTY", 0x4b72: "errno:ENOTTY", 0x1_00004b47: "errno:ENOTTY", // KD*
+			0x5602: "errno:ENOTTY", 0x5606: "errno:ENOTTY", // VT_SETMODE, VT_ACTIVATE
+			0x5401: "allow", 0x5413: "allow", 0x541b: "allow", 0x80045430: "allow", // TCGETS, TIOCGWINSZ, FIONREAD, TIOCGPTN
+			0x80685600: "allow", 0x4004f50c: "allow", // a camera's query, one of the sandbox's own
+		} {
+			if want == "allow" && name == "kernel" {
+				continue // which allows nothing
+			}
+			c, err := resolved(name).Seccomp.Decide(seccomp.AMD64, seccomp.AMD64.Audit(), 16, [6]uint64{0, request})
+			if err != nil || c.Action.String() != want {
+				t.Errorf("%s: request %#x: %v, want %s (%v)", name, request, c.Action, want, err)
+			}
 		}
 	}
 }

@@ -191,15 +191,15 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			Unhide:  resolvedBaseFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
 			Guard: []string{
-				"**/.git", "**/commondir", "**/config.worktree", "**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py",
-				"*.code-workspace", "*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md",
-				"CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*",
-				"Rprofile*", "Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml",
-				"azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json",
-				"cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl",
-				"lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/", "netlify.toml",
-				"opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py", "usercustomize.py",
-				"vercel.json", "wercker.yml",
+				"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
+				"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
+				"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
+				"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
+				"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
+				"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
+				"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
+				"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
+				"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 			},
 			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
@@ -952,6 +952,14 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -982,22 +990,23 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 	}
 }
 
 func resolvedBuildFilesGuard() []string {
 	return []string{
-		"**/.git", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project", "*.sublime-workspace",
-		".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md", "GEMINI*.md",
-		"Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md", "_exrc", "_vimrc",
-		"ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml",
-		"captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit",
-		"grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/",
-		"netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py",
-		"usercustomize.py", "vercel.json", "wercker.yml",
+		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
+		"*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md",
+		"CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*",
+		"Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
+		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
+		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
+		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
+		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 
@@ -1058,6 +1067,14 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1083,8 +1100,9 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"personality"},
@@ -1117,6 +1135,14 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
+		},
+		seccomp.Rule{
 			Syscalls: []string{"setpriority"},
 			When:     []string{"arg0 == PRIO_PGRP && arg1 in {0, 1}", "arg0 == PRIO_PROCESS && arg1 == 1", "arg0 == PRIO_USER"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -1147,8 +1173,9 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 13},
 		},
 		seccomp.Rule{
-			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820}"},
-			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"socket", "socketpair"}, When: []string{"arg0 != AF_UNIX"},
@@ -1185,6 +1212,14 @@ func resolvedKernelSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"renameat2"}, When: []string{"arg4 & RENAME_WHITEOUT != 0"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 in {0x50009401, 0x50009417, 0x4020bc10}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"}, When: []string{"arg1 & 0xffffff00 in {0x4b00, 0x5600}"},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 25},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"setpriority"},

@@ -25,6 +25,8 @@ type (
 	// Plan is everything that happens between the launcher's fork and the
 	// target's first instruction, in order. String and MarshalJSON print it.
 	Plan = plan.Plan
+	// Protections are what of a plan restricts its target.
+	Protections = plan.Protections
 	// Exit is how a target ended.
 	Exit = launch.Exit
 	// Lost is a path that was replaced on the host meanwhile.

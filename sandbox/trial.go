@@ -94,7 +94,7 @@ func (t *Trial) Prepare(p *policy.Policy, target *Target) {
 // and exit says how it ended.
 func (t *Trial) Run(c *Cmd, p *Plan, list []Attempt) (outcomes []Outcome, exit Exit, err error) {
 	request, err := json.Marshal(trial.Request{Outside: os.Getpid(), Comm: t.name,
-		SamePIDs: p.HostPIDs(), Attempts: list})
+		SamePIDs: p.HostPIDs(), Relayed: p.Relayed(), Attempts: list})
 	if err != nil {
 		return nil, exit, err
 	}

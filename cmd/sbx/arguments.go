@@ -29,7 +29,7 @@ func (l *launch) keepNamed(args []string) (notes []string) {
 		}
 		reads := flags&unix.O_ACCMODE == unix.O_RDONLY && flags&unix.O_PATH == 0
 		switch kind := st.Mode & unix.S_IFMT; {
-		case l.Report != nil && *l.Report == n:
+		case l.ownDescriptor(n):
 		case kind == unix.S_IFIFO && flags&unix.O_PATH == 0, kind == unix.S_IFREG && reads:
 			l.KeepFD = append(l.KeepFD, n)
 		default:

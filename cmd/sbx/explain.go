@@ -37,7 +37,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	if p, err := parsed(l.Policy); err == nil {
 		j.Source = p
 	}
-	j.FirstPort, j.Root = firstPort(), os.Geteuid() == 0
+	j.FirstPort, j.Root, j.NotMasked = firstPort(), os.Geteuid() == 0, plan.NotMasked
 	if plan.Shown() != nil {
 		for _, line := range plan.Shown().Lines() {
 			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})

@@ -21,15 +21,18 @@ type launch struct {
 	DryRun       bool
 	Tree         bool
 	JSON         bool
-	Report       *int
+	Report       string
 	Explain      bool
 	ExplainFiles bool
 	Verbose      bool
 	Events       string
+	ReadyFD      *int
+	BlockFD      *int
 	Review       string
 	Help         bool
 	Version      bool
 
+	report *int // the receipt's descriptor
 	// learn says that the run is learnt from, and how; nil: it is not.
 	learn *learning
 }
@@ -60,6 +63,8 @@ type flagEntry struct {
 	//	[]string  takes a value each time that it is given
 	//	[]int     takes a number, or several with commas between, each time
 	field func(*launch) any
+	// check looks at a value of type string, if there is more to say of it.
+	check func(f *flagEntry, value string) error
 }
 
 // offer is what a shell offers for a value.
@@ -134,9 +139,9 @@ var launchFlags = [...]flagEntry{
 	{name: "json",
 		help:  "Print the plan or the tree as JSON. Goes with --dry-run.",
 		field: func(l *launch) any { return &l.JSON }},
-	{name: "report", value: "N", offer: offerNothing,
-		help:  "When all has ended, write what held and how it ended to descriptor N, as JSON.",
-		field: func(l *launch) any { return &l.Report }},
+	{name: "report", value: "N|json:FILE", offer: offerPath,
+		help:  "When all has ended, write what held and how it ended to descriptor N or to FILE, as JSON.",
+		field: func(l *launch) any { return &l.Report }, check: checkReport},
 	{name: "explain",
 		help:  "When all has ended, say on standard error what was denied, why, and what would allow it.",
 		field: func(l *launch) any { return &l.Explain }},
@@ -146,6 +151,12 @@ var launchFlags = [...]flagEntry{
 	{name: "events", value: "N|FILE", offer: offerPath,
 		help:  "Write each denied system call as it happens to descriptor N, or to the end of FILE, as a line of JSON.",
 		field: func(l *launch) any { return &l.Events }},
+	{name: "ready-fd", value: "N", offer: offerNothing,
+		help:  "When the program has been executed, write a line of JSON with its pids to descriptor N.",
+		field: func(l *launch) any { return &l.ReadyFD }},
+	{name: "block-fd", value: "N", offer: offerNothing,
+		help:  "Wait for a byte from descriptor N before the sandbox is made.",
+		field: func(l *launch) any { return &l.BlockFD }},
 	{name: "review", value: "WHAT", bare: "ask", offer: offerChoice,
 		choices: []string{"ask", "keep", "discard", "later", "keep-on-success"},
 		help: "Keep what the program would change apart, and ask at the end what to do with it, or do WHAT: keep, discard, " +

@@ -171,6 +171,11 @@ func (l *launch) set(i int, value string, given *uint64) error {
 	case *bool:
 		*to = true
 	case *string:
+		if f.check != nil {
+			if err := f.check(f, value); err != nil {
+				return err
+			}
+		}
 		*to = value
 	case **int:
 		n, err := f.number(value)

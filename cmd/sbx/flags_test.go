@@ -51,7 +51,7 @@ func TestFlagTable(t *testing.T) {
 	}
 	for i := range fields.NumField() {
 		if !fields.Type().Field(i).IsExported() {
-			continue
+			continue // what run makes of the flags
 		}
 		if _, ok := seen[fields.Field(i).Addr().Interface()]; !ok {
 			t.Errorf("no flag sets %s", fields.Type().Field(i).Name)
@@ -64,7 +64,6 @@ func words(s string) []string { return strings.Split(s, " ") }
 
 // TestReadLaunch holds all forms of a flag.
 func TestReadLaunch(t *testing.T) {
-	three := 3
 	for line, want := range map[string]launch{
 		"--":                                    {},
 		"--review --":                           {Review: "ask"},
@@ -84,8 +83,8 @@ func TestReadLaunch(t *testing.T) {
 		"--net none --dir . --":                 {Net: "none", Dir: "."},
 		"-C/ --net=host --":                     {Net: "host", Dir: "/"},
 		"--keep-fd 3 --keep-fd=4,2147483647 --": {KeepFD: []int{3, 4, 1<<31 - 1}},
-		"--report 3 --":                         {Report: &three},
-		"--report=3 --dry-run --json --":        {Report: &three, DryRun: true, JSON: true},
+		"--report 3 --":                         {Report: "3"},
+		"--report=3 --dry-run --json --":        {Report: "3", DryRun: true, JSON: true},
 		"-n --":                                 {DryRun: true},
 		"-nr a --":                              {DryRun: true, Read: []string{"a"}},
 		"-nra --":                               {DryRun: true, Read: []string{"a"}},
@@ -142,10 +141,10 @@ func TestLaunchRefused(t *testing.T) {
 		{"--keep-fd=-1 -- a", "--keep-fd: -1" + most, "--keep-fd N"},
 		{"--keep-fd 3, -- a", `--keep-fd: ""` + most, "--keep-fd N"},
 		{"--keep-fd 2147483648 -- a", "--keep-fd: 2147483648" + most, "--keep-fd N"},
-		{"--report 010 -- a", "--report: 010" + most, "--report N"},
-		{"--report +1 -- a", "--report: +1" + most, "--report N"},
-		{"--report 0x1 -- a", "--report: 0x1" + most, "--report N"},
-		{"--report 3,4 -- a", "--report: 3,4" + most, "--report N"},
+		{"--report 010 -- a", "--report: 010" + most, "--report N|json:FILE"},
+		{"--report +1 -- a", "--report: +1" + most, "--report N|json:FILE"},
+		{"--report 0x1 -- a", "--report: 0x1" + most, "--report N|json:FILE"},
+		{"--report 3,4 -- a", "--report: 3,4" + most, "--report N|json:FILE"},
 		{"--polcy web -- a", "unknown flag --polcy", "did you mean --policy?"},
 		{"--Read x -- a", "unknown flag --Read", "did you mean --read?"},
 		{"--pol=web -- a", "unknown flag --pol", "did you mean --policy?"},

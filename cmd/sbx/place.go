@@ -73,10 +73,8 @@ func obeyed(dir, home, search string) string {
 // gitDir says whether git takes the directory for a repository's own, whatever
 // its name is.
 func gitDir(dir string) bool {
-	for _, name := range [...]string{"HEAD", "objects", "refs"} {
-		if unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) != nil {
-			return false
-		}
+	has := func(name string) bool {
+		return unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil
 	}
-	return true
+	return has("HEAD") && (has("objects") && has("refs") || has("commondir"))
 }

@@ -21,8 +21,10 @@ type receipt struct {
 	Sbx     string `json:"sbx"`     // sbx's own version
 	// Ran says that every step of the plan had succeeded before the target's
 	// first instruction, and that this may have been executed.
-	Ran    bool   `json:"ran"`
-	Status int    `json:"status"`           // sbx's exit status
+	Ran    bool `json:"ran"`
+	Status int  `json:"status"` // sbx's exit status
+	// Exit is the target's own exit status; null where a signal ended it, or it did not run.
+	Exit   *int   `json:"exit"`
 	Signal string `json:"signal,omitempty"` // what killed the target
 	Error  string `json:"error,omitempty"`  // why it did not run, or was ended
 	// Left is how many processes the target left running, which were ended.
@@ -40,8 +42,17 @@ type receipt struct {
 	Review *reviewReport `json:"review,omitempty"`
 	// Explained is what was denied, with --explain.
 	Explained *explain.Report `json:"explained,omitempty"`
+	// Policy is what the sandbox was made of, and Protections are what of it was in force.
+	Policy      *receiptPolicy       `json:"policy,omitempty"`
+	Protections *sandbox.Protections `json:"protections,omitempty"`
 	// Plan is what --dry-run --json prints; null where there came to be none.
 	Plan *sandbox.Plan `json:"plan"`
+}
+
+// receiptPolicy names a policy: with the flags, and as it is for this caller.
+type receiptPolicy struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"` // SHA-256 of its canonical form
 }
 
 // receiptUsage is what the sandbox has used, in seconds and bytes.
@@ -111,6 +122,15 @@ func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *expl
 		r.Usage = &receiptUsage{
 			u.Wall.Seconds(), u.User.Seconds(), u.System.Seconds(), u.MaxRSS, u.MemoryPeak, u.ProcessesPeak,
 		}
+	}
+	if plan != nil {
+		r.Policy = &receiptPolicy{plan.Policy.Name, plan.Policy.Digest()}
+		protections := plan.Protections()
+		r.Protections = &protections
+	}
+	if failed == nil && !exit.Status.Signaled() {
+		code := exit.Code()
+		r.Exit = &code
 	}
 	if failed != nil {
 		var late *sandbox.LateError

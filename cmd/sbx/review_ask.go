@@ -51,11 +51,25 @@ type asker struct {
 
 const question = "sbx: keep, keep PATH..., diff [PATH...], show, discard, discard PATH... or later? "
 
+// line reads an answer. It is not ok at the end of the input, or after Ctrl-C.
+func (a *asker) line() (s string, ok bool) {
+	for {
+		c, err := a.in.ReadByte()
+		switch {
+		case err != nil, c == interruptKey:
+			return "", false
+		case c == '\n':
+			return s, true
+		}
+		s += string([]byte{c})
+	}
+}
+
 // once asks and does what is said. done says that there is nothing more to ask.
 func (a *asker) once() (done bool, err error) {
 	fmt.Fprint(a.tty, question)
-	line, err := a.in.ReadString('\n')
-	if err != nil || strings.ContainsRune(line, interruptKey) {
+	line, ok := a.line()
+	if !ok {
 		fmt.Fprintln(a.tty)
 		return a.later(), nil // the end of the input, or Ctrl-C: nothing is lost
 	}

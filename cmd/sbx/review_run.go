@@ -55,7 +55,7 @@ func newReviewing(l *launch) *reviewing {
 	if l.Review == "" {
 		return nil
 	}
-	return &reviewing{decide: l.Review, terminal: isTerminal(0) && isTerminal(2), list: l.Report != nil}
+	return &reviewing{decide: l.Review, terminal: isTerminal(0) && isTerminal(2), list: l.Report != ""}
 }
 
 // begin makes the review of a plan that was made without one. Without an error the plan

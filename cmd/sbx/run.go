@@ -29,8 +29,8 @@ func (l *launch) run(target []string) (code int, err error) {
 	if l.Tree && !l.DryRun {
 		return 0, &usageError{"--tree: there is no plan to print", "--tree goes with --dry-run"}
 	}
-	if l.Report != nil && l.DryRun {
-		return 0, &usageError{"--report: nothing runs that there could be a receipt of", "--dry-run --json prints the plan"}
+	if err := l.checkReports(); err != nil {
+		return 0, err
 	}
 	l.Explain = l.Explain || l.ExplainFiles
 	if l.Verbose && !l.Explain {
@@ -38,6 +38,9 @@ func (l *launch) run(target []string) (code int, err error) {
 	}
 	// Before anything is opened that could stand under such a number.
 	notes := l.keepNamed(target[1:])
+	if err := l.openReport(); err != nil {
+		return 0, err
+	}
 	events, err := l.openEvents()
 	if err != nil {
 		return 0, err
@@ -58,8 +61,8 @@ func (l *launch) run(target []string) (code int, err error) {
 	if l.learn != nil && err == nil {
 		defer func() { code = l.learn.finish(plan, exit, target, code) }()
 	}
-	if l.Report != nil {
-		writeReceipt(*l.Report, plan, exit, explained, reviewed, err)
+	if l.report != nil {
+		writeReceipt(*l.report, plan, exit, explained, reviewed, err)
 	}
 	if err == nil {
 		l.offer(exit)
@@ -132,7 +135,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	notes = slices.Concat(notes, more, showRepository(p, project, home), alternates(p, project, target))
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
-		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.Report,
+		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
@@ -215,11 +218,17 @@ func (l *launch) launch(
 		sayNotes(plan.Notes, nil)
 		saySecrets(plan)
 	}
-	exit, err = c.Attach(plan, sandbox.Attachment{Tell: events.teller(plan, l.Policy), Again: func(next *sandbox.Plan) {
+	if l.BlockFD != nil {
+		if err := awaitGo(*l.BlockFD); err != nil {
+			return plan, exit, err
+		}
+	}
+	again := func(next *sandbox.Plan) {
 		c.note(next, false)
 		sayNotes(next.Notes, plan.Notes)
 		plan = next
-	}})
+	}
+	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
@@ -260,8 +269,19 @@ func (l *launch) checkDescriptors(events *eventSink) error {
 		}
 	}
 	handed := sandbox.Handed(os.Environ(), os.Getpid())
-	if l.Report != nil {
-		if err := checkReceipt("report", "receipt", *l.Report, l.KeepFD, handed); err != nil {
+	for _, f := range [...]struct {
+		flag, noun string
+		fd         *int
+	}{{"report", "receipt", l.report}, {"ready-fd", "message", l.ReadyFD}} {
+		if f.fd == nil {
+			continue
+		}
+		if err := checkReceipt(f.flag, f.noun, *f.fd, l.KeepFD, handed); err != nil {
+			return err
+		}
+	}
+	if l.BlockFD != nil {
+		if err := checkBlock(*l.BlockFD, l.KeepFD, handed); err != nil {
 			return err
 		}
 	}

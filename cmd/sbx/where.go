@@ -80,10 +80,11 @@ func (w *where) project(dir string) string {
 	if project == "" || policy.Settings(dir, w.home) {
 		return ""
 	}
-	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME"} {
-		if own := filepath.Join(os.Getenv(name), "sbx"); policy.Within(own, dir) || policy.Within(dir, own) {
-			return ""
-		}
+	// Filters in a project are read-only, and compared with the policy before they are
+	// used: builders keep their caches in the directory that they build in.
+	config, cache := filepath.Join(os.Getenv("XDG_CONFIG_HOME"), "sbx"), filepath.Join(os.Getenv("XDG_CACHE_HOME"), "sbx")
+	if policy.Within(config, dir) || policy.Within(dir, config) || policy.Within(dir, cache) {
+		return ""
 	}
 	// HOME may be another's, or none, after sudo or in a service: the home by
 	// the password file is no project either.

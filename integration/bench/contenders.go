@@ -50,6 +50,13 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 	if !c.others {
 		return list, nil
 	}
+	bare := append(append([]string{b.sbx, "--no-namespaces"}, flags[1:]...), "--", b.target)
+	if _, err := b.output(bare...); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: sbx --no-namespaces does not run here and is left out: %v\n", err)
+	} else {
+		list = append(list, contender{name: "sbx, no namespaces", args: bare,
+			note: "Landlock and filters alone, read-back, an init of its own"})
+	}
 	for _, o := range []contender{
 		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all",
 			"--seccomp", "--nonewprivs", "--private-dev"}, note: "its nearest; set-uid root, no user namespace"},

@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 		"sandbox/internal/trial",
 	},
 	"sandbox/internal/launch": {
-		"internal/step", "internal/sys", "internal/text", "ns", "policy/explain", "policy/learn", "policy/seccomp",
+		"internal/step", "internal/sys", "internal/text", "ns", "policy", "policy/explain", "policy/learn", "policy/seccomp",
 		"sandbox/internal/cgroup",
 		"sandbox/internal/child", "sandbox/internal/gateway", "sandbox/internal/host", "sandbox/internal/notify",
 		"sandbox/internal/plan", "sandbox/internal/private",
@@ -109,7 +109,7 @@ var allowed = map[string][]string{
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},
 	"policies/filters":       {},
-	"policy/explain":         {"internal/text", "policy", "policy/seccomp"},
+	"policy/explain":         {"internal/text", "policy", "policy/network", "policy/seccomp"},
 	"policy/learn":           {"policy", "policy/explain", "policy/seccomp"},
 	"policy/formats":         {"policy", "policy/oci", "policy/seccomp", "policy/seccomp/compile", "policy/systemd"},
 	"policy/oci":             {"policy", "policy/capability", "policy/seccomp"},

@@ -135,10 +135,7 @@ type Asm struct {
 	Ready int
 	// Janitor is the launcher's end of the socket to the janitor, if there is one.
 	Janitor int
-	// Private is a descriptor of the target's private directory, which the launcher makes,
-	// and PrivatePath is its path.
-	Private     int
-	PrivatePath string
+	Private PrivateDir // the target's, if there is one
 	// Token is a random string, drawn when a plan is started, for names that cannot be
 	// guessed.
 	Token string
@@ -256,20 +253,6 @@ func (a *Asm) Sys(nr int, args ...Arg) *Call {
 	c := a.add(OpSys, args)
 	c.Nr = uintptr(nr)
 	return c
-}
-
-// Retry appends the system call nr. It is repeated every two milliseconds while it fails
-// with EBUSY, for half a minute at most. Only the janitor has it.
-func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
-	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
-	c.Nr = uintptr(nr)
-	return c
-}
-
-// SkipUnless appends a check that skips the next n calls unless the bytes at p are b. Only
-// the janitor has it.
-func (a *Asm) SkipUnless(n int, p Arg, b []byte) {
-	a.add(OpSkip, []Arg{p, a.Bytes(b), Int(len(b)), Int(n)})
 }
 
 // Fork appends the clone(2), with these flags, by which the init makes the target's

@@ -39,7 +39,7 @@ const (
 	MsgSignal   = 'K'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
-	MsgNotify   = 'N'
+	MsgNotify   = 'D'
 )
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a

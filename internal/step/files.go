@@ -109,3 +109,17 @@ func (a *Asm) Forget(top, local uintptr, keep [][2]uintptr) {
 	}
 	a.add(OpForget, []Arg{a.Words(ends...), Int(len(keep)), Int(top), Int(local)})
 }
+
+// Retry appends the system call nr. It is repeated every two milliseconds while it fails
+// with EBUSY, for half a minute at most. Only the janitor has it.
+func (a *Asm) Retry(nr int, x, y, z Arg) *Call {
+	c := a.add(OpRetry, []Arg{x, y, z, Int(15_000), a.Words(Int(0), Int(2_000_000))})
+	c.Nr = uintptr(nr)
+	return c
+}
+
+// SkipUnless appends a check that skips the next n calls unless the bytes at p are b. Only
+// the janitor has it.
+func (a *Asm) SkipUnless(n int, p Arg, b []byte) {
+	a.add(OpSkip, []Arg{p, a.Bytes(b), Int(len(b)), Int(n)})
+}

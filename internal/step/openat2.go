@@ -8,3 +8,10 @@ func (a *Asm) Openat2(dir Arg, path string, flags int, resolve uint64) *Call {
 	how := a.Words(Int(flags), Int(0), Int(resolve)) // struct open_how; no mode, nothing is created
 	return a.Sys(unix.SYS_OPENAT2, dir, a.Str(path), how, Int(unix.SizeofOpenHow))
 }
+
+// PrivateDir is the directory that the launcher makes for a target without a mount namespace.
+type PrivateDir struct {
+	// Path is its path, and FD a descriptor of it.
+	Path string
+	FD   int
+}

@@ -26,6 +26,18 @@ type Denial struct {
 	PID int
 	// Count is how many such calls there were.
 	Count uint64
+	// Host is a host that was not to be reached, or nil. It was no call that was denied
+	// then, and of the above only Exe, PID and Count say something.
+	Host *Host
+}
+
+// Host is a host that a target in a network of its own was not let through to.
+type Host struct {
+	// Name is its name or its address. Port is the port, or 0 where the name was looked up.
+	Name string
+	Port uint16
+	// Why is why a host that the policy names could not be reached, or "".
+	Why string
 }
 
 // Record is all that was seen of a run.

@@ -193,3 +193,17 @@ func TestJudgeKinds(t *testing.T) {
 		t.Errorf("ptrace: %+v, %v", f, err)
 	}
 }
+
+// TestJudgeNotMasked: why there are no Unix sockets, and what helps.
+func TestJudgeNotMasked(t *testing.T) {
+	d := Denial{Arch: seccomp.AMD64, Number: 41 /* socket */, Count: 1, Filter: noUnixSockets + " but pairs"}
+	j := find(t, "project")
+	for _, dir := range []string{"", "/srv/many"} {
+		j.NotMasked = dir
+		item, err := j.Item(d)
+		if err != nil || item.Flag != (dir != "") || (item.Allow == "--socket /tmp") != (dir != "") ||
+			!strings.Contains(item.Why, dir) {
+			t.Errorf("%q: %+v, %v", dir, item, err)
+		}
+	}
+}

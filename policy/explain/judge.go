@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 )
@@ -28,6 +29,9 @@ type Judge struct {
 	// Host says whether a path exists on the host, and what it is called there without
 	// symbolic links.
 	Host func(path string) (real string, exists bool)
+	// NotMasked is a directory with too many files to mask all of the host's sockets in, for
+	// which the program has none of its own; or "".
+	NotMasked string
 	// Socket says whether a path of the host is a Unix socket. It may be nil.
 	Socket func(path string) bool
 
@@ -53,7 +57,13 @@ func (j *Judge) Judge(d Denial) (Finding, error) {
 		j.calls, j.answers = j.Policy.LaunchCalls(), map[string]*seccomp.Answers{}
 	}
 	if d.Filter != "" {
-		return besides(d.Filter), nil
+		f := besides(d.Filter)
+		if j.NotMasked != "" && strings.HasPrefix(d.Filter, noUnixSockets) {
+			f.Why += ": there are too many files below " + text.Quote(j.NotMasked) + " to mask all of the host's sockets there"
+			f.Allow = "--socket /tmp"
+			f.Against = "those of the host's there that were not found can be called, too"
+		}
+		return f, nil
 	}
 	clause, err := j.decide(j.calls, "", d)
 	if err != nil {
@@ -235,10 +245,13 @@ func join(allow, deny, other []string) string {
 	return strings.Join(append(lines, other...), " and ")
 }
 
+// noUnixSockets begins the name of the filter against Unix sockets.
+const noUnixSockets = "no Unix sockets"
+
 // besideText is why the filters beside the policy's deny what they deny, by their
 // beginning; see package fallbackfilter.
 var besideText = [...]struct{ name, why string }{
-	{"no Unix sockets", "this kernel's Landlock (before Linux 7.1) cannot tell the host's Unix sockets from the " +
+	{noUnixSockets, "this kernel's Landlock (before Linux 7.1) cannot tell the host's Unix sockets from the " +
 		"sandbox's, so only pairs of connected ones are there; services by a Unix socket, such as nscd, are " +
 		"out of reach anyway"},
 	{"no signals", "this kernel's Landlock (before Linux 6.12) does not keep signals in the sandbox"},

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
+	"sbx/policy"
+	"sbx/policy/network"
 	"sbx/policy/seccomp"
 )
 
@@ -82,6 +85,15 @@ func (j *Judge) attempts(list []Attempt) (out []Item) {
 // connect is a connection in a network of the sandbox's own, which has a loopback only.
 func (j *Judge) connect(a Attempt, item *Item) bool {
 	to, err := netip.ParseAddrPort(a.Address)
+	if len(j.Policy.Network.Hosts) > 0 && j.Policy.Namespaces.Net == "new" && (err != nil || !to.Addr().IsLoopback()) {
+		// The launcher has put a name in the place of an address that stands for one.
+		host, number, _ := strings.Cut(a.Address, ":")
+		if err == nil {
+			host, number = to.Addr().Unmap().String(), strconv.Itoa(int(to.Port()))
+		}
+		port, err := policy.ParsePort(number)
+		return err == nil && port != 0 && j.byName(a, host, port, item)
+	}
 	if err != nil || j.Policy.Namespaces.Net != "new" || j.keeps("net_admin") {
 		return false
 	}
@@ -108,6 +120,60 @@ func (j *Judge) connect(a Attempt, item *Item) bool {
 			item.Where = origin(o)
 		}
 	}
+	return true
+}
+
+// host is a host that the policy's network does not lead to.
+func (j *Judge) host(d Denial) Item {
+	h := d.Host
+	item := Item{What: "network", Call: "connect " + text.OneLine(h.target()), Name: "connect", Answer: "ECONNRESET",
+		Exe: text.OneLine(Redact(d.Exe)), PID: d.PID, Count: d.Count, Why: text.OneLine(h.Why)}
+	if h.Port == 0 {
+		item.Call, item.Name, item.Answer = "look up "+text.OneLine(h.Name), "look up", "NXDOMAIN"
+	}
+	if h.Why == "" {
+		item.Why = "policy " + text.Quote(j.Policy.Name) + " does not name it in network.hosts"
+		item.Allow, item.Flag = "--host "+text.OneLine(h.flag()), true
+	}
+	if j.Source != nil && len(j.Policy.Network.Hosts) > 0 {
+		if o, ok := j.Source.Origin("network.hosts", j.Policy.Network.Hosts[0]); ok {
+			item.Where = origin(o)
+		}
+	}
+	return item
+}
+
+// target is the host and its port, if that is known, and flag the entry that allows it.
+func (h *Host) target() string {
+	if h.Port == 0 {
+		return h.Name
+	}
+	return net(h.Name, h.Port)
+}
+
+func (h *Host) flag() string {
+	if h.Port == 0 {
+		return h.Name + ":PORT"
+	}
+	return net(h.Name, h.Port)
+}
+
+func net(host string, port uint16) string {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return netip.AddrPortFrom(a, port).String()
+	}
+	return fmt.Sprintf("%s:%d", host, port)
+}
+
+// byName is a connection where the policy names hosts. Those to the ports that it names
+// come to the launcher, which tells of them itself.
+func (j *Judge) byName(a Attempt, host string, port uint16, item *Item) bool {
+	rules, err := j.Policy.Network.Rules()
+	if err != nil || port == 53 || slices.ContainsFunc(rules, func(r network.Rule) bool { return r.Port == port }) {
+		return false
+	}
+	*item = j.host(Denial{Host: &Host{Name: host, Port: port}, Exe: a.Exe, PID: a.PID, Count: a.Count})
+	item.Answer = "ECONNREFUSED"
 	return true
 }
 

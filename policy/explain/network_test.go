@@ -14,7 +14,8 @@ func TestAttempts(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(Rare(seccomp.AMD64)) != len(rareCalls()) || slices.Contains(Observed(seccomp.AMD64), Rare(seccomp.AMD64)[0]) {
+	if len(Rare(seccomp.AMD64)) != len(rareCalls()) || slices.Contains(Observed(seccomp.AMD64),
+		Rare(seccomp.AMD64)[0]) {
 		t.Error(Rare(seccomp.AMD64))
 	}
 	for _, c := range []struct {
@@ -25,40 +26,56 @@ func TestAttempts(t *testing.T) {
 		why     string
 		allow   string
 		against bool
+		hosts   []string
 	}{
 		{"default", "", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "ENETUNREACH",
-			"policy default has no network", "--net host", false},
+			"policy default has no network", "--net host", false, nil},
 		{"default", "", Attempt{Call: "connect", Address: "[2001:db8::1]:443"}, "ENETUNREACH",
-			"policy default has", "--net host", false},
+			"policy default has", "--net host", false, nil},
 		{"default", "", Attempt{Call: "connect", Address: "10.0.0.1:53"}, "ENETUNREACH",
-			"to look up a name; ", "--net host", false},
+			"to look up a name; ", "--net host", false, nil},
 		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432", Idle: true}, "ECONNREFUSED",
-			"nothing listens there", "--net host", false},
+			"nothing listens there", "--net host", false, nil},
 		{"default", "", Attempt{Call: "connect", Address: "[::ffff:127.0.0.1]:5432", Idle: true}, "ECONNREFUSED",
-			"nothing listens there", "--net host", false},
-		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432"}, "", "", "", false},
-		{"default", "", Attempt{Call: "connect", Address: "0.0.0.0:80"}, "", "", "", false},
-		{"default", "", Attempt{Call: "connect", Address: "an address of family 40"}, "", "", "", false},
-		{"default", "net_admin", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "", "", "", false},
-		{"fetch", "", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "", "", "", false},
+			"nothing listens there", "--net host", false, nil},
+		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432"}, "", "", "", false, nil},
+		{"default", "", Attempt{Call: "connect", Address: "0.0.0.0:80"}, "", "", "", false, nil},
+		{"default", "", Attempt{Call: "connect", Address: "an address of family 40"}, "", "", "", false, nil},
+		{"default", "net_admin", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "", "", "", false, nil},
+		{"fetch", "", Attempt{Call: "connect", Address: "10.1.2.3:80"}, "", "", "", false, nil},
 		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "EACCES", "it takes CAP_NET_BIND_SERVICE",
-			`capabilities = ["net_bind_service"] in [process]`, false},
-		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:8080"}, "", "", "", false},
-		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:0"}, "", "", "", false},
-		{"default", "?net_bind_service", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false},
-		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false}, // from 80 on by the host
+			`capabilities = ["net_bind_service"] in [process]`, false, nil},
+		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:8080"}, "", "", "", false, nil},
+		{"default", "", Attempt{Call: "bind", Address: "0.0.0.0:0"}, "", "", "", false, nil},
+		{"default", "?net_bind_service", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false, nil},
+		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false, nil}, // from 80 on by the host
 		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:79"}, "EACCES", "it takes CAP_NET_BIND_SERVICE",
-			`capabilities = ["net_bind_service"] in [process]`, false},
+			`capabilities = ["net_bind_service"] in [process]`, false, nil},
 		{"default", "", Attempt{Call: "setgroups", Needs: "setgid"}, "EPERM", "it takes CAP_SETGID",
-			`capabilities = ["setgid"] in [process]`, true},
+			`capabilities = ["setgid"] in [process]`, true, nil},
 		{"default", "", Attempt{Call: "setresuid", Needs: "setuid"}, "EPERM", "it takes CAP_SETUID",
-			`capabilities = ["setuid"] in [process]`, true},
+			`capabilities = ["setuid"] in [process]`, true, nil},
 		{"default", "", Attempt{Call: "fchownat", Needs: "chown"}, "EPERM", "it takes CAP_CHOWN",
-			`capabilities = ["chown"] in [process]`, true},
-		{"default", "?chown", Attempt{Call: "fchownat", Needs: "chown"}, "", "", "", false},
-		{"default", "", Attempt{Call: "setuid"}, "", "", "", false},
+			`capabilities = ["chown"] in [process]`, true, nil},
+		{"default", "?chown", Attempt{Call: "fchownat", Needs: "chown"}, "", "", "", false, nil},
+		{"default", "", Attempt{Call: "setuid"}, "", "", "", false, nil},
+		{"default", "", Attempt{Call: "connect", Address: "a.example:7"}, "ECONNREFUSED",
+			"policy default does not name it in network.hosts", "--host a.example:7", false,
+			[]string{"a.example:80"}},
+		{"default", "", Attempt{Call: "connect", Address: "[2001:db8::1]:7"}, "ECONNREFUSED",
+			"policy default does not name it", "--host [2001:db8::1]:7", false, []string{"a.example:80"}},
+		{"default", "", Attempt{Call: "connect", Address: "a.example:80"}, "", "", "", false,
+			[]string{"a.example:80"}},
+		{"default", "", Attempt{Call: "connect", Address: "1.2.3.4:80"}, "", "", "", false, []string{"a.example:80"}},
+		{"default", "", Attempt{Call: "connect", Address: "198.18.0.1:53"}, "", "", "", false,
+			[]string{"a.example:80"}},
+		{"default", "", Attempt{Call: "connect", Address: "127.0.0.1:5432", Idle: true}, "ECONNREFUSED",
+			"nothing listens there", "--net host", false, []string{"a.example:80"}},
 	} {
 		j := find(t, c.policy)
+		if c.hosts != nil {
+			j.Policy.Network.Hosts = c.hosts
+		}
 		j.FirstPort, j.Root = 80, true
 		if c.keep != "" {
 			j.Policy.Process.Capabilities = []string{c.keep}
@@ -97,7 +114,8 @@ func TestNoCapability(t *testing.T) {
 	if err != nil || len(r.Denials) != 1 || r.Denials[0].Allow != "" {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	const want = "    it takes CAP_NET_BIND_SERVICE, which the policy does not keep; only sbx run by root can leave " +
+	const want = "    it takes CAP_NET_BIND_SERVICE, which the policy does not keep; only sbx run by root can " +
+		"leave " +
 		"a program a capability; a port from 1024 on takes none"
 	if lines := r.Lines(false); lines[2] != want {
 		t.Errorf("%q", lines)

@@ -85,11 +85,14 @@ func (j *Judge) Report(r Record) (*Report, error) {
 
 // Item is the denial, judged.
 func (j *Judge) Item(d Denial) (Item, error) {
+	if d.Host != nil {
+		return j.host(d), nil
+	}
 	f, err := j.Judge(d)
 	return Item{
 		What: "system call", Call: d.Call(), Name: d.Name(), Answer: saw(d), Exe: text.OneLine(Redact(d.Exe)),
 		PID: d.PID, Count: d.Count, Why: f.Why, Where: f.Where, Allow: f.Allow, Against: f.Against, Harmless: Harmless(d),
-		Beside: d.Filter != "",
+		Beside: d.Filter != "", Flag: d.Filter != "" && f.Allow != "",
 	}, err
 }
 

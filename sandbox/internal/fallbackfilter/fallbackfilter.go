@@ -96,6 +96,13 @@ const (
 	NoSockets
 	NoNetwork
 	NoIPC
+	// MetadataListen, MetadataListenStrict and MetadataListenOpen are SetIDListen and its
+	// like for a target without mounts of its own: the launcher also changes modes, owners
+	// and times in its place, if the file is one that it may write. Extended attributes
+	// cannot be changed.
+	MetadataListen
+	MetadataListenStrict
+	MetadataListenOpen
 	filters
 )
 
@@ -108,6 +115,8 @@ func (f Filter) String() string {
 		"no set-id files", "no set-id files, no openat2", "no set-id files but directories",
 		"no set-id files but directories, no openat2", "no set-id files but directories, openat2 told",
 		"no programs in memory", "no sockets but pairs", "no network", "no System V IPC and no message queues",
+		"metadata of writable files alone", "metadata of writable files alone, no openat2",
+		"metadata of writable files alone, openat2 told",
 	}[f]
 }
 
@@ -132,6 +141,9 @@ func (f Filter) Why() string {
 		return "there is no network namespace, and the policy gives no network"
 	case NoIPC:
 		return "there is no IPC namespace"
+	case MetadataListen, MetadataListenStrict, MetadataListenOpen:
+		return "the policy's files.set_id is false, and there are no mounts that keep modes, owners and times of the " +
+			"host's files; sbx makes these changes in the program's place, to files that it may write"
 	case MemoryPrograms:
 		return "the policy lets nothing be executed where the target can write"
 	}
@@ -224,6 +236,11 @@ func (f Filter) Policy(a seccomp.Arch) *seccomp.Policy {
 		} {
 			refuse(noSuchCall, call)
 		}
+	case MetadataListen, MetadataListenStrict, MetadataListenOpen:
+		p.Rules = metadataRules(f == MetadataListenStrict)
+		if f == MetadataListenOpen {
+			p.Rules = append(p.Rules, seccomp.Rule{Syscalls: []string{"openat2"}, Action: seccomp.Action{Kind: seccomp.Notify}})
+		}
 	case MemoryPrograms:
 		refuse(access, "memfd_create", "arg1 & MFD_NOEXEC_SEAL == 0", "arg1 & MFD_EXEC != 0")
 	}
@@ -254,6 +271,22 @@ func listenRules(rules []seccomp.Rule) []seccomp.Rule {
 				Action: seccomp.Action{Kind: seccomp.Notify}})
 	}
 	return rules
+}
+
+// metadataRules are listenRules with all that changes a file's mode, owner or times
+// answering the listener, by whatever name of the file. Extended attributes are as on a
+// file system without them.
+func metadataRules(strict bool) []seccomp.Rule {
+	const notSupported = 95 // EOPNOTSUPP
+	return append(listenRules(seccomp.SetIDRules(strict)),
+		seccomp.Rule{Syscalls: []string{
+			"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat",
+			"utimensat", "utimensat_time64",
+		}, Action: seccomp.Action{Kind: seccomp.Notify}},
+		seccomp.Rule{Syscalls: []string{
+			"setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat",
+			"file_setattr",
+		}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: notSupported}})
 }
 
 // pretend is the errno in a Policy that stands for none: the call is not made,

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Denied is what was not let through.
@@ -58,7 +61,38 @@ const maxDenied = 1000
 func (g *Gateway) deny(d Denied) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, there := g.denied[d]; there || len(g.denied) < maxDenied {
-		g.denied[d]++
+	_, there := g.denied[d]
+	if !there && len(g.denied) >= maxDenied {
+		return
+	}
+	if g.denied[d]++; !there && g.told >= 0 {
+		g.news = append(g.news, d)
+		_, _ = unix.Write(g.told, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // full: it can be read
 	}
 }
+
+// Watch gives a descriptor that can be read when there are News.
+func (g *Gateway) Watch() (fd int, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.told < 0 {
+		g.told, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	}
+	return g.told, err
+}
+
+// News are what was denied for the first time since the last call.
+func (g *Gateway) News() []Denied {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := g.news
+	g.news = nil
+	if g.told >= 0 {
+		var b [8]byte
+		_, _ = unix.Read(g.told, b[:]) // empty: there are none
+	}
+	return list
+}
+
+// Name is the name that an address inside stands for, once the work has ended.
+func (g *Gateway) Name(a netip.Addr) (string, bool) { return g.names.pool.name(a) }

@@ -39,6 +39,8 @@ type Gateway struct {
 	over   bool     // the goroutine has ended, or is about to
 	err    error    // why, if not because of Close
 	denied map[Denied]uint64
+	news   []Denied // what nobody has been told of yet
+	told   int      // a descriptor that can be read when there are news, or -1
 
 	// All that follows is the goroutine's own.
 	epoll, wake int
@@ -66,7 +68,7 @@ type handler interface{ handle(events uint32) }
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{
 		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]uint64{},
-		epoll: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
+		told: -1, epoll: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
 	}
 	var names []string
 	for _, r := range c.Rules {
@@ -126,6 +128,12 @@ func (g *Gateway) Add(kind byte, fd int) error {
 
 // Close ends all connections, and says why the work had ended before, if it had.
 func (g *Gateway) Close() error {
+	defer func() {
+		g.mu.Lock()
+		unix.Close(g.told)
+		g.told = -1
+		g.mu.Unlock()
+	}()
 	if !g.started {
 		close(g.done)
 		g.closeAll()

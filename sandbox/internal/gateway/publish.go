@@ -241,7 +241,8 @@ func (d *die) accept(from netip.AddrPort) (int, error) {
 // disconnect makes a socket as new; see connect(2) on AF_UNSPEC.
 func disconnect(fd int) error {
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
-	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa)); errno != 0 {
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	if errno != 0 {
 		return errno
 	}
 	_ = connected(fd) // what the other end's reset has left

@@ -33,6 +33,8 @@ type guarding struct {
 	list  []Found
 	// links lie in what is guarded, repos are .git and the like: to be followed.
 	links, repos []string
+	// bare says that the project itself had the shape of a repository.
+	bare bool
 	// loose are repositories that are links, by their whole path.
 	loose []string
 	// dirs are the directories that were read, with their times.
@@ -146,9 +148,11 @@ func (g *guarding) inHeld(rel string) bool {
 // part is what of a repository the entry is, or 0.
 func part(e rawEntry) uint8 {
 	switch {
-	case len(e.name) < len("HEAD") || len(e.name) > len("objects"):
+	case len(e.name) < len("HEAD") || len(e.name) > len("commondir"):
 	case string(e.name) == "HEAD":
 		return hasHead
+	case string(e.name) == "commondir": // which says where the others are
+		return hasObjects | hasRefs
 	case e.kind == unix.DT_REG:
 	case string(e.name) == "objects":
 		return hasObjects
@@ -168,6 +172,7 @@ func (g *guarding) take(dir string, d *scanned) {
 		return // nothing comes to be in what is held
 	}
 	g.dirs = append(g.dirs, seenDir{d.rel, d.id, d.ctim})
+	g.bare = g.bare || d.rel == "." && d.shape == isRepo
 	for i := range d.marks {
 		g.takeMark(dir, d.rel, &d.marks[i])
 	}
@@ -183,7 +188,7 @@ func (g *guarding) take(dir string, d *scanned) {
 // there.
 func (g *guarding) takeMark(dir, rel string, m *mark) {
 	at := path.Join(rel, m.name)
-	if m.name == ".git" || rel == "." && (m.name == ".hg" || m.name == ".jj") {
+	if m.name == ".git" || m.name == ".hg" || m.name == ".jj" {
 		g.repos = append(g.repos, at)
 	}
 	switch real := path.Join(dir, at); {

@@ -54,7 +54,7 @@ func put(t *testing.T, dir string, files ...string) {
 func searchGuards(t *testing.T, dir, home string) (*Facts, []string) {
 	t.Helper()
 	p := &policy.Policy{Files: policy.Files{
-		Write: []string{dir}, Guard: []string{".*", "**/.git", "AGENTS.md", ".config/"}, Unguard: []string{".venv",
+		Write: []string{dir}, Guard: []string{".*", "**/.git", "**/.hg", "AGENTS.md", ".config/"}, Unguard: []string{".venv",
 			".*.sw?", ".config"},
 	}}
 	h := &Facts{home: home}
@@ -88,6 +88,7 @@ func TestGuards(t *testing.T) {
 			".git a/b/.git sub/.git"},
 		{"one without a work tree", []string{"x/HEAD", "x/objects/", "x/refs/", "x/hooks/post-update", "y/HEAD",
 			"y/objects/"}, "x"},
+		{"one with its parts elsewhere", []string{"x/HEAD", "x/commondir = ../st", "st/config", "y/commondir"}, "st x"},
 		{"core.hooksPath", []string{".git/config = [core]\n\thooksPath = ci/hooks", "ci/hooks/pre-commit", "ci/x"},
 			".git ci/hooks"},
 		{"in other words", []string{".git/config = [CORE]HooksPath=\"ci/\\\nhooks\" ; x", "ci/hooks/pre-commit"},
@@ -126,6 +127,8 @@ func TestGuards(t *testing.T) {
 			"docs/agents.md editor t.json"},
 		{"mercurial", []string{".hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py"},
 			".hg tools/hook.py"},
+		{"mercurial, deeper", []string{"a/b/.hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py",
+			"a/b/tools/hook.py"}, "a/b/.hg a/b/tools/hook.py"},
 		{"no settings at all", []string{".git/config = [core\nx [[[ = \"\\", ".git/hooks = no directory"}, ".git"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,6 +169,10 @@ func TestLookAgain(t *testing.T) {
 			".config .idea AGENTS.md"},
 		{"repositories", []string{"a/b/"}, []string{"a/b/.git/config", "new/deep/.git = gitdir: x", "r/HEAD",
 			"r/objects/", "r/refs/"}, "", "a/b/.git new/deep/.git r"},
+		{"one with its parts elsewhere", []string{"a/b"}, []string{"a/HEAD", "a/commondir = st", "a/st/config"}, "", "a"},
+		{"the project itself", []string{"a"}, []string{"HEAD", "objects/", "refs/", "config"}, "", "HEAD"},
+		{"the project itself, with its parts elsewhere", []string{"a"}, []string{"HEAD", "commondir"}, "", "HEAD"},
+		{"the project itself was one", []string{"HEAD", "objects/", "refs/"}, []string{"config"}, "", ""},
 		{"one that an old directory becomes", []string{"r/HEAD", "r/objects/"}, []string{"r/refs/"}, "", "r"},
 		{"a link that is another now", []string{".x -> a", "a"}, []string{".x -> b"}, ".x", ".x"},
 		{"a link that is a file now", []string{".x -> a", "a"}, []string{".x"}, ".x", ".x"},

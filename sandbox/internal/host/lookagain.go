@@ -147,6 +147,10 @@ func (l *lookingAgain) read(rel string) {
 			}
 		}
 	}
+	if shape == isRepo && rel == "." && !l.bare {
+		// Without a .git git takes the project itself for the repository, with its settings.
+		l.found = append(l.found, path.Join(l.dir, "HEAD"))
+	}
 	if shape == isRepo && rel != "." {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && !l.known[identity(&st)] {

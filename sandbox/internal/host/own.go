@@ -14,21 +14,21 @@ import (
 	"sbx/policy"
 )
 
-// OwnDir is a directory that sbx itself reads its policies or filters from.
+// OwnDir is a directory that sbx itself reads its policies, filters or reports from.
 type OwnDir struct {
 	// Name is the path by which sbx finds it. File is what is there; if nothing is,
 	// its Real is where the directory would be.
 	Name string
 	File File
-	// Checked says that what is read there is checked before it is used, so that a
-	// missing directory is no risk.
+	// Checked says that what is read there is checked before it is used, or used for
+	// nothing, as the report of explain is, so that a missing directory is no risk.
 	Checked bool
 }
 
 // systemDir has the machine's policies.
 const systemDir = "/etc/sbx"
 
-// probeOwn looks where sbx's own policies and filters are, if the target may
+// probeOwn looks where sbx's own policies, filters and reports are, if the target may
 // write to anything of the host: for the HOME that sbx has now and for the one of
 // the password file, which it has the next time. sudo, su and cron make them two.
 func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
@@ -42,6 +42,7 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	home, _ := Lookup(t.Env, "HOME")
 	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
 	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
+	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
 	h.addOwn(systemDir, false)
 	for _, x := range [...]struct {
 		base, below string
@@ -49,17 +50,16 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	}{
 		{config, "sbx", false}, {home, ".config/sbx", false}, {account, ".config/sbx", false},
 		{cache, "sbx", true}, {home, ".cache/sbx", true}, {account, ".cache/sbx", true},
+		{state, "sbx", true}, {home, ".local/state/sbx", true}, {account, ".local/state/sbx", true},
 	} {
 		if path.IsAbs(x.base) {
 			h.addOwn(path.Join(x.base, x.below), x.checked)
 		}
 	}
-	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
-	for _, name := range [...]string{
-		path.Join(state, "sbx/review"), path.Join(home, ".local/state/sbx/review"),
-		path.Join(account, ".local/state/sbx/review"),
-	} {
-		if path.IsAbs(name) {
+	reviews := []string{path.Join(state, "sbx/review"), path.Join(home, ".local/state/sbx/review"),
+		path.Join(account, ".local/state/sbx/review")}
+	for i, name := range reviews {
+		if path.IsAbs(name) && !slices.Contains(reviews[:i], name) {
 			if err := h.addReviews(name); err != nil {
 				return err
 			}
@@ -68,16 +68,14 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	return nil
 }
 
-// addReviews adds the directory of reviews, if there is one: what a program would change,
-// and what is to be kept of that, is not for another program to decide. Changes that are
-// kept on another file system lie in directories that it names.
+// addReviews adds what the directory of reviews names, if there is one: what a program
+// would change, and what is to be kept of that, is not for another program to decide.
+// Changes that are kept on another file system lie there.
 func (h *Facts) addReviews(name string) error {
 	dir := h.look(name)
-	if dir.Err != nil || dir.Mode != unix.S_IFDIR ||
-		slices.ContainsFunc(h.Own, func(d OwnDir) bool { return d.Name == name }) {
+	if dir.Err != nil || dir.Mode != unix.S_IFDIR {
 		return nil // reviews are neither made nor found by a link that is in doubt
 	}
-	h.addOwn(name, true)
 	fd, err := unix.Openat(dir.FD, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.EACCES {
 		return nil // another user's

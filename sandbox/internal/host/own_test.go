@@ -16,7 +16,8 @@ import (
 // TestOwn: sbx's own directories are found for the HOME that it has and for that
 // of the password file, there or not, and links on the way are judged.
 func TestOwn(t *testing.T) {
-	dir := tree(t, "home/.config/sbx/policies/", "home/.cache/", "account/x", "pr/dot/sbx/", "linked/.config -> ../pr/dot",
+	dir := tree(t, "home/.config/sbx/policies/", "home/.cache/", "home/.local/state/sbx/",
+		"account/x", "pr/dot/sbx/", "linked/.config -> ../pr/dot",
 		"pr/cfg -> ../elsewhere", "elsewhere/sbx/", "rv/.local/state/sbx/review/1a/x", "disk/.sbx-review-1/0/")
 	err := os.WriteFile(filepath.Join(dir, "rv/.local/state/sbx/review/1a/places"),
 		[]byte(filepath.Join(dir, "disk/.sbx-review-1")+"\x00"), 0o600)
@@ -33,21 +34,28 @@ func TestOwn(t *testing.T) {
 		{
 			"two homes", "HOME=$D/home", "$D/account", "$D/pr",
 			"$D/home/.config/sbx=$D/home/.config/sbx $D/account/.config/sbx=-$D/account/.config/sbx " +
-				"$D/home/.cache/sbx=-$D/home/.cache/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx",
+				"$D/home/.cache/sbx=-$D/home/.cache/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx " +
+				"$D/home/.local/state/sbx=$D/home/.local/state/sbx $D/account/.local/state/sbx=-$D/account/.local/state/sbx",
 		},
 		{
 			"a link to the project", "HOME=$D/linked", "$D/linked", "$D/pr",
-			"$D/linked/.config/sbx=$D/pr/dot/sbx $D/linked/.cache/sbx=-$D/linked/.cache/sbx",
+			"$D/linked/.config/sbx=$D/pr/dot/sbx $D/linked/.cache/sbx=-$D/linked/.cache/sbx " +
+				"$D/linked/.local/state/sbx=-$D/linked/.local/state/sbx",
 		},
 		{
 			"a link in the project", "XDG_CONFIG_HOME=$D/pr/cfg", "$D/account", "$D/pr",
 			"$D/pr/cfg/sbx=!$D/elsewhere/sbx $D/account/.config/sbx=-$D/account/.config/sbx " +
-				"$D/account/.cache/sbx=-$D/account/.cache/sbx",
+				"$D/account/.cache/sbx=-$D/account/.cache/sbx $D/account/.local/state/sbx=-$D/account/.local/state/sbx",
+		},
+		{
+			"reports in the project", "XDG_STATE_HOME=$D/pr/dot", "$D/account", "$D/pr",
+			"$D/account/.config/sbx=-$D/account/.config/sbx $D/account/.cache/sbx=-$D/account/.cache/sbx " +
+				"$D/pr/dot/sbx=$D/pr/dot/sbx $D/account/.local/state/sbx=-$D/account/.local/state/sbx",
 		},
 		{
 			"reviews", "HOME=$D/rv", "$D/rv", "$D/pr",
 			"$D/rv/.config/sbx=-$D/rv/.config/sbx $D/rv/.cache/sbx=-$D/rv/.cache/sbx " +
-				"$D/rv/.local/state/sbx/review=$D/rv/.local/state/sbx/review $D/disk/.sbx-review-1=$D/disk/.sbx-review-1",
+				"$D/rv/.local/state/sbx=$D/rv/.local/state/sbx $D/disk/.sbx-review-1=$D/disk/.sbx-review-1",
 		},
 		{"nothing is written", "HOME=$D/home", "$D/account", "", ""},
 	} {

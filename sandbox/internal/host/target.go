@@ -83,7 +83,8 @@ func (t Target) NotifySocket() string {
 // there is none.
 func (t Target) NotifyPlace(p *policy.Policy) (place string, relayed bool) {
 	s := t.NotifySocket()
-	if p.Namespaces.Mount != "" && p.Namespaces.Mount != "new" || !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "@") {
+	if p.Namespaces.Mount != "" && p.Namespaces.Mount != "new" ||
+		!strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "@") {
 		return s, false
 	}
 	if s[0] == '@' {

@@ -100,7 +100,7 @@ func (PrivateRule) Kind() string { return "landlock-private-rule" }
 // Compile opens the directory by the descriptor of the one that it is in.
 func (r PrivateRule) Compile(a *step.Asm) {
 	fd := a.Temp()
-	a.Openat2(step.Fd(a.Private), r.Name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW,
+	a.Openat2(step.Fd(a.Private.FD), r.Name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW,
 		unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS).To(fd)
 	addRule(a, r.Allow&handled(r.ABI), fd.Arg())
 	a.Sys(unix.SYS_CLOSE, fd.Arg())

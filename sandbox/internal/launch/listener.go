@@ -70,5 +70,6 @@ func (ps *Process) explained() *explain.Record {
 	case !ps.listener.Attached():
 		r.Why = "the filter's listener did not come: the process that hands it over was ended before"
 	}
+	ps.explainHosts(&r)
 	return &r
 }

@@ -91,6 +91,11 @@ func runOnce(
 	}
 	if ps.listener != nil {
 		ps.listener.Tell(a.Tell)
+		if ps.tell = a.Tell; ps.gateway != nil && a.Tell != nil {
+			if ps.news, err = ps.gateway.Watch(); err != nil {
+				return exit, false, errors.Join(fmt.Errorf("watch for denied hosts: %w", err), ps.kill())
+			}
+		}
 	}
 	// Our memory is not the target's to read, wherever it runs.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
+	"sbx/policy"
 	"sbx/sandbox/internal/plan"
 	"sbx/sandbox/internal/setid"
 )
@@ -156,7 +157,7 @@ func (s *setIDArrival) ready(list []unix.PollFd) (bool, error) {
 		return false, fmt.Errorf("receive a descriptor of the init: %w", err)
 	}
 	if b[0] == step.MsgListener && s.ps.setID.listener == nil {
-		s.ps.setID.listener, s.done = setid.Listen(fd), true
+		s.ps.setID.listener, s.done = setid.Listen(fd, s.ps.metadata()), true
 		return false, nil
 	}
 	s.ps.setID.unused = append(s.ps.setID.unused, fd)
@@ -182,4 +183,16 @@ func (s setIDSource) ready(list []unix.PollFd) (bool, error) {
 		s.ps.setID.listener.Close()
 	}
 	return false, err
+}
+
+// metadata answers for modes, owners and times of files, where the target has no mounts of
+// its own; else it is nil.
+func (ps *Process) metadata() *setid.Metadata {
+	if !ps.plan.SetID.Metadata {
+		return nil
+	}
+	own := ps.private.Path
+	return &setid.Metadata{Writes: func(name string) bool {
+		return own != "" && policy.Within(name, own) || ps.plan.Bare.Writes(name)
+	}}
 }

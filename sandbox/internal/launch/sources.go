@@ -106,7 +106,7 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 			if err != nil {
 				return by, fmt.Errorf("receive the filter's listener: %w", err)
 			}
-			ps.setID.listener = setid.Listen(fd)
+			ps.setID.listener = setid.Listen(fd, ps.metadata())
 		case b[0] == step.MsgNetwork && n == 2 && ps.gateway != nil:
 			if err := ps.onNetwork(b[1], oob[:rights]); err != nil {
 				return by, err

@@ -3,21 +3,16 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
-	"sbx/internal/text"
 	"sbx/sandbox/internal/child"
-	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/notify"
 	"sbx/sandbox/internal/plan"
-	"sbx/sandbox/internal/process"
 	"sbx/sandbox/internal/sdnotify"
 	"sbx/sandbox/internal/terminal"
 )
@@ -47,8 +42,7 @@ type Process struct {
 
 	told bool // the target was sent a signal that asks it to end
 
-	gateway *gateway.Gateway // leads out of the sandbox's network, or nil
-	denied  []gateway.Denied // by it
+	hostsPassed
 
 	supervised bool
 	lost       []Lost
@@ -144,10 +138,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if ps.listener, err = newListener(p); err != nil {
 		return nil, err
 	}
-	if p.Gateway != nil {
-		if ps.gateway, err = gateway.New(p.Gateway); err != nil {
-			return nil, err
-		}
+	if err = ps.newGateway(); err != nil {
+		return nil, err
 	}
 	if err = ps.makePrivate(p.Private); err != nil {
 		return nil, err
@@ -251,42 +243,6 @@ func (ps *Process) exit(ws unix.WaitStatus) (Exit, error) {
 		return Exit{Status: ws}, nil // somebody killed the init, and so all
 	}
 	return Exit{}, errors.New("run the target: the sandbox's init exited without reporting a status")
-}
-
-// leftNote says what a target that ended by itself left running: mostly a
-// server that goes to the background, and with it the one whom everybody waits for.
-func (ps *Process) leftNote(exit Exit) []string {
-	if exit.Left == 0 || exit.Status.Signaled() || ps.told {
-		return nil
-	}
-	running := "1 process running, which was ended"
-	if exit.Left > 1 {
-		running = strconv.Itoa(exit.Left) + " processes running, which were ended"
-	}
-	return []string{ps.targetName() + " ended and left " + running +
-		"; keep a server in the foreground, as nginx with -g 'daemon off;'"}
-}
-
-// targetName is what the target is called in messages.
-func (ps *Process) targetName() string {
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
-		return text.Quote(filepath.Base(e.Args[0]))
-	}
-	return "the target"
-}
-
-// PassedOver says, in a sentence, that another program is going to run than the
-// caller's shell would run by that name; "" where it is the same.
-func PassedOver(p *plan.Plan) string {
-	e, ok := p.Target[len(p.Target)-1].(process.Exec)
-	if !ok {
-		return ""
-	}
-	program, run := e.PassedOver()
-	if program == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
 }
 
 // failure is the failed call in st as the step's error.

@@ -55,7 +55,8 @@ func (ps *Process) sources() []source {
 	// Signals first: one that came before the end is forwarded before it, and so is what
 	// the target told its service manager. The end before what is lost by it.
 	return []source{signalSource{ps}, notifySource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
-		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, setIDSource{ps},
+		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, gatewaySource{ps},
+		setIDSource{ps},
 		streamSource{ps}, readySource{ps}}
 }
 

@@ -40,6 +40,7 @@ func order(d *decisions) *Plan {
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed, Learns: d.learns,
 		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
 		Weaker: d.weaker, Private: d.private, Notify: d.notify,
+		NotMasked: d.notMasked,
 	}
 	if d.bare != nil {
 		plan.Bare = d.bare.Tree

@@ -66,6 +66,7 @@ type decisions struct {
 	exec          process.Exec
 	dir           string
 	fds, given    []int
+	notMasked     string   // see Plan.NotMasked
 	keptBack      []string // variables, see noteIndexes
 	stdio         [3]host.Stdio
 	openFiles     [2]uint64
@@ -185,6 +186,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	switch at := text.Quote(h.SearchTruncatedAt); {
 	case h.SearchTruncatedAt == "":
 	case h.SocketRestriction(p, t) == host.SocketsByFilter:
+		if policy.IsTrue(p.Files.OwnSockets) {
+			d.notMasked = h.SearchTruncatedAt
+		}
 		d.remarks = append(d.remarks, "programs have no Unix sockets of their own: there are too many files below "+at+
 			" to mask all of the host's sockets there")
 	default:
@@ -261,7 +265,8 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take " +
+				"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil

@@ -138,16 +138,23 @@ func (d *decisions) bareFilters(p *policy.Policy, t host.Target, h *host.Facts, 
 	return list
 }
 
-// bareNote is what each run without namespaces says.
-const noNamespacesNote = "no namespaces are used: Landlock and filters alone restrict the target, which sees names, " +
-	"sizes and owners of all files, and can change modes and times of its user's (sbx --dry-run lists all that is weaker)"
+// bareRunNote is what each run without namespaces says.
+func bareRunNote(changes bool) string {
+	also := ""
+	if changes {
+		also = ", and can change modes, owners and times of its user's"
+	}
+	return "no namespaces are used: Landlock and filters alone restrict the target, which sees names, sizes and " +
+		"owners of " +
+		"all files" + also + " (sbx --dry-run lists all that is weaker)"
+}
 
 // listWeaker lists what is weaker than with namespaces, a line each.
 func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 	if d.bare == nil {
 		return
 	}
-	d.note(noNamespacesNote)
+	d.note(bareRunNote(d.changes))
 	if d.bare.Fixed != "" {
 		d.note(d.bare.Fixed)
 	}
@@ -157,6 +164,8 @@ func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 	if d.changes {
 		add("files: modes, owners, times and extended attributes of the user's files can be changed, shown or not, since " +
 			"Landlock has no right for that in any kernel")
+	} else if d.setID.Metadata {
+		add("files: modes, owners and times are changed by sbx in the program's place, and extended attributes not at all")
 	}
 	add("files: the names in a directory that is hidden below a shown one can be listed")
 	add("files: mounts are the host's: device files and set-id files in shown directories are not masked, and " +
@@ -172,7 +181,8 @@ func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 		add("processes: of /proc there are some files of the kernel's and those of the program's first process; " +
 			"its other processes cannot read their own")
 	}
-	add("processes: their numbers are the host's, and kill(2) tells which are in use; signals and ptrace are refused by Landlock")
+	add("processes: their numbers are the host's, and kill(2) tells which are in use; signals and ptrace are refused " +
+		"by Landlock")
 	add("processes: sbx ends what is left running, not the kernel: processes stay if the init and the launcher are " +
 		"both killed, or if they multiply faster than they are ended")
 	if d.noNet {
@@ -193,7 +203,8 @@ func groupsLine(dropped bool) string {
 	if dropped {
 		return "the supplementary groups are dropped"
 	}
-	return "the supplementary groups stay, as in a user namespace of one id, and files open to them stay open if a rule allows them"
+	return "the supplementary groups stay, as in a user namespace of one id, and files open to them stay open if a " +
+		"rule allows them"
 }
 
 // setpcap is CAP_SETPCAP, without which nobody changes the bounding set or securebits.

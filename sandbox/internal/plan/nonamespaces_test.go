@@ -63,7 +63,8 @@ func TestBareRefusals(t *testing.T) {
 		{"no place for a private directory", func(_ *policy.Policy, h *host.Facts, _ *host.Target) {
 			h.Private = host.Private{Err: unix.EROFS}
 		}, host.NotWritable},
-		{"another user", func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.UID = &one }, host.WrongNamespace},
+		{"another user", func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.UID = &one },
+			host.WrongNamespace},
 		{"a hostname", func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.Hostname = two },
 			host.WrongNamespace},
 		{"another clock", func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.Time = "new" },

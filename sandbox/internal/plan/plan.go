@@ -86,6 +86,9 @@ type Plan struct {
 	Observed []uint32
 	// ObservesFiles says that those about files are among them.
 	ObservesFiles bool
+	// NotMasked is the directory with too many files to mask all of the host's sockets in,
+	// for which the target has none of its own; "" if that is not why.
+	NotMasked string
 	// Learns says that what they are is recorded, to make a policy of.
 	Learns bool
 	// Unexplained is why there is none although the run is to be explained.
@@ -154,6 +157,9 @@ func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
 
 // HostPIDs is described there.
 func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
+
+// Relayed says whether the launcher accepts connections that the target makes.
+func (p *Plan) Relayed() bool { return p.Gateway != nil && len(p.Gateway.Rules) > 0 }
 
 // Searched says whether the plan has anything that a search found.
 func (p *Plan) Searched() bool {
@@ -285,7 +291,7 @@ type Descriptors struct {
 func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{
 		Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready,
-		Private: fds.Private.FD, PrivatePath: fds.Private.Path,
+		Private: step.PrivateDir{Path: fds.Private.Path, FD: fds.Private.FD},
 	}
 	asm.Grow(len(p.Join) + len(p.Setup) + len(p.Target) + len(p.Init))
 	n := 0

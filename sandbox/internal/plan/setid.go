@@ -61,6 +61,14 @@ func (d *decisions) decideSetID(p *policy.Policy, t host.Target, h *host.Facts, 
 	if openat2 && len(dirs) > 0 && programs.allow(unix.SYS_OPENAT2) {
 		d.setID.Dirs, d.setID.Always = dirs, !d.setID.Listens || explains
 	}
+	if d.bare != nil && d.keep == 0 && d.setID.Listens && !explains {
+		d.setID.Metadata, d.changes = true, false
+		filter = map[fallbackfilter.Filter]fallbackfilter.Filter{
+			fallbackfilter.SetIDListen:       fallbackfilter.MetadataListen,
+			fallbackfilter.SetIDListenStrict: fallbackfilter.MetadataListenStrict,
+			fallbackfilter.SetIDListenOpen:   fallbackfilter.MetadataListenOpen,
+		}[filter]
+	}
 	load := fallback(filter, filterFlags(p))
 	if explains {
 		d.setID.Listens, d.setIDAsks = false, load.Name

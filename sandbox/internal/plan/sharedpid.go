@@ -45,7 +45,8 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 			Reason: host.KernelLacks,
 			What: "run without namespaces: /proc does not list a process's children here, so processes that are left " +
 				"could not be ended",
-			Fix: "mount /proc, and use a kernel with CONFIG_PROC_CHILDREN; inside a sandbox without namespaces, show it: --read /proc",
+			Fix: "mount /proc, and use a kernel with CONFIG_PROC_CHILDREN; inside a sandbox without namespaces, show it: " +
+				"--read /proc",
 		}
 	case !h.ListsChildren:
 		return &host.NeedError{

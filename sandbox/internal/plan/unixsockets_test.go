@@ -44,7 +44,7 @@ func TestOwnSockets(t *testing.T) {
 		})
 		remarks := strings.Join(plan.Remarks, "\n")
 		if loaded != c.filter || (c.remark == "") != (remarks == "") || !strings.Contains(remarks, c.remark) ||
-			strings.Contains(strings.Join(plan.Notes, "\n"), "socket") {
+			strings.Contains(strings.Join(plan.Notes, "\n"), "socket") || (plan.NotMasked != "") != (h.SearchTruncatedAt != "") {
 			t.Errorf("%s: filter %v, remarks %q, notes %q", c.name, loaded, remarks, plan.Notes)
 		}
 	}

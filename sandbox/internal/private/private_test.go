@@ -31,7 +31,8 @@ func TestMake(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		old := unix.Umask(umask)
-		d, err := Make(fd, dir, name, []string{"home", "tmp"}, [][2]string{{"p", "/x"}, {"go/pkg/mod", "/y"}, {"go/bin", "/z"}})
+		links := [][2]string{{"p", "/x"}, {"go/pkg/mod", "/y"}, {"go/bin", "/z"}}
+		d, err := Make(fd, dir, name, []string{"home", "tmp"}, links)
 		unix.Umask(old)
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func (ChdirPrivate) Kind() string { return "chdir-private" }
 // Compile opens the directory by the descriptor of the private one.
 func (c ChdirPrivate) Compile(a *step.Asm) {
 	fd := a.Temp()
-	a.Openat2(step.Fd(unix.AT_FDCWD), path.Join(a.PrivatePath, c.Dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC,
+	a.Openat2(step.Fd(unix.AT_FDCWD), path.Join(a.Private.Path, c.Dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC,
 		unix.RESOLVE_NO_SYMLINKS).To(fd)
 	a.Sys(unix.SYS_FCHDIR, fd.Arg())
 	a.Sys(unix.SYS_CLOSE, fd.Arg())

@@ -270,7 +270,7 @@ func (Exec) Kind() string { return "exec" }
 
 // Compile is one execve(2) for each path, or one execveat(2).
 func (e Exec) Compile(a *step.Asm) {
-	argv, envp := a.Strings(e.Args), a.Strings(e.env(a.PrivatePath))
+	argv, envp := a.Strings(e.Args), a.Strings(e.env(a.Private.Path))
 	if e.FD > 0 {
 		a.ExecFD(step.Fd(e.FD), argv, envp)
 		return

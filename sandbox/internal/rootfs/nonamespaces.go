@@ -117,7 +117,8 @@ func (b *Bare) chooseDir() error {
 		return notShown(dir)
 	case shown && n.Kind != Hidden:
 		b.Dir = dir
-	case n.Kind == Tmpfs && n.Path == dir && dir == b.target.Home, b.target.Elsewhere == b.target.Home && b.target.Home != "":
+	case n.Kind == Tmpfs && n.Path == dir && dir == b.target.Home,
+		b.target.Elsewhere == b.target.Home && b.target.Home != "":
 		b.InPrivate, b.Dir = true, HomeName
 	case b.target.Elsewhere == "" && dir != "/":
 		return notShown(dir)

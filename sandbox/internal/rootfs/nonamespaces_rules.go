@@ -204,7 +204,10 @@ func (r *ruler) grant(real string, rights landlock.Access, dir bool, fd int, id 
 
 // within says whether the path lies in something that a rule allows.
 func (r *ruler) within(real string) bool {
-	return slices.ContainsFunc(r.at, func(x at) bool { return x.rights != 0 && x.real != real && policy.Within(real, x.real) })
+	return slices.ContainsFunc(r.at, func(x at) bool {
+		return x.rights != 0 && x.real != real && policy.Within(real,
+			x.real)
+	})
 }
 
 // deviceRules allow the devices that every sandbox has, and those that the policy names.

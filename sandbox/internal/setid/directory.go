@@ -17,6 +17,11 @@ func (who identity) do(proc int, c call) error {
 		return err
 	}
 	defer unix.Close(file)
+	return who.set(file, c)
+}
+
+// set is do for a file that is open.
+func (who identity) set(file int, c call) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(file, &st); err != nil {
 		return err

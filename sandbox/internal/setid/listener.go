@@ -24,14 +24,16 @@ import (
 type Listener struct {
 	fd    int
 	chmod Chmod
+	// metadata is for a target without mounts of its own, or nil.
+	metadata *Metadata
 	// Since is when the target first called openat2, or zero.
 	Since time.Time
 }
 
-// Listen takes over the descriptor that the target has sent.
-func Listen(fd int) *Listener {
+// Listen takes over the descriptor that the target has sent. m may be nil.
+func Listen(fd int, m *Metadata) *Listener {
 	unotify.Attach(fd)
-	return &Listener{fd: fd, chmod: NewChmod()}
+	return &Listener{fd: fd, chmod: NewChmod(), metadata: m}
 }
 
 // FD is the descriptor to poll for.
@@ -86,6 +88,10 @@ func (l *Listener) decide(n *unotify.Request, first func() error) unotify.Respon
 		// It is looked for at the end what came of it. So it does not matter what the
 		// mode is now, or will be when the call goes on.
 		r.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		return r
+	}
+	if l.metadata != nil {
+		r.Errno = -int32(l.metadata.Answer(l.chmod, l.fd, n))
 		return r
 	}
 	r.Errno = -int32(l.chmod.Answer(l.fd, n))

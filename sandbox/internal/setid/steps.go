@@ -16,6 +16,8 @@ import (
 type Duty struct {
 	// Listens says that the target's first filter has a Listener.
 	Listens bool
+	// Metadata says that it asks about modes, owners and times of files, too.
+	Metadata bool
 	// Dirs are the directories of the host in which openat2(2) can make files, if the
 	// target has that call. They are looked through at the end if the target has called
 	// it, or Always.

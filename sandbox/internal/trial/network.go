@@ -44,20 +44,39 @@ func (r *runner) connect(sock call, p uintptr, n int) Outcome {
 	answer := (*[2]uint32)(r.space(8))
 	wait := (*[2]uint64)(r.space(16))
 	*pollfd, *answer, *wait = [2]uint32{trialFD, unix.POLLOUT}, [2]uint32{0, 4}, [2]uint64{2, 0}
-	o := r.run(sock,
+	calls := []call{
+		sock,
 		call{nr: unix.SYS_DUP3, args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
 		call{nr: unix.SYS_CONNECT, args: [6]uintptr{0, p, uintptr(n)}, pass: unix.EINPROGRESS},
 		call{nr: unix.SYS_PPOLL, args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
 			from: -1},
 		call{nr: unix.SYS_GETSOCKOPT, args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
-			uintptr(unsafe.Pointer(&answer[0])), uintptr(unsafe.Pointer(&answer[1]))}})
+			uintptr(unsafe.Pointer(&answer[0])), uintptr(unsafe.Pointer(&answer[1]))}},
+	}
+	// Whoever accepts for another one hangs up later where that does not accept.
+	closing := (*[2]uint32)(r.space(8))
+	later := (*[2]uint32)(r.space(8))
+	patient := (*[2]uint64)(r.space(16))
+	*closing, *later, *patient = [2]uint32{trialFD, unix.POLLIN | unix.POLLRDHUP}, [2]uint32{0, 4}, [2]uint64{1, 0}
+	if r.relayed {
+		calls = append(calls,
+			call{nr: unix.SYS_PPOLL, args: [6]uintptr{uintptr(unsafe.Pointer(closing)), 1, uintptr(unsafe.Pointer(patient))},
+				from: -1},
+			call{nr: unix.SYS_GETSOCKOPT, args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
+				uintptr(unsafe.Pointer(&later[0])), uintptr(unsafe.Pointer(&later[1]))}})
+	}
+	o := r.run(calls...)
 	switch done := r.page.done; {
 	case o.Signal != 0, done < 3, done == 3 && o.Errno != 0:
 		return o
-	case done == 5 && r.page.value[3] == 0:
+	case done >= 5 && r.page.value[3] == 0:
 		return Outcome{Errno: unix.ETIMEDOUT}
-	case done == 5:
-		return Outcome{Works: answer[0] == 0, Errno: unix.Errno(answer[0])}
+	case done >= 5:
+		errno := unix.Errno(answer[0])
+		if done == 7 && errno == 0 {
+			errno = unix.Errno(later[0])
+		}
+		return Outcome{Works: errno == 0, Errno: errno}
 	}
 	return Outcome{Works: r.page.errno[2] == 0, Errno: unix.Errno(r.page.errno[2])}
 }

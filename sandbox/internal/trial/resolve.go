@@ -61,6 +61,9 @@ func (r *runner) lookUp(name string) (a netip.Addr, o Outcome) {
 	a, ok := firstAddress(unsafe.Slice((*byte)(answer), min(r.page.value[5], size)), len(query))
 	if !ok {
 		o.Detail = "the name server answers, and knows no address"
+		if r.relayed { // by the policy
+			o = Outcome{Errno: unix.ENOENT, Detail: "the policy does not name it"}
+		}
 	}
 	return a, o
 }

@@ -33,6 +33,8 @@ type page struct {
 type runner struct {
 	page *page
 	used int // of page.buf
+	// relayed is as in Request.
+	relayed bool
 }
 
 func newRunner() (*runner, error) {

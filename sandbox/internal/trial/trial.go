@@ -26,9 +26,12 @@ const Name = "sbx-trial"
 type Request struct {
 	// Outside is the pid of a process on the host, the launcher, and Comm its name.
 	// SamePIDs says that pids mean the same inside.
-	Outside  int       `json:"outside"`
-	Comm     string    `json:"comm"`
-	SamePIDs bool      `json:"same_pids"`
+	Outside  int    `json:"outside"`
+	Comm     string `json:"comm"`
+	SamePIDs bool   `json:"same_pids"`
+	// Relayed says that the launcher accepts connections, and resets those that it does not
+	// let through.
+	Relayed  bool      `json:"relayed,omitempty"`
 	Attempts []Attempt `json:"attempts"`
 }
 
@@ -81,6 +84,7 @@ func Main() error {
 	if err != nil {
 		return fmt.Errorf("map memory to try things with: %w", err)
 	}
+	runner.relayed = r.Relayed
 	out := json.NewEncoder(os.Stdout)
 	for _, a := range r.Attempts {
 		if err := out.Encode(runner.try(a, &r)); err != nil {
