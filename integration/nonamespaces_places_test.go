@@ -11,6 +11,7 @@ import (
 
 	moby "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // insideBare is a script for a place where namespaces are forbidden. $0 is sbx, $1 the
@@ -193,4 +194,74 @@ echo outside $?`, binary("sbx"))
 	term.shows("outside 137", 1)
 	term.ends(0)
 	insideShell(t, bare(t, "--policy", "shell", "--", "/bin/bash", "--norc", "--noprofile", "-i"))
+}
+
+// TestNoNamespacesExpect: of the lines of [expect] all that deny hold without namespaces too.
+// Those that allow hold as well, but for what docs/no-namespaces.md lists.
+func TestNoNamespacesExpect(t *testing.T) {
+	if asRoot() || bare(t) == nil {
+		return // it is users who have no other way
+	}
+	const listed = `^fails +allow (write \./|(write|create) (~|/tmp|/run/|/var/lib/nginx/)|syscall socket AF_UNIX:)`
+	for _, policy := range launchable {
+		dir := t.TempDir()
+		file := filepath.Join(t.TempDir(), policy+".toml")
+		text := "version = 1\nsummary = \"bare\"\nextends = [\"" + policy + "\"]\n[namespaces]\nall = \"host\"\n"
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, call{args: []string{binary("sbx"), "policy", "test", file}, dir: dir})
+		holds := 0
+		for line := range strings.Lines(r.stdout) {
+			switch {
+			case strings.HasPrefix(line, "holds "):
+				holds++
+			case strings.HasPrefix(line, "fails ") && !regexp.MustCompile(listed).MatchString(line):
+				t.Errorf("%s: %s", policy, line)
+			}
+		}
+		if holds < 10 {
+			t.Errorf("%s: only %d lines hold: %v", policy, holds, r)
+		}
+	}
+}
+
+// TestNoNamespacesOuterFilter: below filters like those of container engines, and below ones
+// that lie, a launch without namespaces is as it should be, or refused before anything runs.
+func TestNoNamespacesOuterFilter(t *testing.T) {
+	args := bare(t)
+	if args == nil {
+		return
+	}
+	for _, f := range []struct {
+		name   string
+		runs   bool
+		denied map[uint32]uint32
+	}{
+		{"clone3 unknown", true, deny(unix.ENOSYS, unix.SYS_CLONE3)},
+		{"clone3 forbidden", true, deny(unix.EPERM, unix.SYS_CLONE3)},
+		{"nothing of namespaces and mounts", true, deny(unix.EPERM, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT,
+			unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN, unix.SYS_PIVOT_ROOT, unix.SYS_UMOUNT2)},
+		{"Landlock unknown", false, deny(unix.ENOSYS, unix.SYS_LANDLOCK_CREATE_RULESET)},
+		{"Landlock forbidden", false, deny(unix.EPERM, unix.SYS_LANDLOCK_CREATE_RULESET)},
+		{"no rules", false, deny(unix.EPERM, unix.SYS_LANDLOCK_ADD_RULE)},
+		{"no domain", false, deny(unix.EPERM, unix.SYS_LANDLOCK_RESTRICT_SELF)},
+		{"the domain lies", false, deny(0, unix.SYS_LANDLOCK_RESTRICT_SELF)},
+		{"seccomp forbidden", false, deny(unix.EPERM, unix.SYS_SECCOMP)},
+		{"prctl lies", false, deny(0, unix.SYS_PRCTL)},
+		{"openat2 unknown", false, deny(unix.ENOSYS, unix.SYS_OPENAT2)},
+		{"close_range unknown", false, deny(unix.ENOSYS, unix.SYS_CLOSE_RANGE)},
+		{"no directories", false, deny(unix.EPERM, unix.SYS_MKDIRAT)},
+	} {
+		dir := t.TempDir()
+		line := append(slices.Clone(args), "-p", "project", "--", "/bin/sh", "-c",
+			"touch ran; cat /etc/shadow 2>/dev/null && echo leaks; exit 7")
+		r := runFiltered(t, f.denied, call{args: line, dir: dir})
+		_, err := os.Stat(filepath.Join(dir, "ran"))
+		switch {
+		case f.runs && (r.status != 7 || err != nil || strings.Contains(r.stdout, "leaks")),
+			!f.runs && (r.status != 125 || err == nil || !strings.Contains(r.stderr, "sbx: error: ")):
+			t.Errorf("%s: %v", f.name, r)
+		}
+	}
 }

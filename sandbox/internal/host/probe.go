@@ -35,10 +35,15 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 
 func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error) {
 	if h.LSM.Landlock, err = landlock.ABI(); err != nil && p.Process.Landlock != "off" {
+		fix := "say landlock = \"off\" in the policy's [process] to run without"
+		if p.Namespaces.None() {
+			fix = "without namespaces there is no other restriction of files: have it allow landlock_create_ruleset, " +
+				"landlock_add_rule and landlock_restrict_self"
+		}
 		return &NeedError{
 			Reason: NoLandlock,
 			What:   "ask the kernel for Landlock: " + err.Error(),
-			Fix:    "an outer sandbox denies it; say landlock = \"off\" in the policy's [process] to run without",
+			Fix:    "an outer sandbox denies it (systemd: SystemCallFilter= without @sandbox); " + fix,
 		}
 	}
 	return h.probeModules(p)

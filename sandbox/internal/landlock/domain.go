@@ -58,6 +58,8 @@ type Restrict struct {
 	// in domains that the target makes itself are not logged either: the target
 	// could fill the log with them.
 	Log bool
+	// Required is as in Ruleset.
+	Required bool
 }
 
 func (r Restrict) String() string {
@@ -83,7 +85,7 @@ func (r Restrict) flags() int {
 
 func (Restrict) Kind() string { return "landlock-restrict-self" }
 
-func (Restrict) Hint(error) string { return withoutHint }
+func (r Restrict) Hint(error) string { return hint(r.Required) }
 
 // Compile is one landlock_restrict_self(2); no_new_privs is set by then.
 func (r Restrict) Compile(a *step.Asm) {

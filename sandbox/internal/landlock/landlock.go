@@ -78,6 +78,8 @@ type Ruleset struct {
 	// Bind and Connect deny all TCP ports except those of Port steps. The plan has
 	// checked that the ABI supports this.
 	Bind, Connect bool
+	// Required says that there can be no launch without the domain.
+	Required bool
 }
 
 func (r Ruleset) String() string {
@@ -132,7 +134,15 @@ func (r Ruleset) attr() attr {
 
 func (Ruleset) Kind() string { return "landlock-ruleset" }
 
-func (Ruleset) Hint(error) string { return withoutHint }
+func (r Ruleset) Hint(error) string { return hint(r.Required) }
+
+func hint(required bool) string {
+	if required {
+		return "without namespaces Landlock is what restricts files: have an outer sandbox allow landlock_create_ruleset, " +
+			"landlock_add_rule and landlock_restrict_self"
+	}
+	return withoutHint
+}
 
 // withoutHint is how to run on a kernel without Landlock.
 const withoutHint = "say landlock = \"off\" in the policy's [process] to run without this protection"

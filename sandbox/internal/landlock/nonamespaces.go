@@ -152,3 +152,18 @@ func (r ProcRule) Compile(a *step.Asm) {
 		a.Sys(unix.SYS_CLOSE, self.Arg())
 	}
 }
+
+// Verify checks that the domain is in force, where nothing else restricts files: a signal
+// to the sandbox's init, which is outside of it, must be refused (ABI 6, Linux 6.12). It
+// needs step.SlotInit.
+type Verify struct{}
+
+func (Verify) String() string { return "verify that the Landlock domain is in force" }
+
+func (Verify) Kind() string { return "verify-landlock" }
+
+// Compile is one kill(2) without a signal. That it succeeds is the mismatch.
+func (Verify) Compile(a *step.Asm) {
+	const impossible = 1
+	a.Sys(unix.SYS_KILL, step.SlotInit.Arg(), step.Int(0)).Or(unix.EPERM).Expect(impossible)
+}

@@ -75,15 +75,21 @@ func (s readySource) ready(list []unix.PollFd) (bool, error) {
 	if ps.ready.pid == 0 && ps.status.Failed == 0 {
 		return false, nil // its message is about to be read, or the end to be seen
 	}
+	ps.executed()
+	return false, nil
+}
+
+// executed tells of the exec once the pipe has ended, unless it was not for the exec that
+// it did.
+func (ps *Process) executed() {
 	ps.ready.release()
-	if ps.status.Failed != 0 {
-		return false, nil
+	if ps.ready.pid == 0 || ps.status.Failed != 0 {
+		return
 	}
 	ps.ready.done = true
 	if ps.ready.tell != nil {
 		ps.ready.tell()
 	}
-	return false, nil
 }
 
 // Target is the target's process: its pid as the launcher sees it, and as the target

@@ -96,6 +96,11 @@ func (ps *Process) finish() (Exit, error) {
 		_, failed = ps.readControl() // it was quick
 		ps.manager.Move()
 	}
+	if ps.ready.read >= 0 {
+		_, err := ps.readControl() // it was quick
+		failed = errors.Join(failed, err)
+		ps.executed()
+	}
 	ownsJob := false
 	if ps.plan.PTY != nil {
 		_, err := ps.readControl() // it was quick

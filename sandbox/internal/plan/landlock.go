@@ -73,7 +73,7 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	steps := []step.Step{landlock.Ruleset{
 		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
 		Bind:    p.Network.Bind != nil || d.handed.tcp || d.noNet,
-		Connect: p.Network.Connect != nil || d.handed.tcp || d.noNet,
+		Connect: p.Network.Connect != nil || d.handed.tcp || d.noNet, Required: d.bare != nil,
 	}}
 	steps = append(steps, rules...)
 	for _, f := range h.Stdio {
@@ -93,7 +93,11 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 		return err
 	}
 	steps = append(steps, open...)
-	d.landlock = append(steps, landlock.Restrict{ABI: h.LSM.Landlock, Log: policy.IsTrue(p.Process.LandlockLog)})
+	d.landlock = append(steps, landlock.Restrict{ABI: h.LSM.Landlock, Log: policy.IsTrue(p.Process.LandlockLog),
+		Required: d.bare != nil})
+	if d.bare != nil {
+		d.landlock = append(d.landlock, landlock.Verify{})
+	}
 	return nil
 }
 

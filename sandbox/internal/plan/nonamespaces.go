@@ -229,3 +229,12 @@ func (d *decisions) shown() *rootfs.Tree {
 func noNetwork(p *policy.Policy) bool {
 	return p.Namespaces.None() && (p.Namespaces.Net == "" || p.Namespaces.Net == "new")
 }
+
+// Shown is what the target sees of the host, with a root file system of its own or
+// without namespaces, or nil.
+func (p *Plan) Shown() *rootfs.Tree {
+	if p.Bare != nil {
+		return p.Bare
+	}
+	return p.Tree
+}
