@@ -84,13 +84,12 @@ type Plan struct {
 	// Observed are the numbers of calls that the listener is asked about when they are
 	// allowed, too.
 	Observed []uint32
-	// ObservesFiles says that those about files are among them.
-	ObservesFiles bool
+	// ObservesFiles says that those about files are among them; Learns that a policy is made
+	// of what they are.
+	ObservesFiles, Learns bool
 	// NotMasked is the directory with too many files to mask all of the host's sockets in,
 	// for which the target has none of its own; "" if that is not why.
 	NotMasked string
-	// Learns says that what they are is recorded, to make a policy of.
-	Learns bool
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
