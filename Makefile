@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Two runs of apt at the same time would fail by its lock, and Go uses all
 # processors as it is.
 .NOTPARALLEL:
-SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook
+SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
   test-kernel test-kernels test-formats test-jobs test-learn test-review test-packages test-cookbook test-systemd \
   lint fmt arm64 bench fuzz soak clean \
@@ -160,9 +160,9 @@ test-network: setup-test build ## hosts by name, the long form: more programs, a
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
 
-test-systemd: setup-test build ## units of every kind under a real systemd, which boots in a cgroup of its own (root)
+test-systemd: setup-systemd build ## units of every kind, and those of docs/systemd.md, under a real systemd, which boots in a cgroup of its own (root)
 	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
-	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd$$' ./integration
+	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd(Units)?$$' ./integration
 
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh

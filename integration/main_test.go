@@ -275,7 +275,7 @@ func lay() (string, error) {
 	if err := os.Mkdir(filepath.Join(dir, "docs"), 0o755); err != nil {
 		return "", err
 	}
-	for _, doc := range append(cookbooks(), schemas()...) {
+	for _, doc := range slices.Concat(cookbooks(), schemas(), unitDocs()) {
 		if err := copyFile("../"+doc, filepath.Join(dir, "docs", filepath.Base(doc)), 0o644); err != nil {
 			return "", err
 		}

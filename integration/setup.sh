@@ -14,6 +14,7 @@
 #   integration/setup.sh --learn    also the programs that `make test-learn` learns policies of
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
+#   integration/setup.sh --systemd  also the servers of docs/systemd.md
 #   integration/setup.sh --packages also what `make test-packages` installs them with
 #   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
 set -eu
@@ -71,6 +72,10 @@ case $mode in
 --cookbook)
 	packages="$test redis-server postgresql ffmpeg openssh-client npm xvfb x11-utils"
 	tools="$test_tools redis-server psql ffmpeg ssh-agent npm Xvfb xdpyinfo"
+	;;
+--systemd)
+	packages="$test redis-server postgresql dbus-daemon"
+	tools="$test_tools redis-server redis-cli psql dbus-daemon"
 	;;
 --packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)

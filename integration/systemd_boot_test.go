@@ -14,13 +14,14 @@ import (
 )
 
 // bootScript makes a systemd the first process of its namespaces: with a cgroup tree and a
-// /run of its own, and nothing of the host's that it could change.
+// /run of its own, a network of its own, and nothing of the host's that it could change.
 const bootScript = `set -e
 mount --make-rprivate /
 mount -o remount,bind,ro /
 umount -R /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t proc proc /proc
+ip link set lo up
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 mkdir /run/units
@@ -62,9 +63,8 @@ func bootSystemd(t *testing.T, units map[string]string) *bootedSystemd {
 	}
 	defer at.Close()
 	s := &bootedSystemd{}
-	cmd := exec.Command("unshare", "-C", "-m", "-p", "-u", "-i", "-f", "--kill-child", "bash", "-c", bootScript, "bash",
-		dir,
-		binary("sbx"))
+	cmd := exec.Command("unshare", "-C", "-m", "-n", "-p", "-u", "-i", "-f", "--kill-child", "bash", "-c",
+		bootScript, "bash", dir, binary("sbx"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(at.Fd()), Setsid: true}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	if err := cmd.Start(); err != nil {
@@ -120,8 +120,8 @@ func removeCgroups(dir string) error {
 
 // control is systemctl.
 func (s *bootedSystemd) control(args ...string) (string, error) {
-	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.pid), "-m", "-p", "-C", "-u", "-i", "systemctl"},
-		args...)...)
+	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.pid), "-m", "-n", "-p", "-C", "-u", "-i",
+		"systemctl"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
