@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-formats test-jobs test-learn test-review test-packages test-cookbook \
+  test-kernel test-kernels test-formats test-jobs test-learn test-review test-packages test-cookbook test-systemd \
   lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
@@ -154,8 +154,14 @@ test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
+test-network: setup-test build ## hosts by name, the long form: more programs, and floods of connections
+	SBX_NETWORK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestByName|TestPublish' ./integration
+
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
+
+test-systemd: setup-test build ## units of every kind under a real systemd, which boots in a cgroup of its own (root)
+	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run 'TestSystemd$$' ./integration
 
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh

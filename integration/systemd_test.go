@@ -191,6 +191,53 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestServiceDirectories: what systemd has made for a service is shown, as far as it is for
+// this process.
+func TestServiceDirectories(t *testing.T) {
+	dir := t.TempDir()
+	var vars []string
+	for _, name := range []string{"RUNTIME", "STATE", "CACHE", "LOGS", "CONFIGURATION", "CREDENTIALS"} {
+		list := []string{filepath.Join(dir, name), filepath.Join(dir, name+"2")}
+		for _, d := range list {
+			if err := os.Mkdir(d, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(d, "x"), []byte("there\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if name == "CREDENTIALS" {
+			list = list[:1]
+		}
+		vars = append(vars, name+"_DIRECTORY="+strings.Join(list, ":"))
+	}
+	const script = `for v in RUNTIME STATE CACHE LOGS CONFIGURATION CREDENTIALS; do
+eval "dirs=\$${v}_DIRECTORY"
+for d in $(echo $dirs | tr : ' '); do read x <$d/x; echo $v $x $( (echo new >$d/y) 2>/dev/null && echo writes); done
+done; echo $SYSTEMD_EXEC_PID $$ $INVOCATION_ID $JOURNAL_STREAM`
+	start := func(pid string) string {
+		cmd := exec.Command("sh", append([]string{"-c", "export SYSTEMD_EXEC_PID=" + pid + `; exec "$@"`, "sh", binary("sbx"),
+			"--policy", "web", "--"}, "sh", "-c", script)...)
+		cmd.Dir, cmd.Env = t.TempDir(), append(append(userEnv(), vars...), "INVOCATION_ID=abc", "JOURNAL_STREAM=8:1")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	want := ""
+	for _, name := range []string{"RUNTIME", "STATE", "CACHE", "LOGS"} {
+		want += strings.Repeat(name+" there writes\n", 2)
+	}
+	want += "CONFIGURATION there\nCONFIGURATION there\nCREDENTIALS there\n2 2 abc 8:1\n"
+	if got := start("$$"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := start("1"); strings.Contains(got, "there") || strings.TrimSpace(got) != "2" {
+		t.Errorf("what is another process's: %s", got)
+	}
+}
+
 // notification is what a manager heard, and the pid of who said it.
 type notification struct {
 	text string

@@ -1,10 +1,13 @@
 package ns
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/step"
 )
 
 // DeniedHint is how to fix that the kernel refuses new namespaces with that
@@ -30,19 +33,19 @@ func secondWay() string {
 // denied is the fix. The kernel has many reasons, and only files in /proc tell which.
 func denied(errno unix.Errno) string {
 	switch {
-	case sysctl("user/max_user_namespaces") == "0":
+	case Sysctl("user/max_user_namespaces") == "0":
 		return "user namespaces are switched off: sysctl user.max_user_namespaces=15000"
-	case sysctl("kernel/unprivileged_userns_clone") == "0":
+	case Sysctl("kernel/unprivileged_userns_clone") == "0":
 		return "Debian forbids users to make namespaces here: sysctl kernel.unprivileged_userns_clone=1"
-	case sysctl(appArmorRestricts) == "1":
+	case Sysctl(appArmorRestricts) == "1":
 		return mountDenied()
 	case errno == unix.ENOSPC:
 		return "namespaces are nested too deep, or there are too many: " +
 			"sysctl user.max_user_namespaces and the other user.max_*"
-	case chrooted():
+	case Chrooted():
 		return "inside a chroot the kernel allows no user namespaces; " +
 			"start sbx outside the chroot, or use pivot_root instead"
-	case filtered():
+	case Filtered():
 		return "an outer seccomp filter forbids namespaces (docker: --security-opt seccomp=unconfined)"
 	}
 	return "an outer sandbox, a chroot or a security module forbids namespaces"
@@ -52,7 +55,7 @@ const appArmorRestricts = "kernel/apparmor_restrict_unprivileged_userns"
 
 // mountDenied is the fix where mounting is denied in a new user namespace.
 func mountDenied() string {
-	if sysctl(appArmorRestricts) == "1" {
+	if Sysctl(appArmorRestricts) == "1" {
 		return "AppArmor denies user namespaces to users: give sbx a profile with \"userns,\" or " +
 			"sysctl kernel.apparmor_restrict_unprivileged_userns=0"
 	}
@@ -60,8 +63,8 @@ func mountDenied() string {
 		"(docker: --security-opt apparmor=unconfined --security-opt seccomp=unconfined)"
 }
 
-// sysctl is a value below /proc/sys, or "" where it cannot be read.
-func sysctl(file string) string {
+// Sysctl is a value below /proc/sys, or "" where it cannot be read.
+func Sysctl(file string) string {
 	b, err := os.ReadFile("/proc/sys/" + file)
 	if err != nil {
 		return ""
@@ -69,9 +72,9 @@ func sysctl(file string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// chrooted says whether the process is in a chroot. The list of mounts then has
+// Chrooted says whether the process is in a chroot. The list of mounts then has
 // no entry for its root directory.
-func chrooted() bool {
+func Chrooted() bool {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return false
@@ -84,8 +87,18 @@ func chrooted() bool {
 	return true
 }
 
-// filtered says whether this process has a seccomp filter.
-func filtered() bool {
+// Filtered says whether this process has a seccomp filter.
+func Filtered() bool {
 	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
 	return err == nil && mode == unix.SECCOMP_MODE_FILTER
+}
+
+// ownerHint says why a file cannot be given to a user: EINVAL is for ids that the user
+// namespace does not map.
+func ownerHint(owner int, err error) string {
+	if owner == 0 || step.Errno(err) != unix.EINVAL {
+		return ""
+	}
+	return fmt.Sprintf("sbx runs in a user namespace that does not have user %d, as systemd's PrivateUsers= makes one: "+
+		"run it outside of that", owner)
 }

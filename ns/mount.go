@@ -43,6 +43,8 @@ func (d Dir) String() string {
 
 func (Dir) Kind() string { return "mkdir" }
 
+func (d Dir) Hint(err error) string { return ownerHint(d.Owner, err) }
+
 // Compile is one mkdirat(2), and fchownat(2) for another owner. ClearUmask has
 // cleared the umask by then.
 func (d Dir) Compile(a *step.Asm) {
@@ -232,7 +234,7 @@ func (t Tmpfs) Hint(err error) string {
 				"make the directory there first"
 		}
 	}
-	return ""
+	return ownerHint(t.Owner, err)
 }
 
 // Compile makes the file system and attaches it.

@@ -63,7 +63,7 @@ var systemPlaces = [...]string{
 	"/usr/local/.", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/libexec",
 	"/usr/local/share", "/usr/local/include", "/usr/local/etc", "/usr/local/games",
 	"/var/spool", "/var/mail", "/var/log", "/var/cache", "/var/backups", "/var/db",
-	"/var/lib/.", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/rpm",
+	"/var/lib/.", "/var/lib/apk", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/pacman", "/var/lib/portage", "/var/lib/rpm",
 	"/var/lib/cloud", "/var/lib/containerd", "/var/lib/containers", "/var/lib/dbus", "/var/lib/dkms", "/var/lib/docker",
 	"/var/lib/flatpak", "/var/lib/kubelet", "/var/lib/polkit-1", "/var/lib/snapd", "/var/lib/sudo", "/var/lib/systemd",
 }

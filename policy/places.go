@@ -37,13 +37,15 @@ var wholePlaces = [...]string{
 // obeyedState are the directories in those places that the machine itself obeys, or
 // that root's tools go through. Any other there is the state of one service.
 var obeyedState = [...]string{
-	"/var/lib/AccountsService", "/var/lib/alternatives", "/var/lib/apt", "/var/lib/bluetooth", "/var/lib/cloud",
+	"/var/lib/AccountsService", "/var/lib/alternatives", "/var/lib/apk", "/var/lib/apt", "/var/lib/bluetooth",
+	"/var/lib/cloud",
 	"/var/lib/cni", "/var/lib/confexts", "/var/lib/containerd", "/var/lib/containers", "/var/lib/dbus",
 	"/var/lib/dhcp", "/var/lib/dkms", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/extensions", "/var/lib/flatpak",
 	"/var/lib/fwupd", "/var/lib/gdm3", "/var/lib/incus", "/var/lib/initramfs-tools", "/var/lib/iwd", "/var/lib/kubelet",
 	"/var/lib/libvirt", "/var/lib/lightdm", "/var/lib/locales", "/var/lib/lxc", "/var/lib/lxd", "/var/lib/machines",
 	"/var/lib/misc", "/var/lib/NetworkManager", "/var/lib/nginx", "/var/lib/os-prober", "/var/lib/PackageKit",
-	"/var/lib/pam", "/var/lib/plymouth", "/var/lib/polkit-1", "/var/lib/portables", "/var/lib/private", "/var/lib/python",
+	"/var/lib/pacman", "/var/lib/pam", "/var/lib/plymouth", "/var/lib/polkit-1", "/var/lib/portables",
+	"/var/lib/portage", "/var/lib/private", "/var/lib/python",
 	"/var/lib/rancher", "/var/lib/rpm", "/var/lib/samba", "/var/lib/sgml-base", "/var/lib/shim-signed", "/var/lib/snapd",
 	"/var/lib/sss", "/var/lib/sudo", "/var/lib/systemd", "/var/lib/ucf", "/var/lib/ufw", "/var/lib/usbutils",
 	"/var/lib/waydroid", "/var/lib/xkb", "/var/lib/xml-core",
@@ -286,3 +288,6 @@ func isSecretName(name string) bool {
 	}
 	return slices.Contains(secretVariables[:], name)
 }
+
+// SecretName says whether a variable of that name looks like one that holds a secret.
+func SecretName(name string) bool { return isSecretName(name) }

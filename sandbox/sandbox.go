@@ -140,6 +140,13 @@ func Account(p *policy.Policy, env []string, home string) { host.Account(p, env,
 // AccountHome is the user's home by /etc/passwd, or "/".
 func AccountHome(uid int) string { return host.AccountHome(uid) }
 
+// ServiceDirs are the directories that systemd has made for the process with that pid, by
+// its environment: RUNTIME_DIRECTORY and the like; see systemd.exec(5). A policy shows them
+// if they are added to Files.Read and Files.Write.
+func ServiceDirs(env []string, pid int) (read, write []string) {
+	return host.Target{Env: env, PID: pid}.ServiceDirs()
+}
+
 // PassedOver says that another program is going to run than the caller's shell would
 // run by that name, since that one is not in the sandbox; "" where it is the same.
 func PassedOver(p *Plan) string { return launch.PassedOver(p) }

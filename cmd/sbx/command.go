@@ -14,6 +14,10 @@ const commandHelp = `Ask about policies and filters. To run a program: sbx [flag
 type commands struct {
 	Policy  policyCmd  `cmd:"" help:"List, show, check and compare policies."`
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
+	List    listCmd    `cmd:"" help:"List the running sandboxes."`
+	Inspect inspectCmd `cmd:"" help:"Say what restricts a process, and what it could still do."`
+	Trust   trustCmd   `cmd:"" help:"Let a project's policy widen the policy that it is used with."`
+	Doctor  doctorCmd  `cmd:"" help:"Try what sandboxes need of the kernel here, and say how to get what is missing."`
 	Review  reviewCmd  `cmd:"" help:"Look at what programs would change that ran with --review; keep or discard it."`
 
 	Bwrap bwrapCmd `cmd:"" passthrough:"" help:"Run what a command line of bubblewrap's says."`
@@ -25,7 +29,7 @@ type commands struct {
 // isCommand tells whether the first word names a command, without asking kong.
 func isCommand(word string) bool {
 	switch word {
-	case "policy", "seccomp", "review", bwrapWord, "completion", "help":
+	case "policy", "seccomp", "doctor", "trust", "list", "inspect", "review", bwrapWord, "completion", "help":
 		return true
 	}
 	return false

@@ -48,8 +48,7 @@ var completions = []struct {
 	line       string
 	with, sans []string
 }{
-	{"sbx ", []string{"policy", "seccomp", "completion", "help", "explain", "learn", "--"}, []string{"--read",
-		"file.txt", "list"}},
+	{"sbx ", []string{"policy", "list", "inspect", "doctor", "learn", "--"}, []string{"--read", "file.txt", "show"}},
 	{"sbx --", []string{"--policy", "--read", "--keep-fd", "--version"}, []string{"--plain", "policy"}},
 	{"sbx explain --", []string{"--policy", "--explain-files"}, []string{"--plain", "policy"}},
 	{"sbx explain -- sbx-test-p", []string{"sbx-test-program"}, []string{"sbx"}},

@@ -3,34 +3,35 @@ package main
 // launch holds what the flags of a launch say. Each field has one entry in
 // launchFlags, and the field's type is the kind of the flag.
 type launch struct {
-	Policy       string
-	Read         []string
-	Write        []string
-	Hide         []string
-	Show         []string
-	Env          []string
-	Net          string
-	NoNamespaces bool
-	Host         []string
-	Publish      []string
-	Socket       []string
-	Device       []string
-	Limit        []string
-	KeepFD       []int
-	Dir          string
-	DryRun       bool
-	Tree         bool
-	JSON         bool
-	Report       string
-	Explain      bool
-	ExplainFiles bool
-	Verbose      bool
-	Events       string
-	ReadyFD      *int
-	BlockFD      *int
-	Review       string
-	Help         bool
-	Version      bool
+	Policy        string
+	ProjectPolicy bool
+	Read          []string
+	Write         []string
+	Hide          []string
+	Show          []string
+	Env           []string
+	Net           string
+	NoNamespaces  bool
+	Host          []string
+	Publish       []string
+	Socket        []string
+	Device        []string
+	Limit         []string
+	KeepFD        []int
+	Dir           string
+	DryRun        bool
+	Tree          bool
+	JSON          bool
+	Report        string
+	Explain       bool
+	ExplainFiles  bool
+	Verbose       bool
+	Events        string
+	ReadyFD       *int
+	BlockFD       *int
+	Review        string
+	Help          bool
+	Version       bool
 
 	report *int // the receipt's descriptor
 	// learn says that the run is learnt from, and how; nil: it is not.
@@ -88,6 +89,9 @@ var launchFlags = [...]flagEntry{
 	{name: "policy", short: 'p', value: "NAME", offer: offerPolicy,
 		help:  "The policy: a name, or a file's path with a slash in it. Without this flag, it is default.",
 		field: func(l *launch) any { return &l.Policy }},
+	{name: "project-policy",
+		help:  "Use .sbx.toml of the project, if that only narrows the policy or is trusted (sbx trust).",
+		field: func(l *launch) any { return &l.ProjectPolicy }},
 	{name: "read", short: 'r', value: "PATH", offer: offerPath,
 		help:  "Also show PATH, read-only.",
 		field: func(l *launch) any { return &l.Read }},

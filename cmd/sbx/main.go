@@ -109,7 +109,8 @@ func run(args []string) int {
 		}
 	}
 	if err != nil {
-		return report(err)
+		code = report(err)
+		l.adviseOn(err)
 	}
 	return code
 }

@@ -45,7 +45,8 @@ func blameOuter(err error) error {
 	}
 	if errno == unix.ENOSYS || sandbox.Hint(err) == "" {
 		return &outerError{err, "a seccomp filter is in force already, of an outer sandbox, and denies it " +
-			"(docker: --security-opt seccomp=unconfined; systemd: SystemCallFilter=)" + secondWay(err)}
+			"(docker: --security-opt seccomp=unconfined; systemd: SystemCallFilter=, RestrictNamespaces=, RestrictSUIDSGID=, " +
+			"or DynamicUser=, which implies that)" + secondWay(err)}
 	}
 	return err
 }

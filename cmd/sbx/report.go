@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -81,4 +82,17 @@ func sayNew(list []string) {
 	if more := len(list) - most; more > 0 {
 		say("note", fmt.Sprintf("  and %d more, which --report lists", more))
 	}
+}
+
+// saySecrets tells a user how many files are hidden.
+func saySecrets(plan *sandbox.Plan) {
+	n := plan.Secrets()
+	if n == 0 || !isTerminal(2) {
+		return
+	}
+	what := "1 file that looks like a secret is"
+	if n > 1 {
+		what = strconv.Itoa(n) + " files that look like secrets are"
+	}
+	fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
 }

@@ -14,7 +14,6 @@ import (
 
 	"sbx/internal/text"
 	"sbx/internal/timerslack"
-	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
@@ -84,7 +83,7 @@ type launched struct {
 // prepare finds out all that the flags, the environment and the policy say of a launch.
 // edit, if there is one, may change both before the machine is looked at.
 func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
-	p, err := policies.Find(l.Policy)
+	p, err := l.findPolicy()
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +122,11 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		p.Files.Read = append(p.Files.Read, "?"+name)
 	}
 	addInline(p, sandbox.IndexSettings(p, env, home))
+	read, write := sandbox.ServiceDirs(env, os.Getpid())
+	p.Files.Read, p.Files.Write = append(p.Files.Read, read...), append(p.Files.Write, write...)
+	if fifo := l.keepJobserver(p); fifo != "" {
+		p.Files.Write = append(p.Files.Write, "?"+fifo)
+	}
 	sandbox.Account(p, env, home)
 	script := ownScript(target[1:], w.caller)
 	if script != "" && p.Files.Shows(script) {
@@ -245,19 +249,6 @@ func sayNotes(notes, said []string) {
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 		}
 	}
-}
-
-// saySecrets tells a user how many files are hidden.
-func saySecrets(plan *sandbox.Plan) {
-	n := plan.Secrets()
-	if n == 0 || !isTerminal(2) {
-		return
-	}
-	what := "1 file that looks like a secret is"
-	if n > 1 {
-		what = strconv.Itoa(n) + " files that look like secrets are"
-	}
-	fmt.Fprintf(os.Stderr, "sbx: note: %s hidden (sbx --dry-run lists them; --show PATH shows one)\n", what)
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open

@@ -13,24 +13,33 @@ const (
 	mostWatched   = 1.6
 )
 
-// explained are runs of a C compiler on a few files that include much.
-func (b *runner) explained(c benchCase) ([]contender, error) {
-	dir := filepath.Join(b.dir, "compiled")
+// sources makes a few files in C that include much, and returns their directory.
+func (b *runner) sources(name string) (string, error) {
+	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return "", err
 	}
 	for i := range 6 {
 		text := "#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" +
 			"#include <sys/socket.h>\n" +
 			"#include <unistd.h>\n" + fmt.Sprintf("int f%d(int x) { char b[99]; return snprintf(b, 99, \"%%d\", x); }\n", i)
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%d.c", i)), []byte(text), 0o644); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	if b.cred != nil {
 		if err := os.Chown(dir, int(b.cred.Uid), int(b.cred.Gid)); err != nil {
-			return nil, err
+			return "", err
 		}
+	}
+	return dir, nil
+}
+
+// explained are runs of a C compiler on such files.
+func (b *runner) explained(c benchCase) ([]contender, error) {
+	dir, err := b.sources("compiled")
+	if err != nil {
+		return nil, err
 	}
 	build := []string{"/bin/sh", "-c", "for f in *.c; do gcc -O1 -c $f || exit 1; done"}
 	var list []contender

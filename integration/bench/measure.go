@@ -18,8 +18,8 @@ type benchCase struct {
 	others bool
 	// projects compares directories to start in, not tools.
 	projects bool
-	// explains compares plain runs with explained ones.
-	explains bool
+	// explains compares plain runs with explained ones, and reviews with reviewed ones.
+	explains, reviews bool
 }
 
 func (b *runner) cases() []benchCase {
@@ -40,6 +40,8 @@ func (b *runner) cases() []benchCase {
 			projects: true},
 		{title: "A C compiler on six files, policy build, and what it was denied", flags: []string{"--policy", "build"},
 			heavy: true, explains: true},
+		{title: "The same compiler, and a review of what it makes", flags: []string{"--policy", "build"}, heavy: true,
+			reviews: true},
 	}
 }
 
@@ -73,6 +75,8 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 		contend = b.projects
 	case c.explains:
 		contend = b.explained
+	case c.reviews:
+		contend = b.reviewed
 	}
 	contenders, err := contend(c)
 	if err != nil {
@@ -133,7 +137,7 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 func (o outcome) table() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "\n### %s (%d runs each)\n\n", o.title, o.rounds)
-	if o.explains {
+	if o.explains || o.reviews {
 		return s.String() + o.ratios()
 	}
 	if o.projects {

@@ -52,6 +52,9 @@ func (o outcome) check() error {
 	if o.explains {
 		return o.checkExplained()
 	}
+	if o.reviews {
+		return o.checkReviewed()
+	}
 	if more := ms(o.rows[len(o.rows)-1].min - o.rows[0].min); o.projects && more > mostMore {
 		return fmt.Errorf("%s: %.1f ms more than in an empty one, and %d are allowed", o.title, more, mostMore)
 	}

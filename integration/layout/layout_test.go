@@ -29,7 +29,8 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/review", "internal/startlimits", "internal/sys", "internal/text", "internal/timerslack", "policies",
+		"internal/inspect", "internal/review", "internal/startlimits", "internal/sys", "internal/text",
+		"internal/timerslack", "policies",
 		"policy", "policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats", "policy/learn",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 	"sandbox": {
 		"internal/sys", "policy", "policy/explain", "policy/seccomp", "policy/seccomp/compile", "sandbox/internal/host",
 		"sandbox/internal/launch", "sandbox/internal/plan", "sandbox/internal/private", "sandbox/internal/setid",
-		"sandbox/internal/trial",
+		"sandbox/internal/trial", "sandbox/internal/doctor",
 	},
 	"sandbox/internal/launch": {
 		"internal/step", "internal/sys", "internal/text", "ns", "policy", "policy/explain", "policy/learn", "policy/seccomp",
@@ -87,7 +88,10 @@ var allowed = map[string][]string{
 	"sandbox/internal/process":  {"internal/step", "internal/sys", "internal/text"},
 	"sandbox/internal/terminal": {"internal/step"},
 	// It runs inside, in the place of a target.
-	"sandbox/internal/trial":   {"caps"},
+	"sandbox/internal/trial": {"caps", "sandbox/internal/attempt"},
+	// It tries what the kernel has, and starts nothing.
+	"sandbox/internal/doctor":  {"caps", "ns", "policy", "sandbox/internal/attempt", "sandbox/internal/cgroup"},
+	"sandbox/internal/attempt": {},
 	"sandbox/internal/setid":   {"internal/step", "internal/text", "policy/seccomp", "sandbox/internal/unotify"},
 	"sandbox/internal/unotify": {},
 	// It relays what the target tells its service manager.
@@ -105,6 +109,7 @@ var allowed = map[string][]string{
 	"internal/sys":         {},
 	"internal/text":        {},
 	"internal/timerslack":  {},
+	"internal/inspect":     {"caps"},
 
 	// Policies are data; the formats of others lie above the language.
 	"policies":               {"internal/sys", "policy", "policy/oci", "policy/seccomp"},

@@ -26,6 +26,7 @@ import (
 //	slow        the same, with pauses
 //	idle        COUNT connections to HOST:PORT at once, and then a page: HOST:PORT/COUNT
 //	own         a server inside at PORT, and a connection to it
+//	flood       COUNT connections to HOST:PORT, whatever comes of them: HOST:PORT/COUNT
 //	serve       an echo at PORT for COUNT connections: PORT/COUNT
 //	hold        a connection to HOST:PORT, until its end
 func byName(args []string) error {
@@ -34,7 +35,7 @@ func byName(args []string) error {
 		"ask": func(s string) error { return ask("udp", s) }, "askt": func(s string) error { return ask("tcp", s) },
 		"junk": junk, "echo": func(s string) error { return echo(s, 0) },
 		"slow": func(s string) error { return echo(s, time.Millisecond) }, "idle": idle, "own": ownServer, "hold": hold,
-		"serve": serveEcho,
+		"serve": serveEcho, "flood": flood,
 	}
 	for _, a := range args {
 		kind, target, _ := strings.Cut(a, "=")
@@ -233,6 +234,22 @@ func ownServer(port string) error {
 		}
 	}()
 	return page("tcp", "localhost:"+port)
+}
+
+func flood(s string) error {
+	to, number, _ := strings.Cut(s, "/")
+	count, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	for range count {
+		if c, err := net.DialTimeout("tcp", to, patience); err == nil {
+			c.Close()
+		} else if !errors.Is(err, unix.ECONNRESET) {
+			return err
+		}
+	}
+	return nil
 }
 
 func serveEcho(s string) error {

@@ -333,7 +333,10 @@ func (r *Review) settle() error {
 			if tries == 1000 {
 				return refuse("", "review %s: its file system's clock is ahead of the machine's", text.Quote(string(root.Path)))
 			}
-			time.Sleep(time.Millisecond / 2)
+			// Not time.Sleep: the runtime's threads have a coarse timer slack in a launcher.
+			if err := unix.Nanosleep(&unix.Timespec{Nsec: 500_000}, nil); err != nil && err != unix.EINTR {
+				return err
+			}
 		}
 	}
 	return nil

@@ -115,6 +115,8 @@ func (c *Change) details() string {
 	switch {
 	case c.Kind == Modified && c.Type == "file" && c.Old == "file" && c.Size != c.OldSize:
 		add("%s, was %s", Size(c.Size), Size(c.OldSize))
+	case c.Kind == Deleted && c.Old == "directory" && c.Entries == 2:
+		add("with 1 entry")
 	case c.Kind == Deleted && c.Old == "directory":
 		add("with %d entries", c.Entries-1)
 	case c.Kind == Deleted && c.Old == "file":

@@ -80,9 +80,6 @@ func (r *Review) save() error {
 	}
 	f := os.NewFile(uintptr(fd), next)
 	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}

@@ -275,12 +275,6 @@ func (a *Asm) Exec(path, argv, envp Arg) *Call {
 	return c
 }
 
-// ExecFD is Exec for the file that a descriptor is open to: execveat(2), Linux 3.19.
-func (a *Asm) ExecFD(fd, argv, envp Arg) {
-	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
-	c.Nr = unix.SYS_EXECVEAT
-}
-
 // Compare appends a check that the bytes at p are b.
 func (a *Asm) Compare(p Arg, b []byte) { a.add(OpCompare, []Arg{p, a.Bytes(b), Int(len(b))}) }
 

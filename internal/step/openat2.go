@@ -9,6 +9,12 @@ func (a *Asm) Openat2(dir Arg, path string, flags int, resolve uint64) *Call {
 	return a.Sys(unix.SYS_OPENAT2, dir, a.Str(path), how, Int(unix.SizeofOpenHow))
 }
 
+// ExecFD is Exec for the file that a descriptor is open to: execveat(2), Linux 3.19.
+func (a *Asm) ExecFD(fd, argv, envp Arg) {
+	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
+	c.Nr = unix.SYS_EXECVEAT
+}
+
 // PrivateDir is the directory that the launcher makes for a target without a mount namespace.
 type PrivateDir struct {
 	// Path is its path, and FD a descriptor of it.

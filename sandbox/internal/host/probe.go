@@ -43,7 +43,7 @@ func (h *Facts) probeLSM(p *policy.Policy, _ *policy.Tree, _ Target) (err error)
 		return &NeedError{
 			Reason: NoLandlock,
 			What:   "ask the kernel for Landlock: " + err.Error(),
-			Fix:    "an outer sandbox denies it; " + fix,
+			Fix:    "an outer sandbox denies it (systemd: SystemCallFilter= without @sandbox); " + fix,
 		}
 	}
 	return h.probeModules(p)

@@ -53,7 +53,8 @@ func TestFaultsBare(t *testing.T) {
 		case "landlock-proc-rules": // many alike
 			alike++
 			return alike%8 == 1
-		case "landlock-found-rule", "landlock-check-hidden", "landlock-private-rule", "landlock-restrict-self", "verify-landlock",
+		case "landlock-found-rule", "landlock-check-hidden", "landlock-private-rule", "landlock-restrict-self",
+			"verify-landlock",
 			"set-child-subreaper", "die-with-init", "outlive-launcher", "chdir-root":
 			return true
 		}

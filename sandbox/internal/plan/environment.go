@@ -38,7 +38,7 @@ var managerVariables = [...]struct {
 //
 // kept are variables that say where packages come from, and that do not cross.
 func environment(p *policy.Policy, t host.Target, listen int) (env, kept []string) {
-	seen := make(map[string]bool, len(t.Env))
+	seen, service := make(map[string]bool, len(t.Env)), t.IsService()
 	for _, v := range t.Env {
 		name, _, ok := strings.Cut(v, "=")
 		if !ok || name == "" || seen[name] || isSet(p.Process.Env, name) {
@@ -54,6 +54,11 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 			v = name + "=" + place
 		case name == "LISTEN_PID" || name == "WATCHDOG_PID":
 			v = name + "=" + targetPID
+		case service && name == "SYSTEMD_EXEC_PID":
+			v = name + "=" + targetPID
+		case service && host.ServiceVariable(name):
+		case name == "SYSTEMD_EXEC_PID":
+			continue // another process's
 		case name == "LISTEN_FDS" && listen == 0:
 			continue
 		case name == "LISTEN_FDS":

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"sbx/ns"
 	"sbx/policy/seccomp"
 	"sbx/sandbox/internal/process"
 )
@@ -25,3 +26,13 @@ func (p *Plan) Filters() (list []Filter) {
 	}
 	return list
 }
+
+// OwnNetwork says whether the network namespace is a new one, and HostPIDs whether a
+// process has the same number inside as on the host.
+func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
+
+// HostPIDs is described there.
+func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
+
+// Relayed says whether the launcher accepts connections that the target makes.
+func (p *Plan) Relayed() bool { return p.Gateway != nil && len(p.Gateway.Rules) > 0 }

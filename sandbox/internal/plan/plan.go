@@ -108,13 +108,6 @@ type Plan struct {
 	SetID setid.Duty
 }
 
-// Notify is a service manager's notify socket. Address is "" where nothing is relayed. FD is
-// open to a path by O_PATH, or -1.
-type Notify struct {
-	Address string
-	FD      int
-}
-
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
 func (p *Plan) Secrets() int {
 	if p.Shown() == nil {
@@ -150,16 +143,6 @@ func (p *Plan) Outdated(err error) bool {
 	}
 	return false
 }
-
-// OwnNetwork says whether the network namespace is a new one, and HostPIDs whether a
-// process has the same number inside as on the host.
-func (p *Plan) OwnNetwork() bool { return p.New&ns.Net != 0 }
-
-// HostPIDs is described there.
-func (p *Plan) HostPIDs() bool { return (p.New|p.Joined)&ns.PID == 0 }
-
-// Relayed says whether the launcher accepts connections that the target makes.
-func (p *Plan) Relayed() bool { return p.Gateway != nil && len(p.Gateway.Rules) > 0 }
 
 // Searched says whether the plan has anything that a search found.
 func (p *Plan) Searched() bool {

@@ -76,3 +76,10 @@ func (p *Plan) Protections() Protections {
 	}
 	return x
 }
+
+// Notify is a service manager's notify socket. Address is "" where nothing is relayed. FD is
+// open to a path by O_PATH, or -1.
+type Notify struct {
+	Address string
+	FD      int
+}

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/internal/attempt"
 )
 
 // network connects to, or binds, "HOST:PORT", the path of a Unix socket, or
@@ -16,18 +18,18 @@ func (r *runner) network(verb, where string) Outcome {
 	if address == nil {
 		return o
 	}
-	p := r.bytes(address)
-	sock := call{nr: unix.SYS_SOCKET, args: [6]uintptr{uintptr(family),
-		unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, from: -1}
+	p := r.Bytes(address)
+	sock := attempt.Call{Nr: unix.SYS_SOCKET, Args: [6]uintptr{uintptr(family),
+		unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, From: -1}
 	if verb == "bind" {
-		o := r.run(sock, call{nr: unix.SYS_BIND, args: [6]uintptr{0, p, uintptr(len(address))}})
+		o := r.Run(0, sock, attempt.Call{Nr: unix.SYS_BIND, Args: [6]uintptr{0, p, uintptr(len(address))}})
 		switch {
 		case o.Errno == unix.EADDRINUSE:
 			return Outcome{Works: true, Detail: "it is in use"}
 		case o.Errno == unix.EADDRNOTAVAIL:
 			return Outcome{Untried: "it is no address of this machine", Errno: o.Errno}
 		case o.Works && family == unix.AF_UNIX && where[0] == '/':
-			r.run(call{nr: unix.SYS_UNLINKAT, args: [6]uintptr{at, r.text(where)}, from: -1})
+			r.Run(0, attempt.Call{Nr: unix.SYS_UNLINKAT, Args: [6]uintptr{at, r.Text(where)}, From: -1})
 		}
 		return o
 	}
@@ -38,38 +40,39 @@ func (r *runner) network(verb, where string) Outcome {
 const trialFD = 100
 
 // connect waits up to two seconds for an answer.
-func (r *runner) connect(sock call, p uintptr, n int) Outcome {
+func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 	// struct pollfd: the descriptor, events and revents. SO_ERROR and its size. A timespec.
-	pollfd := (*[2]uint32)(r.space(8))
-	answer := (*[2]uint32)(r.space(8))
-	wait := (*[2]uint64)(r.space(16))
+	pollfd := (*[2]uint32)(r.Space(8))
+	answer := (*[2]uint32)(r.Space(8))
+	wait := (*[2]uint64)(r.Space(16))
 	*pollfd, *answer, *wait = [2]uint32{trialFD, unix.POLLOUT}, [2]uint32{0, 4}, [2]uint64{2, 0}
-	calls := []call{
+	calls := []attempt.Call{
 		sock,
-		call{nr: unix.SYS_DUP3, args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
-		call{nr: unix.SYS_CONNECT, args: [6]uintptr{0, p, uintptr(n)}, pass: unix.EINPROGRESS},
-		call{nr: unix.SYS_PPOLL, args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
-			from: -1},
-		call{nr: unix.SYS_GETSOCKOPT, args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
+		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
+		attempt.Call{Nr: unix.SYS_CONNECT, Args: [6]uintptr{0, p, uintptr(n)}, Pass: unix.EINPROGRESS},
+		attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
+			From: -1},
+		attempt.Call{Nr: unix.SYS_GETSOCKOPT, Args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
 			uintptr(unsafe.Pointer(&answer[0])), uintptr(unsafe.Pointer(&answer[1]))}},
 	}
 	// Whoever accepts for another one hangs up later where that does not accept.
-	closing := (*[2]uint32)(r.space(8))
-	later := (*[2]uint32)(r.space(8))
-	patient := (*[2]uint64)(r.space(16))
+	closing := (*[2]uint32)(r.Space(8))
+	later := (*[2]uint32)(r.Space(8))
+	patient := (*[2]uint64)(r.Space(16))
 	*closing, *later, *patient = [2]uint32{trialFD, unix.POLLIN | unix.POLLRDHUP}, [2]uint32{0, 4}, [2]uint64{1, 0}
 	if r.relayed {
 		calls = append(calls,
-			call{nr: unix.SYS_PPOLL, args: [6]uintptr{uintptr(unsafe.Pointer(closing)), 1, uintptr(unsafe.Pointer(patient))},
-				from: -1},
-			call{nr: unix.SYS_GETSOCKOPT, args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
+			attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(closing)), 1,
+				uintptr(unsafe.Pointer(patient))},
+				From: -1},
+			attempt.Call{Nr: unix.SYS_GETSOCKOPT, Args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
 				uintptr(unsafe.Pointer(&later[0])), uintptr(unsafe.Pointer(&later[1]))}})
 	}
-	o := r.run(calls...)
-	switch done := r.page.done; {
+	o := r.Run(0, calls...)
+	switch done := r.Done(); {
 	case o.Signal != 0, done < 3, done == 3 && o.Errno != 0:
 		return o
-	case done >= 5 && r.page.value[3] == 0:
+	case done >= 5 && r.Value(3) == 0:
 		return Outcome{Errno: unix.ETIMEDOUT}
 	case done >= 5:
 		errno := unix.Errno(answer[0])
@@ -78,7 +81,7 @@ func (r *runner) connect(sock call, p uintptr, n int) Outcome {
 		}
 		return Outcome{Works: errno == 0, Errno: errno}
 	}
-	return Outcome{Works: r.page.errno[2] == 0, Errno: unix.Errno(r.page.errno[2])}
+	return Outcome{Works: r.Errno(2) == 0, Errno: r.Errno(2)}
 }
 
 // address is a struct sockaddr. Without one the outcome says why.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/internal/attempt"
 )
 
 // Outside is the object that stands for any process outside of the sandbox.
@@ -49,7 +51,7 @@ func (r *runner) signal(name string, all *Request) (o Outcome) {
 	}
 	o = Outcome{Errno: unix.ESRCH}
 	for _, pid := range list {
-		if o = r.run(call{nr: unix.SYS_KILL, args: [6]uintptr{uintptr(pid), 0}, from: -1}); o.Works {
+		if o = r.Run(0, attempt.Call{Nr: unix.SYS_KILL, Args: [6]uintptr{uintptr(pid), 0}, From: -1}); o.Works {
 			break
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/sandbox/internal/attempt"
 )
 
 // resolve asks for the addresses of a name as the C library does: in /etc/hosts,
@@ -41,24 +43,24 @@ func (r *runner) lookUp(name string) (a netip.Addr, o Outcome) {
 	family, to, _ := r.address(netip.AddrPortFrom(server, 53).String())
 	query := question(name)
 	const size = 512
-	answer := r.space(size)
-	pollfd, wait := (*[2]uint32)(r.space(8)), (*[2]uint64)(r.space(16))
+	answer := r.Space(size)
+	pollfd, wait := (*[2]uint32)(r.Space(8)), (*[2]uint64)(r.Space(16))
 	*pollfd, *wait = [2]uint32{trialFD, unix.POLLIN}, [2]uint64{2, 0}
-	o = r.run(
-		call{nr: unix.SYS_SOCKET, args: [6]uintptr{uintptr(family), unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, from: -1},
-		call{nr: unix.SYS_DUP3, args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
-		call{nr: unix.SYS_CONNECT, args: [6]uintptr{0, r.bytes(to), uintptr(len(to))}},
-		call{nr: unix.SYS_SENDTO, args: [6]uintptr{0, r.bytes(query), uintptr(len(query)), unix.MSG_NOSIGNAL}},
-		call{nr: unix.SYS_PPOLL, args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
-			from: -1},
-		call{nr: unix.SYS_RECVFROM, args: [6]uintptr{0, uintptr(answer), size, unix.MSG_DONTWAIT}})
+	o = r.Run(0,
+		attempt.Call{Nr: unix.SYS_SOCKET, Args: [6]uintptr{uintptr(family), unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, From: -1},
+		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
+		attempt.Call{Nr: unix.SYS_CONNECT, Args: [6]uintptr{0, r.Bytes(to), uintptr(len(to))}},
+		attempt.Call{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, r.Bytes(query), uintptr(len(query)), unix.MSG_NOSIGNAL}},
+		attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
+			From: -1},
+		attempt.Call{Nr: unix.SYS_RECVFROM, Args: [6]uintptr{0, uintptr(answer), size, unix.MSG_DONTWAIT}})
 	if o.Errno == unix.EAGAIN {
 		o.Errno, o.Detail = unix.ETIMEDOUT, "the name server does not answer"
 	}
 	if !o.Works {
 		return a, o
 	}
-	a, ok := firstAddress(unsafe.Slice((*byte)(answer), min(r.page.value[5], size)), len(query))
+	a, ok := firstAddress(unsafe.Slice((*byte)(answer), min(r.Value(5), size)), len(query))
 	if !ok {
 		o.Detail = "the name server answers, and knows no address"
 		if r.relayed { // by the policy
@@ -71,12 +73,12 @@ func (r *runner) lookUp(name string) (a netip.Addr, o Outcome) {
 // content is the beginning of a file, or empty.
 func (r *runner) content(name string) string {
 	const size = 4096
-	p := r.space(size)
-	o := r.run(r.open(name, unix.O_RDONLY), call{nr: unix.SYS_READ, args: [6]uintptr{0, uintptr(p), size}})
+	p := r.Space(size)
+	o := r.Run(0, r.open(name, unix.O_RDONLY), attempt.Call{Nr: unix.SYS_READ, Args: [6]uintptr{0, uintptr(p), size}})
 	if !o.Works {
 		return ""
 	}
-	return string(unsafe.Slice((*byte)(p), min(r.page.value[1], size)))
+	return string(unsafe.Slice((*byte)(p), min(r.Value(1), size)))
 }
 
 // question is a query for the IPv4 addresses of a name: RFC 1035.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/sandbox/internal/attempt"
 )
 
 // Name is what the program is called: its first argument.
@@ -45,19 +46,13 @@ type Attempt struct {
 }
 
 // Outcome is what came of it.
-type Outcome struct {
-	// Works says that it was done.
-	Works bool `json:"works"`
-	// Errno is why it failed, or 0. Signal is what ended the process that tried.
-	Errno  unix.Errno  `json:"errno,omitempty"`
-	Signal unix.Signal `json:"signal,omitempty"`
-	// Detail says more. Untried is why it could not be tried, or "".
-	Detail  string `json:"detail,omitempty"`
-	Untried string `json:"untried,omitempty"`
-	// Made says that a file was made for it.
-	Made bool `json:"made,omitempty"`
-	// Value is the soft limit of a limit.
-	Value uint64 `json:"value,omitempty"`
+type Outcome = attempt.Outcome
+
+// runner tries lines.
+type runner struct {
+	*attempt.Runner
+	// relayed is as in Request.
+	relayed bool
 }
 
 // Is says whether a process with these arguments is one that tries.
@@ -80,14 +75,13 @@ func Main() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&r); err != nil {
 		return fmt.Errorf("read what to try: %w", err)
 	}
-	runner, err := newRunner()
+	calls, err := attempt.New()
 	if err != nil {
 		return fmt.Errorf("map memory to try things with: %w", err)
 	}
-	runner.relayed = r.Relayed
 	out := json.NewEncoder(os.Stdout)
 	for _, a := range r.Attempts {
-		if err := out.Encode(runner.try(a, &r)); err != nil {
+		if err := out.Encode((&runner{calls, r.Relayed}).try(a, &r)); err != nil {
 			return err
 		}
 	}
@@ -96,7 +90,7 @@ func Main() error {
 
 // try tries one line.
 func (r *runner) try(a Attempt, all *Request) Outcome {
-	r.forget()
+	r.Forget()
 	switch a.Verb {
 	case "read":
 		return r.read(a.Object)
@@ -148,11 +142,11 @@ func (r *runner) syscall(a Attempt) Outcome {
 		unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL}; slices.Contains(signals, a.Number) && a.Args != [6]uint64{} {
 		return Outcome{Untried: "it would send a signal to others; signal outside tries that"}
 	}
-	c := call{nr: uintptr(a.Number), from: -1}
+	c := attempt.Call{Nr: uintptr(a.Number), From: -1}
 	for i, v := range a.Args {
-		c.args[i] = uintptr(v)
+		c.Args[i] = uintptr(v)
 	}
-	return r.run(c)
+	return r.Run(0, c)
 }
 
 // limit asks for the soft limit of the process by that name of [limits].

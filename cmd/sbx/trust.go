@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sbx/internal/sys"
+	"sbx/internal/text"
+	"sbx/policies"
+	"sbx/policy"
+)
+
+const (
+	// projectFile is the policy that --project-policy looks for.
+	projectFile = ".sbx.toml"
+	// trustedName is the file of what a user trusts. It stands beside the user's policies,
+	// which no sandbox lets a program write.
+	trustedName = "trusted"
+)
+
+// trustCmd is "sbx trust".
+type trustCmd struct {
+	File   string `arg:"" complete:"path" help:"A policy's file, as ./.sbx.toml."`
+	Remove bool   `help:"Trust it no more."`
+}
+
+// Help says what that means.
+func (c *trustCmd) Help() string {
+	return `A policy that --project-policy finds may only narrow the policy it is used with. One
+that is trusted may say anything, until it or what it extends changes.`
+}
+
+// Run adds or removes it.
+func (c *trustCmd) Run() error { return c.run(os.Stdout) }
+
+func (c *trustCmd) run(w io.Writer) error {
+	name, err := filepath.Abs(c.File)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	have, err := trusted()
+	if err != nil {
+		return err
+	}
+	for _, line := range have {
+		if _, of, _ := strings.Cut(line, " "); of != text.Quote(name) {
+			lines = append(lines, line)
+		}
+	}
+	said := "no longer trusted: "
+	if !c.Remove {
+		p, err := policies.Find(name)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, trustLine(name, p))
+		said = "trusted until it changes: "
+	}
+	if err := writeTrusted(lines); err != nil {
+		return fmt.Errorf("keep what is trusted: %w", err)
+	}
+	_, err = fmt.Fprintln(w, said+text.Quote(name))
+	return err
+}
+
+// trustLine is how a policy of that path is noted: by its digest, which covers what it
+// extends.
+func trustLine(name string, p *policy.Policy) string { return p.Digest() + " " + text.Quote(name) }
+
+// trustedDir is where the file stands.
+func trustedDir() (string, error) {
+	dir, err := policies.UserDir()
+	if err != nil {
+		return "", err
+	}
+	return path.Dir(dir), nil
+}
+
+// trusted are the lines of the file. One that others could have written is an error.
+func trusted() ([]string, error) {
+	dir, err := trustedDir()
+	if err != nil {
+		return nil, err
+	}
+	name := dir + "/" + trustedName
+	fd, err := sys.OpenRegular(unix.AT_FDCWD, name, unix.O_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is trusted: %s: %w", text.Quote(name), err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close() //nolint:errcheck // it was only read
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return nil, &usageError{"read what is trusted: " + text.Quote(name) + " is not the caller's alone",
+			"look at it, then: chmod 600 " + text.Quote(name)}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(string(bytes.TrimSuffix(data, []byte("\n"))), "\n"), nil
+}
+
+// writeTrusted replaces the file.
+func writeTrusted(lines []string) error {
+	dir, err := trustedDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	at, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	return replaceFile(at, trustedName, 0o600, []byte(strings.Join(append(lines, ""), "\n")), true)
+}
+
+// findPolicy is the policy of the launch: that of --policy, or with --project-policy the
+// project's, if that only narrows it or is trusted. It is read once, so what was compared
+// is what runs.
+func (l *launch) findPolicy() (*policy.Policy, error) {
+	base, err := policies.Find(l.Policy)
+	if err != nil || !l.ProjectPolicy {
+		return base, err
+	}
+	w, err := l.where()
+	if err != nil {
+		return nil, err
+	}
+	name := findProjectFile(w.cwd, w.home)
+	if name == "" {
+		return base, nil
+	}
+	p, err := policies.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	wider, err := widerBy(base, p)
+	if err != nil {
+		return nil, err
+	}
+	if len(wider) > 0 {
+		lines, err := trusted()
+		if err != nil {
+			return nil, err
+		}
+		known := false
+		for _, line := range lines {
+			known = known || line == trustLine(name, p)
+		}
+		if !known {
+			return nil, &usageError{fmt.Sprintf("use %s: it allows what policy %s does not: %s", text.Quote(name),
+				text.Quote(l.Policy), strings.Join(firstFew(wider), "; ")),
+				"look at it; sbx trust " + text.Quote(name) + " lets it say so until it changes"}
+		}
+	}
+	l.Policy = name
+	return p, nil
+}
+
+// firstFew are the first lines, and how many more there are.
+func firstFew(list []string) []string {
+	const most = 5
+	if len(list) <= most {
+		return list
+	}
+	return append(list[:most:most], fmt.Sprintf("and %d more", len(list)-most))
+}
+
+// findProjectFile looks in the directory, and in those above it up to the top of its
+// repository, but not in the home or above it.
+func findProjectFile(dir, home string) string {
+	if dir == home {
+		return ""
+	}
+	found := ""
+	for at := dir; at != "/" && at != home; at = path.Dir(at) {
+		if name := path.Join(at, projectFile); found == "" && thereOnHost(name) {
+			found = name
+		}
+		if thereOnHost(path.Join(at, ".git")) {
+			return found
+		}
+	}
+	// No repository: only what stands in the directory itself.
+	if found != path.Join(dir, projectFile) {
+		return ""
+	}
+	return found
+}
+
+// widerBy is what p allows and base does not, or what cannot be compared. The system calls
+// are those of a launch, with what other keys make of them.
+func widerBy(base, p *policy.Policy) ([]string, error) {
+	a, b := *base, *p
+	a.Seccomp, b.Seccomp = *base.Calls(), *p.Calls()
+	d, err := policy.Compare(&a, &b)
+	if err != nil {
+		return nil, err
+	}
+	// As it is written, too: a rule that only the one needs is no grant.
+	e, err := policy.Compare(base, p)
+	if err != nil {
+		return nil, err
+	}
+	wider := append(e.Wider, e.Other...)
+	for _, line := range append(d.Wider, d.Other...) {
+		if !strings.Contains(strings.Join(wider, "\n"), line) {
+			wider = append(wider, line)
+		}
+	}
+	return wider, nil
+}
