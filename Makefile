@@ -161,7 +161,8 @@ test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whos
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
 
 test-systemd: setup-test build ## units of every kind under a real systemd, which boots in a cgroup of its own (root)
-	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run 'TestSystemd$$' ./integration
+	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd$$' ./integration
 
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh

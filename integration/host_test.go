@@ -34,9 +34,14 @@ func hostState(t testing.TB) host {
 		}
 	}
 	h["interfaces"] = strings.Join(interfaces, "\n")
-	// Those of others come and go; ours have our name.
-	h[cgroups] = strings.Join(below(t, "/sys/fs/cgroup",
-		func(d fs.DirEntry) bool { return d.IsDir() && strings.HasPrefix(d.Name(), "sbx-") }), "\n")
+	// Those of others come and go; ours have our name, and our user.
+	h[cgroups] = strings.Join(below(t, "/sys/fs/cgroup", func(d fs.DirEntry) bool {
+		if !d.IsDir() || !strings.HasPrefix(d.Name(), "sbx-") {
+			return false
+		}
+		fi, err := d.Info()
+		return err == nil && int(fi.Sys().(*syscall.Stat_t).Uid) == os.Getuid()
+	}), "\n")
 	// Other people's files come and go in shared directories; this run's are
 	// told by their owner, who is nobody else.
 	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/var/run",

@@ -1,13 +1,14 @@
 // Package integration is the user's view of sbx: the static binary as it is
 // shipped, real programs below it, and a probe that looks around inside.
 //
-// Started by root, the whole package runs twice, as root and as a user who
-// has nothing, each time in a network namespace of its own with nothing but a
-// loopback, so that ports are free and nothing gets out. Started by a user it
-// runs once, as that user.
+// Started by root, the whole package runs twice at once, as root and as a user who
+// has nothing, each in a network namespace of its own with nothing but a
+// loopback, so that ports are free and nothing gets out. Some tests, or those in a
+// guest, run as one after the other. Started by a user it runs once, as that user.
 package integration
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,52 +71,112 @@ func runHere(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// runTwice runs this test binary as root, then as testUser, with the same
-// flags.
+// alone are the tests that measure time: nothing runs beside them.
+const alone = "^(TestStorm|TestStormJoined|TestStormAtTerminal|TestLimitKills|TestInitStopped)$"
+
+// runTwice runs this test binary as root and as testUser, with the same flags.
 func runTwice() (int, error) {
 	var err error
 	if base, err = lay(); err != nil {
 		return 1, err
 	}
 	defer os.RemoveAll(base)
-	code := 0
 	roles := []string{"root", "user"}
 	if only := os.Getenv("SBX_IT_ONLY"); only != "" {
 		roles = []string{only}
 	}
-	for _, role := range roles {
-		fmt.Printf("integration: as %s\n", role)
-		err := reexec(role)
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			code = 1
-		} else if err != nil {
-			return 1, err
-		}
+	some := slices.ContainsFunc(os.Args, func(s string) bool {
+		return strings.HasPrefix(s, "-test.run") || strings.HasPrefix(s, "-test.skip")
+	})
+	var passed bool
+	if some || guestFacts != "" || len(roles) == 1 {
+		passed, err = inTurn(roles)
+	} else if passed, err = atOnce(roles, "-test.skip="+alone); err == nil {
+		var rest bool
+		rest, err = inTurn(roles, "-test.run="+alone)
+		passed = passed && rest
 	}
-	return code, nil
+	if err != nil || !passed {
+		return 1, err
+	}
+	return 0, nil
 }
 
-// reexec starts this binary once more in a network namespace with a loopback.
-func reexec(role string) error {
+// inTurn runs the tests as one and then as the other, and says whether all passed.
+func inTurn(roles []string, flags ...string) (passed bool, err error) {
+	passed = true
+	for _, role := range roles {
+		ok, err := reexec(role, os.Stdout, flags)
+		if err != nil {
+			return false, err
+		}
+		passed = passed && ok
+	}
+	return passed, nil
+}
+
+// atOnce runs the tests as all of them at once, since much of a test is waiting. What
+// the first prints is printed as it comes, that of the others afterwards.
+func atOnce(roles []string, flags ...string) (passed bool, err error) {
+	type result struct {
+		passed bool
+		err    error
+		output bytes.Buffer
+	}
+	results, done := make([]result, len(roles)), make([]chan struct{}, len(roles))
+	for i, role := range roles {
+		r, w := &results[i], io.Writer(&results[i].output)
+		if i == 0 {
+			w = os.Stdout
+		}
+		done[i] = make(chan struct{})
+		go func() {
+			r.passed, r.err = reexec(role, w, flags)
+			close(done[i])
+		}()
+	}
+	passed = true
+	for i := range results {
+		<-done[i]
+		r := &results[i]
+		_, failed := r.output.WriteTo(os.Stdout)
+		passed, err = passed && r.passed, errors.Join(err, r.err, failed)
+	}
+	return passed, err
+}
+
+// reexec starts this binary once more, with further flags, and says whether its tests
+// passed. It has a network namespace with a loopback and, so that nobody else's mounts and
+// shared memory come and go, mount and IPC namespaces and a /dev/shm of its own.
+func reexec(role string, output io.Writer, flags []string) (passed bool, err error) {
 	// The thread is not unlocked: it ends with the goroutine, and the
-	// namespace with it.
+	// namespaces with it.
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		result <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("new network namespace: %w", err)
+			fmt.Fprintf(output, "integration: as %s\n", role)
+			if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWIPC); err != nil {
+				return fmt.Errorf("new network, mount and IPC namespaces: %w", err)
+			}
+			// Nothing comes from elsewhere or goes there, and mounts are shared, as on most machines.
+			for _, kind := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+				if err := unix.Mount("", "/", "", kind|unix.MS_REC, ""); err != nil {
+					return fmt.Errorf("set the propagation of mounts: %w", err)
+				}
+			}
+			if err := unix.Mount("tmpfs", "/dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+				return fmt.Errorf("mount a /dev/shm: %w", err)
 			}
 			if err := loopbackUp(); err != nil {
 				return fmt.Errorf("set lo up: %w", err)
 			}
-			cmd := exec.Command(filepath.Join(base, "tests"), childFlags()...)
+			cmd := exec.Command(filepath.Join(base, "tests"), append(childFlags(), flags...)...)
 			cmd.Dir = base
 			// Projects lie below the home, as most people's do.
 			home := filepath.Join(base, role)
 			cmd.Env = append(os.Environ(), "SBX_IT_AS="+role, "SBX_IT_BASE="+base, "HOME="+home, "TMPDIR="+home)
-			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			cmd.Stdout, cmd.Stderr = output, output
 			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 			// In a guest of the kernel matrix, the user has control groups.
 			if dir := os.Getenv("SBX_IT_CGROUP_" + role); dir != "" {
@@ -131,7 +193,11 @@ func reexec(role string) error {
 			return cmd.Run()
 		}()
 	}()
-	return <-result
+	var exit *exec.ExitError
+	if err = <-result; errors.As(err, &exit) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // childFlags are this process's flags less those naming files of go test's.

@@ -167,7 +167,8 @@ def term(*a):
     tell("STOPPING=1"); sys.exit(0)
 signal.signal(signal.SIGHUP, hup); signal.signal(signal.SIGTERM, term)
 signal.signal(signal.SIGUSR1, lambda *a: print("usr1", flush=True))
-print(os.environ.get("LISTEN_FDNAMES"), os.environ.get("LISTEN_PID") == str(os.getpid()), os.environ["RUNTIME_DIRECTORY"],
+print(os.environ.get("LISTEN_FDNAMES"), os.environ.get("LISTEN_PID") == str(os.getpid()),
+      os.environ["RUNTIME_DIRECTORY"],
     os.environ.get("WATCHDOG_PID") in (None, str(os.getpid())), flush=True)
 tell("FDSTORE=1\nFDNAME=kept", os.memfd_create("kept")) # a pipe would hang up with the program
 b, e = os.pipe()
@@ -193,7 +194,8 @@ func TestSystemd(t *testing.T) {
 		"once.service":    service("once", "Type=oneshot\nExecStart="+web+"sh -c 'echo line; echo other >&2'"),
 		"fails.service":   service("fails", "Type=oneshot\nExecStart="+web+"sh -c 'exit 3'"),
 		"notify.service": service("notify", "Type=notify\nRuntimeDirectory=notify\nFileDescriptorStoreMax=2\nWatchdogSec=5\n"+
-			"ExecReload=kill -HUP $MAINPID\nExecStart=/run/sbx --policy web --read /run/notifier.py -- python3 /run/notifier.py"),
+			"ExecReload=kill -HUP $MAINPID\n"+
+			"ExecStart=/run/sbx --policy web --read /run/notifier.py -- python3 /run/notifier.py"),
 		"deaf.service": service("deaf", "Type=simple\nTimeoutStopSec=1\nExecStart="+web+
 			"sh -c 'trap \"\" TERM; while :; do sleep .1; done'"),
 		"mixed.service":   service("mixed", "KillMode=mixed\nExecStart="+web+"sh -c 'sleep 1000 & sleep 1000'"),

@@ -33,6 +33,7 @@ type learning struct {
 	old     *policy.Policy // that of --against
 	observe []uint32
 	to      *learnOutput
+	parsed  map[string]*policy.Policy // what policies extend, by name
 }
 
 // roles are the policies that a learnt one may extend, the tightest first.
@@ -160,22 +161,12 @@ func (g *learning) known() (list []string, err error) {
 		}
 		return list, nil
 	}
-	for i, name := range m.Roles {
-		p, err := policies.Find(name)
-		if err != nil {
-			return nil, err
-		}
-		calls, err := learn.Known(p, m.Arch)
-		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			list = calls
-			continue
-		}
-		list = slices.DeleteFunc(list, func(s string) bool { return !slices.Contains(calls, s) })
+	// The tightest of them: the others allow all that it allows. A test holds that.
+	p, err := policies.Find(m.Roles[0])
+	if err != nil {
+		return nil, err
 	}
-	return list, nil
+	return learn.Known(p, m.Arch)
 }
 
 func withSlash(name string) string {
@@ -196,8 +187,9 @@ func (g *learning) show(l *launch, p *policy.Policy, w *where, project string) (
 	m, home := &g.maker, w.home
 	m.Home, m.Dir = home, project
 	vars := w.vars(project)
+	g.parsed = map[string]*policy.Policy{}
 	m.Resolve = func(own *policy.Policy) (resolved, expanded *policy.Policy, err error) {
-		if resolved, err = policy.Resolve(own, extended); err == nil {
+		if resolved, err = policy.Resolve(own, g.extended); err == nil {
 			expanded, err = resolved.Expand(vars)
 		}
 		return resolved, expanded, err
@@ -230,13 +222,20 @@ func (g *learning) show(l *launch, p *policy.Policy, w *where, project string) (
 	return p, nil
 }
 
-// extended finds what a policy extends.
-func extended(name string, _ *policy.Policy) (*policy.Policy, error) {
+// extended finds what a policy extends, and parses it once.
+func (g *learning) extended(name string, _ *policy.Policy) (*policy.Policy, error) {
+	if p := g.parsed[name]; p != nil {
+		return p, nil
+	}
 	l, err := policies.Load(name)
 	if err != nil {
 		return nil, err
 	}
-	return l.Parse()
+	p, err := l.Parse()
+	if err == nil {
+		g.parsed[name] = p
+	}
+	return p, err
 }
 
 // topDirectories are the directories below the root, and the home.

@@ -38,7 +38,7 @@ func (b *runner) cases() []benchCase {
 		{title: "800 binds", flags: append([]string{"--policy", "pure"}, binds(800)...), heavy: true},
 		{title: "A project of 200,000 files, policy project", flags: []string{"--policy", "project"}, heavy: true,
 			projects: true},
-		{title: "A C compiler on six files, policy build, and what it was denied", flags: []string{"--policy", "build"},
+		{title: "A C compiler on 20 files, policy build, and what it was denied", flags: []string{"--policy", "build"},
 			heavy: true, explains: true},
 		{title: "The same compiler, and a review of what it makes", flags: []string{"--policy", "build"}, heavy: true,
 			reviews: true},

@@ -25,20 +25,20 @@ var looked = regexp.MustCompile(`\bO_(PATH|DIRECTORY|EXCL|TMPFILE)\b|\(("|unix\.
 // looksItself are the functions that look at the kind of the file by other
 // means, with how.
 var looksItself = map[string]string{
-	"internal/review: openAt":                  "all callers' flags have O_PATH or O_DIRECTORY",
-	"internal/review: openNew":                 "a file of sbx's own, in a directory that is the caller's alone",
-	"internal/sys: Open":                       "it is the function to call",
-	"internal/sys: ReadFileAt":                 "a name is its caller's, and checked there",
-	"sandbox/internal/cgroup: Open":            "the flags are O_PATH, in a constant",
-	"sandbox/internal/cgroup: read":            "below a descriptor of cgroupfs, which has regular files only",
-	"sandbox/internal/launch: killChildren":    "a name below /proc, in a variable",
-	"sandbox/internal/setid: credentials":      "a name below a descriptor of /proc/PID",
-	"sandbox/internal/setid: resolve":          "all callers' flags have O_PATH",
-	"sandbox/internal/notify: pids":            "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: idle":            "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: learnCapability": "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: learnAccess":     "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: leavesAlone":     "a name below /proc, as proc makes it",
+	"internal/review: openAt":               "all callers' flags have O_PATH or O_DIRECTORY",
+	"internal/review: openNew":              "a file of sbx's own, in a directory that is the caller's alone",
+	"internal/sys: Open":                    "it is the function to call",
+	"internal/sys: ReadFileAt":              "a name is its caller's, and checked there",
+	"sandbox/internal/cgroup: Open":         "the flags are O_PATH, in a constant",
+	"sandbox/internal/cgroup: read":         "below a descriptor of cgroupfs, which has regular files only",
+	"sandbox/internal/launch: killChildren": "a name below /proc, in a variable",
+	"sandbox/internal/setid: credentials":   "a name below a descriptor of /proc/PID",
+	"sandbox/internal/setid: resolve":       "all callers' flags have O_PATH",
+	"sandbox/internal/notify: pids":         "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: idle":         "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: needs":        "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: learnAccess":  "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: leavesAlone":  "a name below /proc, as proc makes it",
 }
 
 // TestOpens: nothing of the host is opened for more than O_PATH before its kind

@@ -17,11 +17,19 @@ import (
 
 // rareCalls are observed in each explained run: they are made so seldom that it costs
 // nothing that could be measured.
-var rareCalls = [...]string{"connect", "bind", "setgroups"}
+func rareCalls() []string {
+	list := []string{"connect", "bind"}
+	for _, name := range capabilityCalls {
+		if !IsFileCall(name) { // chown, which root's tar makes for each file
+			list = append(list, name)
+		}
+	}
+	return list
+}
 
 // Rare are their numbers.
 func Rare(a seccomp.Arch) (list []uint32) {
-	for _, name := range rareCalls {
+	for _, name := range rareCalls() {
 		s, err := seccomp.LookupSyscall(name)
 		if err != nil {
 			continue // a test holds that each is there
@@ -38,6 +46,8 @@ func Rare(a seccomp.Arch) (list []uint32) {
 type Attempt struct {
 	// Call is the call's name, Address its socket address, if it has one.
 	Call, Address string
+	// Needs is the capability that the call takes, or "".
+	Needs string
 	// Idle says that nothing in the sandbox listens at the address, which is of its own
 	// loopback.
 	Idle bool
@@ -61,9 +71,9 @@ func (j *Judge) attempts(list []Attempt) (out []Item) {
 			ok = j.connect(a, &item)
 		case "bind":
 			ok = j.bind(a, &item)
-		case "setgroups":
+		default:
 			item.Call = a.Call
-			ok = j.capability("setgid", unix.EPERM, &item)
+			ok = a.Needs != "" && j.credentials(a.Needs, &item)
 		}
 		if ok {
 			out = append(out, item)
@@ -199,10 +209,23 @@ func (j *Judge) capability(name string, answer unix.Errno, item *Item) bool {
 		return true
 	}
 	item.Allow = fmt.Sprintf("capabilities = [%q] in [process]", name)
-	if name == "setgid" {
-		item.Against = "a program that may change its groups can reach what other groups own"
-	}
+	item.Against = map[string]string{
+		"setgid":     "a program that may change its groups can reach what other groups own",
+		"setuid":     "a program that may become another user can reach what is that user's",
+		"chown":      "a program that may give files away can make set-id files of them",
+		"sys_chroot": "a program that may change its root can leave another one that it has changed to",
+	}[name]
 	return true
+}
+
+// credentials is a call about users and groups. Without root's help the sandbox has the
+// caller's alone, and the kernel knows no others there.
+func (j *Judge) credentials(name string, item *Item) bool {
+	answer := unix.EPERM
+	if !j.Root && item.Name != "setgroups" && name != "sys_chroot" {
+		answer = unix.EINVAL
+	}
+	return j.capability(name, answer, item)
 }
 
 // keeps says that the policy keeps the capability, or may.

@@ -9,12 +9,12 @@ import (
 )
 
 func TestAttempts(t *testing.T) {
-	for _, name := range rareCalls {
+	for _, name := range rareCalls() {
 		if _, err := seccomp.LookupSyscall(name); err != nil {
 			t.Error(err)
 		}
 	}
-	if len(Rare(seccomp.AMD64)) != len(rareCalls) || slices.Contains(Observed(seccomp.AMD64),
+	if len(Rare(seccomp.AMD64)) != len(rareCalls()) || slices.Contains(Observed(seccomp.AMD64),
 		Rare(seccomp.AMD64)[0]) {
 		t.Error(Rare(seccomp.AMD64))
 	}
@@ -51,8 +51,14 @@ func TestAttempts(t *testing.T) {
 		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:80"}, "", "", "", false, nil}, // from 80 on by the host
 		{"fetch", "", Attempt{Call: "bind", Address: "0.0.0.0:79"}, "EACCES", "it takes CAP_NET_BIND_SERVICE",
 			`capabilities = ["net_bind_service"] in [process]`, false, nil},
-		{"default", "", Attempt{Call: "setgroups"}, "EPERM", "it takes CAP_SETGID",
+		{"default", "", Attempt{Call: "setgroups", Needs: "setgid"}, "EPERM", "it takes CAP_SETGID",
 			`capabilities = ["setgid"] in [process]`, true, nil},
+		{"default", "", Attempt{Call: "setresuid", Needs: "setuid"}, "EPERM", "it takes CAP_SETUID",
+			`capabilities = ["setuid"] in [process]`, true, nil},
+		{"default", "", Attempt{Call: "fchownat", Needs: "chown"}, "EPERM", "it takes CAP_CHOWN",
+			`capabilities = ["chown"] in [process]`, true, nil},
+		{"default", "?chown", Attempt{Call: "fchownat", Needs: "chown"}, "", "", "", false, nil},
+		{"default", "", Attempt{Call: "setuid"}, "", "", "", false, nil},
 		{"default", "", Attempt{Call: "connect", Address: "a.example:7"}, "ECONNREFUSED",
 			"policy default does not name it in network.hosts", "--host a.example:7", false,
 			[]string{"a.example:80"}},
@@ -113,5 +119,25 @@ func TestNoCapability(t *testing.T) {
 		"a program a capability; a port from 1024 on takes none"
 	if lines := r.Lines(false); lines[2] != want {
 		t.Errorf("%q", lines)
+	}
+}
+
+// TestUsersCredentials: a user's sandbox has no other users, so the kernel does not know whom
+// the program would become.
+func TestUsersCredentials(t *testing.T) {
+	for call, want := range map[string]string{"setuid": "EINVAL", "setgroups": "EPERM"} {
+		r, err := find(t, "default").Report(Record{Attempts: []Attempt{{Call: call, Needs: "setuid", Count: 1}}})
+		if err != nil || len(r.Denials) != 1 || r.Denials[0].Answer != want || r.Denials[0].Allow != "" {
+			t.Errorf("%s: %+v, %v", call, r, err)
+		}
+	}
+}
+
+// TestClocks: a clock has its own name, not that of another constant with the same number.
+func TestClocks(t *testing.T) {
+	for v, want := range []string{"CLOCK_REALTIME", "CLOCK_MONOTONIC"} {
+		if got := constant("CLOCK_", uint64(v), seccomp.AMD64); got != want {
+			t.Errorf("%d: %s", v, got)
+		}
 	}
 }

@@ -103,6 +103,14 @@ func (d Denial) nextPath(i int) string {
 	return ""
 }
 
+// clocks are the clocks of clock_gettime(2) by their numbers, which other constants of that
+// prefix have too.
+var clocks = [...]string{
+	"CLOCK_REALTIME", "CLOCK_MONOTONIC", "CLOCK_PROCESS_CPUTIME_ID", "CLOCK_THREAD_CPUTIME_ID", "CLOCK_MONOTONIC_RAW",
+	"CLOCK_REALTIME_COARSE", "CLOCK_MONOTONIC_COARSE", "CLOCK_BOOTTIME", "CLOCK_REALTIME_ALARM", "CLOCK_BOOTTIME_ALARM",
+	"CLOCK_SGI_CYCLE", "CLOCK_TAI",
+}
+
 // constant is the name of a value in a family of constants, or the value. Of several
 // names it is the shortest, which is the one for the value itself and not for some part
 // of it, and the last of these: AF_UNIX, not AF_FILE.
@@ -117,6 +125,8 @@ func constant(prefix string, v uint64, a seccomp.Arch) string {
 		}
 	}
 	switch {
+	case prefix == "CLOCK_" && v < uint64(len(clocks)):
+		return clocks[v]
 	case prefix == "AF_" && v == 16:
 		return "AF_NETLINK" // not AF_ROUTE, which nobody says
 	case best == "":

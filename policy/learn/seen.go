@@ -105,9 +105,6 @@ func Classed(name string) bool {
 	return false
 }
 
-// Credentials says that a call of the name may take a capability; see Needs.
-func Credentials(name string) bool { return slices.Contains(capabilityCalls[:], name) }
-
 // Observe are the numbers of the calls to observe: all but the known ones. Calls with
 // paths, addresses or classes are always among them.
 func Observe(a seccomp.Arch, known []string) (list []uint32) {
@@ -127,12 +124,6 @@ func Observe(a seccomp.Arch, known []string) (list []uint32) {
 	return list
 }
 
-// capabilityCalls may take a capability.
-var capabilityCalls = [...]string{
-	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups",
-	"chown", "lchown", "fchown", "fchownat", "chroot",
-}
-
 // startCalls are made once by each program that starts.
 var startCalls = [...]string{"set_tid_address", "arch_prctl", "sched_getaffinity"}
 
@@ -142,7 +133,7 @@ func Starts(name string) bool { return slices.Contains(startCalls[:], name) }
 // AlwaysObserved says that the call is observed whatever is known: for its paths, its
 // address, its class or the capability that it may take.
 func AlwaysObserved(name string) bool {
-	return Classed(name) || Credentials(name) || Starts(name) || explain.IsFileCall(name) ||
+	return Classed(name) || explain.MayNeed(name) || Starts(name) || explain.IsFileCall(name) ||
 		name == "connect" || name == "bind"
 }
 
@@ -150,46 +141,4 @@ func AlwaysObserved(name string) bool {
 type Capability struct {
 	Name string // as in a policy
 	By
-}
-
-// Needs is the capability that the call takes, of a process with these ids (real,
-// effective, saved and of the file system), or "".
-func Needs(name string, args [6]uint64, uids, gids [4]uint32) string {
-	other := func(have [4]uint32, from, to int) bool {
-		for _, arg := range args[from:to] {
-			if id := uint32(arg); id != ^uint32(0) && !slices.Contains(have[:], id) {
-				return true
-			}
-		}
-		return false
-	}
-	is := func(needs bool, capability string) string {
-		if needs {
-			return capability
-		}
-		return ""
-	}
-	switch name {
-	case "setuid", "setfsuid":
-		return is(other(uids, 0, 1), "setuid")
-	case "setreuid":
-		return is(other(uids, 0, 2), "setuid")
-	case "setresuid":
-		return is(other(uids, 0, 3), "setuid")
-	case "setgid", "setfsgid":
-		return is(other(gids, 0, 1), "setgid")
-	case "setregid":
-		return is(other(gids, 0, 2), "setgid")
-	case "setresgid":
-		return is(other(gids, 0, 3), "setgid")
-	case "setgroups":
-		return "setgid"
-	case "chroot":
-		return "sys_chroot"
-	case "chown", "lchown", "fchown":
-		return is(other(uids, 1, 2) || other(gids, 2, 3), "chown")
-	case "fchownat":
-		return is(other(uids, 2, 3) || other(gids, 3, 4), "chown")
-	}
-	return ""
 }

@@ -44,8 +44,10 @@ func (d *draft) expect(m *Maker, seen *Seen) error {
 	}
 	expected := func(list *[]string, verb string, entries []string) {
 		for i, e := range entries {
-			if e = strings.TrimPrefix(e, "?"); i < maxExpected && !strings.HasPrefix(e, "!") {
-				put(list, verb+" "+e)
+			e = strings.TrimPrefix(e, "?")
+			line := verb + " " + e
+			if i < maxExpected && !strings.HasPrefix(e, "!") && !slices.Contains(d.role.Expect.Allow, line) {
+				put(list, line)
 			}
 		}
 	}
@@ -53,7 +55,7 @@ func (d *draft) expect(m *Maker, seen *Seen) error {
 	expected(&p.Expect.Allow, "read", p.Files.Overlay)
 	for i, t := range p.Files.Tmpfs {
 		if i < maxExpected && !strings.HasPrefix(t, "!") {
-			put(&p.Expect.Allow, "write "+path.Join(t, "x"))
+			expected(&p.Expect.Allow, "write", []string{path.Join(t, "x")})
 		}
 	}
 	var run, made []string
@@ -79,7 +81,7 @@ func (d *draft) expect(m *Maker, seen *Seen) error {
 	}
 	if m.Tight {
 		for _, c := range [...]string{"ptrace", "socket", "listen", "chroot", "mlockall", "shmget", "inotify_init1"} {
-			if !contains(resolved.Seccomp.Allow, c) {
+			if !contains(resolved.Seccomp.Allow, c) && !slices.Contains(d.role.Expect.Deny, "syscall "+c) {
 				put(&p.Expect.Deny, "syscall "+c)
 			}
 		}

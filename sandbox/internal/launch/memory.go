@@ -15,11 +15,10 @@ import (
 
 // ownMemory is where this process keeps its arguments and environment: the
 // area that the kernel filled at exec, up to the file name that ends it, and
-// the runtime's copies of the variables. All else but the program itself is unmapped in
-// the copies.
-func ownMemory(who string) step.Step {
+// the runtime's copies of the variables. With All, all else but the program itself is
+// unmapped in the copies.
+func ownMemory(f process.ClearMemory) step.Step {
 	const page = 64 << 10 // the largest
-	f := process.ClearMemory{Who: who}
 	aux := auxiliary()
 	start := uintptr(unsafe.Pointer(unsafe.StringData(os.Args[0])))
 	end := aux[atExecFn]
@@ -30,7 +29,7 @@ func ownMemory(who string) step.Step {
 			f.Title = start
 		}
 	}
-	if from, to, local := programRange(aux); end != 0 && to != 0 {
+	if from, to, local := programRange(aux); f.All && end != 0 && to != 0 {
 		f.Local = local
 		f.Top = (end + page) &^ (page - 1)
 		f.Keep = append(f.Keep, [2]uintptr{from, to})

@@ -34,7 +34,7 @@ func (ps *Process) makePrivate(p *process.Private) (err error) {
 	}
 	d.Name = name
 	undo := []step.Step{private.Clean{Parent: d.Parent, Name: name}}
-	if d.janitor, err = startJanitor(plan.JanitorSteps(nil, undo), undo, nil); err != nil {
+	if d.janitor, err = startJanitor(plan.JanitorSteps(nil, undo, false), undo, nil); err != nil {
 		return err
 	}
 	d.Dir, err = private.Make(d.Parent, p.Parent, name, p.Dirs, p.Links)

@@ -72,7 +72,7 @@ func (ps *Process) guardSetID() error {
 	}
 	undo := []step.Step{setid.Clean{Init: ps.pidfd, Since: s.since, Dirs: s.dirs}}
 	var err error
-	s.janitor, err = startJanitor(plan.JanitorSteps(nil, undo), undo, nil)
+	s.janitor, err = startJanitor(plan.JanitorSteps(nil, undo, ps.plan.Given != nil), undo, nil)
 	return err
 }
 

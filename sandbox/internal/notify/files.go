@@ -49,9 +49,11 @@ func (l *Listener) observe() {
 		name = call.Name()
 		l.callNames[r.Number] = name
 	}
-	if name == "connect" || name == "bind" || name == "setgroups" {
+	if name == "connect" || name == "bind" || explain.MayNeed(name) {
 		l.attempt(name)
-		return
+		if !explain.IsFileCall(name) || l.files.seen == nil {
+			return
+		}
 	}
 	for _, arg := range explain.FileArgs(name, r.Args) {
 		text := l.text(r.Args[arg.Path])

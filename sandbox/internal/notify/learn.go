@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/internal/sys"
 	"sbx/policy/explain"
 	"sbx/policy/learn"
 	"sbx/policy/seccomp"
@@ -99,7 +98,7 @@ func (l *Listener) number() *number {
 	}
 	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
 		name := call.Name()
-		n = &number{name: name, starts: learn.Starts(name), credible: learn.Credentials(name),
+		n = &number{name: name, starts: learn.Starts(name), credible: explain.MayNeed(name),
 			files:     explain.IsFileCall(name),
 			addressed: name == "connect" || name == "bind", classed: learn.Classed(name), only: -1}
 	}
@@ -228,11 +227,7 @@ func (l *Listener) learnFile(name string, access learn.Access) {
 // learnCapability records the capability that the call takes, by the ids that the process
 // has.
 func (l *Listener) learnCapability(call string) {
-	status, err := sys.ReadFile(l.proc("status"))
-	if err != nil || !l.valid() {
-		return
-	}
-	if name := learn.Needs(call, l.request.Args, ids(status, "Uid:"), ids(status, "Gid:")); name != "" {
+	if name := l.needs(call); name != "" {
 		l.noteCapability(name)
 	}
 }

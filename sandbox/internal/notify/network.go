@@ -17,15 +17,19 @@ const maxAttempts = 500
 
 // attemptKey is what makes two attempts one.
 type attemptKey struct {
-	call, address, exe string
-	idle               bool
+	call, address, exe, needs string
+	idle                      bool
 }
 
 // attempt looks at a call that is allowed and made rarely, before it is made.
 func (l *Listener) attempt(call string) {
 	r := &l.request
 	k := attemptKey{call: call}
-	if call != "setgroups" {
+	if explain.MayNeed(call) {
+		if k.needs = l.needs(call); k.needs == "" {
+			return
+		}
+	} else {
 		k.address = l.address(r.Args[1], r.Args[2])
 		if k.address == "" || !l.valid() {
 			return
@@ -38,7 +42,7 @@ func (l *Listener) attempt(call string) {
 		return
 	}
 	to, err := netip.ParseAddrPort(k.address)
-	if err != nil && call != "setgroups" {
+	if err != nil && k.needs == "" {
 		return
 	}
 	if call == "connect" && to.Addr().Unmap().IsLoopback() {
@@ -56,12 +60,21 @@ func (l *Listener) attempt(call string) {
 		l.record.Coarse = true
 		return
 	}
-	a := &explain.Attempt{Call: call, Address: k.address, Idle: k.idle, Exe: k.exe, Count: 1}
+	a := &explain.Attempt{Call: call, Address: k.address, Needs: k.needs, Idle: k.idle, Exe: k.exe, Count: 1}
 	if _, pid := l.pids(); l.valid() {
 		a.PID = pid
 	}
 	l.attempts[k] = a
 	l.attemptOrder = append(l.attemptOrder, a)
+}
+
+// needs is the capability that the call takes of the process that makes it, or "".
+func (l *Listener) needs(call string) string {
+	status, err := sys.ReadFile(l.proc("status"))
+	if err != nil || !l.valid() {
+		return ""
+	}
+	return explain.Needs(call, l.request.Args, ids(status, "Uid:"), ids(status, "Gid:"))
 }
 
 // idle says that nothing listens at the port in the network of the one who asks: no TCP

@@ -190,7 +190,7 @@ func order(d *decisions) *Plan {
 	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
 	// The launcher's arguments and environment must not be readable inside, as in
 	// /proc/1/environ of bwrap --clearenv.
-	add(in, process.ClearMemory{Who: "init"})
+	add(in, process.ClearMemory{Who: "init", All: d.given != nil})
 	if plan.SharesPIDNS {
 		// Before the target can have children.
 		add(in, process.OutliveLauncher{})

@@ -84,13 +84,12 @@ type Plan struct {
 	// Observed are the numbers of calls that the listener is asked about when they are
 	// allowed, too.
 	Observed []uint32
-	// ObservesFiles says that those about files are among them.
-	ObservesFiles bool
+	// ObservesFiles says that those about files are among them; Learns that a policy is made
+	// of what they are.
+	ObservesFiles, Learns bool
 	// NotMasked is the directory with too many files to mask all of the host's sockets in,
 	// for which the target has none of its own; "" if that is not why.
 	NotMasked string
-	// Learns says that what they are is recorded, to make a policy of.
-	Learns bool
 	// Unexplained is why there is none although the run is to be explained.
 	Unexplained string
 	// Limits say what enforces the policy's limits.
@@ -191,12 +190,12 @@ func (p *Plan) JanitorSteps() (prepare, cleanup []step.Step) {
 	if len(p.Cleanup) == 0 {
 		return nil, nil
 	}
-	return JanitorSteps(p.Prepare, p.Cleanup), p.Cleanup
+	return JanitorSteps(p.Prepare, p.Cleanup, p.Given != nil), p.Cleanup
 }
 
 // JanitorSteps are all that a janitor does first which makes these things and undoes
-// them so.
-func JanitorSteps(prepare, cleanup []step.Step) (list []step.Step) {
+// them so. all is as in process.ClearMemory.
+func JanitorSteps(prepare, cleanup []step.Step, all bool) (list []step.Step) {
 	var hold process.CloseUnneeded
 	for _, list := range [...][]step.Step{prepare, cleanup} {
 		for _, s := range list {
@@ -210,7 +209,7 @@ func JanitorSteps(prepare, cleanup []step.Step) (list []step.Step) {
 		}
 	}
 	// First the steps that protect the janitor, then those that make something.
-	list = append(list, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor"})
+	list = append(list, process.OwnSession{}, process.Undumpable{}, hold, process.ClearMemory{Who: "janitor", All: all})
 	return append(list, prepare...)
 }
 
@@ -262,7 +261,7 @@ type Descriptors struct {
 // Compile is the table of the child: the calls of set-up and target, then from initAt on
 // those of the init. forget replaces process.ClearMemory, which depends on the memory of
 // the process that starts the plan.
-func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm *step.Asm, initAt int) {
+func (p *Plan) Compile(fds Descriptors, forget func(process.ClearMemory) step.Step) (asm *step.Asm, initAt int) {
 	asm = &step.Asm{
 		Launcher: fds.Launcher, Notify: fds.Notify, Janitor: fds.Janitor, Ready: fds.Ready,
 		Private: step.PrivateDir{Path: fds.Private.Path, FD: fds.Private.FD},
@@ -280,7 +279,7 @@ func (p *Plan) Compile(fds Descriptors, forget func(who string) step.Step) (asm 
 // CompileJanitor is the table of a janitor with these steps; see JanitorSteps. Its
 // cleanup begins at the call cleanupAt.
 func CompileJanitor(
-	prepare, cleanup []step.Step, asm *step.Asm, forget func(who string) step.Step,
+	prepare, cleanup []step.Step, asm *step.Asm, forget func(process.ClearMemory) step.Step,
 ) (cleanupAt int) {
 	asm.Grow(len(prepare) + len(cleanup))
 	n := compile(asm, prepare, 0, forget)
@@ -290,12 +289,12 @@ func CompileJanitor(
 }
 
 // compile numbers the steps from n on, and returns the next number.
-func compile(asm *step.Asm, list []step.Step, n int, forget func(who string) step.Step) int {
+func compile(asm *step.Asm, list []step.Step, n int, forget func(process.ClearMemory) step.Step) int {
 	for _, s := range list {
 		asm.Begin(n)
 		n++
 		if f, ok := s.(process.ClearMemory); ok {
-			s = forget(f.Who)
+			s = forget(f)
 		}
 		s.Compile(asm)
 	}

@@ -12,13 +12,15 @@ import (
 type Region struct{ Addr, Len uintptr }
 
 // ClearMemory clears the launcher's arguments and environment from the memory of
-// a copy of it, the init or the janitor, unmaps all else that the launcher has in its
-// memory, and gives the process a name of its own. The regions are known only when the
+// a copy of it, the init or the janitor, with All unmaps all else that the launcher has in
+// its memory, and gives the process a name of its own. The regions are known only when the
 // plan is started.
 type ClearMemory struct {
 	// Who is "init" or "janitor".
 	Who     string
 	Regions []Region
+	// All is for a launcher that has other things in its memory than a launch.
+	All bool
 	// Title is the address of the arguments, or 0 where they have no room for the
 	// name.
 	Title uintptr
@@ -31,7 +33,10 @@ type ClearMemory struct {
 }
 
 func (c ClearMemory) String() string {
-	return "clear the launcher's memory from the " + c.Who
+	if c.All {
+		return "clear the launcher's memory from the " + c.Who
+	}
+	return "clear arguments and environment from the " + c.Who + "'s memory"
 }
 
 func (ClearMemory) Kind() string { return "clear-memory" }
