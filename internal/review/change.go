@@ -88,7 +88,7 @@ func (c *Change) setUpper(st *unix.Stat_t) {
 	if kind(st.Mode) == unix.S_IFREG {
 		c.Size, c.Disk = st.Size, st.Blocks*512
 		if st.Nlink > 1 {
-			c.Links = st.Nlink
+			c.Links = uint64(st.Nlink) // of 32 bits on arm64
 		}
 	}
 }
