@@ -9,7 +9,7 @@ import (
 
 // The shipped policies are there by name; Find gives them resolved.
 func ExampleFind() {
-	fmt.Println(policies.Names())
+	fmt.Println(policies.Names()[:9])
 	p, err := policies.Find("web")
 	if err != nil {
 		fmt.Println(err)
@@ -23,7 +23,7 @@ func ExampleFind() {
 	}
 	fmt.Println("tmpfs:", p.Files.Tmpfs)
 	// Output:
-	// [base build commit debug default fetch filter kernel open project pure shell web]
+	// [agent base browser build cargo commit db debug default]
 	// Network servers: nginx as root on port 80 or as a user on a high port
 	// network: host
 	// tmpfs: [/home/u /run /tmp /var/lib/nginx /var/tmp]

@@ -5,7 +5,7 @@ package policies
 // filterKeys lists what the filters that were made ahead are for, as seccomp.Policy.Key says it,
 // and the names of their files for each architecture.
 var filterKeys = [...]struct{ key, amd64, arm64 string }{
-	// base, commit, default, fetch, project, web
+	// agent, base, browser, commit, db, default, fetch, git, mcp, npm, pip, project, web, worker
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
@@ -60,7 +60,7 @@ architectures
 		amd64: "8d2ea9baeb482eab",
 		arm64: "630ef7cf8b32e687",
 	},
-	// build
+	// build, cargo, go
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
@@ -170,7 +170,7 @@ architectures
 		amd64: "e6841f97a339b856",
 		arm64: "3487a680826de3c4",
 	},
-	// filter
+	// filter, judge
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS

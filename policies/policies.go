@@ -259,7 +259,11 @@ func (e *unknownError) Error() string { return e.cause.Error() }
 func (e *unknownError) Unwrap() error { return &e.cause }
 
 func unknown(name string) error {
-	return &unknownError{policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: policy.Suggest(name, Names())}}
+	fix := policy.Suggest(name, Names())
+	if fix == "" {
+		fix = "sbx policy list prints those that there are"
+	}
+	return &unknownError{policy.Error{Msg: "no policy " + strconv.Quote(name), Fix: fix}}
 }
 
 // hintAtFile has the error for an unknown name say how a file of that name in dir

@@ -85,7 +85,8 @@ func TestResolvedAhead(t *testing.T) {
 }
 
 func TestShipped(t *testing.T) {
-	want := "base build commit debug default fetch filter kernel open project pure shell web"
+	want := "agent base browser build cargo commit db debug default fetch filter git go judge kernel mcp npm open pip " +
+		"project pure shell web worker"
 	if got := strings.Join(Names(), " "); got != want {
 		t.Errorf("there are %s", got)
 	}
@@ -206,8 +207,8 @@ func TestShippedLint(t *testing.T) {
 		for _, f := range found {
 			got[f.Rule] = true
 			meant := name == "open" ||
-				(name == "build" || name == "debug" || name == "shell") && f.Rule == "kernel-surface" ||
-				name == "commit" && (f.Rule == "startup-writable" || f.Rule == "secret-shown")
+				slices.Contains([]string{"build", "debug", "shell", "cargo", "go"}, name) && f.Rule == "kernel-surface" ||
+				(name == "commit" || name == "git" || name == "agent") && (f.Rule == "startup-writable" || f.Rule == "secret-shown")
 			if !meant {
 				t.Error(f)
 			}
@@ -245,7 +246,7 @@ func TestSchema(t *testing.T) {
 		"[namespaces]\nuid = 0\nhostname = 'a-1.b'\nmonotonic = '-1h30m'\nranges = true",
 		"[files]\noverlay = ['?/x']\nfile.'/y' = ''\nfile.'~/z' = false\npath.'/x' = { upper = '/u', " +
 			"exec = false }\npath.'/v' = false\nsymlink.'/l' = '..'",
-		"[network]\nbind = [0, '80', '!443']\nconnect = []",
+		"[network]\nbind = [0, '80', '!443']\nconnect = []", "[network]\nhosts = ['a.example']\nport = '443'",
 		"[limits]\nprocesses = '?5'\ncpu = '?50%'\ncore = 0\nopen_files = 'none'\ncpu_time = '1h'\ntmp = '1M'",
 	} {
 		text := []byte("version = 1\n" + good + "\n")
@@ -296,7 +297,7 @@ func TestUnknownName(t *testing.T) {
 		"wbe":      `did you mean "web"?`,
 		"web.toml": "a policy file is given by a path with a slash, as ./web.toml",
 		"":         "a policy file is given by a path with a slash, as ./.toml",
-		"zzzzzz":   "one of base, build, commit, debug, default, fetch, filter, kernel, open, project, pure, shell, web",
+		"zzzzzz":   "sbx policy list prints those that there are",
 		"-x":       "a policy file is given by a path with a slash, as ./-x.toml",
 		"..":       "a policy file is given by a path with a slash, as ./...toml",
 	} {

@@ -11,12 +11,20 @@ import (
 func resolved(name string) *policy.Policy {
 	yes, no := new(true), new(false)
 	switch name {
+	case "agent":
+		return resolvedAgent(yes, no)
 	case "base":
 		return resolvedBase(yes, no)
+	case "browser":
+		return resolvedBrowser(yes, no)
 	case "build":
 		return resolvedBuild(yes, no)
+	case "cargo":
+		return resolvedCargo(yes, no)
 	case "commit":
 		return resolvedCommit(yes, no)
+	case "db":
+		return resolvedDb(yes, no)
 	case "debug":
 		return resolvedDebug(yes, no)
 	case "default":
@@ -25,10 +33,22 @@ func resolved(name string) *policy.Policy {
 		return resolvedFetch(yes, no)
 	case "filter":
 		return resolvedFilter(yes, no)
+	case "git":
+		return resolvedGit(yes, no)
+	case "go":
+		return resolvedGo(yes, no)
+	case "judge":
+		return resolvedJudge(yes, no)
 	case "kernel":
 		return resolvedKernel(yes, no)
+	case "mcp":
+		return resolvedMcp(yes, no)
+	case "npm":
+		return resolvedNpm(yes, no)
 	case "open":
 		return resolvedOpen(yes, no)
+	case "pip":
+		return resolvedPip(yes, no)
 	case "project":
 		return resolvedProject(yes, no)
 	case "pure":
@@ -37,8 +57,96 @@ func resolved(name string) *policy.Policy {
 		return resolvedShell(yes, no)
 	case "web":
 		return resolvedWeb(yes, no)
+	case "worker":
+		return resolvedWorker(yes, no)
 	}
 	return nil
+}
+
+func resolvedAgent(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "agent", Version: 1,
+		Summary: "An agent that writes code here and commits it; of the network registries of packages, its model by --host",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${CWD}/.git/branches", "?${CWD}/.git/commondir", "?${CWD}/.git/config",
+				"?${CWD}/.git/config.worktree", "?${CWD}/.git/gitdir", "?${CWD}/.git/hooks",
+				"?${CWD}/.git/info/attributes", "?${CWD}/.git/modules", "?${CWD}/.git/remotes",
+				"?${CWD}/.git/worktrees", "?${HOME}/.cargo/bin", "?${HOME}/.gitconfig", "?${HOME}/.nvm/versions",
+				"?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/.volta/bin", "?${HOME}/.volta/tools", "?/bin",
+				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+				"?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}", "?${CWD}/.git"}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedAgentFilesInspect(),
+			Guard: resolvedAgentFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@crates", "@go-proxy", "@npm-registry", "@pypi"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "CC",
+				"CFLAGS", "COLORTERM", "COLUMNS", "CXX", "CXXFLAGS", "FORCE_COLOR", "GIT_AUTHOR_*",
+				"GIT_COMMITTER_*", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.hooksPath",
+				"GIT_CONFIG_VALUE_0=/dev/null", "GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HOME",
+				"LANG", "LANGUAGE", "LC_*", "LDFLAGS", "LINES", "LOGNAME", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
+				"NPM_CONFIG_REGISTRY", "PATH", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR",
+				"SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_INDEX", "npm_config_registry",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"bind 127.0.0.1:8080", "device /dev/null", "env GIT_AUTHOR_NAME", "env HOME", "exec /bin/sh",
+				"exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "resolve index.crates.io",
+				"resolve proxy.golang.org", "resolve pypi.org", "resolve registry.npmjs.org", "syscall getrandom",
+				"?write ${CWD}/.git/HEAD", "?write ${CWD}/.git/objects/x", "?write ${CWD}/.venv/x",
+				"write ${CWD}/Makefile", "write ${CWD}/src", "write ${CWD}/x", "write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 127.0.0.1:22", "connect 127.0.0.1:443", "connect 169.254.169.254:80", "connect 8.8.8.8:443",
+				"connect @/tmp/.X11-unix/X0", "?create ${CWD}/.git/hooks/x", "create /usr/bin/x", "device /dev/kvm",
+				"device /dev/mem", "env ANTHROPIC_API_KEY", "env AWS_SECRET_ACCESS_KEY", "env AWS_SESSION_TOKEN",
+				"env GITHUB_TOKEN", "env GIT_SSH_COMMAND", "env OPENAI_API_KEY", "env SSH_AUTH_SOCK",
+				"read ${HOME}/.aws", "read ${HOME}/.bash_history", "read ${HOME}/.claude", "read ${HOME}/.codex",
+				"read ${HOME}/.config", "read ${HOME}/.gemini", "read ${HOME}/.ssh", "read /etc/shadow",
+				"read /root/.ssh", "read /run/docker.sock", "resolve api.example.com", "resolve github.com",
+				"resolve www.example.com", "see-process outside", "signal outside", "syscall add_key", "syscall bpf",
+				"syscall init_module", "syscall io_uring_setup", "syscall ioctl 0 TIOCSTI", "syscall kexec_load",
+				"syscall keyctl", "syscall mount", "syscall perf_event_open",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall socket AF_ALG SOCK_SEQPACKET",
+				"syscall socket AF_VSOCK SOCK_STREAM", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"?write ${CWD}/.any-settings", "?write ${CWD}/.git/config", "?write ${CWD}/.git/hooks/pre-commit",
+				"?write ${CWD}/.github/x", "?write ${CWD}/AGENTS.md", "?write ${CWD}/sub/.git/config",
+				"write /etc/x", "write /usr/bin/env",
+			},
+		},
+	}
 }
 
 func resolvedBase(yes, no *bool) *policy.Policy {
@@ -50,8 +158,8 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Unhide: resolvedBaseFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -66,7 +174,7 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -85,6 +193,77 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 	}
 }
 
+func resolvedBrowser(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "browser", Version: 1,
+		Summary: "A browser without a window (--headless --no-sandbox); hosts by --host",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium", "?/etc/chromium.d",
+				"?/etc/crypto-policies", "?/etc/debian_version", "?/etc/firefox", "?/etc/firefox-esr", "?/etc/fonts",
+				"?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
+				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
+				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
+				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
+				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
+				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
+				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
+				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
+				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Inspect: resolvedBaseFilesInspect(), Guard: []string{}, Unguard: []string{},
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+				"MOZ_HEADLESS", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "PATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE",
+				"TERM", "TZ", "USER",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"bind 127.0.0.1:9222", "create /dev/shm/x", "device /dev/null", "env HOME", "env MOZ_HEADLESS",
+				"exec /bin/sh", "exec /usr/bin/env", "read /usr/bin/env", "resolve localhost", "syscall getrandom",
+				"write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock",
+				"connect /run/user/1000/wayland-0", "connect 1.1.1.1:443", "connect 127.0.0.1:80",
+				"connect 169.254.169.254:80", "connect @/tmp/.X11-unix/X0", "create /usr/bin/x",
+				"device /dev/dri/card0", "device /dev/kvm", "device /dev/mem", "env AWS_SECRET_ACCESS_KEY",
+				"env DBUS_SESSION_BUS_ADDRESS", "env DISPLAY", "env SSH_AUTH_SOCK", "read ${CWD}",
+				"read ${HOME}/.config/chromium", "read ${HOME}/.mozilla", "read ${HOME}/.ssh", "read /etc/shadow",
+				"read /root/.ssh", "read /run/docker.sock", "resolve www.example.com", "see-process outside",
+				"signal outside", "syscall add_key", "syscall bpf", "syscall init_module", "syscall io_uring_setup",
+				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x", "write /etc/x",
+				"write /usr/bin/env",
+			},
+		},
+	}
+}
+
 func resolvedBuild(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
 		Name: "build", Version: 1,
@@ -94,24 +273,10 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: []string{
-				"?${HOME}/.cargo/bin", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin",
-				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
-				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
-				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
-				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
-				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
-				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
-				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
-				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
-				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
-				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
-				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
-				"?/libx32", "?/sbin", "/usr",
-			},
-			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Read: resolvedBuildFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
+			Unhide:  resolvedAgentFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -160,6 +325,73 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 	}
 }
 
+func resolvedCargo(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "cargo", Version: 1, Summary: "cargo in the current directory; of the network crates.io",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: resolvedBuildFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
+			Unhide:  resolvedAgentFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@crates"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"AR", "CARGO_BUILD_*", "CARGO_HTTP_CAINFO", "CARGO_PROFILE_*", "CARGO_REGISTRIES_*",
+				"CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "CARGO_TERM_*", "CC", "CFLAGS", "CGO_*", "COLORTERM",
+				"COLUMNS", "CPPFLAGS", "CXX", "CXXFLAGS", "DEB_BUILD_OPTIONS", "FORCE_COLOR", "GOARCH", "GOFLAGS",
+				"GOOS", "GOPROXY=off", "GOTOOLCHAIN=local", "HOME", "LANG", "LANGUAGE", "LC_*", "LD", "LDFLAGS",
+				"LDLIBS", "LINES", "LOGNAME", "MAKEFLAGS", "NO_COLOR", "PATH", "PKG_CONFIG_PATH", "RUSTFLAGS",
+				"RUST_BACKTRACE", "RUST_LOG", "SHELL", "SOURCE_DATE_EPOCH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM",
+				"TZ", "USER",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"}, Deny: resolvedBuildSeccompDeny(),
+			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"device /dev/null", "env CARGO_PROFILE_DEV_DEBUG", "env CC", "env CFLAGS", "env CGO_ENABLED",
+				"env GOPROXY", "env HOME", "env RUST_BACKTRACE", "exec /bin/sh", "exec /usr/bin/env", "read ${CWD}",
+				"read /usr/bin/env", "resolve index.crates.io", "resolve static.crates.io", "syscall getrandom",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall ptrace", "?write ${CWD}/.venv/x",
+				"write ${CWD}/Cargo.lock", "write ${CWD}/Makefile", "write ${CWD}/target/x", "write ${CWD}/x",
+				"write ${HOME}/.x", "write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 1.1.1.1:80", "connect 127.0.0.1:22", "connect 127.0.0.1:443", "connect 169.254.169.254:80",
+				"connect 8.8.8.8:443", "connect @/tmp/.X11-unix/X0", "create /usr/bin/x", "device /dev/kvm",
+				"device /dev/mem", "env AWS_SECRET_ACCESS_KEY", "env CARGO_REGISTRY_TOKEN", "env GOTOOLDIR",
+				"env LD_PRELOAD", "env SSH_AUTH_SOCK", "read ${HOME}/.cargo/credentials.toml", "read ${HOME}/.ssh",
+				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "resolve github.com",
+				"resolve static.rust-lang.org", "resolve www.example.com", "see-process outside", "signal outside",
+				"syscall add_key", "syscall bpf", "syscall init_module", "syscall io_uring_setup",
+				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall personality READ_IMPLIES_EXEC",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write ${CWD}/.any-settings",
+				"?write ${CWD}/.git/config", "?write ${CWD}/.git/hooks/pre-commit", "?write ${CWD}/.github/x",
+				"?write ${CWD}/AGENTS.md", "?write ${CWD}/sub/.git/config", "?write ${HOME}/go/pkg/mod/x",
+				"write /etc/x", "write /usr/bin/env", "write /usr/lib/x",
+			},
+		},
+	}
+}
+
 func resolvedCommit(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
 		Name: "commit", Version: 1,
@@ -187,23 +419,12 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedBaseFilesHide(),
-			Unhide:  resolvedBaseFilesUnhide(),
+			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedAgentFilesHide(),
+			Unhide:  resolvedAgentFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard: []string{
-				"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
-				"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
-				"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
-				"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
-				"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
-				"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
-				"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
-				"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
-				"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
-			},
-			Unguard: resolvedBuildFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
-			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{},
-			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Guard:   resolvedAgentFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -219,7 +440,7 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -241,9 +462,80 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
 				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
 				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write ${CWD}/.any-settings",
-				"?write ${CWD}/.git/config", "write ${CWD}/.git/config", "write ${CWD}/.git/hooks/post-commit",
+				"write ${CWD}/.git/config", "write ${CWD}/.git/hooks/post-commit",
 				"?write ${CWD}/.git/hooks/pre-commit", "?write ${CWD}/.github/x", "?write ${CWD}/AGENTS.md",
 				"?write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env", "write /usr/x",
+			},
+		},
+	}
+}
+
+func resolvedDb(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "db", Version: 1,
+		Summary: "A database server: its state is the current directory; no network but a port by --publish",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/postgresql",
+				"?/etc/postgresql-common", "?/etc/protocols", "?/etc/python3", "?/etc/redis", "?/etc/resolv.conf",
+				"?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo",
+				"?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin",
+				"/usr",
+			},
+			Write: []string{"${CWD}"}, Hide: resolvedDbFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Inspect: resolvedDbFilesInspect(), Guard: []string{}, Unguard: []string{},
+			Tmpfs:   []string{"${HOME}", "/run", "/run/mysqld", "/run/postgresql", "/run/redis", "/tmp", "/var/tmp"},
+			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{"${CWD}"},
+			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+				"NO_COLOR", "PATH", "PGDATA", "PGPORT", "SHELL", "TERM", "TZ", "USER",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"bind 127.0.0.1:3306", "bind 127.0.0.1:5432", "create ${CWD}/y", "device /dev/null", "env HOME",
+				"env PGDATA", "exec /usr/bin/env", "read /usr/bin/env", "syscall getrandom", "syscall listen",
+				"syscall shmget", "write ${CWD}/x", "write /run/postgresql/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability chown", "capability setuid", "capability sys_admin", "capability sys_module",
+				"connect /run/docker.sock", "connect 1.1.1.1:443", "connect 127.0.0.1:22", "connect 127.0.0.1:5432",
+				"connect 169.254.169.254:80", "connect @/tmp/.X11-unix/X0", "create /usr/bin/x", "device /dev/kvm",
+				"device /dev/mem", "env AWS_SECRET_ACCESS_KEY", "env PGPASSWORD", "env SSH_AUTH_SOCK",
+				"read ${HOME}/.pgpass", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
+				"read /run/docker.sock", "resolve www.example.com", "see-process outside", "signal outside",
+				"syscall add_key", "syscall bpf", "syscall init_module", "syscall io_uring_setup",
+				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write /etc/postgresql/x", "write /etc/x",
+				"write /usr/bin/env",
 			},
 		},
 	}
@@ -273,9 +565,9 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -343,24 +635,11 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: []string{
-				"${CWD}", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives",
-				"?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d",
-				"?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
-				"?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts",
-				"?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk",
-				"?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d",
-				"?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven",
-				"?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd",
-				"?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols",
-				"?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs",
-				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
-				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
-			},
-			Write: []string{}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
-			Inspect: resolvedBaseFilesInspect(), Guard: []string{}, Unguard: []string{},
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
-			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+			Read: resolvedDefaultFilesRead(), Write: []string{}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -372,7 +651,7 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -405,10 +684,10 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(),
-			Unhide:  resolvedBaseFilesUnhide(),
+			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
+			Unhide:  resolvedAgentFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -437,7 +716,7 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -473,8 +752,8 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Unhide: resolvedBaseFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -487,11 +766,7 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny: []string{
-				"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget",
-				"process_madvise", "semget", "shmget",
-			},
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedFilterSeccompDeny(),
 			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
@@ -509,6 +784,228 @@ func resolvedFilter(yes, no *bool) *policy.Policy {
 				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
 				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE", "syscall setxattr",
 				"syscall shmget", "syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_INET",
+				"syscall socket AF_VSOCK SOCK_STREAM", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"write ${CWD}/x", "write /etc/x", "write /usr/bin/env",
+			},
+		},
+	}
+}
+
+func resolvedGit(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "git", Version: 1,
+		Summary: "git clone, fetch, push and commit in the current directory; of the network GitHub",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${CWD}/.git/branches", "?${CWD}/.git/commondir", "?${CWD}/.git/config",
+				"?${CWD}/.git/config.worktree", "?${CWD}/.git/gitdir", "?${CWD}/.git/hooks",
+				"?${CWD}/.git/info/attributes", "?${CWD}/.git/modules", "?${CWD}/.git/remotes",
+				"?${CWD}/.git/worktrees", "?${HOME}/.config/git/ignore", "?${HOME}/.gitconfig", "?/bin",
+				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+				"?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}", "?${CWD}/.git"}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedAgentFilesInspect(),
+			Guard: resolvedAgentFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@github"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "EDITOR", "FORCE_COLOR", "GIT_AUTHOR_*", "GIT_COMMITTER_*", "GIT_SSL_CAINFO",
+				"GIT_SSL_CAPATH", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME", "NO_COLOR", "PAGER",
+				"PATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "VISUAL",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"device /dev/null", "env GIT_AUTHOR_NAME", "env GIT_COMMITTER_EMAIL", "env HOME", "exec /bin/sh",
+				"exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "resolve codeload.github.com",
+				"resolve github.com", "syscall getrandom", "?write ${CWD}/.git/HEAD", "?write ${CWD}/.git/objects/x",
+				"?write ${CWD}/.venv/x", "write ${CWD}/Makefile", "write ${CWD}/x", "write ${HOME}/x",
+				"write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:22",
+				"connect 1.1.1.1:443", "connect 127.0.0.1:22", "connect 127.0.0.1:443", "connect 169.254.169.254:80",
+				"connect @/tmp/.X11-unix/X0", "?create ${CWD}/.git/hooks/x", "create /usr/bin/x", "device /dev/kvm",
+				"device /dev/mem", "env AWS_SECRET_ACCESS_KEY", "env GITHUB_TOKEN", "env GIT_DIR",
+				"env GIT_SSH_COMMAND", "env SSH_AUTH_SOCK", "read ${HOME}/.git-credentials", "read ${HOME}/.netrc",
+				"read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh", "read /run/docker.sock",
+				"resolve github.com.example.com", "resolve gitlab.com", "resolve www.example.com",
+				"see-process outside", "signal outside", "syscall add_key", "syscall bpf", "syscall init_module",
+				"syscall io_uring_setup", "syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl",
+				"syscall mount", "syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write ${CWD}/.any-settings",
+				"?write ${CWD}/.git/config", "?write ${CWD}/.git/hooks/post-commit",
+				"?write ${CWD}/.git/hooks/pre-commit", "?write ${CWD}/.github/x", "?write ${CWD}/AGENTS.md",
+				"?write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
+			},
+		},
+	}
+}
+
+func resolvedGo(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "go", Version: 1, Summary: "go in the current directory; of the network the module mirror",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${HOME}/.cargo/bin", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?/bin", "?/etc/ImageMagick-6",
+				"?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates",
+				"?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version",
+				"?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
+				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
+				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
+				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
+				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
+				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
+				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
+				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
+				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: []string{
+				"?${HOME}/.cache/ccache", "?${HOME}/.cache/go-build", "?${HOME}/.cache/pip",
+				"?${HOME}/.cache/sccache", "?${HOME}/.cache/uv", "?${HOME}/.cache/yarn", "?${HOME}/.cargo/git",
+				"?${HOME}/.cargo/registry", "?${HOME}/.ccache", "?${HOME}/.gradle/caches",
+				"?${HOME}/.gradle/wrapper", "?${HOME}/.m2/repository", "?${HOME}/.npm/_cacache",
+				"?${HOME}/go/pkg/mod",
+			},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@go-proxy"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"AR", "CARGO_NET_OFFLINE=true", "CC", "CFLAGS", "CGO_*", "COLORTERM", "COLUMNS", "CPPFLAGS", "CXX",
+				"CXXFLAGS", "DEB_BUILD_OPTIONS", "FORCE_COLOR", "GOAMD64", "GOARCH", "GODEBUG", "GOEXPERIMENT",
+				"GOFLAGS", "GOINSECURE", "GOMAXPROCS", "GOMEMLIMIT", "GONOPROXY", "GONOSUMDB", "GOOS", "GOPRIVATE",
+				"GOPROXY", "GOSUMDB", "GOWORK", "HOME", "LANG", "LANGUAGE", "LC_*", "LD", "LDFLAGS", "LDLIBS",
+				"LINES", "LOGNAME", "MAKEFLAGS", "NO_COLOR", "PATH", "PKG_CONFIG_PATH", "RUSTFLAGS", "SHELL",
+				"SOURCE_DATE_EPOCH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"}, Deny: resolvedBuildSeccompDeny(),
+			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"device /dev/null", "env CC", "env CFLAGS", "env CGO_ENABLED", "env GODEBUG", "env GOMAXPROCS",
+				"env GOPRIVATE", "env GOPROXY", "env GOWORK", "env HOME", "exec /bin/sh", "exec /usr/bin/env",
+				"read ${CWD}", "read /usr/bin/env", "resolve proxy.golang.org", "resolve sum.golang.org",
+				"syscall getrandom", "syscall personality ADDR_NO_RANDOMIZE", "syscall ptrace",
+				"?write ${CWD}/.venv/x", "write ${CWD}/Makefile", "write ${CWD}/go.mod", "write ${CWD}/go.sum",
+				"write ${CWD}/x", "?write ${HOME}/go/pkg/mod/x", "write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 1.1.1.1:80", "connect 127.0.0.1:22", "connect 127.0.0.1:443", "connect 169.254.169.254:80",
+				"connect 8.8.8.8:443", "connect @/tmp/.X11-unix/X0", "create /usr/bin/x", "device /dev/kvm",
+				"device /dev/mem", "env AWS_SECRET_ACCESS_KEY", "env GITHUB_TOKEN", "env GOAUTH", "env GOTOOLDIR",
+				"env LD_PRELOAD", "env SSH_AUTH_SOCK", "read ${HOME}/.netrc", "read ${HOME}/.ssh",
+				"read /etc/shadow", "read /root/.ssh", "read /run/docker.sock", "resolve github.com",
+				"resolve go.dev", "resolve www.example.com", "see-process outside", "signal outside",
+				"syscall add_key", "syscall bpf", "syscall init_module", "syscall io_uring_setup",
+				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall personality READ_IMPLIES_EXEC",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write ${CWD}/.any-settings",
+				"?write ${CWD}/.git/config", "?write ${CWD}/.git/hooks/pre-commit", "?write ${CWD}/.github/x",
+				"?write ${CWD}/AGENTS.md", "?write ${CWD}/sub/.git/config", "write /etc/x", "write /usr/bin/env",
+				"write /usr/lib/x",
+			},
+		},
+	}
+}
+
+func resolvedJudge(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "judge", Version: 1,
+		Summary: "An untrusted program from standard input to output: bounded time, memory, processes and files",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: resolvedDefaultFilesRead(), Write: []string{}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no, Env: resolvedBaseProcessEnv(), Nest: no, Landlock: "auto",
+			LandlockLog: no, Terminal: "inherit",
+		},
+		Limits: policy.Limits{
+			Processes: "?32", Memory: "?256M", Time: "20s", CPUTime: "10s", FileSize: "16M", Core: "0",
+			OpenFiles: "64", Tmp: "16M",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedFilterSeccompDeny(),
+			Rules: resolvedFilterSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"device /dev/null", "env HOME", "exec /bin/sh", "exec /usr/bin/env", "limit cpu_time 10s",
+				"limit file_size 16M", "?limit memory 256M", "limit open_files 64", "limit time 20s",
+				"limit tmp 16M", "read ${CWD}", "read /usr/bin/env", "syscall getrandom", "syscall pipe2",
+				"syscall socket AF_UNIX", "write ${HOME}/x", "write /tmp/x", "?write /tmp/y",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 127.0.0.1:22", "connect 127.0.0.1:80", "connect @/tmp/.X11-unix/X0", "create ${CWD}/y",
+				"create /usr/bin/x", "device /dev/kvm", "device /dev/mem", "env AWS_SECRET_ACCESS_KEY",
+				"env SSH_AUTH_SOCK", "read ${HOME}/.bash_history", "read ${HOME}/.ssh", "read /etc/shadow",
+				"read /root/.ssh", "read /run/docker.sock", "read /var/log", "resolve www.example.com",
+				"see-process outside", "signal outside", "syscall add_key", "syscall bpf", "syscall init_module",
+				"syscall io_uring_setup", "syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl",
+				"syscall mount", "syscall mq_open", "syscall msgget", "syscall perf_event_open",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall ptrace", "syscall setxattr", "syscall shmget",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_INET", "syscall socket AF_NETLINK",
 				"syscall socket AF_VSOCK SOCK_STREAM", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
 				"write ${CWD}/x", "write /etc/x", "write /usr/bin/env",
 			},
@@ -548,6 +1045,158 @@ func resolvedKernel(yes, no *bool) *policy.Policy {
 				"syscall io_uring_setup", "syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl",
 				"syscall perf_event_open", "syscall socket AF_ALG SOCK_SEQPACKET",
 				"syscall socket AF_VSOCK SOCK_STREAM", "syscall userfaultfd",
+			},
+		},
+	}
+}
+
+func resolvedMcp(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "mcp", Version: 1,
+		Summary: "A server of tools for an agent, by npx or uvx; of the network registries of packages, more by --host",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${HOME}/.local/share/uv/python", "?${HOME}/.nvm/versions", "?${HOME}/.pyenv",
+				"?${HOME}/.volta/bin", "?${HOME}/.volta/tools", "?/bin", "?/etc/ImageMagick-6",
+				"?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates",
+				"?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version",
+				"?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
+				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
+				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
+				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
+				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
+				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
+				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
+				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
+				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Inspect: resolvedBaseFilesInspect(), Guard: []string{}, Unguard: []string{},
+			Tmpfs:   []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: []string{"?${HOME}/.cache/uv", "?${HOME}/.npm/_cacache"}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@npm-registry", "@pypi"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+				"NODE_EXTRA_CA_CERTS", "NO_COLOR", "NPM_CONFIG_REGISTRY", "PATH", "PIP_INDEX_URL",
+				"REQUESTS_CA_BUNDLE", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER",
+				"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "npm_config_registry",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"create ${HOME}/.y", "device /dev/null", "env HOME", "env npm_config_registry", "exec /bin/sh",
+				"exec /usr/bin/env", "read /usr/bin/env", "resolve pypi.org", "resolve registry.npmjs.org",
+				"syscall getrandom", "write ${HOME}/.x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 127.0.0.1:443", "connect 169.254.169.254:80", "connect @/tmp/.X11-unix/X0",
+				"create /usr/bin/x", "device /dev/kvm", "device /dev/mem", "env AWS_SECRET_ACCESS_KEY",
+				"env DATABASE_URL", "env GITHUB_TOKEN", "env NPM_TOKEN", "env SSH_AUTH_SOCK", "read ${CWD}",
+				"read ${HOME}/.aws", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
+				"read /run/docker.sock", "resolve github.com", "resolve www.example.com", "see-process outside",
+				"signal outside", "syscall add_key", "syscall bpf", "syscall init_module", "syscall io_uring_setup",
+				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x", "write /etc/x",
+				"write /usr/bin/env",
+			},
+		},
+	}
+}
+
+func resolvedNpm(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "npm", Version: 1,
+		Summary: "npm, pnpm and yarn in the current directory; of the network the public registry",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${HOME}/.nvm/versions", "?${HOME}/.volta/bin", "?${HOME}/.volta/tools", "?/bin",
+				"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+				"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+				"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+				"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+				"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+				"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+				"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+				"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+				"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+				"?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs:       []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay:     []string{"?${HOME}/.cache/yarn", "?${HOME}/.local/share/pnpm/store", "?${HOME}/.npm/_cacache"},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@npm-registry"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "COREPACK_NPM_REGISTRY", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*",
+				"LINES", "LOGNAME", "NODE_ENV", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "NPM_CONFIG_CAFILE",
+				"NPM_CONFIG_REGISTRY", "PATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER",
+				"YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY", "npm_config_cafile", "npm_config_registry",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"device /dev/null", "env HOME", "env NODE_ENV", "env npm_config_registry", "exec /bin/sh",
+				"exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "resolve registry.npmjs.org",
+				"resolve registry.yarnpkg.com", "syscall getrandom", "?write ${CWD}/.venv/x",
+				"write ${CWD}/Makefile", "write ${CWD}/node_modules/x", "write ${CWD}/package-lock.json",
+				"write ${CWD}/x", "write ${HOME}/.x", "write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 127.0.0.1:22", "connect 127.0.0.1:443", "connect 169.254.169.254:80", "connect 8.8.8.8:443",
+				"connect @/tmp/.X11-unix/X0", "create /usr/bin/x", "device /dev/kvm", "device /dev/mem",
+				"env AWS_SECRET_ACCESS_KEY", "env NODE_AUTH_TOKEN", "env NPM_TOKEN", "env SSH_AUTH_SOCK",
+				"read ${HOME}/.aws", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
+				"read /run/docker.sock", "resolve github.com", "resolve registry.npmjs.org.example.com",
+				"resolve www.example.com", "see-process outside", "signal outside", "syscall add_key", "syscall bpf",
+				"syscall init_module", "syscall io_uring_setup", "syscall ioctl 0 TIOCSTI", "syscall kexec_load",
+				"syscall keyctl", "syscall mount", "syscall perf_event_open",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall socket AF_ALG SOCK_SEQPACKET",
+				"syscall socket AF_VSOCK SOCK_STREAM", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"?write ${CWD}/.any-settings", "?write ${CWD}/.git/config", "?write ${CWD}/.git/hooks/pre-commit",
+				"?write ${CWD}/.github/x", "?write ${CWD}/AGENTS.md", "?write ${CWD}/sub/.git/config",
+				"write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -599,6 +1248,85 @@ func resolvedOpen(yes, no *bool) *policy.Policy {
 	}
 }
 
+func resolvedPip(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "pip", Version: 1,
+		Summary: "pip and uv in the current directory; of the network the package index",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: []string{
+				"?${HOME}/.local/share/uv/python", "?${HOME}/.pyenv", "?/bin", "?/etc/ImageMagick-6",
+				"?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant", "?/etc/ca-certificates",
+				"?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies", "?/etc/debian_version",
+				"?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group",
+				"?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk",
+				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
+				"?/etc/ld.so.conf.d", "?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic",
+				"?/etc/maven", "?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release",
+				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
+				"?/etc/protocols", "?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml",
+				"?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone",
+				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+			},
+			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Tmpfs:   []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: []string{"?${HOME}/.cache/pip", "?${HOME}/.cache/uv"}, Directories: []string{},
+			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{"@pypi"}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"CC", "CFLAGS", "COLORTERM", "COLUMNS", "CURL_CA_BUNDLE", "CXX", "FORCE_COLOR", "HOME", "LANG",
+				"LANGUAGE", "LC_*", "LDFLAGS", "LINES", "LOGNAME", "NO_COLOR", "PATH", "PDM_PYPI_URL",
+				"PIPENV_PYPI_MIRROR", "PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL",
+				"PIP_NO_INDEX", "PKG_CONFIG_PATH", "POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "SHELL",
+				"SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL",
+				"UV_FIND_LINKS", "UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "VIRTUAL_ENV",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"device /dev/null", "env HOME", "env PIP_INDEX_URL", "env VIRTUAL_ENV", "exec /bin/sh",
+				"exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "resolve files.pythonhosted.org",
+				"resolve pypi.org", "syscall getrandom", "?write ${CWD}/.venv/x", "write ${CWD}/Makefile",
+				"write ${CWD}/requirements.txt", "write ${CWD}/venv/x", "write ${CWD}/x", "write ${HOME}/.x",
+				"write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 127.0.0.1:22", "connect 127.0.0.1:443", "connect 169.254.169.254:80", "connect 8.8.8.8:443",
+				"connect @/tmp/.X11-unix/X0", "create /usr/bin/x", "device /dev/kvm", "device /dev/mem",
+				"env AWS_SECRET_ACCESS_KEY", "env PYTHONSTARTUP", "env SSH_AUTH_SOCK", "env TWINE_PASSWORD",
+				"read ${HOME}/.pypirc", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
+				"read /run/docker.sock", "resolve github.com", "resolve test.pypi.org", "resolve upload.pypi.org",
+				"resolve www.example.com", "see-process outside", "signal outside", "syscall add_key", "syscall bpf",
+				"syscall init_module", "syscall io_uring_setup", "syscall ioctl 0 TIOCSTI", "syscall kexec_load",
+				"syscall keyctl", "syscall mount", "syscall perf_event_open",
+				"syscall personality ADDR_NO_RANDOMIZE", "syscall socket AF_ALG SOCK_SEQPACKET",
+				"syscall socket AF_VSOCK SOCK_STREAM", "syscall unshare CLONE_NEWUSER", "syscall userfaultfd",
+				"?write ${CWD}/.any-settings", "?write ${CWD}/.git/config", "?write ${CWD}/.git/hooks/pre-commit",
+				"?write ${CWD}/.github/x", "?write ${CWD}/AGENTS.md", "?write ${CWD}/sub/.git/config",
+				"write /etc/x", "write /usr/bin/env",
+			},
+		},
+	}
+}
+
 func resolvedProject(yes, no *bool) *policy.Policy {
 	return &policy.Policy{
 		Name: "project", Version: 1,
@@ -608,10 +1336,10 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedBaseFilesHide(),
-			Unhide:  resolvedBaseFilesUnhide(),
+			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
+			Unhide:  resolvedAgentFilesUnhide(),
 			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedBuildFilesUnguard(),
+			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -625,7 +1353,7 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -659,8 +1387,8 @@ func resolvedPure(yes, no *bool) *policy.Policy {
 			Time: "host", Ranges: no,
 		},
 		Files: policy.Files{
-			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedBaseFilesHide(),
-			Unhide: resolvedBaseFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
+			Read: resolvedBaseFilesRead(), Write: []string{}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
 			Unguard: []string{}, Tmpfs: []string{}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: no, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -729,7 +1457,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 				"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/vim", "?/etc/xml",
 				"?/etc/zsh", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
-			Write: []string{}, Hide: resolvedBaseFilesHide(), Unhide: resolvedBaseFilesUnhide(),
+			Write: []string{}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
 			Inspect: resolvedBaseFilesInspect(), Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
@@ -747,7 +1475,7 @@ func resolvedShell(yes, no *bool) *policy.Policy {
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"}, Deny: resolvedBuildSeccompDeny(),
-			Rules: resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -801,16 +1529,8 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"?/var/log/apache2/other_vhosts_access.log", "?/var/log/nginx/access.log",
 				"?/var/log/nginx/error.log",
 			},
-			Hide: []string{
-				"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.keystore", "**/*.p12", "**/*.pfx", "**/*.ppk",
-				"**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials", "**/.htpasswd",
-				"**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg", "**/.vault-token",
-				"**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*", "**/kubeconfig",
-				".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
-			},
-			Unhide:  resolvedBaseFilesUnhide(),
-			Inspect: []string{".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc", "pip.conf"},
-			Guard:   []string{}, Unguard: []string{},
+			Hide: resolvedDbFilesHide(), Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedDbFilesInspect(),
+			Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{
 				"/run/lock", "/var/lib/nginx/body", "/var/lib/nginx/fastcgi", "/var/lib/nginx/proxy",
@@ -852,7 +1572,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore"},
 			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedBaseSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -878,24 +1598,64 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 	}
 }
 
-func resolvedBaseFilesRead() []string {
-	return []string{
-		"?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
-		"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
-		"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
-		"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
-		"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
-		"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
-		"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
-		"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
-		"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
-		"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
-		"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
-		"?/libx32", "?/sbin", "/usr",
+func resolvedWorker(yes, no *bool) *policy.Policy {
+	return &policy.Policy{
+		Name: "worker", Version: 1,
+		Summary: "A background job: the current directory read-only, hosts by --host",
+		Namespaces: policy.Namespaces{
+			User: "auto", Mount: "new", PID: "new", Net: "new", IPC: "new", UTS: "new", Cgroup: "new",
+			Time: "host", Ranges: no,
+		},
+		Files: policy.Files{
+			Read: resolvedDefaultFilesRead(), Write: []string{}, Hide: resolvedAgentFilesHide(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBaseFilesInspect(), Guard: []string{},
+			Unguard: []string{}, Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{},
+			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
+			Dev: yes, SetID: no,
+		},
+		Network: policy.Network{Hosts: []string{}, Port: "443", Listen: []string{}},
+		Process: policy.Process{
+			Capabilities: []string{}, Ambient: no,
+			Env: []string{
+				"COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+				"NODE_ENV", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "PATH", "PYTHONUNBUFFERED", "REQUESTS_CA_BUNDLE",
+				"SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER",
+			},
+			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
+		},
+		Seccomp: seccomp.Policy{
+			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
+			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
+			Allow:   []string{"@pkey", "@system-service", "mincore"},
+			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
+			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			WaitKillable: no,
+		},
+		Expect: policy.Expect{
+			Allow: []string{
+				"bind 127.0.0.1:8080", "device /dev/null", "env HOME", "env SSL_CERT_FILE", "exec /bin/sh",
+				"exec /usr/bin/env", "read ${CWD}", "read /usr/bin/env", "resolve localhost", "syscall getrandom",
+				"write ${HOME}/x", "write /tmp/x",
+			},
+			Deny: []string{
+				"capability sys_admin", "capability sys_module", "connect /run/docker.sock", "connect 1.1.1.1:443",
+				"connect 127.0.0.1:22", "connect 169.254.169.254:80", "connect @/tmp/.X11-unix/X0",
+				"create ${CWD}/y", "create /usr/bin/x", "device /dev/kvm", "device /dev/mem",
+				"env AWS_ACCESS_KEY_ID", "env AWS_SECRET_ACCESS_KEY", "env DATABASE_URL", "env SSH_AUTH_SOCK",
+				"read ${HOME}/.aws", "read ${HOME}/.ssh", "read /etc/shadow", "read /root/.ssh",
+				"read /run/docker.sock", "resolve www.example.com", "see-process outside", "signal outside",
+				"syscall add_key", "syscall bpf", "syscall init_module", "syscall io_uring_setup",
+				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
+				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
+				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "write ${CWD}/x", "write /etc/x",
+				"write /usr/bin/env",
+			},
+		},
 	}
 }
 
-func resolvedBaseFilesHide() []string {
+func resolvedAgentFilesHide() []string {
 	return []string{
 		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.key", "**/*.keystore", "**/*.p12", "**/*.pem", "**/*.pfx",
 		"**/*.ppk", "**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials",
@@ -905,7 +1665,7 @@ func resolvedBaseFilesHide() []string {
 	}
 }
 
-func resolvedBaseFilesUnhide() []string {
+func resolvedAgentFilesUnhide() []string {
 	return []string{
 		"*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample", "*.sample.env",
 		"*.template", "*.template.env", ".eggs/", ".gradle/", ".nox/", ".pnpm-store/", ".stack-work/",
@@ -915,21 +1675,41 @@ func resolvedBaseFilesUnhide() []string {
 	}
 }
 
-func resolvedBaseFilesInspect() []string {
+func resolvedAgentFilesInspect() []string {
+	return []string{"*.key", "*.pem", ".gitconfig", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"}
+}
+
+func resolvedAgentFilesGuard() []string {
 	return []string{
-		"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc",
-		"pip.conf",
+		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
+		"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
+		"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
+		"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
+		"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
+		"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
+		"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
+		"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
+		"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 
-func resolvedBaseProcessEnv() []string {
+func resolvedAgentFilesUnguard() []string {
 	return []string{
-		"COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
-		"NO_COLOR", "PATH", "SHELL", "TERM", "TZ", "USER",
+		".#*", ".*.cmd", ".*.o.d", ".*.sw?", ".DS_Store", ".angular", ".astro", ".benchmarks", ".build",
+		".cache", ".ccache", ".ccls-cache", ".config", ".config.old", ".coverage", ".coverage.*",
+		".dart_tool", ".depend", ".deps", ".dmypy.json", ".dockerignore", ".docusaurus", ".eggs/",
+		".elixir_ls", ".eslintcache", ".fuse_hidden*", ".gitignore", ".gitkeep", ".goutputstream-*",
+		".gradle/", ".hypothesis", ".ipynb_checkpoints", ".keep", ".kotlin", ".libs", ".mypy_cache", ".next",
+		".nfs*", ".ninja_deps", ".ninja_log", ".nox/", ".npm", ".npmignore", ".nuxt", ".nyc_output", ".objs",
+		".output", ".parcel-cache", ".pnpm-store/", ".pytest_cache", ".pytype", ".ruff_cache", ".sass-cache",
+		".sconsign*", ".stack-work/", ".stylelintcache", ".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*",
+		".tox/", ".turbo", ".venv/", ".version", ".virtualenv/", ".vite", ".yarn-cache", ".zig-cache",
+		"Pods/", "__pypackages__/", "bower_components/", "elm-stuff/", "jspm_packages/", "node_modules/",
+		"site-packages/", "target/", "venv/",
 	}
 }
 
-func resolvedBaseSeccompRules() []seccomp.Rule {
+func resolvedAgentSeccompRules() []seccomp.Rule {
 	return []seccomp.Rule{
 		seccomp.Rule{
 			Syscalls: []string{"socket", "socketpair"},
@@ -997,6 +1777,55 @@ func resolvedBaseSeccompRules() []seccomp.Rule {
 	}
 }
 
+func resolvedBaseFilesRead() []string {
+	return []string{
+		"?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+		"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+		"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+		"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+		"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+		"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+		"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+		"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+		"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+		"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+		"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+		"?/libx32", "?/sbin", "/usr",
+	}
+}
+
+func resolvedBaseFilesInspect() []string {
+	return []string{
+		"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc",
+		"pip.conf",
+	}
+}
+
+func resolvedBaseProcessEnv() []string {
+	return []string{
+		"COLORTERM", "COLUMNS", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
+		"NO_COLOR", "PATH", "SHELL", "TERM", "TZ", "USER",
+	}
+}
+
+func resolvedBuildFilesRead() []string {
+	return []string{
+		"?${HOME}/.cargo/bin", "?${HOME}/.pyenv", "?${HOME}/.rustup", "?${HOME}/go/pkg/mod", "?/bin",
+		"?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives", "?/etc/ant",
+		"?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d", "?/etc/crypto-policies",
+		"?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf", "?/etc/ghostscript", "?/etc/gradle",
+		"?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts", "?/etc/inputrc",
+		"?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk", "?/etc/java-25-openjdk",
+		"?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d", "?/etc/libreoffice",
+		"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/mime.types",
+		"?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd", "?/etc/perl",
+		"?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3",
+		"?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf",
+		"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64",
+		"?/libx32", "?/sbin", "/usr",
+	}
+}
+
 func resolvedBuildFilesGuard() []string {
 	return []string{
 		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
@@ -1007,22 +1836,6 @@ func resolvedBuildFilesGuard() []string {
 		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
 		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
 		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
-	}
-}
-
-func resolvedBuildFilesUnguard() []string {
-	return []string{
-		".#*", ".*.cmd", ".*.o.d", ".*.sw?", ".DS_Store", ".angular", ".astro", ".benchmarks", ".build",
-		".cache", ".ccache", ".ccls-cache", ".config", ".config.old", ".coverage", ".coverage.*",
-		".dart_tool", ".depend", ".deps", ".dmypy.json", ".dockerignore", ".docusaurus", ".eggs/",
-		".elixir_ls", ".eslintcache", ".fuse_hidden*", ".gitignore", ".gitkeep", ".goutputstream-*",
-		".gradle/", ".hypothesis", ".ipynb_checkpoints", ".keep", ".kotlin", ".libs", ".mypy_cache", ".next",
-		".nfs*", ".ninja_deps", ".ninja_log", ".nox/", ".npm", ".npmignore", ".nuxt", ".nyc_output", ".objs",
-		".output", ".parcel-cache", ".pnpm-store/", ".pytest_cache", ".pytype", ".ruff_cache", ".sass-cache",
-		".sconsign*", ".stack-work/", ".stylelintcache", ".svelte-kit", ".sw?", ".temp", ".tmp", ".tmp*",
-		".tox/", ".turbo", ".venv/", ".version", ".virtualenv/", ".vite", ".yarn-cache", ".zig-cache",
-		"Pods/", "__pypackages__/", "bower_components/", "elm-stuff/", "jspm_packages/", "node_modules/",
-		"site-packages/", "target/", "venv/",
 	}
 }
 
@@ -1109,6 +1922,44 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			When:     []string{"arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 		},
+	}
+}
+
+func resolvedDbFilesHide() []string {
+	return []string{
+		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.keystore", "**/*.p12", "**/*.pfx", "**/*.ppk",
+		"**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials", "**/.htpasswd",
+		"**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg", "**/.vault-token",
+		"**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*", "**/kubeconfig",
+		".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
+	}
+}
+
+func resolvedDbFilesInspect() []string {
+	return []string{".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc", "pip.conf"}
+}
+
+func resolvedDefaultFilesRead() []string {
+	return []string{
+		"${CWD}", "?/bin", "?/etc/ImageMagick-6", "?/etc/ImageMagick-7", "?/etc/R", "?/etc/alternatives",
+		"?/etc/ant", "?/etc/ca-certificates", "?/etc/ca-certificates.conf", "?/etc/chromium.d",
+		"?/etc/crypto-policies", "?/etc/debian_version", "?/etc/fonts", "?/etc/gai.conf",
+		"?/etc/ghostscript", "?/etc/gradle", "?/etc/groff", "?/etc/group", "?/etc/host.conf", "?/etc/hosts",
+		"?/etc/inputrc", "?/etc/java-11-openjdk", "?/etc/java-17-openjdk", "?/etc/java-21-openjdk",
+		"?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf", "?/etc/ld.so.conf.d",
+		"?/etc/libreoffice", "?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven",
+		"?/etc/mime.types", "?/etc/networks", "?/etc/nsswitch.conf", "?/etc/os-release", "?/etc/passwd",
+		"?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs", "?/etc/protocols",
+		"?/etc/python3", "?/etc/resolv.conf", "?/etc/services", "?/etc/sgml", "?/etc/ssl/certs",
+		"?/etc/ssl/openssl.cnf", "?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib",
+		"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
+	}
+}
+
+func resolvedFilterSeccompDeny() []string {
+	return []string{
+		"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget",
+		"process_madvise", "semget", "shmget",
 	}
 }
 

@@ -241,9 +241,9 @@ func fields() []field {
 		flag("report.keep", "whether what a run was denied is kept for sbx explain --last (default false)",
 			func(p *Policy) **bool { return &p.Report.Keep }),
 		{key: "expect.allow", doc: "what must work inside", list: func(p *Policy) *[]string { return &p.Expect.Allow },
-			check: checkExpect, removable: true},
+			check: checkExpect, id: withoutMark, removable: true},
 		{key: "expect.deny", doc: "what must fail inside", list: func(p *Policy) *[]string { return &p.Expect.Deny },
-			check: checkExpect, removable: true},
+			check: checkExpect, id: withoutMark, removable: true},
 	}
 }
 

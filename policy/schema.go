@@ -78,6 +78,8 @@ func fieldSchema(f *field) map[string]any {
 		return text(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 	case f.key == "namespaces.monotonic", f.key == "namespaces.boottime":
 		return text(`^-?([0-9]+[hms])+$`)
+	case f.key == "network.port":
+		return object{"anyOf": []object{{"type": "integer", "minimum": 0, "maximum": 65535}, text(`^[0-9]+$`)}}
 	case f.isMap():
 		return mapSchema(f)
 	case f.truth != nil:

@@ -90,6 +90,7 @@ type ExitError struct {
 	cause error
 }
 
+// Error says how the program ended, as os/exec does.
 func (e *ExitError) Error() string { return e.ProcessState.String() }
 
 // Unwrap is the context's error, if that ended the program; else nil.

@@ -100,7 +100,7 @@ var publicIndexes = [...]string{
 // findIndexes finds the files that name an index of packages and that the target
 // does not see, where it has a network.
 func (h *Facts) findIndexes(p *policy.Policy, tree *policy.Tree, t Target) error {
-	if p.Namespaces.Net == "" || p.Namespaces.Net == "new" || t.Home == "" {
+	if reachesNobody(p) || t.Home == "" {
 		return nil
 	}
 	config := configHome(t.Env, t.Home)
@@ -126,6 +126,11 @@ func (h *Facts) findIndexes(p *policy.Policy, tree *policy.Tree, t Target) error
 	return nil
 }
 
+// reachesNobody says whether the policy has neither the host's network nor hosts by name.
+func reachesNobody(p *policy.Policy) bool {
+	return (p.Namespaces.Net == "" || p.Namespaces.Net == "new") && len(p.Network.Hosts) == 0
+}
+
 // configHome is the directory of the user's settings.
 func configHome(env []string, home string) string {
 	if config, _ := Lookup(env, "XDG_CONFIG_HOME"); path.IsAbs(config) {
@@ -149,7 +154,7 @@ func (x *indexFile) path(home, config string) string {
 // they have inside, without the credentials in them: of a policy that has a network, hands
 // over the variables that say the same, and does not show the files themselves.
 func IndexSettings(p *policy.Policy, env []string, home string) map[string]string {
-	if p.Namespaces.Net == "" || p.Namespaces.Net == "new" || !path.IsAbs(home) || !handsOverIndexes(p) {
+	if reachesNobody(p) || !path.IsAbs(home) || !handsOverIndexes(p) {
 		return nil
 	}
 	var w walker

@@ -30,7 +30,7 @@ func keptBack(p *policy.Policy, t host.Target, name, value string) bool {
 // noteIndexes says which settings of a private index the target does not have, if it
 // has a network: by those that it has then, it asks a public one.
 func (d *decisions) noteIndexes(p *policy.Policy, h *host.Facts) {
-	if d.ns.new&ns.Net != 0 {
+	if d.ns.new&ns.Net != 0 && len(p.Network.Hosts) == 0 {
 		return
 	}
 	if len(d.keptBack) > 0 {

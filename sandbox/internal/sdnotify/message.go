@@ -1,7 +1,7 @@
 // Package sdnotify relays what a program in a sandbox tells its service manager; see
 // sd_notify(3). The manager listens to the main process of a unit alone, which is sbx, and
-// knows no pids of the sandbox. So the program is given a socket of the sandbox's own, and
-// what is right of what comes there is sent on by sbx.
+// knows no pids of the sandbox. So the program is given a socket of the sandbox's own. sbx
+// checks what comes there, and sends on what is valid.
 package sdnotify
 
 import (
