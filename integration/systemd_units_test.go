@@ -187,9 +187,11 @@ func otherTypes(units map[string]string) {
 	units["dbus.service"] = service("dbus",
 		"ExecStart=/usr/bin/dbus-daemon --config-file=/run/bus.conf --address=systemd: --nofork --nopidfile")
 	bus := "Type=dbus\nTimeoutStartSec=5\nBusName=org.example."
-	units["nobus.service"] = service("nobus", bus+"None\nExecStart=/run/sbx --policy web --read /run/owner.py -- python3 /run/owner.py")
+	units["nobus.service"] = service("nobus", bus+"None\nExecStart=/run/sbx --policy web "+
+		"--read /run/owner.py -- python3 /run/owner.py")
 	units["bus.service"] = service("bus", bus+
-		"Bus\nExecStart=/run/sbx --policy web --socket /run/dbus/system_bus_socket --read /run/owner.py -- python3 /run/owner.py")
+		"Bus\nExecStart=/run/sbx --policy web "+
+		"--socket /run/dbus/system_bus_socket --read /run/owner.py -- python3 /run/owner.py")
 }
 
 // busConf is a bus on which all is allowed.
