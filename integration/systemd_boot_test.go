@@ -197,7 +197,7 @@ func TestSystemd(t *testing.T) {
 			"ExecReload=kill -HUP $MAINPID\n"+
 			"ExecStart=/run/sbx --policy web --read /run/notifier.py -- python3 /run/notifier.py"),
 		"deaf.service": service("deaf", "Type=simple\nTimeoutStopSec=1\nExecStart="+web+
-			"sh -c 'trap \"\" TERM; while :; do sleep .1; done'"),
+			"sh -c 'trap \"\" TERM; echo deaf; while :; do sleep .1; done'"),
 		"mixed.service":   service("mixed", "KillMode=mixed\nExecStart="+web+"sh -c 'sleep 1000 & sleep 1000'"),
 		"process.service": service("process", "KillMode=process\nExecStart="+web+"sh -c 'sleep 1000 & sleep 1000'"),
 		"again.service":   service("again", "Restart=on-failure\nRestartSec=0\nExecStart="+web+"sleep 1000"),
@@ -314,6 +314,7 @@ func (s *bootedSystemd) tryEnds(t *testing.T) {
 	eventually(t, "again to be started once more", func() bool {
 		return s.show("again", "ActiveState", "NRestarts") == "active 1" && s.show("again", "MainPID") != first
 	})
+	eventually(t, "deaf to ignore the signal", func() bool { return s.read("deaf.log") == "deaf\n" })
 	s.must(t, "stop", "deaf")
 	if got := s.show("deaf", "Result"); got != "timeout" {
 		t.Errorf("deaf: %s", got)

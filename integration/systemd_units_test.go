@@ -183,6 +183,9 @@ func otherTypes(units map[string]string) {
 	units["forks.service"] = service("forks", forks+
 		"PIDFile=/run/forks/pid\nExecStart=/run/sbx --policy web -- "+daemon)
 	units["guess.service"] = service("guess", forks+"ExecStart=/run/sbx --policy web -- "+daemon)
+	units["other.service"] = service("other", "ExecStart=sleep 1000")
+	units["stray.service"] = service("stray", forks+"PIDFile=/run/forks/pid\nExecStart="+
+		"/run/sbx --policy web --read /run/other -- sh -c 'cat /run/other >/run/forks/pid; sleep 1000 &'")
 	units["dbus.socket"] = "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n"
 	units["dbus.service"] = service("dbus",
 		"ExecStart=/usr/bin/dbus-daemon --config-file=/run/bus.conf --address=systemd: --nofork --nopidfile")
@@ -242,6 +245,16 @@ func (s *bootedSystemd) tryForking(t *testing.T) {
 			t.Errorf("%s: %s, %v\n%s", x.unit, out, err, log)
 		}
 		s.must(t, "stop", x.unit)
+	}
+	// A number that another process has on the host: systemd believes a file of root's.
+	s.must(t, "start", "other")
+	other := s.show("other", "MainPID")
+	if out, err := s.inside(`echo "$1" >/run/other`, other); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s.must(t, "start", "stray")
+	if got := s.show("stray", "ActiveState", "MainPID"); got != "active "+other {
+		t.Errorf("stray: %s, and not the process %s\n%s", got, other, s.read("stray.log"))
 	}
 }
 
