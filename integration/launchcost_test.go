@@ -68,9 +68,9 @@ func TestLaunchCost(t *testing.T) {
 		args  []string
 		most  int
 	}{
-		{"page faults", faults, []string{"--policy", "open", "--dry-run", "--", "/bin/true"}, 420},
-		{"page faults", faults, []string{"--policy", "pure", "--dry-run", "--", "/bin/true"}, 490},
-		{"system calls", calls, []string{"--policy", "open", "--", "/bin/true"}, 900},
+		{"page faults", faults, []string{"--policy", "open", "--dry-run", "--", "/bin/true"}, 450},
+		{"page faults", faults, []string{"--policy", "pure", "--dry-run", "--", "/bin/true"}, 540},
+		{"system calls", calls, []string{"--policy", "open", "--", "/bin/true"}, 940},
 		{"system calls", calls, []string{"--policy", "pure", "--", "/bin/true"}, 1240},
 	} {
 		if n := c.count(c.args...); n > c.most {

@@ -45,8 +45,8 @@ var learnts = []learnt{
 		script: "sqlite3 x.db 'create table t(a); insert into t values (7); select a from t'; rm x.db", out: "7\n"},
 	{name: "python", quick: true, files: map[string]string{"site/index.html": "served\n"},
 		script: "python3 -m http.server -b 127.0.0.1 -d site 8765 >/dev/null 2>&1 & " +
-			"for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3; curl -s http://127.0.0.1:8765/index.html && break; done; " +
-			"kill $!",
+			"until grep -q ' 0100007F:223D .* 0A ' /proc/net/tcp; do sleep 0.1; done; " + // it listens
+			"curl -s http://127.0.0.1:8765/index.html; kill $!",
 		out: "served\n"},
 	{name: "make", files: map[string]string{
 		"Makefile": "prog: a.o b.o\n\tcc -o $@ $^\n%.o: %.c\n\tcc -O1 -c -o $@ $<\n",

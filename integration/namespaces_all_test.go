@@ -23,7 +23,7 @@ func TestAllOfHost(t *testing.T) {
 		dir: dir})
 	want := []string{"CapEff: none", "CapBnd: none", "NoNewPrivs: 1", "Seccomp: 2"}
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"} {
-		link, err := os.Readlink("/proc/self/ns/" + kind)
+		link, err := os.Readlink("/proc/thread-self/ns/" + kind)
 		if err != nil {
 			t.Fatal(err)
 		}

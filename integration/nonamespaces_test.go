@@ -51,7 +51,7 @@ func TestNoNamespaces(t *testing.T) {
 	}
 	own := map[string]string{}
 	for _, kind := range []string{"user", "mnt", "pid", "net"} {
-		link, err := os.Readlink("/proc/self/ns/" + kind)
+		link, err := os.Readlink("/proc/thread-self/ns/" + kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ ls /proc/$PPID/fd /proc/%[1]d/fd && echo listed; echo x >/proc/self/oom_score_ad
 		t.Fatal(r)
 	}
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
-		link, err := os.Readlink("/proc/self/ns/" + kind)
+		link, err := os.Readlink("/proc/thread-self/ns/" + kind)
 		if err != nil || !strings.Contains(r.stdout, link+"\n") {
 			t.Errorf("the %s namespace is another one: %v, %v", kind, err, r)
 		}

@@ -17,7 +17,8 @@ import (
 )
 
 // writes are the shipped roles that can write to the current directory.
-var writes = []string{"project", "build", "fetch", "commit", "debug", "open", "npm", "pip", "cargo", "go", "git", "agent",
+var writes = []string{"project", "build", "fetch", "commit", "debug", "open", "npm", "pip", "cargo", "go", "git",
+	"agent",
 	"db"}
 
 // projectOf is a directory that the role can start in: commit takes a repository.

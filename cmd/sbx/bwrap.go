@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
-	"sbx/internal/timerslack"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/bwrap"
@@ -43,6 +42,7 @@ func (c *bwrapCmd) Run() error {
 // runBwrap runs what a command line of bubblewrap's says, and returns the exit status:
 // the program's, or 1 with a line as bubblewrap prints it.
 func runBwrap(args []string) int {
+	hurry()
 	code, target, err := bwrapRun(args)
 	if err != nil {
 		message := err.Error()
@@ -93,7 +93,7 @@ func bwrapRun(args []string) (code int, target string, err error) {
 		return 0, target, err
 	}
 	runtime.LockOSThread()
-	if err := timerslack.Restore(); err != nil {
+	if err := underWay(); err != nil {
 		return 0, target, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {

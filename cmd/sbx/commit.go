@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/sys"
 	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/sandbox"
@@ -108,6 +109,15 @@ func (l *launch) repositoryHint(failed error) error {
 				flags += " --read " + text.Quote(name)
 			}
 		}
+		// Of a work tree's part of it, what says where the rest is stays as it is.
+		if own := pointedTo(git); own != r.Show[0] && policy.Within(own, r.Show[0]) {
+			flags += " --write " + text.Quote(own)
+			for _, name := range []string{"commondir", "gitdir", "config.worktree"} {
+				if name = filepath.Join(own, name); unix.Lstat(name, &st) == nil {
+					flags += " --read " + text.Quote(name)
+				}
+			}
+		}
 		if name := filepath.Join(w.home, ".gitconfig"); unix.Lstat(name, &st) == nil {
 			flags += " --read " + text.Quote(name)
 		}
@@ -117,4 +127,14 @@ func (l *launch) repositoryHint(failed error) error {
 			"works without"}
 	}
 	return failed
+}
+
+// pointedTo is the directory that a .git that is a file names, or "".
+func pointedTo(git string) string {
+	line, err := sys.ReadFile(git)
+	dir, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "gitdir: ")
+	if err != nil || !ok {
+		return ""
+	}
+	return absolute(dir, filepath.Dir(git))
 }

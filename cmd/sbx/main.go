@@ -104,6 +104,7 @@ func run(args []string) int {
 	case l.Version:
 		_, err = fmt.Printf("sbx %s, commit %s\n", version, commit)
 	default:
+		hurry()
 		if code, err = l.run(target); err != nil {
 			err = blameOuter(err)
 		}

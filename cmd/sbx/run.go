@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +72,22 @@ func (l *launch) run(target []string) (code int, err error) {
 		}
 	}
 	return exit.Code(), err
+}
+
+// hurry has nothing be collected while a launch is prepared, unless it takes very much
+// memory: while threads are woken seldom (see timerslack) a collection takes 50 ms.
+// underWay ends that.
+func hurry() {
+	const most = 64 << 20
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(most)
+}
+
+// underWay is called before the thread that supervises forks, or executes sbx once more.
+func underWay() error {
+	debug.SetMemoryLimit(math.MaxInt64)
+	debug.SetGCPercent(100)
+	return timerslack.Restore()
 }
 
 // launched is a launch whose plan can be made, and made anew.
@@ -202,7 +220,7 @@ func (l *launch) launch(
 	}
 	// From here on this thread forks, supervises, or executes sbx once more.
 	runtime.LockOSThread()
-	if err := timerslack.Restore(); err != nil {
+	if err := underWay(); err != nil {
 		return plan, exit, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {

@@ -248,17 +248,20 @@ func readFile(fd, most int) (string, error) {
 		return "", err
 	}
 	defer unix.Close(in)
-	b, n := make([]byte, most), 0
-	for n < len(b) {
-		got, err := unix.Read(in, b[n:])
+	b := make([]byte, 0, min(most, 4096))
+	for len(b) < most {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, len(b))
+		}
+		got, err := unix.Read(in, b[len(b):min(cap(b), most)])
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
 			return "", err
 		case got == 0:
-			return string(b[:n]), nil
+			return string(b), nil
 		default:
-			n += got
+			b = b[:len(b)+got]
 		}
 	}
 	return string(b), nil
