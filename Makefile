@@ -160,7 +160,7 @@ test-network: setup-test build ## hosts by name, the long form: more programs, a
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
 
-test-systemd: setup-systemd build ## units of every kind, and those of docs/systemd.md, under a real systemd, which boots in a cgroup of its own (root)
+test-systemd: setup-systemd build ## units of every kind, and of docs/systemd.md, under a real systemd, as root
 	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
 	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd(Units)?$$' ./integration
 
