@@ -17,7 +17,7 @@ type policyCmd struct {
 	Test    policyTestCmd    `cmd:"" help:"Try what [expect] says in a sandbox of the policy."`
 	Diff    policyDiffCmd    `cmd:"" help:"Say what policy B allows that policy A does not, and the reverse."`
 	Score   policyScoreCmd   `cmd:"" help:"Say how much a policy leaves open, from 0 to 10, and what would close it."`
-	Import  policyImportCmd  `cmd:"" help:"Make a policy of a seccomp profile, a unit, or firejail's or bubblewrap's words."`
+	Import  policyImportCmd  `cmd:"" help:"Make a policy of a seccomp profile, a unit, or what firejail or bwrap read."`
 	Export  policyExportCmd  `cmd:"" help:"Write a policy for a container runtime, Kubernetes, systemd or bubblewrap."`
 	New     policyNewCmd     `cmd:"" help:"Write a policy to start from, with comments."`
 	Help    policyHelpCmd    `cmd:"" help:"Say what the keys of a policy mean."`
