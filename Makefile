@@ -138,7 +138,7 @@ unit: setup-test ## tests that need no privilege
 
 # What is pure and has no goroutines is left out: it would take minutes.
 race: setup-test ## the launcher under the race detector
-	$(GOTEST) -race ./sandbox/... ./policy/seccomp/cache
+	$(GOTEST) -race $$(go list ./sandbox/... | grep -v /rootfs) ./policy/seccomp/cache
 
 integration: setup-test build ## the user's view: real programs, as root and as a user
 	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/...
@@ -205,7 +205,7 @@ fuzz: setup-test ## every fuzz target for FUZZTIME (60s)
 
 soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SOAKTIME (20m) of more
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
-	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run Soak ./integration
+	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache
