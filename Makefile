@@ -205,7 +205,8 @@ fuzz: setup-test ## every fuzz target for FUZZTIME (60s)
 
 soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SOAKTIME (20m) of more
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
-	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) $(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep' ./integration
+	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) \
+	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache
