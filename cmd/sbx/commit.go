@@ -131,7 +131,7 @@ func (l *launch) repositoryHint(failed error) error {
 
 // pointedTo is the directory that a .git that is a file names, or "".
 func pointedTo(git string) string {
-	line, err := sys.ReadFile(git)
+	line, err := sys.ReadRegular(git)
 	dir, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "gitdir: ")
 	if err != nil || !ok {
 		return ""

@@ -3,11 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/text"
-	"sbx/internal/timerslack"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/sandbox"
@@ -72,22 +69,6 @@ func (l *launch) run(target []string) (code int, err error) {
 		}
 	}
 	return exit.Code(), err
-}
-
-// hurry has nothing be collected while a launch is prepared, unless it takes very much
-// memory: while threads are woken seldom (see timerslack) a collection takes 50 ms.
-// underWay ends that.
-func hurry() {
-	const most = 64 << 20
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(most)
-}
-
-// underWay is called before the thread that supervises forks, or executes sbx once more.
-func underWay() error {
-	debug.SetMemoryLimit(math.MaxInt64)
-	debug.SetGCPercent(100)
-	return timerslack.Restore()
 }
 
 // launched is a launch whose plan can be made, and made anew.
