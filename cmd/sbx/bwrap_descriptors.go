@@ -120,26 +120,22 @@ type bwrapTeller struct {
 
 // ready tells of the program's process and of the sandbox's namespaces.
 func (b *bwrapTeller) ready(pid, _ int) {
-	facts := []byte(`"child-pid": ` + strconv.Itoa(pid))
-	for _, x := range []struct{ name, file string }{{"cgroup", "cgroup"}, {"ipc", "ipc"}, {"mnt", "mnt"}, {"net", "net"},
-		{"pid", "pid"}, {"uts", "uts"}} {
+	lines := `"child-pid": ` + strconv.Itoa(pid)
+	facts := map[string]uint64{"child-pid": uint64(pid)}
+	for _, name := range []string{"cgroup", "ipc", "mnt", "net", "pid", "uts"} {
 		var st, own unix.Stat_t
-		if unix.Stat("/proc/"+strconv.Itoa(pid)+"/ns/"+x.file, &st) != nil || // it may have ended
-			unix.Stat("/proc/self/ns/"+x.file, &own) != nil || st.Ino == own.Ino {
+		if unix.Stat("/proc/"+strconv.Itoa(pid)+"/ns/"+name, &st) != nil || // it may have ended
+			unix.Stat("/proc/self/ns/"+name, &own) != nil || st.Ino == own.Ino {
 			continue
 		}
-		facts = fmt.Appendf(facts, ",\n    \"%s-namespace\": %d", x.name, st.Ino)
+		lines += fmt.Sprintf(",\n    \"%s-namespace\": %d", name, st.Ino)
+		facts[name+"-namespace"] = st.Ino
 	}
 	for _, fd := range b.line.Info {
-		b.write(fd, "{\n    "+string(facts)+"\n}\n")
+		b.write(fd, "{\n    "+lines+"\n}\n")
 		unix.Close(fd) // who reads it waits for the end
 	}
-	var compact map[string]uint64
-	if err := json.Unmarshal([]byte("{"+string(facts)+"}"), &compact); err != nil {
-		b.err = errors.Join(b.err, err)
-		return
-	}
-	line, err := json.Marshal(compact)
+	line, err := json.Marshal(facts)
 	b.err = errors.Join(b.err, err)
 	for _, fd := range b.line.Status {
 		b.write(fd, string(line)+"\n")

@@ -11,7 +11,7 @@ import (
 
 // forget unmaps the memory of the launcher that this process is a copy of: of a large one
 // the kernel would have to keep each page that the launcher changes from then on, and what
-// is in them is nobody's business here. What stays are the ranges of the call, the table,
+// is in them is of no use here. What stays are the ranges of the call, the table,
 // the Status, the stack that this runs on, and the thread-local memory, which
 // the kernel writes to (rseq(2)) and Go's wrappers for assembly read.
 //
