@@ -65,6 +65,7 @@ var paths = map[string]string{
 	"internal/review":                      "beneath a descriptor, without links; roots without links, by inode number",
 	"internal/sys":                         "it is on the list above: its callers are looked at",
 	"policies/read.go":                     "a stricter walk of its own; host.probeSources judges what else was read",
+	"policies/repository.go":               "where what was read lies, by device and inode: it only makes the launch stricter",
 	"sandbox/pipes.go":                     "/dev/null alone",
 	"policies/list.go":                     "sbx policy list starts nothing",
 	"policies/policies.go":                 "for the words of a hint",
