@@ -97,6 +97,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/programs.go":       "by descriptors of the walker, and names in what it judges",
 	"cmd/sbx/shim.go":                         "links of a subcommand's: it makes and removes no file that is none of sbx's",
 	"cmd/sbx/shim_run.go":                     "in a sandbox, which program of PATH it has; else host.Chooser judges them",
+	"policies/repository.go":                  "where what was read lies, by device and inode: it only makes the launch stricter",
 }
 
 // TestPathsOfTheHost: every path that a policy, a flag or the environment names
