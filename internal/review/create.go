@@ -83,6 +83,9 @@ func (s *Store) New(policy string, command []string, dirs []Dir) (r *Review, lay
 		if layers[d.Real], err = r.makeRoot(i, lowers[i]); err != nil {
 			return r, nil, fmt.Errorf("review %s: %w", text.Quote(d.Path), err)
 		}
+		if err = r.writeBefore(i, lowers[i]); err != nil {
+			return r, nil, fmt.Errorf("review %s: note what is there: %w", text.Quote(d.Path), err)
+		}
 	}
 	if err = r.save(); err != nil {
 		return r, nil, err

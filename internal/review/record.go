@@ -74,19 +74,21 @@ func (r *Review) save() error {
 		return err
 	}
 	const next = recordName + ".new"
-	fd, err := openNew(r.dir, next, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), next)
-	_, err = f.Write(data)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
+	if err := r.write(next, data); err != nil {
 		return err
 	}
 	return unix.Renameat(r.dir, next, r.dir, recordName)
+}
+
+// write writes a file of the review's own.
+func (r *Review) write(name string, data []byte) error {
+	fd, err := openNew(r.dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
 
 // savePlaces writes where the changes are that lie elsewhere, each with a NUL behind it.
@@ -101,16 +103,7 @@ func (r *Review) savePlaces() error {
 	if data == nil {
 		return nil
 	}
-	fd, err := openNew(r.dir, placesName, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
-	if err != nil {
-		return err
-	}
-	defer closeFD(fd)
-	n, err := unix.Write(fd, data)
-	if err == nil && n < len(data) {
-		err = unix.ENOSPC
-	}
-	return err
+	return r.write(placesName, data)
 }
 
 // openNew opens a file of the review's own, and makes it.

@@ -83,8 +83,8 @@ func (t *tree) top() (*Change, error) {
 	if err := unix.Fstat(t.lower, &c.lower); err != nil {
 		return nil, err
 	}
-	if l := &c.lower; c.OldMode != t.root.Mode || later(l.Ctim, t.root.Start) && l.Ctim != l.Mtim {
-		c.Conflict = "it was changed on the host meanwhile"
+	if c.Conflict, err = t.changedDir("", t.lower, &c.lower); err != nil {
+		return nil, err
 	}
 	if mode&unix.S_ISUID != 0 {
 		c.Refused = "it is set-user-ID"
@@ -94,9 +94,12 @@ func (t *tree) top() (*Change, error) {
 
 // pair is a directory of the upper directory that is open, with the host's, or -1.
 type pair struct {
+	rel       string
 	up, low   int
 	whiteouts bool
 	names     []string
+	// replaced says that the host's directory is another one than at the start.
+	replaced string
 }
 
 func (p *pair) close() {
@@ -106,7 +109,7 @@ func (p *pair) close() {
 
 // pair opens the directory rel on both sides.
 func (t *tree) pair(rel string) (p pair, err error) {
-	p.low = -1
+	p.rel, p.low = rel, -1
 	if p.up, err = openDir(t.upper, rel); err != nil {
 		return p, err
 	}
@@ -125,7 +128,13 @@ func (t *tree) pair(rel string) (p pair, err error) {
 	p.whiteouts = value == "x"
 	p.low, err = openDir(t.lower, rel)
 	if missing(err) {
-		err = nil
+		return p, nil
+	}
+	if errors.Is(err, unix.EACCES) { // its entries can be reached, if not listed
+		p.low, err = openAt(t.lower, rel, unix.O_PATH|unix.O_DIRECTORY)
+	}
+	if err == nil && len(p.names) > 0 {
+		p.replaced, err = t.replacedDir(rel, p.low)
 	}
 	return p, err
 }
@@ -149,7 +158,7 @@ func (t *tree) scan(rel string, f func(*Change) error) error {
 	}()
 	var dirs []*Change
 	for _, name := range p.names {
-		c, err := t.entry(p.up, p.low, p.whiteouts, rel, name)
+		c, err := t.entry(&p, name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", text.Quote(join(rel, name)), err)
 		}
@@ -189,7 +198,7 @@ func (t *tree) survey(low int, name, rel string) (count int, newest string, err 
 	if err != nil {
 		return 0, "", err
 	}
-	if later(st.Ctim, t.root.Start) && !t.r.journal.own(t.root.N, rel, &st) {
+	if t.changed(rel, &st) {
 		newest = rel
 	}
 	if !isDir(st.Mode) {
@@ -215,7 +224,7 @@ func (t *tree) survey(low int, name, rel string) (count int, newest string, err 
 		switch {
 		case isDir(st.Mode):
 			dirs = append(dirs, name)
-		case later(st.Ctim, t.root.Start) && !t.r.journal.own(t.root.N, join(rel, name), &st) && newest == "":
+		case newest == "" && t.changed(join(rel, name), &st):
 			newest = join(rel, name)
 		}
 		count++
