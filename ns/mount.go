@@ -101,6 +101,8 @@ type Bind struct {
 	// NoExec forbids execution. Below says that Dest lies in a directory of the
 	// host, which other processes may be changing.
 	NoExec, Below bool
+	// Copy says that Source is a copy of a file, or becomes one, that is kept for review.
+	Copy bool
 	// Over says that Dest is Source itself, seen through the directory that it lies in.
 	// The child refuses to mount over any other file: that one would keep the name
 	// under which Source can then be reached without this mount.
@@ -120,6 +122,9 @@ func (b Bind) String() string {
 		s += " as a device"
 	case b.Write:
 		s += " writable"
+		if b.Copy {
+			s += ", a copy of it, which is kept for review"
+		}
 	default:
 		s += " read-only"
 	}

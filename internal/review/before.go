@@ -50,7 +50,9 @@ func (r *Review) writeBefore(n, lower int) error {
 		if err != nil {
 			return err
 		}
-		queue = append(queue, dirs...)
+		if len(r.Roots[n].File) == 0 {
+			queue = append(queue, dirs...)
+		}
 	}
 	return r.write(beforeName+strconv.Itoa(n), b.Bytes())
 }

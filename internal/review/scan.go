@@ -64,6 +64,9 @@ func (r *Review) Empty() (bool, error) {
 
 // top is what changes of the root itself: its mode, owner and group.
 func (t *tree) top() (*Change, error) {
+	if len(t.root.File) > 0 {
+		return nil, nil
+	}
 	up, err := look(t.upper)
 	if err != nil {
 		return nil, err
@@ -167,6 +170,7 @@ func (t *tree) scan(rel string, f func(*Change) error) error {
 			continue
 		}
 		t.markRenamed(c)
+		t.markObeyed(&p, c, name)
 		if !c.none() {
 			if err := f(c); err != nil {
 				return err
@@ -176,6 +180,7 @@ func (t *tree) scan(rel string, f func(*Change) error) error {
 	p.close() // one descriptor is enough, however deep it gets
 	open = false
 	for _, c := range dirs {
+		t.markObeyed(nil, c, "")
 		if !c.none() {
 			if err := f(c); err != nil {
 				return err
@@ -269,9 +274,13 @@ type Selected struct {
 // Select finds the root of an absolute path of the host, or of the sandbox.
 func (r *Review) Select(name string) (Selected, error) {
 	best, found := Selected{}, -1
-	for _, root := range r.Roots {
-		for _, base := range [...]string{string(root.Real), string(root.Path)} {
-			if within(name, base) && len(base) > found {
+	for i := range r.Roots {
+		root := &r.Roots[i]
+		for _, base := range [...]string{root.Where(), string(root.Path)} {
+			if name == base && len(root.File) > 0 {
+				return Selected{root.N, root.File}, nil
+			}
+			if len(root.File) == 0 && within(name, base) && len(base) > found {
 				best, found = Selected{root.N, []byte(trimSlash(name[len(base):]))}, len(base)
 			}
 		}

@@ -34,7 +34,7 @@ func TestNewFails(t *testing.T) {
 			l.must(unix.Stat(c.dir.Real, &st))
 			c.dir.Dev, c.dir.Ino = st.Dev, st.Ino
 		}
-		r, _, err := l.store.New("p", nil, []Dir{good, c.dir})
+		r, _, err := l.store.New(Record{Policy: "p"}, nil, []Dir{good, c.dir})
 		if what == "over the store" && err == nil {
 			// It lies in what is written, so the changes are beside that.
 			if len(r.Roots[1].Place) == 0 || strings.HasPrefix(string(r.Roots[1].Place), c.dir.Real+"/") {

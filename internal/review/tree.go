@@ -22,6 +22,8 @@ type tree struct {
 	held, over map[string]bool
 	// renames are the files that were moved.
 	renames *renames
+	// obeyed is the new directory whose contents are obeyed with it, "" if there is none.
+	obeyed string
 	// before is what was there at the start, nil until somebody asks.
 	before *before
 }
@@ -122,6 +124,9 @@ func (t *tree) entry(p *pair, name string) (*Change, error) {
 	}
 	if there {
 		c.setLower(&lower)
+	}
+	if len(t.root.File) > 0 && st.Ctim == t.root.Copied {
+		return c, nil // the program has not touched its copy
 	}
 	white, err := isWhiteout(up, name, &st, p.whiteouts)
 	if err != nil {
