@@ -227,12 +227,17 @@ func unfit(fd int) error {
 	if err := unix.Fstatfs(fd, &st); err != nil {
 		return err
 	}
+	return unfitType(int64(st.Type))
+}
+
+// unfitType is unfit by the file system's magic number; see statfs(2).
+func unfitType(magic int64) error {
 	what := map[int64]string{
 		unix.OVERLAYFS_SUPER_MAGIC: "overlayfs", unix.NFS_SUPER_MAGIC: "NFS", unix.FUSE_SUPER_MAGIC: "FUSE",
 		unix.CIFS_SUPER_MAGIC: "SMB", unix.SMB_SUPER_MAGIC: "SMB", unix.SMB2_SUPER_MAGIC: "SMB", unix.V9FS_MAGIC: "9p",
 		unix.MSDOS_SUPER_MAGIC: "FAT", unix.EXFAT_SUPER_MAGIC: "exFAT", unix.CEPH_SUPER_MAGIC: "Ceph",
 		unix.AFS_SUPER_MAGIC: "AFS", unix.ECRYPTFS_SUPER_MAGIC: "eCryptfs",
-	}[int64(st.Type)]
+	}[magic]
 	if what == "" {
 		return nil
 	}

@@ -53,6 +53,21 @@ func TestNewFails(t *testing.T) {
 	}
 }
 
+// TestUnfit: the file systems that cannot have an upper directory are named.
+func TestUnfit(t *testing.T) {
+	for magic, want := range map[int64]string{
+		0x794c7630: "overlayfs", 0x6969: "NFS", 0x65735546: "FUSE", 0xff534d42: "SMB", 0xfe534d42: "SMB", 0x01021997: "9p",
+		0x4d44: "FAT", 0x2011bab0: "exFAT", 0xef53: "", 0x58465342: "", 0x9123683e: "", 0x01021994: "",
+	} {
+		err := unfitType(magic)
+		var refused *Error
+		if want == "" && err != nil || want != "" && (!errors.As(err, &refused) || refused.Hint() == "" ||
+			!strings.Contains(err.Error(), "its file system is "+want+", which cannot")) {
+			t.Errorf("%#x: %v", magic, err)
+		}
+	}
+}
+
 // TestGarbage: what is no review any more goes, and nothing else.
 func TestGarbage(t *testing.T) {
 	l := newLab(t, "f=1")
