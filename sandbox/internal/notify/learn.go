@@ -99,7 +99,7 @@ func (l *Listener) number() *number {
 	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
 		name := call.Name()
 		n = &number{name: name, starts: learn.Starts(name), credible: explain.MayNeed(name),
-			files:     explain.IsFileCall(name),
+			files:     learn.UsesFiles(name),
 			addressed: name == "connect" || name == "bind", classed: learn.Classed(name), only: -1}
 	}
 	l.learner.numbers[nr] = n
@@ -181,13 +181,9 @@ func (l *Listener) learnSocket(call string) {
 }
 
 func (l *Listener) learnFiles(call string) {
-	for _, arg := range explain.FileArgs(call, l.request.Args) {
-		text := l.text(l.request.Args[arg.Path])
-		if text == "" || !l.valid() {
-			continue
-		}
-		full := l.absolute(text, arg)
-		if full == "" || strings.HasPrefix(full, "/proc/") || full == "/proc" {
+	for _, arg := range explain.FileArgs(call, l.request.Args, l.how(call)) {
+		full := l.fullPath(arg)
+		if full == "" {
 			continue
 		}
 		access := learn.Looks

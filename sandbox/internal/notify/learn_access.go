@@ -18,14 +18,27 @@ type owner struct {
 
 // may says whether the modes of the file let the owner do what the bits say, as of others:
 // 4 to read, 2 to write, 1 to search.
-func (o owner) may(st *unix.Stat_t, bits uint32) bool {
+func (o owner) may(mode, uid, gid, bits uint32) bool {
 	switch {
-	case st.Uid == o.uid:
+	case uid == o.uid:
 		bits <<= 6
-	case slices.Contains(o.groups, st.Gid):
+	case slices.Contains(o.groups, gid):
 		bits <<= 3
 	}
-	return st.Mode&bits == bits
+	return mode&bits == bits
+}
+
+// ownerOf are the ids for files in a process's /proc/PID/status.
+func ownerOf(status string) owner {
+	const filesystem = 3 // the last id of the line
+	uids, gids := ids(status, "Uid:"), ids(status, "Gid:")
+	o := owner{uid: uids[filesystem], groups: []uint32{gids[filesystem]}}
+	_, rest, _ := strings.Cut(status, "\nGroups:")
+	line, _, _ := strings.Cut(rest, "\n")
+	for word := range strings.FieldsSeq(line) {
+		o.groups = append(o.groups, parseID(word))
+	}
+	return o
 }
 
 // learnAccess records that root's program has reached a path by a capability alone.
@@ -38,14 +51,7 @@ func (l *Listener) learnAccess(name string, access learn.Access) {
 	if err != nil || field(status, "CapEff:", 16)&overrides == 0 {
 		return
 	}
-	const filesystem = 3 // the last id of the line
-	uids, gids := ids(status, "Uid:"), ids(status, "Gid:")
-	o := owner{uid: uids[filesystem], groups: []uint32{gids[filesystem]}}
-	_, rest, _ := strings.Cut(status, "\nGroups:")
-	line, _, _ := strings.Cut(rest, "\n")
-	for word := range strings.FieldsSeq(line) {
-		o.groups = append(o.groups, parseID(word))
-	}
+	o := ownerOf(status)
 	root, err := unix.Open(l.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
@@ -79,7 +85,7 @@ func (o owner) reaches(root int, name string, access learn.Access) bool {
 		if access == learn.Makes && i == len(parts)-2 {
 			bits = 3
 		}
-		if bits != 0 && !o.may(&st, bits) {
+		if bits != 0 && !o.may(st.Mode, st.Uid, st.Gid, bits) {
 			return false
 		}
 	}

@@ -98,6 +98,10 @@ func New(filters []Filter, observed []uint32, files bool) (*Listener, error) {
 	return l, nil
 }
 
+// Restrict tells of the target's Landlock domain: the rights that it gives at a path
+// without links.
+func (l *Listener) Restrict(allows func(real string) uint64) { l.files.allows = allows }
+
 // Attach takes over the descriptor.
 func (l *Listener) Attach(fd int) {
 	l.fd, l.came = fd, true

@@ -213,6 +213,15 @@ func (e Exec) PassedOver() (program, run string) {
 	return "", ""
 }
 
+// Interpreter is what the kernel starts for a script, or for a program with a dynamic
+// loader; "" for all others.
+func Interpreter(path string) string {
+	if name := interpreter(path); name != "" {
+		return name
+	}
+	return elfLoader(path)
+}
+
 // interpreter is the program that a script's first line names, with the carriage return
 // behind it that the kernel takes for a part of the name.
 func interpreter(path string) string {
