@@ -1,8 +1,6 @@
 package explain
 
 import (
-	"slices"
-
 	"golang.org/x/sys/unix"
 
 	"sbx/policy/seccomp"
@@ -45,8 +43,8 @@ type Use struct {
 	NoFollow, Straight, NoLinks, OneMount bool
 }
 
-// fileCall is a call that is observed when files are.
-type fileCall struct {
+// FileCall is a call that is observed when files are.
+type FileCall struct {
 	name string
 	// args has one letter for each argument: d is the descriptor of a directory, for the
 	// path that follows. A path is one that is
@@ -67,7 +65,7 @@ type fileCall struct {
 	at int
 }
 
-var fileCalls = [...]fileCall{
+var fileCalls = [...]FileCall{
 	{"open", "o", 0}, {"openat", "do", 0}, {"openat2", "dp", 0}, {"creat", "c", 0},
 	{"stat", "r", 0}, {"lstat", "l", 0}, {"newfstatat", "dr", 3}, {"fstatat64", "dr", 3}, {"statx", "dr", 2},
 	{"statfs", "r", 0}, {"access", "a", 0}, {"faccessat", "da", 0}, {"faccessat2", "da", 3}, {"chdir", "s", 0},
@@ -109,22 +107,24 @@ func Moves(name string) bool {
 }
 
 // IsFileCall says that the call is observed when files are.
-func IsFileCall(name string) bool {
-	return slices.ContainsFunc(fileCalls[:], func(c fileCall) bool { return c.name == name })
-}
+func IsFileCall(name string) bool { return LookupFileCall(name) != nil }
 
-// FileArgs are the paths among the arguments of a call, by its name. how is what openat2(2)
-// is given, or nil.
-func FileArgs(name string, args [6]uint64, how *unix.OpenHow) (list []FileArg) {
+// LookupFileCall is the call of that name, or nil.
+func LookupFileCall(name string) *FileCall {
 	for i := range fileCalls {
 		if c := &fileCalls[i]; c.name == name {
-			return c.paths(args, how)
+			return c
 		}
 	}
 	return nil
 }
 
-func (c *fileCall) paths(args [6]uint64, how *unix.OpenHow) (list []FileArg) {
+// Name is the call's name.
+func (c *FileCall) Name() string { return c.name }
+
+// Paths appends the paths among the arguments to the list. how is what openat2(2) is given,
+// or nil.
+func (c *FileCall) Paths(list []FileArg, args [6]uint64, how *unix.OpenHow) []FileArg {
 	dir := -1
 	for i, letter := range []byte(c.args) {
 		f := FileArg{Path: i, Dir: dir}
@@ -159,7 +159,7 @@ func (c *fileCall) paths(args [6]uint64, how *unix.OpenHow) (list []FileArg) {
 	return list
 }
 
-// use is what a letter of fileCall stands for, of those without flags.
+// use is what a letter of FileCall stands for, of those without flags.
 func use(letter byte) Use {
 	switch letter {
 	case 'l':

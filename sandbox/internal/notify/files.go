@@ -30,57 +30,89 @@ type fileKey struct {
 type files struct {
 	seen  map[fileKey]*explain.File // nil: nothing is wrong with it
 	order []*explain.File
+	full  map[string]string // without "." and "..", of paths as they were said
 	// allows are the rights that the Landlock domain gives at a path, or nil; see Restrict.
 	allows func(real string) uint64
+}
+
+// watched is what is known of an observed call by its number.
+type watched struct {
+	name     string
+	attempts bool              // its address or its ids are looked at
+	file     *explain.FileCall // nil: it has no paths
+}
+
+// watched is what is known of the call that was asked about last, or nil.
+func (l *Listener) watched() *watched {
+	nr := l.request.Number
+	w, known := l.calls[nr]
+	if known {
+		return w
+	}
+	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
+		name := call.Name()
+		w = &watched{name: name, attempts: name == "connect" || name == "bind" || explain.MayNeed(name)}
+		if l.files.seen != nil {
+			w.file = explain.LookupFileCall(name)
+		}
+	}
+	l.calls[nr] = w
+	return w
 }
 
 // observe looks at the address or the paths of a call that is allowed, before it is made. What comes of
 // the call is not known then; it is what the same path leads the launcher to, from the
 // same root.
 func (l *Listener) observe() {
-	r := &l.request
-	arch, ok := seccomp.LookupArch(r.Audit, r.Number)
-	if !ok {
+	w := l.watched()
+	if w == nil {
 		return
 	}
-	name := l.callNames[r.Number]
-	if name == "" {
-		call, ok := seccomp.SyscallByNumber(arch, r.Number)
-		if !ok {
-			return
-		}
-		name = call.Name()
-		l.callNames[r.Number] = name
+	if w.attempts {
+		l.attempt(w.name)
 	}
-	if name == "connect" || name == "bind" || explain.MayNeed(name) {
-		l.attempt(name)
-		if !explain.IsFileCall(name) || l.files.seen == nil {
-			return
-		}
+	if w.file == nil {
+		return
 	}
 	first := ""
-	for i, arg := range explain.FileArgs(name, r.Args, l.how(name)) {
+	l.args = w.file.Paths(l.args[:0], l.request.Args, l.how(w.name))
+	for i, arg := range l.args {
 		full := l.fullPath(arg)
 		switch {
 		case full == "":
 			first = ""
 			continue
-		case i == 1 && first != "" && explain.Moves(name):
-			l.noteFile(fileKey{path: first, other: full, Use: explain.Use{Removes: name[0] == 'r'}}, name)
+		case i == 1 && first != "" && explain.Moves(w.name):
+			l.noteFile(fileKey{path: first, other: full, Use: explain.Use{Removes: w.name[0] == 'r'}}, w.name)
 		}
 		first = full
-		l.noteFile(fileKey{path: full, Use: arg.Use}, name)
+		l.noteFile(fileKey{path: full, Use: arg.Use}, w.name)
 	}
 }
 
 // fullPath is the path of the argument from the root inside, or "" where it cannot be
-// told, or is below /proc: what is there depends on who looks.
+// told, or is below /proc: what is there depends on who looks. It is the asking process's
+// only if that is still there afterwards; see valid.
 func (l *Listener) fullPath(arg explain.FileArg) string {
-	text := l.text(l.request.Args[arg.Path])
-	if text == "" || !l.valid() {
+	raw := l.bytes(l.request.Args[arg.Path])
+	if len(raw) == 0 {
 		return ""
 	}
-	full := l.absolute(text, arg)
+	if raw[0] != '/' {
+		return observed(l.relative(string(raw), arg))
+	}
+	full, known := l.files.full[string(raw)]
+	if !known {
+		full = observed(path.Clean(string(raw)))
+		if len(l.files.full) < maxFiles {
+			l.files.full[string(raw)] = full
+		}
+	}
+	return full
+}
+
+// observed is the path, or "" for one below /proc.
+func observed(full string) string {
 	if strings.HasPrefix(full, "/proc/") || full == "/proc" {
 		return ""
 	}
@@ -100,18 +132,15 @@ func (l *Listener) how(call string) *unix.OpenHow {
 	return &unix.OpenHow{Flags: word(0), Mode: word(1), Resolve: word(2)}
 }
 
-// absolute is the path from the root inside, or "" where it cannot be told.
-func (l *Listener) absolute(text string, arg explain.FileArg) string {
-	if text[0] == '/' {
-		return path.Clean(text)
-	}
+// relative is the path from the root inside of one that does not begin there, or "".
+func (l *Listener) relative(text string, arg explain.FileArg) string {
 	dir := "cwd"
 	if arg.Dir >= 0 && int32(l.request.Args[arg.Dir]) != unix.AT_FDCWD {
 		dir = "fd/" + strconv.Itoa(int(int32(l.request.Args[arg.Dir])))
 	}
 	b := l.memory[:]
 	n, err := unix.Readlink(l.proc(dir), b)
-	if err != nil || n == 0 || b[0] != '/' || !l.valid() {
+	if err != nil || n == 0 || b[0] != '/' {
 		return ""
 	}
 	return path.Join(string(b[:n]), text)
