@@ -16,7 +16,7 @@ import (
 const (
 	// SearchLimit bounds how many names are looked at in a project, those at its top not
 	// counted.
-	SearchLimit = 200_000
+	SearchLimit = 300_000
 	// learnLimit is that for a run that is learnt from, which shows homes as a whole.
 	learnLimit = 2_000_000
 	// socketLimit is that for sockets in other directories.

@@ -77,7 +77,8 @@ type Node struct {
 	Optional bool
 	// Layers are an overlay's upper and work directories, or nil for a tmpfs.
 	Layers *[2]host.File
-	// Review says that an overlay keeps changes apart from what the policy lets be written.
+	// Review says that changes are kept apart from what the policy lets be written: by an
+	// overlay, or by a copy of a file.
 	Review bool
 	// searched says that it was found by a search: the policy does not name it.
 	searched bool
