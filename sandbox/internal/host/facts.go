@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/terminal"
@@ -218,9 +219,7 @@ func (f File) ID() ns.ID { return ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.I
 // CloseFiles closes what Probe has kept open of the policy's files. It is called after
 // the start.
 func (h *Facts) CloseFiles() {
-	for _, fd := range h.fds {
-		unix.Close(fd)
-	}
+	sys.CloseAll(h.fds)
 	h.fds = nil
 	h.walk.close()
 }

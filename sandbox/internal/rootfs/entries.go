@@ -77,7 +77,9 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	}
 	source := e.Source()
 	n.Source = t.facts.Files[source]
-	if errors.As(n.Source.Err, &n.Untrusted) {
+	var untrusted *host.LinkError
+	if n.Source.Err != nil && errors.As(n.Source.Err, &untrusted) {
+		n.Untrusted = untrusted
 		// Not for nothing: what shows the directory may hold the restriction at
 		// what the link leads to. See settle.
 		n.Source = n.Untrusted.File
