@@ -175,7 +175,7 @@ func credentialLine(line string) bool {
 	switch {
 	case value == "", value == "true", value == "false", strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}"):
 		return false
-	case value[0] == '$' && strings.Trim(value[1:], "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "":
+	case value[0] == '$' && strings.Trim(lower(value[1:]), "abcdefghijklmnopqrstuvwxyz0123456789_") == "":
 		return false // a variable's name, as in bunfig.toml
 	case value[0] == '{': // a table in a line, as of TOML
 		return slices.ContainsFunc(strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune("{},", r) }),

@@ -75,6 +75,30 @@ const (
 	isRepo = hasHead | hasObjects | hasRefs
 )
 
+// Guard are the patterns of a policy's guard and unguard.
+type Guard struct{ guarding }
+
+// NewGuard reads the patterns.
+func NewGuard(guard, unguard []string) *Guard {
+	return &Guard{newGuarding(&policy.Files{Guard: guard, Unguard: unguard}, "/")}
+}
+
+// Guards says whether they mean the path, which is relative to the project, and whether it
+// lies in a directory in which nothing is guarded.
+func (g *Guard) Guards(rel string, dir bool) (guarded, free bool) {
+	kind := uint8(unix.DT_REG)
+	if dir {
+		kind = unix.DT_DIR
+	}
+	at, name := path.Split(rel)
+	for part := range strings.SplitSeq(at, "/") {
+		if anyMatches(g.trees, part) {
+			return false, true
+		}
+	}
+	return g.guards(name, kind, at == ""), false
+}
+
 // newGuarding is for the project in dir.
 func newGuarding(f *policy.Files, dir string) (g guarding) {
 	for _, s := range f.Write {

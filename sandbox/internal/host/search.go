@@ -49,7 +49,8 @@ func (h *Facts) rulesOf(f *policy.Files) *rules {
 }
 
 func (h *Facts) newRules(f *policy.Files) *rules {
-	r := &rules{hide: newNames(), top: newNames(), unhide: newNames(), inspect: newNames(f.Inspect...)}
+	r := &rules{hide: newNames().grow(len(f.Hide)), top: newNames(), unhide: newNames().grow(len(f.Unhide)),
+		inspect: newNames(f.Inspect...)}
 	for _, entry := range f.Hide {
 		pat := policy.ParsePath(entry).Name
 		if deep, ok := strings.CutPrefix(pat, "**/"); ok {
