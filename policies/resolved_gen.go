@@ -491,7 +491,7 @@ func resolvedDb(yes, no *bool) *policy.Policy {
 				"?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin",
 				"/usr",
 			},
-			Write: []string{"${CWD}"}, Hide: resolvedDbFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Write: []string{"${CWD}"}, Hide: resolvedDbFilesHide(), Unhide: resolvedDbFilesUnhide(),
 			Inspect: resolvedDbFilesInspect(), Guard: []string{}, Unguard: []string{},
 			Tmpfs:   []string{"${HOME}", "/run", "/run/mysqld", "/run/postgresql", "/run/redis", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{"${CWD}"},
@@ -1523,7 +1523,7 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"?/var/log/apache2/other_vhosts_access.log", "?/var/log/nginx/access.log",
 				"?/var/log/nginx/error.log",
 			},
-			Hide: resolvedDbFilesHide(), Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedDbFilesInspect(),
+			Hide: resolvedDbFilesHide(), Unhide: resolvedDbFilesUnhide(), Inspect: resolvedDbFilesInspect(),
 			Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{
@@ -1674,8 +1674,8 @@ func resolvedAgentFilesUnhide() []string {
 
 func resolvedAgentFilesInspect() []string {
 	return []string{
-		"*.key", "*.pem", ".gitconfig", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc",
-		"pdm.toml", "pip.conf", "uv.toml",
+		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".gitconfig", ".npmrc",
+		".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
 	}
 }
 
@@ -1796,8 +1796,9 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesInspect() []string {
 	return []string{
-		"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "config",
-		"config.worktree", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc",
+		".yarnrc", ".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc", "pdm.toml", "pip.conf",
+		"uv.toml",
 	}
 }
 
@@ -1828,8 +1829,8 @@ func resolvedBuildFilesRead() []string {
 
 func resolvedBuildFilesInspect() []string {
 	return []string{
-		"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml",
-		"pip.conf", "uv.toml",
+		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc",
+		".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
 	}
 }
 
@@ -1942,10 +1943,20 @@ func resolvedDbFilesHide() []string {
 	}
 }
 
+func resolvedDbFilesUnhide() []string {
+	return []string{
+		"*.crt", "*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample",
+		"*.sample.env", "*.template", "*.template.env", "*_key", ".eggs/", ".gradle/", ".nox/",
+		".pnpm-store/", ".stack-work/", ".tox/", ".venv/", ".virtualenv/", "Pods/", "__pypackages__/",
+		"bower_components/", "elm-stuff/", "example.env", "jspm_packages/", "node_modules/", "sample.env",
+		"site-packages/", "target/", "template.env", "vendor/", "venv/",
+	}
+}
+
 func resolvedDbFilesInspect() []string {
 	return []string{
-		".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc",
-		"pdm.toml", "pip.conf", "uv.toml",
+		"*.asc", "*.crt", "*.p8", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc", ".yarnrc",
+		".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
 	}
 }
 
