@@ -169,6 +169,10 @@ func Become(program string, argv []string) error { return launch.Become(program,
 // run by that name, since that one is not in the sandbox; "" where it is the same.
 func PassedOver(p *Plan) string { return launch.PassedOver(p) }
 
+// EnvHint says, after a status of 127, why env(1) did not find the program that the
+// target's first line names ("#!/usr/bin/env NAME"); "" where that is not known.
+func EnvHint(p *Plan) string { return launch.EnvHint(p) }
+
 // Janitor says whether a process with these arguments is what Run has left in the
 // place of a launcher that was killed. RunJanitor does its work then, and tells what
 // it found.

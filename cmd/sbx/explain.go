@@ -70,6 +70,9 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		for _, line := range l.keptBack(plan.Policy) {
 			b.WriteString("  " + text.OneLine(line) + "\n")
 		}
+		if len(r.Denials) == 0 && r.Unavailable == "" && !l.ExplainFiles {
+			b.WriteString("  files are another thing: --explain-files says which were hidden, missing or read-only\n")
+		}
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
 	return r

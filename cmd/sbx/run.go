@@ -238,7 +238,7 @@ func (l *launch) launch(
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
-	sayCommit(plan, target, exit)
+	l.sayHints(plan, target, exit)
 	return plan, exit, nil
 }
 
@@ -249,6 +249,18 @@ func sayNotes(notes, said []string) {
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 		}
 	}
+}
+
+// sayHints says what is known to help after a program has ended as it has.
+func (l *launch) sayHints(plan *sandbox.Plan, target []string, exit sandbox.Exit) {
+	const notFound = 127 // of env(1)
+	if exit.Code() == notFound && !exit.Status.Signaled() {
+		if hint := sandbox.EnvHint(plan); hint != "" {
+			say("hint", hint)
+		}
+	}
+	sayCommit(plan, target, exit)
+	l.sayOutside(plan, target, exit)
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open

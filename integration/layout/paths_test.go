@@ -49,6 +49,7 @@ var paths = map[string]string{
 	"sandbox/internal/terminal":               "a terminal, by a descriptor",
 	"sandbox/internal/host/console.go":        "the name that the controlling terminal's descriptor has, which look judges",
 	"sandbox/internal/host/gitfollow.go":      "what it finds becomes read-only, wherever a link leads; it shows nothing",
+	"sandbox/internal/host/errors.go":         "for the words of a hint",
 	"sandbox/internal/host/lookagain.go":      "after the end: what it finds is said",
 	"sandbox/internal/launch":                 "processes in /proc",
 	"sandbox/internal/setid/directory.go":     "in the root of the process that asks, by O_PATH, for that process",

@@ -333,7 +333,8 @@ func TestGitConfig(t *testing.T) {
 func TestMayGuard(t *testing.T) {
 	names := []string{"a", ".git", ".gi", "git", "Jenkinsfile", "Jenkinsfile.old", "x.code-workspace", "mise.local.toml",
 		"axb", "anythingXatall", "b"}
-	for _, text := range []string{".git", "Jenkinsfile*", "*.code-workspace", "mise*.toml", "a?b", "[x-z]", "*X*", "*", "b"} {
+	for _, text := range []string{".git", "Jenkinsfile*", "*.code-workspace", "mise*.toml", "a?b", "[x-z]", "*X*", "*",
+		"b"} {
 		g := newGuarding(&policy.Files{Guard: []string{"**/" + text}}, "/p")
 		for _, name := range names {
 			if g.guards(name, unix.DT_REG, false) && !g.mayGuard([]byte(name)) {

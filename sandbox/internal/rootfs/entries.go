@@ -93,6 +93,14 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		return n, false, nil
 	case n.Source.Mode == 0:
 		return n, false, &host.MissingError{Path: source, Write: n.Kind == Write && n.From == ""}
+	case n.Source.Covered && n.Optional:
+		return n, false, nil // there is nothing to see
+	case n.Source.Covered:
+		return n, false, &host.NeedError{
+			Reason: host.Occupied,
+			What:   fmt.Sprintf("show %s: the sandbox around this one hides it", text.Quote(source)),
+			Fix:    "let the one around show it: --show " + text.Quote(source),
+		}
 	case t.useless(n) != nil:
 		return n, false, t.useless(n)
 	case n.Kind == Write && !n.Optional:
