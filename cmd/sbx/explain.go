@@ -32,6 +32,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	default:
 		return nil
 	}
+	seen.Limits = exit.Limits
 	j := explain.Judge{Policy: plan.Policy, Native: seccomp.Native()}
 	// What was found ready does not know its lines. Without them there is less to say.
 	if p, err := parsed(l.Policy); err == nil {

@@ -163,6 +163,9 @@ func (j *Judge) across(f File, places map[string]Place, item *Item) bool {
 	item.Where = j.entryAt(deeper)
 	item.Why = fmt.Sprintf("%s is a mount of its own here, %s, and no file is moved from one to another; "+
 		"programs that copy then, as mv(1), do without", text.Quote(deeper.Path), deeper.Is)
+	if from.Is == "tmpfs" || to.Is == "tmpfs" {
+		item.Harmless = "private directories are file systems of their own, as /tmp is on many machines, and programs copy then"
+	}
 	both := common(f.Path, f.At)
 	if shows(from) && shows(to) && j.below(both) {
 		item.Allow, item.Flag = "--write "+text.Quote(both), true
