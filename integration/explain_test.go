@@ -46,7 +46,8 @@ func TestOfferExplain(t *testing.T) {
 // /dev/tty. Where the caller has none either, that is not told.
 func TestExplainTerminal(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "session.toml")
-	text := "version = 1\nsummary = \"has no terminal\"\nextends = [\"default\"]\n[process]\nterminal = \"new-session\"\n[expect]\n"
+	text := "version = 1\nsummary = \"has no terminal\"\nextends = [\"default\"]\n" +
+		"[process]\nterminal = \"new-session\"\n[expect]\n"
 	if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

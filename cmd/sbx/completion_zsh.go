@@ -61,8 +61,8 @@ func zshCompletion(list []command) string {
 	b.WriteString("\t*)\n\t\tif (( split < CURRENT )); then\n\t\t\tshift split words\n\t\t\t(( CURRENT -= split ))\n" +
 		"\t\t\t_normal\n\t\t\treturn\n\t\tfi\n")
 	for _, p := range prefixes() {
-		fmt.Fprintf(&b, "\t\tif [[ $words[2] == %s ]]; then\n\t\t\tat=launch-%[1]s\n\t\t\tshift words\n\t\t\t(( CURRENT-- ))\n"+
-			"\t\tfi\n", p.word)
+		fmt.Fprintf(&b, "\t\tif [[ $words[2] == %s ]]; then\n\t\t\tat=launch-%[1]s\n\t\t\tshift words\n"+
+			"\t\t\t(( CURRENT-- ))\n\t\tfi\n", p.word)
 	}
 	b.WriteString("\t\t;;\n\tesac\n\tcase $at in\n")
 	b.WriteString("\tlaunch)\n\t\tlocal -a first=('*: :(--)')\n\t\t(( CURRENT == 2 )) && first=('1: :_sbx_first')\n")

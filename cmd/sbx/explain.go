@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	default:
 		return nil
 	}
+	seen.Limits = exit.Limits
 	j := explain.Judge{Policy: plan.Policy, Native: seccomp.Native()}
 	// What was found ready does not know its lines. Without them there is less to say.
 	if p, err := parsed(l.Policy); err == nil {
@@ -67,7 +69,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		b.WriteString(text.OneLine(line) + "\n")
 	}
 	if exit.Code() != 0 {
-		for _, line := range l.keptBack(plan.Policy) {
+		for _, line := range append(nested(plan.Policy), l.keptBack(plan.Policy)...) {
 			b.WriteString("  " + text.OneLine(line) + "\n")
 		}
 		if len(r.Denials) == 0 && r.Unavailable == "" && !l.ExplainFiles {
@@ -76,6 +78,18 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
 	return r
+}
+
+// nested says what mounts take where the policy lets the program make sandboxes of its own,
+// whose calls are not watched.
+func nested(p *policy.Policy) []string {
+	if !policy.IsTrue(p.Process.Nest) || slices.ContainsFunc(p.Process.Capabilities, func(c string) bool {
+		return strings.TrimPrefix(c, "?") == "sys_admin"
+	}) {
+		return nil
+	}
+	return []string{"with nest = true mount(2) and its like are not watched: they take CAP_SYS_ADMIN, which a program has " +
+		"in a user namespace that it makes first, as by unshare --user --map-root-user --mount, and fail with EPERM before"}
 }
 
 // keptBack says which variables that lead to a socket of the caller's session were not

@@ -100,6 +100,8 @@ func TestCauses(t *testing.T) {
 			if c.why != "" {
 				t.Errorf("%s: not told", c.name)
 			}
+		case (got[0].Harmless != "") != (c.name == "from a tmpfs"):
+			t.Errorf("%s: %+v", c.name, got[0])
 		case c.why == "" || !strings.HasPrefix(got[0].Why, c.why) || !strings.HasPrefix(got[0].Allow, c.allow) ||
 			(c.allow == "") != (got[0].Allow == ""):
 			t.Errorf("%s: %+v", c.name, got[0])

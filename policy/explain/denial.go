@@ -47,6 +47,8 @@ type Record struct {
 	Files []File
 	// Attempts are calls that may have failed for want of a network or a capability.
 	Attempts []Attempt
+	// Limits are the limits that the sandbox has reached, by their names in the policy.
+	Limits []string
 	// Dropped is how many denied calls are in no Denial, because there were too many
 	// different ones.
 	Dropped uint64

@@ -47,7 +47,8 @@ func TestFileCalls(t *testing.T) {
 		{"openat", [6]uint64{3, 1, 0o101}, []FileArg{{1, 0, Use{Access: Makes, Opens: true, Need: w}}}},
 		{"openat", [6]uint64{3, 1, 0o301}, []FileArg{{1, 0, Use{Access: Makes, Opens: true, Need: w, New: true}}}},
 		{"openat", [6]uint64{3, 1, 0o1000}, []FileArg{{1, 0, Use{Access: Writes, Opens: true, Need: r | w}}}},
-		{"openat2", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Use{Access: Writes, Opens: true, Need: r | w, NoLinks: true, OneMount: true}}}},
+		{"openat2", [6]uint64{3, 1, 2}, []FileArg{{1, 0,
+			Use{Access: Writes, Opens: true, Need: r | w, NoLinks: true, OneMount: true}}}},
 		{"faccessat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Use{Access: Writes, Asks: true, Need: w}}}},
 		{"access", [6]uint64{3, 4}, []FileArg{{0, -1, Use{Asks: true, Need: r}}}},
 		{"newfstatat", [6]uint64{3, 1, 4, unix.AT_SYMLINK_NOFOLLOW}, []FileArg{{1, 0, Use{NoFollow: true}}}},
@@ -56,7 +57,8 @@ func TestFileCalls(t *testing.T) {
 		{"renameat2", [6]uint64{3, 1, 4, 1}, []FileArg{{1, 0, Use{Access: Makes, Removes: true, NoFollow: true}},
 			{3, 2, Use{Access: Makes, NoFollow: true}}}},
 		{"symlinkat", [6]uint64{1, 3, 1}, []FileArg{{2, 1, Use{Access: Makes, New: true, NoFollow: true}}}},
-		{"link", [6]uint64{1, 3}, []FileArg{{0, -1, Use{NoFollow: true}}, {1, -1, Use{Access: Makes, New: true, NoFollow: true}}}},
+		{"link", [6]uint64{1, 3}, []FileArg{{0, -1, Use{NoFollow: true}},
+			{1, -1, Use{Access: Makes, New: true, NoFollow: true}}}},
 		{"getpid", [6]uint64{}, nil},
 	} {
 		var got []FileArg

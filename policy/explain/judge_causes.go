@@ -79,8 +79,8 @@ func (j *Judge) modes(f File, places map[string]Place, item *Item) bool {
 	if !j.Root {
 		return true
 	}
-	item.Why = fmt.Sprintf("%s is user %d's (%#o), and root needs CAP_%s to pass over that", text.Quote(at), f.Owner, f.Mode,
-		strings.ToUpper(capability))
+	item.Why = fmt.Sprintf("%s is user %d's (%#o), and root needs CAP_%s to pass over that", text.Quote(at), f.Owner,
+		f.Mode, strings.ToUpper(capability))
 	item.Where = ""
 	item.Allow = fmt.Sprintf("capabilities = [%q] in [process]", capability)
 	item.Against = "a program that passes over permissions reaches all that is shown, whoever it belongs to"
@@ -163,6 +163,10 @@ func (j *Judge) across(f File, places map[string]Place, item *Item) bool {
 	item.Where = j.entryAt(deeper)
 	item.Why = fmt.Sprintf("%s is a mount of its own here, %s, and no file is moved from one to another; "+
 		"programs that copy then, as mv(1), do without", text.Quote(deeper.Path), deeper.Is)
+	if from.Is == "tmpfs" || to.Is == "tmpfs" {
+		item.Harmless = "private directories are file systems of their own, as /tmp is on many machines, and " +
+			"programs copy then"
+	}
 	both := common(f.Path, f.At)
 	if shows(from) && shows(to) && j.below(both) {
 		item.Allow, item.Flag = "--write "+text.Quote(both), true

@@ -51,7 +51,7 @@ func (l *Listener) watched() *watched {
 	}
 	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
 		name := call.Name()
-		w = &watched{name: name, attempts: name == "connect" || name == "bind" || explain.MayNeed(name)}
+		w = &watched{name: name, attempts: explain.IsRare(name) || explain.MayNeed(name)}
 		if l.files.seen != nil {
 			w.file = explain.LookupFileCall(name)
 		}
@@ -76,6 +76,7 @@ func (l *Listener) observe() {
 	}
 	first := ""
 	l.args = w.file.Paths(l.args[:0], l.request.Args, l.how(w.name))
+	l.full(w.name, l.args)
 	for i, arg := range l.args {
 		full := l.fullPath(arg)
 		switch {

@@ -53,6 +53,8 @@ type Listener struct {
 	calls    map[uint32]*watched
 	args     []explain.FileArg // of the last one, to be used again
 	files    files
+	// openFiles is the most descriptors that a process may have open, 0: nobody has said.
+	openFiles uint64
 
 	attempts     map[attemptKey]*explain.Attempt
 	attemptOrder []*explain.Attempt

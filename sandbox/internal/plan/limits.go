@@ -159,3 +159,14 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, raises bool) error {
 	}
 	return nil
 }
+
+// OpenFiles is the most descriptors that each process may have open, 0 where the policy does
+// not limit them.
+func (p *Plan) OpenFiles() (most uint64) {
+	p.Each(func(_ string, s step.Step) {
+		if r, ok := s.(process.Rlimit); ok && r.Resource == unix.RLIMIT_NOFILE {
+			most = r.Soft
+		}
+	})
+	return most
+}
