@@ -120,7 +120,7 @@ var launchFlags = [...]flagEntry{
 		help:  "Let the program connect to HOST: a name, *.NAME, an address, a range of them or a @group.",
 		field: func(l *launch) any { return &l.Host }},
 	{name: "publish", value: "[ADDRESS:]PORT[:INNER]", offer: offerNothing,
-		help:  "Accept connections on the host at PORT, and lead them to the program's port INNER.",
+		help:  "Accept connections on the host at PORT, and lead them to the program's port INNER; either may be unix:PATH.",
 		field: func(l *launch) any { return &l.Publish }},
 	{name: "socket", value: "PATH", offer: offerPath,
 		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",

@@ -115,7 +115,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		}
 	}
 	p.OwnNames()
-	env := os.Environ()
+	env, shims := withoutShims(os.Environ())
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
@@ -139,6 +139,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
+		Shims:   shims,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
