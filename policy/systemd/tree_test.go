@@ -289,7 +289,7 @@ func TestNetworkAddresses(t *testing.T) {
 		"IPAddressDeny=any": "",
 		"IPAddressDeny=any\nIPAddressAllow=10.1.2.3/8 2001:db8::/32": `"10.0.0.0/8:PORT", "[2001:db8::/32]:PORT"`,
 		"IPAddressDeny=any\nIPAddressAllow=localhost 192.0.2.7":      `"127.0.0.0/8:PORT", "[::1]:PORT", "192.0.2.7:PORT"`,
-		"IPAddressDeny=any\nIPAddressAllow=::1 link-local multicast": `"[::1]:PORT", "169.254.0.0/16:PORT", "[fe80::/64]:PORT"`,
+		"IPAddressDeny=any\nIPAddressAllow=link-local multicast":     `"169.254.0.0/16:PORT", "[fe80::/64]:PORT"`,
 		"IPAddressDeny=10.0.0.0/8":                                   "and not those that may not",
 		"RestrictNetworkInterfaces=eth0":                             "no interfaces",
 		"RestrictNetworkInterfaces=eth0\nIPAddressDeny=any":          "",
