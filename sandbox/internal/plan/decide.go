@@ -264,12 +264,15 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 		}
 	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.new&ns.Mount == 0:
 		// No rule of Landlock and no filter opens one abstract name alone.
+		fix := "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or "
+		if p.Namespaces.None() {
+			fix = "run sbx where namespaces are allowed, without --no-namespaces, or "
+		}
 		return &host.NeedError{
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take " +
-				"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: fix + "take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil

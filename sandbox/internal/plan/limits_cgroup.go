@@ -136,7 +136,7 @@ func chooseParent(list []sharedLimit, p *policy.Policy, h *host.Facts, s nsPlan)
 		}
 	case parent == nil || parent.Have == 0:
 		return cgroup.Parent{}, nil
-	case s.new&ns.Mount == 0:
+	case s.new&ns.Mount == 0 && !p.Namespaces.None(): // there Landlock shows no more than the policy does
 		return cgroup.Parent{}, &host.NeedError{
 			Reason: host.NoLimit,
 			What: "enforce limits by a cgroup: in a mount namespace that is not its own the target could write to " +
