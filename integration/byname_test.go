@@ -106,6 +106,7 @@ func TestByName(t *testing.T) {
 		}
 		// A program that fails is told why.
 		for url, note := range map[string]string{
+			"a.example:81":   "a.example:81: the policy does not name it; --host a.example:81 allows it",
 			"six.example":    "six.example: the policy does not name it; --host six.example:PORT allows it",
 			"[2001:db8::80]": "[2001:db8::80]:80: the policy does not name it; --host [2001:db8::80]:80 allows it",
 		} {

@@ -310,7 +310,7 @@ func (c *conn) fail(why string) {
 		c.abort() // whoever came finds the port closed
 		return
 	}
-	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why})
+	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why}, sender{})
 	c.abort()
 }
 
