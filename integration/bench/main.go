@@ -26,14 +26,23 @@ func main() {
 	sbx := flag.String("sbx", "bin/sbx", "the binary to measure")
 	write := flag.String("write", "", "file to write the report to")
 	rounds := flag.Int("rounds", 200, "runs of each contender; a fifth of it for 800 binds")
+	carries := flag.Bool("traffic", false, "be the server or the client of the comparison of networks")
+	only := flag.Bool("networks", false, "compare networks alone")
 	flag.Parse()
-	if err := bench(*sbx, *write, *rounds); err != nil {
+	if *carries {
+		if err := traffic(flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := bench(*sbx, *write, *rounds, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(sbx, write string, rounds int) error {
+func bench(sbx, write string, rounds int, only bool) error {
 	work, err := os.MkdirTemp("/tmp", "sbx-bench-")
 	if err != nil {
 		return err
@@ -42,6 +51,14 @@ func bench(sbx, write string, rounds int) error {
 	b := &runner{dir: work, sbx: filepath.Join(work, "sbx"), target: filepath.Join(work, "nothing")}
 	if err := b.lay(sbx); err != nil {
 		return err
+	}
+	table, err := b.networks(max(rounds/20, 3))
+	if err != nil {
+		return err
+	}
+	fmt.Print(table)
+	if only {
+		return nil
 	}
 	var results []outcome
 	for _, c := range b.cases() {
@@ -62,7 +79,7 @@ func bench(sbx, write string, rounds int) error {
 	if write == "" {
 		return nil
 	}
-	return report(write, results, b)
+	return report(write, results, table, b)
 }
 
 // runner knows where things are and who starts them.

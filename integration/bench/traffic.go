@@ -55,9 +55,19 @@ func serveTraffic(l net.Listener) {
 	}
 }
 
-// traffic is the client: ADDRESS WHAT COUNT. It prints nanoseconds.
+// traffic is the server, which prints its port, or the client: ADDRESS WHAT COUNT. That
+// prints nanoseconds.
 func traffic(args []string) error {
-	if len(args) != 3 {
+	if len(args) == 1 && args[0] == "serve" {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		fmt.Println(l.Addr().(*net.TCPAddr).Port)
+		serveTraffic(l)
+		return nil
+	}
+	if args = args[1:]; len(args) != 3 {
 		return errors.New("the client takes an address, what to do and how much of it")
 	}
 	addr, what := args[0], args[1]

@@ -33,6 +33,7 @@ type Gateway struct {
 	told   int      // a descriptor that can be read when there are news, or -1
 
 	// All that follows is the goroutine's own.
+	nested      bool
 	epoll, wake int
 	ended       bool
 	handlers    map[int]handler
@@ -201,6 +202,7 @@ func (g *Gateway) run() {
 		}
 		g.failIf(g.closeAll())
 	}()
+	g.nested = nested()
 	events := make([]unix.EpollEvent, 128)
 	for !g.ended {
 		n, err := unix.EpollWait(g.epoll, events, g.timeout())
@@ -387,6 +389,6 @@ func (g *Gateway) reaches(to netip.AddrPort) bool {
 	if !g.set.Addr(to.Addr(), to.Port(), false) {
 		return false
 	}
-	own, err := own(to)
+	own, err := g.own(to)
 	return err == nil && !own
 }

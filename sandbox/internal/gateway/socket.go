@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,72 @@ func own(to netip.AddrPort) (own bool, err error) {
 		return false, err
 	}
 	return addrPort(from).Addr() == to.Addr().Unmap(), nil
+}
+
+// near says whether both ends of a connection are on this machine, as far as their
+// addresses tell.
+func near(fd int) bool {
+	own, err := unix.Getsockname(fd)
+	if err != nil {
+		return false
+	}
+	peer, err := unix.Getpeername(fd)
+	if err != nil {
+		return false
+	}
+	a, b := addrPort(own).Addr(), addrPort(peer).Addr()
+	return a.IsValid() && (a == b || a.IsLoopback() || b.IsLoopback())
+}
+
+// nested says whether the launcher itself is in the network of a sandbox of this kind: all
+// addresses are its own, and the name server is Resolver.
+func nested() bool {
+	// Networks for documentation (RFC 5737), of which a host may have one.
+	for _, a := range [...]netip.Addr{Resolver, netip.AddrFrom4([4]byte{192, 0, 2, 77}),
+		netip.AddrFrom4([4]byte{198, 51, 100, 77}), netip.AddrFrom4([4]byte{203, 0, 113, 77})} {
+		if own, err := own(netip.AddrPortFrom(a, dnsPort)); err != nil || !own {
+			return false
+		}
+	}
+	return true
+}
+
+// fromPool says whether an address is one that stands for a name in such a sandbox.
+func fromPool(a netip.Addr) bool {
+	b := a.As16()
+	v4 := netip.AddrFrom4([4]byte(b[12:]))
+	if a.Is6() && inIPv6(v4) != a {
+		return false
+	}
+	n := int64(binary.BigEndian.Uint32(b[12:])) - poolStart
+	return n >= 0 && n < poolSize
+}
+
+// own is own, in a sandbox of this kind too. There each address is the sandbox's own, by
+// which all that is left is to look for those of the loopback.
+func (g *Gateway) own(to netip.AddrPort) (bool, error) {
+	is, err := own(to)
+	if is && g.nested {
+		a := to.Addr().Unmap()
+		is = a.IsLoopback() || a == Resolver || a == Resolver6
+	}
+	return is, err
+}
+
+// mayResolve says whether a name that a rule allows may lead to an address. In a sandbox of
+// this kind an address of the outer pool stands for whatever the outer policy says.
+func (g *Gateway) mayResolve(a netip.Addr, port uint16, own bool) bool {
+	return g.nested && fromPool(a) || g.set.Resolved(a, port, own)
+}
+
+// keepAlive has the kernel ask an idle peer whether it is still there: what the program
+// inside sets for that on its socket ends here. A peer that is gone for ten minutes is lost.
+func keepAlive(fd int) {
+	// Where it fails, a lost peer is noticed when there is something to send to it.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 60)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 }
 
 // reset closes a connection so that its peer learns that it has failed.
