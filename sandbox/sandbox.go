@@ -20,6 +20,8 @@ type (
 	Place = host.Place
 	// Review says that changes are kept apart; see Target.
 	Review = host.Review
+	// Guard are the patterns of a policy's guard and unguard.
+	Guard = host.Guard
 	// Facts are what Probe found out about the machine and the caller.
 	Facts = host.Facts
 	// Plan is everything that happens between the launcher's fork and the
@@ -107,6 +109,9 @@ const (
 // says in an error what it is for.
 func Follow(what, name string) (Place, error) { return host.Follow(what, name) }
 
+// NewGuard reads the patterns of a policy's guard and unguard.
+func NewGuard(guard, unguard []string) *Guard { return host.NewGuard(guard, unguard) }
+
 // Certificates are the files and directories of certificates that variables of the
 // environment name, of those that the policy lets cross and does not show. A policy
 // shows them if they are added to Files.Read. The notes say which are none.
@@ -146,6 +151,19 @@ func AccountHome(uid int) string { return host.AccountHome(uid) }
 func ServiceDirs(env []string, pid int) (read, write []string) {
 	return host.Target{Env: env, PID: pid}.ServiceDirs()
 }
+
+// Program is what a directory of PATH has under a name, and Chooser finds them.
+type (
+	Program = host.Program
+	Chooser = host.Chooser
+)
+
+// SearchPath is where programs are looked for if there is no PATH.
+const SearchPath = host.SearchPath
+
+// Become replaces this process by the program of that path, with all that it was started
+// with. It returns only if that fails.
+func Become(program string, argv []string) error { return launch.Become(program, argv) }
 
 // PassedOver says that another program is going to run than the caller's shell would
 // run by that name, since that one is not in the sandbox; "" where it is the same.

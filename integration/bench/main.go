@@ -26,8 +26,8 @@ func main() {
 	sbx := flag.String("sbx", "bin/sbx", "the binary to measure")
 	write := flag.String("write", "", "file to write the report to")
 	rounds := flag.Int("rounds", 200, "runs of each contender; a fifth of it for 800 binds")
+	only := flag.String("only", "", "measure the cases that have this in their title, and write nothing")
 	carries := flag.Bool("traffic", false, "be the server or the client of the comparison of networks")
-	only := flag.Bool("networks", false, "compare networks alone")
 	flag.Parse()
 	if *carries {
 		if err := traffic(flag.Args()); err != nil {
@@ -36,13 +36,16 @@ func main() {
 		}
 		return
 	}
-	if err := bench(*sbx, *write, *rounds, *only); err != nil {
+	if *only != "" {
+		*write = ""
+	}
+	if err := bench(*sbx, *write, *only, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(sbx, write string, rounds int, only bool) error {
+func bench(sbx, write, only string, rounds int) error {
 	work, err := os.MkdirTemp("/tmp", "sbx-bench-")
 	if err != nil {
 		return err
@@ -52,16 +55,18 @@ func bench(sbx, write string, rounds int, only bool) error {
 	if err := b.lay(sbx); err != nil {
 		return err
 	}
-	table, err := b.networks(max(rounds/20, 3))
-	if err != nil {
-		return err
-	}
-	fmt.Print(table)
-	if only {
-		return nil
+	table := ""
+	if strings.Contains(networksTitle, only) {
+		if table, err = b.networks(max(rounds/20, 3)); err != nil {
+			return err
+		}
+		fmt.Print(table)
 	}
 	var results []outcome
 	for _, c := range b.cases() {
+		if !strings.Contains(c.title, only) {
+			continue
+		}
 		n := rounds
 		if c.heavy {
 			n = max(rounds/5, 10)
