@@ -89,7 +89,7 @@ func (b *runner) networks(rounds int) (string, error) {
 				count := c.count / max(way.slow, 1)
 				took, err := b.through(way, client, c.one, port, c.what, strconv.Itoa(count))
 				if err != nil {
-					if round == 0 && i > 1 {
+					if i > 1 {
 						fmt.Fprintf(os.Stderr, "bench: %s does not run here and is left out: %v\n", way.name, err)
 						list[i].name = ""
 						break

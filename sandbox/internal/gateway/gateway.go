@@ -318,7 +318,7 @@ func (l *listener) handle(uint32) {
 			g.pause(true)
 			return
 		}
-		fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := accept(l.fd)
 		switch err {
 		case nil:
 			g.accepted(l, fd)
@@ -340,14 +340,13 @@ func (g *Gateway) accepted(l *listener, fd int) {
 		g.inward(l, fd)
 		return
 	}
-	sa, err := unix.Getsockname(fd)
+	wanted, err := nameOf(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {
 		g.open--
 		reset(fd)
 		return
 	}
 	c := &conn{g: g, in: end{fd: fd}, out: end{fd: -1}}
-	wanted := addrPort(sa)
 	to, port := wanted.Addr(), wanted.Port()
 	name, named := g.names.pool.name(to)
 	switch {
