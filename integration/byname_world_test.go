@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +32,7 @@ type world struct {
 	env   []string       // of sbx, besides the usual
 
 	pages, bait, datagrams, held atomic.Int64
+	resets                       atomic.Int64  // connections that were broken off from there
 	ended                        chan struct{} // one for each connection that was held
 }
 
@@ -44,7 +46,7 @@ const (
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	runtime.LockOSThread()
-	w := &world{asked: map[string]int{}, ended: make(chan struct{}, 100), names: map[string][]string{
+	w := &world{asked: map[string]int{}, ended: make(chan struct{}, 20_000), names: map[string][]string{
 		"a.example": {serverAddr, "2001:db8::80"}, "six.example": {"2001:db8::80"}, "x.wild.example": {serverAddr},
 		"private.example": {"10.9.9.9"}, "rebind.example": {"127.0.0.1"}, "own.example": {hostAddr},
 		"metadata.example": {"169.254.169.254"}, "mapped.example": {"::ffff:127.0.0.1"}, "mixed.example": {"127.0.0.1",
@@ -159,6 +161,10 @@ func pages(t *testing.T, addr string, count *atomic.Int64) {
 		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Join(base, "git"), "GIT_HTTP_EXPORT_ALL=1", "HOME=/"}}
 	s := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		count.Add(1)
+		if r.URL.Path == "/away" { // to where clouds hand out credentials
+			http.Redirect(rw, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/git/") {
 			git.ServeHTTP(rw, r)
 			return
@@ -205,6 +211,10 @@ func (w *world) serve(t *testing.T, addr string) {
 		c.Close()
 		w.ended <- struct{}{}
 	})
+	accept(t, addr+":10", w.breaks)
+	accept(t, addr+":11", func(c *net.TCPConn) { // it does not read
+		t.Cleanup(func() { c.Close() })
+	})
 	accept(t, addr+":3128", w.proxy)
 	for _, port := range []string{":53", ":5000"} {
 		u, err := net.ListenPacket("udp", addr+port)
@@ -227,6 +237,23 @@ func (w *world) serve(t *testing.T, addr string) {
 				}
 			}
 		}()
+	}
+}
+
+// breaks resets a connection when it is asked to, or notes that the other side did.
+func (w *world) breaks(c *net.TCPConn) {
+	defer c.Close()
+	b := make([]byte, 1)
+	if _, err := io.ReadFull(c, b); err != nil {
+		return
+	}
+	if b[0] == 'r' {
+		c.SetLinger(0) // the close is a reset then
+		return
+	}
+	c.Write(b)
+	if _, err := c.Read(b); errors.Is(err, unix.ECONNRESET) {
+		w.resets.Add(1)
 	}
 }
 

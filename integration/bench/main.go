@@ -27,7 +27,15 @@ func main() {
 	write := flag.String("write", "", "file to write the report to")
 	rounds := flag.Int("rounds", 200, "runs of each contender; a fifth of it for 800 binds")
 	only := flag.String("only", "", "measure the cases that have this in their title, and write nothing")
+	carries := flag.Bool("traffic", false, "be the server or the client of the comparison of networks")
 	flag.Parse()
+	if *carries {
+		if err := traffic(flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *only != "" {
 		*write = ""
 	}
@@ -46,6 +54,13 @@ func bench(sbx, write, only string, rounds int) error {
 	b := &runner{dir: work, sbx: filepath.Join(work, "sbx"), target: filepath.Join(work, "nothing")}
 	if err := b.lay(sbx); err != nil {
 		return err
+	}
+	table := ""
+	if strings.Contains(networksTitle, only) {
+		if table, err = b.networks(max(rounds/20, 3)); err != nil {
+			return err
+		}
+		fmt.Print(table)
 	}
 	var results []outcome
 	for _, c := range b.cases() {
@@ -69,7 +84,7 @@ func bench(sbx, write, only string, rounds int) error {
 	if write == "" {
 		return nil
 	}
-	return report(write, results, b)
+	return report(write, results, table, b)
 }
 
 // runner knows where things are and who starts them.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -41,6 +42,7 @@ func byName(args []string) error {
 		"slow": func(s string) error { return echo(s, time.Millisecond) }, "idle": idle, "own": ownServer, "hold": hold,
 		"serve": serveEcho, "serveu": serveSocket, "link": linkAndStay, "flood": flood,
 	}
+	maps.Copy(attempts, moreByName())
 	for _, a := range args {
 		kind, target, _ := strings.Cut(a, "=")
 		try := attempts[kind]

@@ -79,6 +79,8 @@ type Attempt struct {
 	Limit   string
 	// Said is the call with its arguments, or "".
 	Said string
+	// Told says that a Denial tells of it.
+	Told bool
 	Exe  string
 	PID  int
 	// Count is how often.
@@ -89,6 +91,9 @@ type Attempt struct {
 // nothing is said.
 func (j *Judge) attempts(list []Attempt) (out []Item) {
 	for _, a := range list {
+		if a.Told {
+			continue
+		}
 		item := Item{
 			What: "network", Call: a.Call + " " + short(a.Address), Name: a.Call, Exe: text.OneLine(Redact(a.Exe)),
 			PID: a.PID, Count: a.Count, Flag: true,
@@ -162,10 +167,19 @@ func (j *Judge) host(d Denial) Item {
 	h := d.Host
 	item := Item{What: "network", Call: "connect " + text.OneLine(h.target()), Name: "connect", Answer: "ECONNRESET",
 		Exe: text.OneLine(Redact(d.Exe)), PID: d.PID, Count: d.Count, Why: text.OneLine(h.Why)}
-	if h.Port == 0 {
+	switch {
+	case h.Proto != "":
+		item.Call, item.Name, item.Answer = h.Proto+" to "+text.OneLine(h.target()), "send", "ECONNREFUSED"
+		if h.Proto == "ICMP" {
+			item.Answer = "" // the sandbox's own loopback has it
+		}
+		item.Why = "of policy " + text.Quote(j.Policy.Name) + " with network.hosts only TCP leaves the sandbox"
+	case h.Port == 0:
 		item.Call, item.Name, item.Answer = "look up "+text.OneLine(h.Name), "look up", "NXDOMAIN"
+	case h.Refused:
+		item.Answer = "ECONNREFUSED"
 	}
-	if h.Why == "" {
+	if h.Why == "" && h.Proto == "" {
 		item.Why = "policy " + text.Quote(j.Policy.Name) + " does not name it in network.hosts"
 		item.Allow, item.Flag = "--host "+text.OneLine(h.flag()), true
 	}

@@ -36,7 +36,8 @@ type Item struct {
 	What string `json:"what"`
 	Call string `json:"call"`
 	Name string `json:"name"`
-	// Answer is what the program saw: an errno's name, or "killed".
+	// Answer is what the program saw: an errno's name, "killed", or "" where the sandbox's
+	// own network has answered.
 	Answer string `json:"answer"`
 	Exe    string `json:"exe,omitempty"`
 	PID    int    `json:"pid,omitempty"`
@@ -206,8 +207,11 @@ func (d *Item) lines(policy string) []string {
 		who += fmt.Sprintf(", pid %d", d.PID)
 	}
 	how := "failed with " + d.Answer
-	if d.Answer == "killed" {
+	switch d.Answer {
+	case "killed":
 		how = "killed the process"
+	case "":
+		how = "did not leave the sandbox"
 	}
 	if d.What == "limit" && strings.HasPrefix(d.Call, "limit ") {
 		how = "was reached"

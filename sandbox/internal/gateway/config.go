@@ -12,6 +12,9 @@ type Config struct {
 	Hostname string
 	// Proxy is the host's own way out, or nil.
 	Proxy *Proxy
+	// Who finds the program that has a socket at a port of the sandbox's network, and its pid
+	// inside. It may be nil, and is called by the gateway's goroutine.
+	Who func(tcp bool, port uint16) (exe string, pid int)
 	// Socket has the init make a Unix socket, which comes by Add. It is needed where Unix
 	// sockets inside are published, and called by the gateway's goroutine.
 	Socket func() error

@@ -118,9 +118,9 @@ func (c *conn) resolved(r resolved) {
 	}
 	var special string
 	for _, a := range r.addrs {
-		own, err := own(netip.AddrPortFrom(a, c.port))
+		own, err := c.g.own(netip.AddrPortFrom(a, c.port))
 		switch {
-		case c.g.set.Resolved(a, c.port, own):
+		case c.g.mayResolve(a, c.port, own):
 			if err == nil {
 				c.addrs = append(c.addrs, a)
 			} else {
@@ -285,9 +285,19 @@ func (c *conn) greet() {
 func (c *conn) talk() {
 	c.waited()
 	c.state = talking
+	inside := c.in.fd
+	if c.inner != 0 || c.innerPath != "" {
+		inside = c.out.fd
+	}
 	for _, fd := range [...]int{c.in.fd, c.out.fd} {
-		// Where it fails, data waits a moment longer.
+		// Where it fails, data waits a moment longer, or moves more slowly.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if fd == inside || near(fd) {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, nearBuffer)
+		}
+		if fd != inside {
+			keepAlive(fd)
+		}
 	}
 	c.flows = [2]flow{{from: &c.in, to: &c.out}, {from: &c.out, to: &c.in}}
 	for _, e := range [...]*end{&c.in, &c.out} {
@@ -310,7 +320,7 @@ func (c *conn) fail(why string) {
 		c.abort() // whoever came finds the port closed
 		return
 	}
-	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why})
+	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why}, sender{})
 	c.abort()
 }
 

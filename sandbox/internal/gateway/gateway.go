@@ -28,11 +28,12 @@ type Gateway struct {
 	posted []func() // for the goroutine to do
 	over   bool     // the goroutine has ended, or is about to
 	err    error    // why, if not because of Close
-	denied map[Denied]uint64
+	denied map[Denied]*seen
 	news   []Denied // what nobody has been told of yet
 	told   int      // a descriptor that can be read when there are news, or -1
 
 	// All that follows is the goroutine's own.
+	nested      bool
 	epoll, wake int
 	ended       bool
 	handlers    map[int]handler
@@ -48,10 +49,12 @@ type Gateway struct {
 	mint        mint
 	published   []*listener // until there is a way inside
 	sockets     []*hostSocket
+	tap         *tap    // nil for none
 	root        int     // the sandbox's root directory, or -1
 	wanting     []*conn // those that wait for a socket of the init's
 	buf         []byte
 	now         time.Time
+	asker       sender // of the question that is answered
 }
 
 // handler is what becomes ready.
@@ -60,7 +63,7 @@ type handler interface{ handle(events uint32) }
 // New is a gateway that is not at work yet.
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{
-		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]uint64{},
+		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]*seen{},
 		told: -1, epoll: -1, root: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
 	}
 	var names []string
@@ -70,7 +73,7 @@ func New(c *Config) (*Gateway, error) {
 		}
 	}
 	g.names = &answerer{pool: newPool(g.set, names), ipv6: c.IPv6, hostname: c.Hostname, denied: func(name string) {
-		g.deny(Denied{Host: name})
+		g.deny(Denied{Host: name}, g.asker)
 	}}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -111,6 +114,11 @@ func (g *Gateway) Add(kind byte, fd int) error {
 		})
 	case kindSeed, kindSeed6, kindMint, kindMint6:
 		g.post(func() { g.mint.add(kind, fd, g) })
+	case kindTap:
+		g.post(func() {
+			g.tap = &tap{g, fd}
+			g.failIf(g.watch(fd, unix.EPOLLIN, g.tap))
+		})
 	case kindRoot:
 		g.post(func() { g.takeRoot(fd) })
 	case step.KindSocket:
@@ -188,7 +196,13 @@ func (g *Gateway) forget(fd int) { delete(g.handlers, fd) }
 // run is the goroutine.
 func (g *Gateway) run() {
 	defer close(g.done)
-	defer func() { g.failIf(g.closeAll()) }()
+	defer func() {
+		if g.tap != nil {
+			g.tap.look(maxDenied) // what has come since
+		}
+		g.failIf(g.closeAll())
+	}()
+	g.nested = nested()
 	events := make([]unix.EpollEvent, 128)
 	for !g.ended {
 		n, err := unix.EpollWait(g.epoll, events, g.timeout())
@@ -304,7 +318,7 @@ func (l *listener) handle(uint32) {
 			g.pause(true)
 			return
 		}
-		fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := accept(l.fd)
 		switch err {
 		case nil:
 			g.accepted(l, fd)
@@ -326,14 +340,13 @@ func (g *Gateway) accepted(l *listener, fd int) {
 		g.inward(l, fd)
 		return
 	}
-	sa, err := unix.Getsockname(fd)
+	wanted, err := nameOf(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {
 		g.open--
 		reset(fd)
 		return
 	}
 	c := &conn{g: g, in: end{fd: fd}, out: end{fd: -1}}
-	wanted := addrPort(sa)
 	to, port := wanted.Addr(), wanted.Port()
 	name, named := g.names.pool.name(to)
 	switch {
@@ -350,7 +363,7 @@ func (g *Gateway) accepted(l *listener, fd int) {
 			d.Host = to.String()
 		}
 		if named || !to.IsLoopback() { // nobody listens at that port of the sandbox's own
-			g.deny(d)
+			g.deny(d, sender{})
 		}
 		c.abort()
 		return
@@ -375,6 +388,6 @@ func (g *Gateway) reaches(to netip.AddrPort) bool {
 	if !g.set.Addr(to.Addr(), to.Port(), false) {
 		return false
 	}
-	own, err := own(to)
+	own, err := g.own(to)
 	return err == nil && !own
 }

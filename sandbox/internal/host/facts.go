@@ -22,6 +22,9 @@ type Facts struct {
 	Listener Listener
 	// IPv6 says that the kernel has IPv6. It is probed only where the policy names hosts.
 	IPv6 bool
+	// PacketSockets says that there are such (packet(7)) and that no outer filter denies
+	// them. It is probed with IPv6.
+	PacketSockets bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool

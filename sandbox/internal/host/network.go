@@ -16,6 +16,14 @@ func (h *Facts) probeNetwork(p *policy.Policy, _ *policy.Tree, _ Target) error {
 		return nil
 	}
 	h.probeIPv6()
+	// A filter that denies the family answers before the kernel looks at the type, and a
+	// kernel without it before it looks at capabilities.
+	_, typed := unix.Socket(unix.AF_PACKET, 15, 0)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	h.PacketSockets = typed == unix.EINVAL && (err == nil || err == unix.EPERM)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func TestGatewayFaults(t *testing.T) {
 	}, "/bin/touch", "ran")
 	sweep(t, plan, func(s step.Step) bool {
 		switch s.(type) {
-		case gateway.Route, gateway.Catch, gateway.Mint, gateway.Root:
+		case gateway.Route, gateway.Catch, gateway.Mint, gateway.Root, gateway.Tap:
 			return true
 		}
 		return false

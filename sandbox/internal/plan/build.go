@@ -144,6 +144,9 @@ func order(d *decisions) *Plan {
 	if d.catch != nil {
 		// After the loopback is up. The ports and the routes take capabilities, too.
 		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
+		if d.taps {
+			add(setup, gateway.Tap{})
+		}
 	}
 	if d.gateway != nil && d.gateway.NeedsPorts() {
 		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})

@@ -61,8 +61,10 @@ type decisions struct {
 	terminal          terminalPlan
 	streams           streamPlan
 	// gateway leads out of the sandbox's network, and catch is where it begins; nil for none.
+	// taps says that the launcher sees what nothing catches.
 	gateway       *gateway.Config
 	catch         *gateway.Catch
+	taps          bool
 	exec          process.Exec
 	dir           string
 	fds, given    []int

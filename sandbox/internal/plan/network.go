@@ -55,6 +55,7 @@ func (d *decisions) decideNetwork(p *policy.Policy, t host.Target, h *host.Facts
 		c.Publish = append(c.Publish, x)
 	}
 	if len(rules) > 0 {
+		d.taps = h.PacketSockets
 		d.catch = &gateway.Catch{Ports: network.NewSet(rules).Ports(), IPv6: h.IPv6}
 		if n := len(d.catch.Ports); n > gateway.MaxPorts {
 			return host.Refuse(host.Impossible, "reach hosts at %d different ports: %d is the most", n, gateway.MaxPorts)

@@ -30,6 +30,14 @@ func withoutNamespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 			return s, refuse("join the namespace " + k)
 		}
 	}
+	if len(p.Network.Hosts)+len(p.Network.Listen) > 0 {
+		return s, &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "reach single hosts, or be reached by the host's ports, without namespaces",
+			Fix: "name TCP ports in their place, which leads to all hosts: connect = [\"443\"] and bind = [\"8080\"] in the " +
+				"policy's [network]; or run sbx where namespaces are allowed, without --no-namespaces",
+		}
+	}
 	for _, x := range [...]struct {
 		said bool
 		what string
@@ -39,7 +47,6 @@ func withoutNamespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 		{n.Hostname != "", "set a hostname"},
 		{n.Time == "new" || n.Monotonic != "" || n.Boottime != "", "shift a clock"},
 		{policy.IsTrue(p.Process.Nest), "nest"},
-		{len(p.Network.Hosts)+len(p.Network.Listen) > 0, "reach single hosts, or be reached by the host's ports,"},
 	} {
 		if x.said {
 			return s, refuse(x.what)
