@@ -154,7 +154,8 @@ test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
-test-network: setup-test build ## hosts by name, the long form: more programs, and floods of connections
+test-network: setup-test build ## hosts by name, the long form: registries, git, Java, ..., and floods of connections
+	@integration/setup.sh --network
 	SBX_NETWORK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestByName|TestPublish' ./integration
 
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install

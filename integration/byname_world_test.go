@@ -40,8 +40,8 @@ const (
 )
 
 // newWorld puts the calling goroutine, which has to run all that is to be there, into the
-// world. The goroutine keeps its thread: both end together.
-func newWorld(t *testing.T) *world {
+// world. The goroutine keeps its thread: both end together. more is served besides.
+func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 	t.Helper()
 	runtime.LockOSThread()
 	w := &world{asked: map[string]int{}, ended: make(chan struct{}, 100), names: map[string][]string{
@@ -83,6 +83,9 @@ func newWorld(t *testing.T) *world {
 			ip(t, args, -1)
 		}
 		w.serve(t, serverAddr)
+		for _, serve := range more {
+			serve(t, w)
+		}
 	})
 	pages(t, "127.0.0.1:80", &w.bait)
 	pages(t, hostAddr+":80", &w.bait)
