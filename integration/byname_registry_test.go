@@ -234,13 +234,11 @@ func (j *netJob) do(t *testing.T, as, home string, attr *syscall.SysProcAttr, ss
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	env := slices.DeleteFunc(userEnv(), func(v string) bool {
-		return strings.HasPrefix(v, "HOME=") || strings.HasPrefix(v, "SSH_AUTH_SOCK=")
-	})
-	env = append(env, "HOME="+home, "API_KEY=key-of-the-model", "NODE_EXTRA_CA_CERTS="+filepath.Join(home, "ca.pem"))
+	env := withValues(userEnv(), "HOME="+home, "API_KEY=key-of-the-model",
+		"NODE_EXTRA_CA_CERTS="+filepath.Join(home, "ca.pem"))
 	if j.keys {
 		socket := ssh.agent(t, home, attr)
-		env = append(env, "SSH_AUTH_SOCK="+socket)
+		env = withValues(env, "SSH_AUTH_SOCK="+socket)
 		flags = append(slices.Clone(flags), "--socket", socket, "--env", "SSH_AUTH_SOCK")
 		layFile(t, filepath.Join(dir, "known"), "github.com "+readFile(t, filepath.Join(ssh.dir, "host.pub")))
 	}

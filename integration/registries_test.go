@@ -17,6 +17,8 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -39,6 +41,8 @@ type registries struct {
 	pages map[string][]byte // by host and path
 	asked map[string]int    // by host
 	keys  []string          // of the model's callers
+	// models answer at the hosts of models, if there are some.
+	models map[string]func(path, body string) []byte
 }
 
 // publicHosts are the names that the registries have in the world, beside bait that no role
@@ -46,6 +50,7 @@ type registries struct {
 var publicHosts = []string{
 	"registry.npmjs.org", "pypi.org", "files.pythonhosted.org", "index.crates.io", "static.crates.io", "crates.io",
 	"proxy.golang.org", "sum.golang.org", "github.com", "api.example.com", "queue.example.com", "evil.example.com",
+	"api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com",
 }
 
 // newRegistries are to be served in a world.
@@ -79,7 +84,7 @@ func (r *registries) serve(t *testing.T, w *world) {
 	}
 	git := &cgi.Handler{Path: "/usr/bin/git", Args: []string{"http-backend"},
 		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Join(base, "git"), "GIT_HTTP_EXPORT_ALL=1", "HOME=/"}}
-	s := &http.Server{TLSConfig: config, ErrorLog: nil, Handler: http.HandlerFunc(func(rw http.ResponseWriter,
+	s := &http.Server{TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(rw http.ResponseWriter,
 		q *http.Request) {
 		r.mu.Lock()
 		page, ok := r.pages[q.Host+q.URL.Path]
@@ -93,6 +98,15 @@ func (r *registries) serve(t *testing.T, w *world) {
 			git.ServeHTTP(rw, q)
 		case ok:
 			rw.Write(page) // whoever asks sees what is missing
+		case r.models[q.Host] != nil && q.Method == "POST":
+			body, err := io.ReadAll(q.Body)
+			answer := r.models[q.Host](q.URL.Path, string(body))
+			if err != nil || answer == nil {
+				http.NotFound(rw, q)
+				return
+			}
+			rw.Header().Set("Content-Type", "text/event-stream")
+			rw.Write(answer)
 		default:
 			http.NotFound(rw, q)
 		}
