@@ -182,7 +182,7 @@ test-formats: setup-test build ## import Debian's hardened units, compare with s
 test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the large programs too
 	@integration/setup.sh --jobs
 	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx \
-	$(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs|TestWriters' ./integration
+	$(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs|TestWriters|TestJudge' ./integration
 
 test-review: setup-test build ## reviews: hostile programs, 100,000 files, kills, npm, vim
 	@integration/setup.sh --review

@@ -16,6 +16,7 @@ import (
 type netJob struct {
 	name  string
 	small bool              // it is part of make test
+	as    string            // it is for one of the callers
 	files map[string]string // of the project
 	flags []string          // of sbx
 	run   string            // what is run in it, by sh -ec
@@ -39,9 +40,19 @@ var netJobs = []netJob{
 		run: "curl -sS https://api.example.com/v1/messages", want: "an answer\n"},
 	{name: "git over https", small: true, flags: []string{"-p", "git"},
 		run: "git clone -q https://github.com/repo.git r && cat r/file", want: "content\n", stays: "r/file: content\n"},
-	{name: "git over ssh", flags: []string{"-p", "git"}, keys: true,
+	{name: "git over ssh", as: "user", flags: []string{"-p", "git", "--read", "~/.ssh/known_hosts"}, keys: true,
+		run: "git clone -q root@github.com:repo.git r && cat r/file; ls ~/.ssh", want: "content\nknown_hosts\n"},
+	{name: "git push over ssh", flags: []string{"-p", "git"}, keys: true,
+		run: sshGit + "clone -q root@github.com:pushed.git r && cp known r && cd r && " +
+			"git -c user.name=a -c user.email=b commit -q --allow-empty -m pushed && " +
+			sshGit + "push -q origin HEAD:refs/heads/$(id -u) && git log -1 --format=%s",
+		want: "pushed\n"},
+	{name: "git over ssh, told the server's key", flags: []string{"-p", "git"}, keys: true,
 		run:  sshGit + "clone -q root@github.com:repo.git r && cat r/file; ls ~/.ssh 2>&1 || true",
 		want: "content\nls: cannot access 'HOME/.ssh': No such file or directory\n"},
+	{name: "fetch with --host", flags: []string{"-p", "fetch", "--host", "api.example.com:443"},
+		run:  "curl -sS -o got https://api.example.com/v1/messages; cat got; getent hosts github.com || echo no other",
+		want: "an answer\nno other\n", stays: "got: an answer\n"},
 	{name: "wget", flags: []string{"--host", "api.example.com:443"},
 		run: "wget -qO- https://api.example.com/v1/messages", want: "an answer\n"},
 	{name: "nc", flags: []string{"--host", "a.example:80"},
@@ -131,6 +142,11 @@ func TestByNameRegistries(t *testing.T) {
 	all := os.Getenv("SBX_NETWORK") != "" // make test-network
 	layRepository(t)
 	layIndex(t)
+	push := exec.Command("git", "clone", "-q", "--bare", "repo.git", "pushed.git")
+	push.Dir = filepath.Join(base, "git")
+	if out, err := push.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	r := newRegistries(t)
 	ssh := sshServer{dir: filepath.Join(base, "ssh")}
 	serve := []func(*testing.T, *world){r.serve}
@@ -143,7 +159,7 @@ func TestByNameRegistries(t *testing.T) {
 			home := filepath.Join(base, as, "net-home")
 			layHome(t, home, attr, r)
 			for _, j := range netJobs {
-				if all || j.small {
+				if (all || j.small) && (j.as == "" || j.as == as) {
 					j.do(t, as, home, attr, &ssh)
 				}
 			}
@@ -240,7 +256,9 @@ func (j *netJob) do(t *testing.T, as, home string, attr *syscall.SysProcAttr, ss
 		socket := ssh.agent(t, home, attr)
 		env = withValues(env, "SSH_AUTH_SOCK="+socket)
 		flags = append(slices.Clone(flags), "--socket", socket, "--env", "SSH_AUTH_SOCK")
-		layFile(t, filepath.Join(dir, "known"), "github.com "+readFile(t, filepath.Join(ssh.dir, "host.pub")))
+		server := "github.com " + readFile(t, filepath.Join(ssh.dir, "host.pub"))
+		layFile(t, filepath.Join(dir, "known"), server)
+		layFile(t, filepath.Join(home, ".ssh/known_hosts"), server)
 	}
 	chownAll(t, dir, attr)
 	args := append(append([]string{binary("sbx")}, flags...), "--", "sh", "-ec", j.run)

@@ -84,7 +84,8 @@ func (r *registries) serve(t *testing.T, w *world) {
 	}
 	git := &cgi.Handler{Path: "/usr/bin/git", Args: []string{"http-backend"},
 		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Join(base, "git"), "GIT_HTTP_EXPORT_ALL=1", "HOME=/"}}
-	s := &http.Server{TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(rw http.ResponseWriter,
+	quiet := log.New(io.Discard, "", 0) // clients may leave at any time
+	s := &http.Server{TLSConfig: config, ErrorLog: quiet, Handler: http.HandlerFunc(func(rw http.ResponseWriter,
 		q *http.Request) {
 		r.mu.Lock()
 		page, ok := r.pages[q.Host+q.URL.Path]
