@@ -82,7 +82,11 @@ type launched struct {
 // prepare finds out all that the flags, the environment and the policy say of a launch.
 // edit, if there is one, may change both before the machine is looked at.
 func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
-	p, err := l.findPolicy()
+	w, err := l.where()
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.findPolicy(&w)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +96,6 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		}
 	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
-	if err != nil {
-		return nil, err
-	}
-	w, err := l.where()
 	if err != nil {
 		return nil, err
 	}

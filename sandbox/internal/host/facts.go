@@ -80,8 +80,16 @@ type Facts struct {
 	Private Private
 	Listed  map[string][]Found
 
+	// Published are the directories of the Unix sockets that network.listen names on the
+	// host, by the name of the socket.
+	Published map[string]File
+
 	fds     []int // they keep the inodes in Files from being reused
 	streams []int // those of Metadata
+
+	// entries is the Tree of the policy that Probe was given.
+	entries *policy.Tree
+	policy  *policy.Policy
 
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
@@ -105,6 +113,15 @@ type Facts struct {
 
 	learns      bool // the run is learnt from
 	searchLimit int  // in the place of SearchLimit, if it is above 0
+}
+
+// Tree is the policy's, which is the same as long as a plan is made, and takes time to
+// make.
+func (h *Facts) Tree(p *policy.Policy) *policy.Tree {
+	if h.policy == p && p != nil {
+		return h.entries
+	}
+	return p.Tree()
 }
 
 // Caps are the caller's capabilities.

@@ -145,7 +145,7 @@ func order(d *decisions) *Plan {
 		// After the loopback is up. The ports and the routes take capabilities, too.
 		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
 	}
-	if d.gateway != nil && len(d.gateway.Publish) > 0 {
+	if d.gateway != nil && d.gateway.NeedsPorts() {
 		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})
 	}
 	if d.hostname != "" {
@@ -162,6 +162,9 @@ func order(d *decisions) *Plan {
 		// After all mounts, because binds need the paths of the host. Before capabilities are
 		// dropped, because it needs CAP_SYS_ADMIN.
 		add(setup, ns.Pivot{})
+		if d.gateway != nil && d.gateway.NeedsRoot() {
+			add(setup, gateway.Root{}) // the sandbox's own, so after the pivot
+		}
 	}
 	if !d.ns.has(ns.User) && d.dropGroups {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
