@@ -164,10 +164,10 @@ AGENTS := @anthropic-ai/claude-code@2.1.197 @openai/codex@0.171.0 @google/gemini
 test-agents: setup-test build ## three command-line agents under role agent, by the lines of docs/network.md, as root
 	@integration/setup.sh --network
 	@npm install --silent --no-audit --no-fund --prefix $(CACHE)/agents $(AGENTS)
-	rm -rf /var/tmp/sbx-agents && cp -a $(CACHE)/agents /var/tmp/sbx-agents
-	SBX_AGENTS=/var/tmp/sbx-agents SBX_BIN=$(CURDIR)/bin/sbx \
-	$(GOTEST) -count=1 -timeout 10m -run TestByNameAgents ./integration; \
-	status=$$?; rm -rf /var/tmp/sbx-agents; exit $$status
+	@rm -rf /var/tmp/sbx-agents && cp -a $(CACHE)/agents /var/tmp/sbx-agents
+	@status=0; SBX_AGENTS=/var/tmp/sbx-agents SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run TestByNameAgents ./integration || status=$$?; \
+	rm -rf /var/tmp/sbx-agents; exit $$status
 
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
