@@ -136,8 +136,8 @@ class Fetch {
 // their roles, with servers that have the names of the public ones; and what packages run
 // while they are installed reaches neither other files nor other hosts.
 func TestByNameRegistries(t *testing.T) {
-	if os.Getuid() != 0 {
-		return // root's run has done it for the user, too
+	if os.Getuid() != 0 || guestFacts != "" {
+		return // root's run has done it for the user, too; a guest has not all the programs
 	}
 	all := os.Getenv("SBX_NETWORK") != "" // make test-network
 	layRepository(t)
