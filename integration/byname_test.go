@@ -43,10 +43,10 @@ func onceInWorld(t *testing.T, test func(t *testing.T, w *world), more ...func(t
 		return // root's run has done it for the user, too
 	}
 	done := make(chan struct{})
-	go func() { // with a thread of its own, which ends with it
+	onThread(func() {
 		defer close(done)
 		test(t, newWorld(t, more...))
-	}()
+	})
 	<-done
 }
 

@@ -92,12 +92,30 @@ func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 	return w
 }
 
+// onThread has a goroutine run f on a thread of its own, which ends with it, and its
+// namespaces with that. It is not the first one, which never ends and is what /proc/self shows.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		onThread(func() {
+			defer close(done)
+			f()
+		})
+		<-done
+	}()
+}
+
 // elsewhere makes another network namespace, has link connect it, and then serve run in it.
 func (w *world) elsewhere(t *testing.T, link func(server int), serve func()) {
 	t.Helper()
 	made, linked, done := make(chan int), make(chan struct{}), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // for good
+	onThread(func() {
 		defer close(done)
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Error(err)
@@ -113,7 +131,7 @@ func (w *world) elsewhere(t *testing.T, link func(server int), serve func()) {
 		made <- fd
 		<-linked
 		serve()
-	}()
+	})
 	fd, ok := <-made
 	if !ok {
 		t.FailNow()
