@@ -37,16 +37,16 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world, try func(flags []st
 }
 
 // onceInWorld runs test with a world of its own, where root started the tests.
-func onceInWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func onceInWorld(t *testing.T, test func(t *testing.T, w *world), more ...func(t *testing.T, w *world)) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return // root's run has done it for the user, too
 	}
 	done := make(chan struct{})
-	go func() { // with a thread of its own, which ends with it
+	onThread(func() {
 		defer close(done)
-		test(t, newWorld(t))
-	}()
+		test(t, newWorld(t, more...))
+	})
 	<-done
 }
 

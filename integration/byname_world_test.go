@@ -42,8 +42,8 @@ const (
 )
 
 // newWorld puts the calling goroutine, which has to run all that is to be there, into the
-// world. The goroutine keeps its thread: both end together.
-func newWorld(t *testing.T) *world {
+// world. The goroutine keeps its thread: both end together. more is served besides.
+func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 	t.Helper()
 	runtime.LockOSThread()
 	w := &world{asked: map[string]int{}, ended: make(chan struct{}, 20_000), names: map[string][]string{
@@ -85,18 +85,39 @@ func newWorld(t *testing.T) *world {
 			ip(t, args, -1)
 		}
 		w.serve(t, serverAddr)
+		for _, serve := range more {
+			serve(t, w)
+		}
 	})
 	pages(t, "127.0.0.1:80", &w.bait)
 	pages(t, hostAddr+":80", &w.bait)
 	return w
 }
 
+// onThread has a goroutine run f on a thread of its own, which ends with it, and its
+// namespaces with that. It is not the first one, which never ends and is what /proc/self shows.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		onThread(func() {
+			defer close(done)
+			f()
+		})
+		<-done
+	}()
+}
+
 // elsewhere makes another network namespace, has link connect it, and then serve run in it.
 func (w *world) elsewhere(t *testing.T, link func(server int), serve func()) {
 	t.Helper()
 	made, linked, done := make(chan int), make(chan struct{}), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // for good
+	onThread(func() {
 		defer close(done)
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Error(err)
@@ -112,7 +133,7 @@ func (w *world) elsewhere(t *testing.T, link func(server int), serve func()) {
 		made <- fd
 		<-linked
 		serve()
-	}()
+	})
 	fd, ok := <-made
 	if !ok {
 		t.FailNow()

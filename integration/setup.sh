@@ -10,6 +10,7 @@
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
 #   integration/setup.sh --jobs     also the programs of `make test-jobs`
+#   integration/setup.sh --network  also the programs of `make test-network`
 #   integration/setup.sh --review   also what `make test-review` runs with --review
 #   integration/setup.sh --learn    also the programs that `make test-learn` learns policies of
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
@@ -62,6 +63,11 @@ case $mode in
 --jobs)
 	packages="$test $jobs"
 	tools="$test_tools cargo npm ffmpeg soffice chromium redis-server psql gunicorn haproxy caddy mvn gdb"
+	;;
+--network)
+	packages="$test bind9-dnsutils cargo chromium default-jdk-headless netcat-openbsd npm openssh-client openssh-server
+python3-pip python3-venv wget"
+	tools="$test_tools cargo chromium dig javac nc npm sshd wget"
 	;;
 --review) packages="$test npm vim" tools="$test_tools npm vim" ;;
 --learn)

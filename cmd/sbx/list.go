@@ -60,7 +60,7 @@ func running(uid int) ([]inspect.Sandbox, error) {
 		return nil, err
 	}
 	for i := range list {
-		list[i].Policy = policyOf(list[i].Launch, isOwn("/proc/"+strconv.Itoa(list[i].Launcher)+"/exe"))
+		list[i].Policy = policyOf(list[i].Launch, runsSbx(list[i].Launcher))
 	}
 	return list, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -282,6 +283,13 @@ func isOwn(name string) bool {
 	var own, st unix.Stat_t
 	return unix.Stat("/proc/self/exe", &own) == nil && unix.Stat(name, &st) == nil &&
 		own.Dev == st.Dev && own.Ino == st.Ino
+}
+
+// runsSbx says whether the process is this sbx. Of a user's launcher, which is not
+// dumpable, the kernel does not say; of other programs it does.
+func runsSbx(pid int) bool {
+	exe := "/proc/" + strconv.Itoa(pid) + "/exe"
+	return isOwn(exe) || errors.Is(unix.Access(exe, unix.F_OK), unix.EACCES)
 }
 
 // ownPath is the path of sbx that a link is to lead to: as PATH has it, which stays where

@@ -96,8 +96,8 @@ var paths = map[string]string{
 	"cmd/sbx/last.go":                         "the state directory, to which no link leads",
 	"cmd/sbx/place.go":                        "where the caller is, and PATH: they take a project away, and give none",
 	"sandbox/internal/host/programs.go":       "by descriptors of the walker, and names in what it judges",
-	"cmd/sbx/shim.go":                         "links of a subcommand's: it makes and removes no file that is none of sbx's",
-	"cmd/sbx/shim_run.go":                     "in a sandbox, which program of PATH it has; else host.Chooser judges them",
+	"cmd/sbx/shim.go":                         "a subcommand: it makes and removes links to sbx alone",
+	"cmd/sbx/shim_run.go":                     "which program PATH has, in a sandbox",
 	"policies/repository.go":                  "where what was read lies, by device and inode: it only makes the launch stricter",
 }
 
