@@ -26,6 +26,7 @@ type decisions struct {
 	notify Notify
 
 	name     string
+	inPlace  bool // see Plan.InPlace
 	ns       nsPlan
 	ids      idPlan
 	hostname string
@@ -71,6 +72,7 @@ type decisions struct {
 	stdio         [3]host.Stdio
 	openFiles     [2]uint64
 	coreMax       uint64
+	deathSignal   int
 	ignored, mask uint64
 
 	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
@@ -83,10 +85,14 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		deathSignal: h.DeathSignal, inPlace: executesInPlace(p),
 		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
+		return nil, err
+	}
+	if err := d.refuseInPlace(p, t); err != nil {
 		return nil, err
 	}
 	if d.keep, err = keptCaps(p, h, d.ns); err != nil {
@@ -137,6 +143,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.ids, err = ids(p, h, d.ns, d.sharesPIDNS); err != nil {
 		return nil, err
 	}
+	if d.inPlace {
+		d.ids.openProc() // a join takes it, and no other process has opened it
+	}
 	if d.labels, err = labels(p, h); err != nil {
 		return nil, err
 	}
@@ -159,6 +168,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.setBareEnv()
 	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
+	if err := d.refuseLeftovers(p, h); err != nil {
+		return nil, err
+	}
 	if err := d.decideHanded(p, t, h); err != nil {
 		return nil, err
 	}
