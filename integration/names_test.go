@@ -176,9 +176,12 @@ open(".env", "w").write(sys.argv[1])`, verySecret}, dir: mkdir(t, dir, "below")}
 }
 
 // TestTenThousand: a directory of 10,000 entries, half of them secrets, each
-// hidden; and 10,000 mounts by flags.
+// hidden; and 10,000 mounts by flags. A user has 2,000, which take a fifth of the time.
 func TestTenThousand(t *testing.T) {
-	const n = 10_000
+	n := 10_000
+	if !asRoot() {
+		n = 2000
+	}
 	dir := t.TempDir()
 	project := mkdir(t, dir, "project")
 	var flags []string

@@ -49,12 +49,12 @@ func stormy(t *testing.T, policy string) (cmd *exec.Cmd, lines *bufio.Reader, st
 }
 
 // stormLimit is the limit on time of the storms.
-const stormLimit = 3 * time.Second
+const stormLimit = 2 * time.Second
 
 // TestStorm: a target that forks, stops, continues and orphans as fast as it
 // can is given its signals, ended at its time, and gone with its launcher.
 func TestStorm(t *testing.T) {
-	for name, policy := range pidModes(t, "[limits]\ntime = \"3s\"\n") {
+	for name, policy := range pidModes(t, "[limits]\ntime = \"2s\"\n") {
 		storms(t, name, policy)
 		noStrays(t)
 	}
@@ -63,7 +63,7 @@ func TestStorm(t *testing.T) {
 // TestStormJoined: in a pid namespace that is joined, too.
 func TestStormJoined(t *testing.T) {
 	_, policy := joinPID(t)
-	policy += "[limits]\ntime = \"3s\"\n"
+	policy += "[limits]\ntime = \"2s\"\n"
 	if !refusedBefore(t, 6, boxedArgs(t, t.TempDir(), policy)) {
 		storms(t, "joined", policy)
 	}
@@ -87,7 +87,7 @@ func storms(t *testing.T, name, policy string) {
 		}
 		stormSignals(t, took)
 		status, err := exitStatus(cmd.Wait())
-		if err != nil || status != 137 || !strings.Contains(stderr.String(), "sbx: note: time limit 3s reached, killed\n") {
+		if err != nil || status != 137 || !strings.Contains(stderr.String(), "sbx: note: time limit 2s reached, killed\n") {
 			t.Errorf("status %d, %v\n%s", status, err, stderr)
 		}
 		stormEnded(t, time.Since(begin))
@@ -138,7 +138,7 @@ func TestStormAtTerminal(t *testing.T) {
 	for _, mode := range []string{"new-session", "pty"} {
 		file := filepath.Join(t.TempDir(), "p.toml")
 		text := fmt.Sprintf("version = 1\nsummary = \"A test's\"\nextends = [\"shell\"]\n[process]\nterminal = %q\n"+
-			"[limits]\ntime = \"3s\"\n[expect]\n", mode)
+			"[limits]\ntime = \"2s\"\n[expect]\n", mode)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -34,8 +34,8 @@ func TestCompareSettings(t *testing.T) {
 			"=owner of /a: u instead of none"},
 
 		{"namespaces.net = 'host'\n", "namespaces.net = 'host'\n[network]\nbind = [80]", "narrower",
-			"-bind TCP ports but 80"},
-		{"[network]\nconnect = []", "", "wider", "+connect to TCP ports but none"},
+			"-bind TCP ports but 80 ..."},
+		{"[network]\nconnect = []", "", "wider", "+connect to TCP ports but none ..."},
 		{"namespaces.net = 'host'\n[network]\nconnect = [80, 443]", "namespaces.net = 'host'\n[network]\nconnect = [80, 22]",
 			"neither", "+connect to TCP port 22 -connect to TCP port 443"},
 		{"namespaces.net = 'host'\n[network]\nconnect = []", "namespaces.net = 'host'\n[network]\nconnect = [80]", "wider",
@@ -53,7 +53,7 @@ func TestCompareSettings(t *testing.T) {
 		{"namespaces.net = 'host'\n", "[network]\nhosts = ['a.com:443']\nlisten = ['8080']", "narrower",
 			"-the machine's net namespace"},
 		{"namespaces.net = 'host'\n[network]\nconnect = [80]", "[network]\nhosts = ['a.com:443']", "neither",
-			"+connect to TCP ports but 80 +reach a.com:443 -the machine's net namespace"},
+			"+connect to TCP ports but 80 +reach a.com:443 -the machine's net namespace ..."},
 		{"[network]\nlisten = ['0.0.0.0:80']", "[network]\nlisten = ['80']", "narrower",
 			"-listen on the host at 0.0.0.0:80:80"},
 
@@ -91,7 +91,9 @@ func TestCompareSettings(t *testing.T) {
 				lines = append(lines, sign+l)
 			}
 		}
-		if got := strings.Join(slices.Sorted(slices.Values(lines)), " "); d.Verdict() != c.verdict || got != c.lines {
+		got := strings.Join(slices.Sorted(slices.Values(lines)), " ")
+		want, more := strings.CutSuffix(c.lines, "...") // of system calls, with another errno
+		if d.Verdict() != c.verdict || got != want && !(more && strings.HasPrefix(got, want+"=system calls, ")) {
 			t.Errorf("%q to %q: %s, %s\nwant %s, %s", c.a, c.b, d.Verdict(), got, c.verdict, c.lines)
 		}
 		turned := map[string]string{"equal": "equal", "wider": "narrower", "narrower": "wider", "neither": "neither"}

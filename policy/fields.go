@@ -172,7 +172,7 @@ func fields() []field {
 		number(field{key: "network.port", doc: "TCP port of entries of hosts that name none",
 			str: func(p *Policy) *string { return &p.Network.Port }, check: checkPort(1)}),
 		{key: "network.listen",
-			doc:  "where the host accepts connections: [ADDRESS:]PORT[:PORT-INSIDE]",
+			doc:  "where the host accepts connections, and where they lead: [ADDRESS:]PORT[:PORT] or unix:PATH[:PORT]",
 			list: func(p *Policy) *[]string { return &p.Network.Listen }, check: checkListen, removable: true, wide: true},
 
 		{key: "process.capabilities", doc: "capabilities kept; ? in front: only if the caller has it",

@@ -81,6 +81,8 @@ var completions = []struct {
 	{"sbx seccomp emulate web --syscall ", []string{"openat2"}, []string{"@debug", "web"}},
 	{"sbx seccomp emulate we", []string{"web"}, []string{"openat2"}},
 	{"sbx seccomp dump --arch ", []string{"amd64", "arm64"}, []string{"web", "openat2"}},
+	{"sbx shim ", []string{"install", "list", "remove"}, []string{"web", "show"}},
+	{"sbx shim install we", []string{"web"}, []string{"list", "default"}},
 	{"sbx completion ", []string{"bash", "zsh", "fish"}, []string{"web"}},
 }
 

@@ -82,7 +82,11 @@ type launched struct {
 // prepare finds out all that the flags, the environment and the policy say of a launch.
 // edit, if there is one, may change both before the machine is looked at.
 func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
-	p, err := l.findPolicy()
+	w, err := l.where()
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.findPolicy(&w)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +96,6 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		}
 	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
-	if err != nil {
-		return nil, err
-	}
-	w, err := l.where()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		}
 	}
 	p.OwnNames()
-	env := os.Environ()
+	env, shims := withoutShims(os.Environ())
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
@@ -139,6 +139,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
+		Shims:   shims,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)

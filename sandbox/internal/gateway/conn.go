@@ -39,7 +39,10 @@ type conn struct {
 	hello    *hello // with a proxy, until that has let us through
 	asked    *stream
 	inner    uint16 // the port inside that this one comes to, from the host
-	why      error  // of the last address that was tried
+	giveUp   time.Time
+	// innerPath is the socket inside that this one comes to, from the host.
+	innerPath string
+	why       error // of the last address that was tried
 }
 
 type state byte
@@ -213,6 +216,10 @@ func (c *conn) expired() {
 		c.finish()
 		return
 	}
+	if c.innerPath != "" && c.g.now.Before(c.giveUp) {
+		c.connectSocket()
+		return
+	}
 	if c.state == dialing {
 		c.dropOut()
 		c.why = unix.ETIMEDOUT
@@ -299,7 +306,7 @@ func (c *conn) queue() {
 
 // fail ends a connection that could not be made. What was accepted already is reset.
 func (c *conn) fail(why string) {
-	if c.inner != 0 {
+	if c.inner != 0 || c.innerPath != "" {
 		c.abort() // whoever came finds the port closed
 		return
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,20 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policy/network"
 )
-
-// Config is what a gateway lets through.
-type Config struct {
-	Rules   []network.Rule // each with its port
-	Publish []network.Listen
-	// IPv6 says whether the sandbox has IPv6, on its loopback.
-	IPv6 bool
-	// Hostname is the sandbox's own name, which is an address of its loopback.
-	Hostname string
-	// Proxy is the host's own way out, or nil.
-	Proxy *Proxy
-}
 
 // Gateway accepts what the sandbox sends. One goroutine does all the work; when it ends, or
 // the launcher dies, all connections die with it.
@@ -56,7 +46,10 @@ type Gateway struct {
 	waiting     map[string][]*conn
 	pipes       pipes
 	mint        mint
-	published   []*listener // until the mint is complete
+	published   []*listener // until there is a way inside
+	sockets     []*hostSocket
+	root        int     // the sandbox's root directory, or -1
+	wanting     []*conn // those that wait for a socket of the init's
 	buf         []byte
 	now         time.Time
 }
@@ -68,7 +61,7 @@ type handler interface{ handle(events uint32) }
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{
 		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]uint64{},
-		told: -1, epoll: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
+		told: -1, epoll: -1, root: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
 	}
 	var names []string
 	for _, r := range c.Rules {
@@ -87,18 +80,16 @@ func New(c *Config) (*Gateway, error) {
 	g.most = int(min(max(limit.Cur, 256), 16384)-192) / 2
 	err := g.publish()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.closeAll())
 	}
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		g.closeAll()
-		return nil, fmt.Errorf("make an epoll descriptor: %w", err)
+		return nil, errors.Join(fmt.Errorf("make an epoll descriptor: %w", err), g.closeAll())
 	}
 	if g.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
 		err = g.watch(g.wake, unix.EPOLLIN, g)
 	}
 	if err != nil {
-		g.closeAll()
-		return nil, fmt.Errorf("make an event descriptor: %w", err)
+		return nil, errors.Join(fmt.Errorf("make an event descriptor: %w", err), g.closeAll())
 	}
 	return g, nil
 }
@@ -120,6 +111,10 @@ func (g *Gateway) Add(kind byte, fd int) error {
 		})
 	case kindSeed, kindSeed6, kindMint, kindMint6:
 		g.post(func() { g.mint.add(kind, fd, g) })
+	case kindRoot:
+		g.post(func() { g.takeRoot(fd) })
+	case step.KindSocket:
+		g.post(func() { g.gotSocket(fd) })
 	default:
 		return fmt.Errorf("unknown kind of socket %q", kind)
 	}
@@ -136,8 +131,7 @@ func (g *Gateway) Close() error {
 	}()
 	if !g.started {
 		close(g.done)
-		g.closeAll()
-		return nil
+		return g.closeAll()
 	}
 	g.post(func() { g.ended = true })
 	<-g.done
@@ -194,7 +188,7 @@ func (g *Gateway) forget(fd int) { delete(g.handlers, fd) }
 // run is the goroutine.
 func (g *Gateway) run() {
 	defer close(g.done)
-	defer g.closeAll()
+	defer func() { g.failIf(g.closeAll()) }()
 	events := make([]unix.EpollEvent, 128)
 	for !g.ended {
 		n, err := unix.EpollWait(g.epoll, events, g.timeout())
@@ -245,7 +239,7 @@ func (g *Gateway) expire() {
 	}
 }
 
-func (g *Gateway) closeAll() {
+func (g *Gateway) closeAll() error {
 	g.mu.Lock()
 	g.over = true
 	g.mu.Unlock()
@@ -257,18 +251,23 @@ func (g *Gateway) closeAll() {
 	}
 	g.mint.close()
 	g.pipes.closeAll()
+	if g.root >= 0 {
+		unix.Close(g.root)
+	}
 	if g.epoll >= 0 {
 		unix.Close(g.epoll)
 	}
+	return g.removeSockets()
 }
 
 // listener is one that the sandbox's connections come to.
 type listener struct {
 	g  *Gateway
 	fd int
-	// inner is the port inside that what comes from the host is led to, or 0 for
-	// connections of the sandbox's own.
-	inner uint16
+	// inner or innerPath is the port or the socket inside that what comes from the host is
+	// led to. For connections of the sandbox's own it is 0 and "".
+	inner     uint16
+	innerPath string
 }
 
 func (g *Gateway) listen(l *listener) {
@@ -323,7 +322,7 @@ func (l *listener) handle(uint32) {
 // accepted decides what becomes of a connection.
 func (g *Gateway) accepted(l *listener, fd int) {
 	g.open++
-	if l.inner != 0 {
+	if l.inner != 0 || l.innerPath != "" {
 		g.inward(l, fd)
 		return
 	}

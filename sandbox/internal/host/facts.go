@@ -82,6 +82,10 @@ type Facts struct {
 	Private Private
 	Listed  map[string][]Found
 
+	// Published are the directories of the Unix sockets that network.listen names on the
+	// host, by the name of the socket.
+	Published map[string]File
+
 	fds     []int // they keep the inodes in Files from being reused
 	streams []int // those of Metadata
 

@@ -21,7 +21,7 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home, learns: t.Learn}
 	tree := p.Tree()
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probeStreams, h.probeHanded,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probePublished, h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener, h.probeBare,

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/sandbox/internal/gateway"
@@ -25,9 +26,16 @@ type hostsPassed struct {
 // newGateway makes it, if the plan has one.
 func (ps *Process) newGateway() (err error) {
 	if ps.plan.Gateway != nil {
-		ps.gateway, err = gateway.New(ps.plan.Gateway)
+		c := *ps.plan.Gateway
+		c.Socket = ps.askSocket
+		ps.gateway, err = gateway.New(&c)
 	}
 	return err
+}
+
+// askSocket asks the init for a Unix socket of the sandbox's network.
+func (ps *Process) askSocket() error {
+	return unix.Sendto(ps.notify, []byte{step.MsgSocket}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 }
 
 // onNetwork takes a socket of the sandbox's network from the init.

@@ -134,7 +134,7 @@ func order(d *decisions) *Plan {
 		// After the loopback is up. The ports and the routes take capabilities, too.
 		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
 	}
-	if d.gateway != nil && len(d.gateway.Publish) > 0 {
+	if d.gateway != nil && d.gateway.NeedsPorts() {
 		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})
 	}
 	if d.hostname != "" {
@@ -154,6 +154,9 @@ func order(d *decisions) *Plan {
 		if d.inPlace {
 			// The init does it elsewhere. Before capabilities are dropped.
 			add(setup, ns.Detach{Scratch: d.tree.HostRoot()})
+		}
+		if d.gateway != nil && d.gateway.NeedsRoot() {
+			add(setup, gateway.Root{}) // the sandbox's own, so after the pivot
 		}
 	}
 	if !d.ns.has(ns.User) && d.dropGroups {

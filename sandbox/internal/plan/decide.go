@@ -119,6 +119,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err != nil {
 		return nil, err
 	}
+	if err := d.checkPublished(h); err != nil {
+		return nil, err
+	}
 	if d.exec.Dir = d.dir; d.shown() != nil {
 		d.exec.Inside = view{d.shown()}
 	}

@@ -206,11 +206,22 @@ func (e Exec) PassedOver() (program, run string) {
 			return program, p
 		case f.hop == "":
 			return "", ""
-		case program == "" && runnable(p):
+		case program == "" && runnable(p) && !itself(p):
 			program = p
 		}
 	}
 	return "", ""
+}
+
+// itself says whether the path leads to the program that this process runs: by a link of
+// another name, which is there to start sandboxes.
+func itself(name string) bool {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	st, err := os.Stat(name)
+	return err == nil && os.SameFile(own, st)
 }
 
 // interpreter is the program that a script's first line names, with the carriage return
