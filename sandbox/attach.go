@@ -61,23 +61,23 @@ func (c *Cmd) Attach(p *Plan, a Attachment) (Exit, error) {
 		return Exit{}, errors.New("start a sandbox: it was not prepared")
 	}
 	if p.InPlace {
-		return Exit{}, errors.New("stand in for a target: the plan is one that is executed in place, by Become")
+		return Exit{}, errors.New("stand in for a target: the plan is one that is executed in place, by ExecInPlace")
 	}
 	facts := c.facts
 	c.facts = nil
 	return launch.Run(p, facts, launch.Attached{Tell: a.Tell, Ready: a.Ready, Again: c.anew(a.Again)})
 }
 
-// Become executes the target of a plan that Prepare has made and that is InPlace: this
+// ExecInPlace executes the target of a plan that Prepare has made and that is InPlace: this
 // process is the target then, with its pid and its parent. It returns only with an error,
 // and then nothing of the target has run. again is as in Attachment.
-func (c *Cmd) Become(p *Plan, again func(*Plan)) error {
+func (c *Cmd) ExecInPlace(p *Plan, again func(*Plan)) error {
 	if c.facts == nil {
 		return errors.New("execute in place: it was not prepared")
 	}
 	facts := c.facts
 	c.facts = nil
-	return launch.Become(p, facts, c.anew(again))
+	return launch.ExecInPlace(p, facts, c.anew(again))
 }
 
 // anew makes the plan once more, and tells of it.

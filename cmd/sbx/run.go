@@ -233,7 +233,7 @@ func (l *launch) launch(
 		plan = next
 	}
 	if plan.InPlace {
-		return plan, exit, c.Become(plan, again)
+		return plan, exit, c.ExecInPlace(plan, again)
 	}
 	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
 	sayNew(exit.New)

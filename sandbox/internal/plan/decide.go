@@ -146,13 +146,10 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.ids, err = ids(p, h, d.ns, d.sharesPIDNS); err != nil {
 		return nil, err
 	}
-	if d.inPlace {
-		d.ids.openProc() // a join takes it, and no other process has opened it
-	}
 	if d.labels, err = labels(p, h); err != nil {
 		return nil, err
 	}
-	if len(d.labels) > 0 {
+	if len(d.labels) > 0 || d.inPlace { // in place a join takes it, which no other process opens
 		d.ids.openProc()
 	}
 	if d.streams, err = decideStreams(p, h, d, decoded); err != nil {

@@ -14,12 +14,12 @@ import (
 	"sbx/sandbox/internal/process"
 )
 
-// Become executes the target of a plan InPlace: this process is the target then, with its
+// ExecInPlace executes the target of a plan InPlace: this process is the target then, with its
 // pid, its parent and all that was not changed by a step. It returns only with an error, and
 // then nothing of the target has run, nor is this thread restricted by anything. Like Run,
 // it tries again with what again gives where the plan was outdated, closes facts, and is
 // for a process that has nothing else to do.
-func Become(p *plan.Plan, facts *host.Facts, again func() (*plan.Plan, *host.Facts, error)) error {
+func ExecInPlace(p *plan.Plan, facts *host.Facts, again func() (*plan.Plan, *host.Facts, error)) error {
 	if !p.InPlace {
 		return errors.New("execute in place: the plan is one of a sandbox with a launcher")
 	}
@@ -35,7 +35,7 @@ func Become(p *plan.Plan, facts *host.Facts, again func() (*plan.Plan, *host.Fac
 		return fmt.Errorf("ask whether the process can be traced: %w", err)
 	}
 	for n := 1; ; n++ {
-		err := become(p, nil)
+		err := execInPlace(p, nil)
 		if err2 := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(dumpable), 0, 0, 0); err2 != nil {
 			return errors.Join(err, fmt.Errorf("make the process traceable again: %w", err2))
 		}
@@ -51,8 +51,8 @@ func Become(p *plan.Plan, facts *host.Facts, again func() (*plan.Plan, *host.Fac
 	}
 }
 
-// become is one try. It returns only with an error.
-func become(p *plan.Plan, hook func(*step.Table)) error {
+// execInPlace is one try. It returns only with an error.
+func execInPlace(p *plan.Plan, hook func(*step.Table)) error {
 	none := plan.Descriptors{Launcher: -1, Notify: -1, Janitor: -1, Ready: -1}
 	asm, _ := p.Compile(none, func(f process.ClearMemory) step.Step { return f })
 	table, err := linkTable(asm, hook)

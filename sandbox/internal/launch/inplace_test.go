@@ -23,7 +23,7 @@ import (
 // is another process of this test, which becomes the target in the end.
 func TestFaultsInPlace(t *testing.T) {
 	launches(t)
-	if name := os.Getenv("SBX_TEST_BECOME"); name != "" {
+	if name := os.Getenv("SBX_TEST_INPLACE"); name != "" {
 		sweepInPlace(t, name)
 		return
 	}
@@ -38,7 +38,7 @@ func TestFaultsInPlace(t *testing.T) {
 		dir := t.TempDir()
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestFaultsInPlace$", "-test.v", "-test.short="+map[bool]string{
 			true: "true", false: "false"}[testing.Short()])
-		cmd.Env = append(os.Environ(), "SBX_TEST_BECOME="+name, "SBX_TEST_DIR="+dir)
+		cmd.Env = append(os.Environ(), "SBX_TEST_INPLACE="+name, "SBX_TEST_DIR="+dir)
 		in, err := cmd.StdinPipe() // the target gets no file of the host
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +92,7 @@ func sweepInPlace(t *testing.T, name string) {
 		errno := errnos[i%len(errnos)]
 		var want step.Step
 		left := false
-		err := become(plan, func(tab *step.Table) {
+		err := execInPlace(plan, func(tab *step.Table) {
 			c := &tab.Calls[i]
 			want = plan.StepAt(int(c.Step))
 			left = c.Op == step.OpZero || c.Op == step.OpStore
@@ -119,7 +119,7 @@ func sweepInPlace(t *testing.T, name string) {
 	if n := openFDs(t); n > fds+asm.Len() {
 		t.Errorf("%d descriptors, and %d at first", n, fds)
 	}
-	t.Fatal(become(plan, nil))
+	t.Fatal(execInPlace(plan, nil))
 }
 
 // thisThread is what restricts the thread that a plan is not to change: its credentials,
