@@ -36,7 +36,7 @@ test="$demo $quick
 python3-minimal python3 jq sqlite3 tar xz-utils gzip procps
 bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
 qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
-mount hostname diffutils media-types groff-base"
+mount hostname diffutils media-types groff-base openssl openssh-client"
 
 # The programs of testdata/jobs, which people use sbx for.
 jobs="acl apache2 attr black caddy ccache chromium clang-format cmake default-jdk-headless ffmpeg flac gdb
@@ -105,9 +105,8 @@ kernels() {
 # has NAME: is the package, or for nginx-light any nginx, installed?
 has() {
 	case $1 in
-	npm) [ -x /usr/bin/npm ] ;;
 	nginx-light) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] ;;
-	npm) command -v npm >/dev/null ;; # nodejs of others has its own
+	npm) [ -x /usr/bin/npm ] ;; # of whatever package
 	*) dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed ;;
 	esac
 }

@@ -208,6 +208,15 @@ func (f *Files) secret(p string) string {
 	return ""
 }
 
+// Obeyed says whether programs run or obey a file of that name by themselves, or, if it is
+// a directory, what is in it.
+func Obeyed(name string, dir bool) bool {
+	if dir {
+		return slices.Contains(toolDirs[:], name)
+	}
+	return slices.Contains(toolFiles[:], name)
+}
+
 // harmless are parts of secret places that hold none: stores of packages, and what
 // editors and programs look like.
 func harmless(p string) bool {

@@ -20,6 +20,8 @@ type (
 	Place = host.Place
 	// Review says that changes are kept apart; see Target.
 	Review = host.Review
+	// Guard are the patterns of a policy's guard and unguard.
+	Guard = host.Guard
 	// Facts are what Probe found out about the machine and the caller.
 	Facts = host.Facts
 	// Plan is everything that happens between the launcher's fork and the
@@ -106,6 +108,9 @@ const (
 // judges the links on the way, if the place is one of the target's Places; what
 // says in an error what it is for.
 func Follow(what, name string) (Place, error) { return host.Follow(what, name) }
+
+// NewGuard reads the patterns of a policy's guard and unguard.
+func NewGuard(guard, unguard []string) *Guard { return host.NewGuard(guard, unguard) }
 
 // Certificates are the files and directories of certificates that variables of the
 // environment name, of those that the policy lets cross and does not show. A policy

@@ -40,10 +40,11 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	j.FirstPort, j.Root, j.NotMasked = firstPort(), os.Geteuid() == 0, plan.NotMasked
 	if plan.Shown() != nil {
 		for _, line := range plan.Shown().Lines() {
-			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
+			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is, NoExec: line.NoExec, To: line.To})
 		}
-		j.Dir, j.Home = plan.Dir, os.Getenv("HOME")
-		j.Host, j.Socket = onHost, isSocket
+		j.Dir, j.Home, j.Bare = plan.Dir, os.Getenv("HOME"), plan.Bare != nil
+		j.Host, j.Socket, j.Device, j.May, j.Mount = onHost, isSocket, isDevice, may, mountOf
+		j.Terminal = hasTerminal()
 	}
 	r, err := j.Report(*seen)
 	if err != nil {
@@ -133,6 +134,38 @@ func firstPort() uint16 {
 func isSocket(name string) bool {
 	st, err := os.Stat(name)
 	return err == nil && st.Mode()&os.ModeSocket != 0
+}
+
+// isDevice says whether there is a device of that name on the host.
+func isDevice(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode()&os.ModeDevice != 0
+}
+
+// may says whether the caller could use the path so, by its permissions.
+func may(name string, bits uint32) bool {
+	return unix.Faccessat2(unix.AT_FDCWD, name, bits, unix.AT_EACCESS) == nil
+}
+
+// mountOf is the mount that the path lies in, 0 where the kernel does not say (before Linux
+// 5.8), and whether the path is its root.
+func mountOf(name string) (id uint64, root bool) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st)
+	if err != nil || st.Mask&unix.STATX_MNT_ID == 0 {
+		return 0, false
+	}
+	return st.Mnt_id, st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
+// hasTerminal says whether the caller has a controlling terminal.
+func hasTerminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
 }
 
 // onHost says whether there is something of that name on the host, and what it is called

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -14,6 +15,8 @@ import (
 
 	"sbx/internal/review"
 	"sbx/internal/text"
+	"sbx/policy"
+	"sbx/sandbox"
 )
 
 // reviewCmd is "sbx review ...": what programs would change that ran with --review.
@@ -28,6 +31,27 @@ type reviewCmd struct {
 
 // errNotKept is a keep that did not keep all; it has been told.
 var errNotKept = errors.New("not all was kept")
+
+// obeyedIn says what of a review other programs run or obey by themselves: what its policy
+// guards, and what has such a name at any depth.
+func obeyedIn(r *review.Review) func(*review.Root, string, bool) bool {
+	guard := sandbox.NewGuard(r.Guard, r.Unguard)
+	return func(root *review.Root, rel string, dir bool) bool {
+		guarded, free := guard.Guards(rel, dir)
+		if guarded || free {
+			return guarded
+		}
+		if policy.Obeyed(path.Base(rel), dir) {
+			return true
+		}
+		for at := path.Join(path.Base(root.Where()), path.Dir(rel)); at != "."; at = path.Dir(at) {
+			if policy.Obeyed(path.Base(at), true) {
+				return true
+			}
+		}
+		return false
+	}
+}
 
 // reviewArgs are the arguments that most of these commands have.
 type reviewArgs struct {
@@ -50,6 +74,7 @@ func (a *reviewArgs) find() (*review.Review, []review.Selected, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	r.Obeyed = obeyedIn(r)
 	paths, err := selection(r, a.Path)
 	if err != nil {
 		r.Close()
@@ -116,7 +141,7 @@ func describeReviews(list []review.Summary) []reviewEntry {
 			e.Started = x.Started.Format(time.RFC3339)
 		}
 		for _, root := range x.Roots {
-			e.Paths = append(e.Paths, string(root.Real))
+			e.Paths = append(e.Paths, root.Where())
 		}
 		for _, w := range x.Command {
 			e.Command = append(e.Command, string(w))

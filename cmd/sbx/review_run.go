@@ -64,7 +64,7 @@ func (x *reviewing) begin(plan *sandbox.Plan, target []string) error {
 	var dirs []review.Dir
 	for _, d := range plan.Reviewed() {
 		dirs = append(dirs, review.Dir{
-			Path: d.Path, Real: d.Source.Real, Dev: unix.Mkdev(d.Source.Major, d.Source.Minor), Ino: d.Source.Ino, Held: d.Held,
+			File: !d.Source.Dir(), Path: d.Path, Real: d.Source.Real, Dev: unix.Mkdev(d.Source.Major, d.Source.Minor), Ino: d.Source.Ino, Held: d.Held,
 		})
 	}
 	x.apart.Layers = map[string][2]string{}
@@ -77,10 +77,12 @@ func (x *reviewing) begin(plan *sandbox.Plan, target []string) error {
 		return err
 	}
 	defer store.Close()
-	open, layers, err := store.New(plan.Name, target, dirs)
+	given := review.Record{Policy: plan.Name, Guard: plan.Policy.Files.Guard, Unguard: plan.Policy.Files.Unguard}
+	open, layers, err := store.New(given, target, dirs)
 	if err != nil {
 		return err
 	}
+	open.Obeyed = obeyedIn(open)
 	x.open = open
 	for real, l := range layers {
 		x.apart.Layers[real] = l

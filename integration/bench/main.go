@@ -26,14 +26,18 @@ func main() {
 	sbx := flag.String("sbx", "bin/sbx", "the binary to measure")
 	write := flag.String("write", "", "file to write the report to")
 	rounds := flag.Int("rounds", 200, "runs of each contender; a fifth of it for 800 binds")
+	only := flag.String("only", "", "measure the cases that have this in their title, and write nothing")
 	flag.Parse()
-	if err := bench(*sbx, *write, *rounds); err != nil {
+	if *only != "" {
+		*write = ""
+	}
+	if err := bench(*sbx, *write, *only, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(sbx, write string, rounds int) error {
+func bench(sbx, write, only string, rounds int) error {
 	work, err := os.MkdirTemp("/tmp", "sbx-bench-")
 	if err != nil {
 		return err
@@ -45,6 +49,9 @@ func bench(sbx, write string, rounds int) error {
 	}
 	var results []outcome
 	for _, c := range b.cases() {
+		if !strings.Contains(c.title, only) {
+			continue
+		}
 		n := rounds
 		if c.heavy {
 			n = max(rounds/5, 10)

@@ -47,6 +47,9 @@ type Change struct {
 	// Conflict is what has changed on the host since the start. Such a change is kept by
 	// force only.
 	Conflict string `json:"conflict,omitempty"`
+	// Obeyed says that other programs run or obey the file by themselves: a hook, the
+	// settings of a CI service or an editor.
+	Obeyed bool `json:"obeyed,omitempty"`
 	// Refused is why the change is never kept.
 	Refused string `json:"refused,omitempty"`
 

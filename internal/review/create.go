@@ -12,8 +12,10 @@ import (
 	"sbx/internal/text"
 )
 
-// Dir is a directory of the host that a program is to write for a review.
+// Dir is a directory of the host that a program is to write for a review, or a file.
 type Dir struct {
+	// File says that it is a regular file.
+	File bool
 	// Path is what it is called inside, Real what it is on the host.
 	Path, Real string
 	// Dev and Ino are what is there by the plan.
@@ -22,18 +24,20 @@ type Dir struct {
 	Held []string
 }
 
-// Layers are the directories of an overlay: upper and work.
+// Layers are the directories of an overlay, upper and work, or the copy of a file and "".
 type Layers [2]string
 
-// New makes a review of these directories. layers are the overlays' directories by the
-// real path. The program may start when New has returned.
-func (s *Store) New(policy string, command []string, dirs []Dir) (r *Review, layers map[string]Layers, err error) {
+// New makes a review of these directories, and says in the record what is given there.
+// layers are the overlays' directories by the real path. The program may start when New
+// has returned.
+func (s *Store) New(given Record, command []string, dirs []Dir) (r *Review, layers map[string]Layers, err error) {
 	own, err := s.again()
 	if err != nil {
 		return nil, nil, err
 	}
 	r = &Review{store: own, dir: -1, lock: -1, journal: newJournal()}
-	r.Record = Record{Version: version, ID: random(6), Started: time.Now(), Policy: policy}
+	r.Record = given
+	r.Version, r.ID, r.Started = version, random(6), time.Now()
 	for _, word := range command {
 		r.Command = append(r.Command, []byte(word))
 	}
@@ -80,8 +84,11 @@ func (s *Store) New(policy string, command []string, dirs []Dir) (r *Review, lay
 	}
 	layers = make(map[string]Layers, len(dirs))
 	for i, d := range dirs {
-		if layers[d.Real], err = r.makeRoot(i, lowers[i]); err != nil {
+		if layers[d.Real], err = r.makeRoot(i, lowers[i], d); err != nil {
 			return r, nil, fmt.Errorf("review %s: %w", text.Quote(d.Path), err)
+		}
+		if err = r.writeBefore(i, lowers[i]); err != nil {
+			return r, nil, fmt.Errorf("review %s: note what is there: %w", text.Quote(d.Path), err)
 		}
 	}
 	if err = r.save(); err != nil {
@@ -102,13 +109,20 @@ func (r *Review) undo(fresh string) error {
 
 // addRoot opens the directory and says in the record where its changes are going to be.
 func (r *Review) addRoot(n int, d Dir, all []Dir) (int, error) {
-	fd, err := openPath(d.Real)
+	dir, file := d.Real, ""
+	if d.File {
+		dir, file = path.Split(d.Real)
+		dir = path.Clean(dir)
+	}
+	fd, err := openPath(dir)
 	if err != nil {
 		return -1, err
 	}
 	x, err := look(fd)
 	switch {
 	case err != nil:
+	case d.File:
+		err = fitFile(fd, file, x, d)
 	case x.dev != d.Dev || x.ino != d.Ino:
 		err = unix.ESTALE
 	default:
@@ -118,7 +132,7 @@ func (r *Review) addRoot(n int, d Dir, all []Dir) (int, error) {
 		closeFD(fd)
 		return -1, err
 	}
-	root := Root{N: n, Path: []byte(d.Path), Real: []byte(d.Real), Ino: x.ino, Born: x.born}
+	root := Root{N: n, Path: []byte(d.Path), Real: []byte(dir), File: []byte(file), Ino: x.ino, Born: x.born}
 	for _, h := range d.Held {
 		root.Held = append(root.Held, []byte(h))
 	}
@@ -213,12 +227,17 @@ func unfit(fd int) error {
 	if err := unix.Fstatfs(fd, &st); err != nil {
 		return err
 	}
+	return unfitType(int64(st.Type))
+}
+
+// unfitType is unfit by the file system's magic number; see statfs(2).
+func unfitType(magic int64) error {
 	what := map[int64]string{
 		unix.OVERLAYFS_SUPER_MAGIC: "overlayfs", unix.NFS_SUPER_MAGIC: "NFS", unix.FUSE_SUPER_MAGIC: "FUSE",
 		unix.CIFS_SUPER_MAGIC: "SMB", unix.SMB_SUPER_MAGIC: "SMB", unix.SMB2_SUPER_MAGIC: "SMB", unix.V9FS_MAGIC: "9p",
 		unix.MSDOS_SUPER_MAGIC: "FAT", unix.EXFAT_SUPER_MAGIC: "exFAT", unix.CEPH_SUPER_MAGIC: "Ceph",
 		unix.AFS_SUPER_MAGIC: "AFS", unix.ECRYPTFS_SUPER_MAGIC: "eCryptfs",
-	}[int64(st.Type)]
+	}[magic]
 	if what == "" {
 		return nil
 	}
@@ -227,7 +246,7 @@ func unfit(fd int) error {
 }
 
 // makeRoot makes the upper and the work directory of a root.
-func (r *Review) makeRoot(n, lower int) (l Layers, err error) {
+func (r *Review) makeRoot(n, lower int, d Dir) (l Layers, err error) {
 	root := &r.Roots[n]
 	place := r.dir
 	if len(root.Place) > 0 {
@@ -262,11 +281,14 @@ func (r *Review) makeRoot(n, lower int) (l Layers, err error) {
 			return l, err
 		}
 	}
-	if err := root.makeUpper(at, lower); err != nil {
-		return l, err
-	}
 	base, err := pathOf(at)
 	if err != nil {
+		return l, err
+	}
+	if d.File {
+		return Layers{path.Join(base, upperName, string(root.File))}, root.makeCopy(at, lower, d)
+	}
+	if err := root.makeUpper(at, lower); err != nil {
 		return l, err
 	}
 	return Layers{path.Join(base, upperName), path.Join(base, workName)}, nil
@@ -322,6 +344,9 @@ func (root *Root) makeUpper(at, lower int) error {
 // passed the start: what the host changes from now on is later.
 func (r *Review) settle() error {
 	for _, root := range r.Roots {
+		if later(root.Copied, root.Start) {
+			root.Start = root.Copied // of what settles here
+		}
 		for tries := 0; ; tries++ {
 			var now unix.Timespec
 			if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil {

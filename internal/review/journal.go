@@ -16,6 +16,7 @@ type line struct {
 	Made    *madeLine  `json:"made,omitempty"`
 	Mode    *modeLine  `json:"mode,omitempty"`
 	Touched *touchLine `json:"touched,omitempty"`
+	Busy    *busyLine  `json:"busy,omitempty"`
 	Discard bool       `json:"discard,omitempty"`
 }
 
@@ -54,6 +55,12 @@ type touchLine struct {
 	Ctim unix.Timespec `json:"ctime"`
 }
 
+// busyLine is a path of the host that keeping takes away or changes in more than one step.
+type busyLine struct {
+	Root int    `json:"root"`
+	Path []byte `json:"path"`
+}
+
 type modeKey struct {
 	root int
 	path string
@@ -67,15 +74,16 @@ type inoKey struct {
 // journal is what all lines say.
 type journal struct {
 	pending    *keepLine
-	kept       bool // something was
 	discarding bool
 	mades      map[modeKey]madeLine
 	modes      map[modeKey]uint32
 	touched    map[inoKey]unix.Timespec
+	busy       map[modeKey]bool
 }
 
 func newJournal() journal {
-	return journal{mades: map[modeKey]madeLine{}, modes: map[modeKey]uint32{}, touched: map[inoKey]unix.Timespec{}}
+	return journal{mades: map[modeKey]madeLine{}, modes: map[modeKey]uint32{}, touched: map[inoKey]unix.Timespec{},
+		busy: map[modeKey]bool{}}
 }
 
 // Unfinished says that keeping or discarding was interrupted.
@@ -96,15 +104,17 @@ func (j *journal) own(root int, rel string, st *unix.Stat_t) bool {
 func (j *journal) take(l *line) {
 	switch {
 	case l.Keep != nil:
-		j.pending, j.kept = l.Keep, true
+		j.pending = l.Keep
 	case l.Done:
-		j.pending, j.mades = nil, map[modeKey]madeLine{}
+		j.pending, j.mades, j.busy = nil, map[modeKey]madeLine{}, map[modeKey]bool{}
 	case l.Made != nil:
 		j.mades[modeKey{l.Made.Root, string(l.Made.Path)}] = *l.Made
 	case l.Mode != nil:
 		j.modes[modeKey{l.Mode.Root, string(l.Mode.Path)}] = l.Mode.Mode
 	case l.Touched != nil:
 		j.touched[inoKey{l.Touched.Root, l.Touched.Ino}] = l.Touched.Ctim
+	case l.Busy != nil:
+		j.busy[modeKey{l.Busy.Root, string(l.Busy.Path)}] = true
 	case l.Discard:
 		j.discarding = true
 	}

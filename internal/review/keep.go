@@ -157,7 +157,7 @@ func (k *keeper) dir(rel string) error {
 	}()
 	var dirs []*Change
 	for _, name := range p.names {
-		c, err := k.entry(p.up, p.low, p.whiteouts, rel, name)
+		c, err := k.entry(&p, name)
 		if err != nil {
 			k.fail(join(rel, name), err)
 			continue
@@ -247,6 +247,9 @@ func (k *keeper) file(p *pair, c *Change, rel, name string) error {
 	flags := uint(0)
 	switch c.Old {
 	case "directory":
+		if err := k.busy(c.Path); err != nil {
+			return err
+		}
 		if err := k.away(p.low, name, c); err != nil {
 			return err
 		}
@@ -256,7 +259,7 @@ func (k *keeper) file(p *pair, c *Change, rel, name string) error {
 	default:
 		// Comparing may have taken its time.
 		if now, err := stat(p.low, name); err != nil || now.Ino != c.lower.Ino || now.Ctim != c.lower.Ctim {
-			c.Conflict = "it was changed on the host meanwhile"
+			c.Conflict = changedMeanwhile
 			if k.stopped(c) {
 				return nil
 			}

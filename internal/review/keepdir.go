@@ -19,10 +19,10 @@ func (k *keeper) subdir(c *Change) error {
 	if c.Refused != "" {
 		return nil
 	}
+	if !c.merged && c.Conflict != "" && k.stopped(c) {
+		return nil
+	}
 	if c.Old != "" && c.Old != "directory" {
-		if k.stopped(c) {
-			return nil
-		}
 		if err := k.replace(c); err != nil {
 			return err
 		}
@@ -41,7 +41,18 @@ func (k *keeper) replace(c *Change) error {
 		return err
 	}
 	defer closeFD(low)
+	if err := k.busy(c.Path); err != nil {
+		return err
+	}
 	return k.away(low, name, c)
+}
+
+// busy notes that a path of the host is going to be taken away or changed in steps.
+func (k *keeper) busy(rel string) error {
+	if k.Review.journal.busy[modeKey{k.root.N, rel}] {
+		return nil
+	}
+	return k.note(line{Busy: &busyLine{k.root.N, []byte(rel)}})
 }
 
 // last gives a directory its attributes, after all in it was kept, and removes it from the
@@ -66,6 +77,9 @@ func (k *keeper) last(c *Change, self bool) error {
 	case self && c.Kind == Mode:
 		if k.stopped(c) {
 			return nil
+		}
+		if err := k.busy(c.Path); err != nil {
+			return err
 		}
 		if err := k.attributes(c.Path, c.Mode, c.upper.Uid, c.upper.Gid, nil); err != nil {
 			return err
@@ -219,6 +233,9 @@ func (k *keeper) top() error {
 	}
 	if self, _ := selects(k.paths, c.Root, ""); !self || k.stopped(c) {
 		return nil
+	}
+	if err := k.busy(""); err != nil {
+		return err
 	}
 	if err := k.attributes("", c.Mode, c.upper.Uid, c.upper.Gid, nil); err != nil {
 		k.fail(".", err)

@@ -21,7 +21,7 @@ func TestKilled(t *testing.T) {
 		"turn/n": {"", "new"}, "swap/in": {"old", ""}, "n/o/p": {"", "new"}, "n/q": {"", "new"}, "rm/x": {"old", ""},
 		"rm/y/z": {"old", ""}, "swap": {"", "new"}, "ro": {"", "new"}, "op/x": {"", "new"},
 	}
-	want := []string{"a=new", "b/", "b/c=new", "b/d=old", "n/ 0750", "n/o/", "n/o/p=new", "n/q=new", "op/", "op/x=new",
+	want := []string{"a=new", "b/ 0711", "b/c=new", "b/d=old", "n/ 0750", "n/o/", "n/o/p=new", "n/q=new", "op/", "op/x=new",
 		"ro=new 0444", "swap=new", "turn/", "turn/n=new"}
 	for n := 0; ; n++ {
 		l := newLab(t, before...)
@@ -33,6 +33,8 @@ func TestKilled(t *testing.T) {
 		l.attr("op", xattrOpaque, "y")
 		l.must(os.Chmod(filepath.Join(l.upper, "ro"), 0o444))
 		l.must(os.Chmod(filepath.Join(l.upper, "n"), 0o750))
+		l.must(os.Chmod(filepath.Join(l.upper, "b"), 0o711))
+		l.attr("b", "user.mine", "1")
 		at := time1000
 		l.must(unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(l.upper, "n"), []unix.Timespec{at, at}, 0))
 		left := n

@@ -45,7 +45,7 @@ func (l *lab) start(held ...string) {
 	l.Helper()
 	var st unix.Stat_t
 	l.must(unix.Stat(l.lower, &st))
-	r, layers, err := l.store.New("project", []string{"true"}, []Dir{
+	r, layers, err := l.store.New(Record{Policy: "project"}, []string{"true"}, []Dir{
 		{Path: l.lower, Real: l.lower, Dev: st.Dev, Ino: st.Ino, Held: held},
 	})
 	l.must(err)

@@ -11,8 +11,8 @@ import (
 
 // Count is how many changes there are of each kind.
 type Count struct {
-	All, Conflicts, Refused int
-	kinds                   map[string]int
+	All, Conflicts, Refused, Obeyed int
+	kinds                           map[string]int
 }
 
 // Add counts a change.
@@ -27,6 +27,9 @@ func (n *Count) Add(c *Change) {
 	}
 	if c.Refused != "" {
 		n.Refused++
+	}
+	if c.Obeyed {
+		n.Obeyed++
 	}
 }
 
@@ -54,6 +57,9 @@ func (n *Count) String() string {
 	}
 	if n.Refused > 0 {
 		s += fmt.Sprintf("; %d refused", n.Refused)
+	}
+	if n.Obeyed > 0 {
+		s += fmt.Sprintf("; %d that other programs run or obey", n.Obeyed)
 	}
 	return s
 }
@@ -141,6 +147,9 @@ func (c *Change) details() string {
 	s := ""
 	if len(list) > 0 {
 		s = "  (" + strings.Join(list, ", ") + ")"
+	}
+	if c.Obeyed {
+		s += "  OBEYED: other programs run or obey it by themselves"
 	}
 	if c.Conflict != "" {
 		s += "  CONFLICT: " + c.Conflict

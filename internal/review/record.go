@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,12 @@ type Root struct {
 	// Path is what the directory was called inside, Real is what it is on the host.
 	Path []byte `json:"path"`
 	Real []byte `json:"real"`
-	// Ino and Born are the directory's inode number and birth time.
+	// File is the name of the file in Real that the program could write, where it was no
+	// directory: then nothing else in Real is of this review, and Path is that of the file.
+	// Copied is the change time of the copy that the program got.
+	File   []byte        `json:"file,omitempty"`
+	Copied unix.Timespec `json:"copied,omitzero"`
+	// Ino and Born are the inode number and birth time of the directory Real.
 	Ino  uint64        `json:"ino"`
 	Born unix.Timespec `json:"born"`
 	// Place is the directory that has the upper directory, where that is not the review's
@@ -45,6 +51,14 @@ type Root struct {
 	Held [][]byte `json:"held,omitempty"`
 }
 
+// Where is what the program could write, on the host.
+func (r *Root) Where() string {
+	if len(r.File) > 0 {
+		return path.Join(string(r.Real), string(r.File))
+	}
+	return string(r.Real)
+}
+
 // Record is what is known of a review from its start on.
 type Record struct {
 	Version int       `json:"version"`
@@ -52,7 +66,10 @@ type Record struct {
 	Started time.Time `json:"started"`
 	Policy  string    `json:"policy"`
 	Command [][]byte  `json:"command"`
-	Roots   []Root    `json:"roots"`
+	// Guard and Unguard are those of the policy: what is obeyed.
+	Guard   []string `json:"guard,omitempty"`
+	Unguard []string `json:"unguard,omitempty"`
+	Roots   []Root   `json:"roots"`
 	// Ended says that the program has ended as it should, with Status.
 	Ended  bool `json:"ended"`
 	Status int  `json:"status"`
@@ -74,19 +91,21 @@ func (r *Review) save() error {
 		return err
 	}
 	const next = recordName + ".new"
-	fd, err := openNew(r.dir, next, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), next)
-	_, err = f.Write(data)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
+	if err := r.write(next, data); err != nil {
 		return err
 	}
 	return unix.Renameat(r.dir, next, r.dir, recordName)
+}
+
+// write writes a file of the review's own.
+func (r *Review) write(name string, data []byte) error {
+	fd, err := openNew(r.dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
 
 // savePlaces writes where the changes are that lie elsewhere, each with a NUL behind it.
@@ -101,16 +120,7 @@ func (r *Review) savePlaces() error {
 	if data == nil {
 		return nil
 	}
-	fd, err := openNew(r.dir, placesName, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
-	if err != nil {
-		return err
-	}
-	defer closeFD(fd)
-	n, err := unix.Write(fd, data)
-	if err == nil && n < len(data) {
-		err = unix.ENOSPC
-	}
-	return err
+	return r.write(placesName, data)
 }
 
 // openNew opens a file of the review's own, and makes it.
@@ -133,6 +143,9 @@ func (r *Review) load() error {
 	}
 	for i, root := range r.Roots {
 		if root.N != i || len(root.Real) == 0 || root.Real[0] != '/' {
+			return errors.New("its record makes no sense")
+		}
+		if name := string(root.File); name == "." || name == ".." || strings.Contains(name, "/") {
 			return errors.New("its record makes no sense")
 		}
 		if _, name := path.Split(string(root.Place)); name != "" &&

@@ -13,12 +13,21 @@ import (
 func TestKinds(t *testing.T) {
 	l := newLab(t, "same=1", "edit=old", "gone=x", "mode=m", "dir/a=1", "dir/b=2", "rm/x=1", "rm/y/z=2", "file=f", "d/e=1",
 		"link=->a", "opaque/keep=1", "opaque/sub/deep=2", "opaque/lost=3")
+	for _, name := range []string{"fifo", "pipe"} {
+		l.must(unix.Mkfifo(filepath.Join(l.lower, name), 0o644))
+	}
 	l.start()
+	for name, mode := range map[string]uint32{"fifo": 0o600, "pipe": 0o644} {
+		l.must(unix.Mkfifo(filepath.Join(l.upper, name), mode))
+		st, err := os.Stat(filepath.Join(l.lower, name))
+		l.must(err)
+		l.must(os.Chtimes(filepath.Join(l.upper, name), st.ModTime(), st.ModTime()))
+	}
 	l.fill(l.upper, "edit=new!", "gone=WHITEOUT", "mode=m", "dir/a=changed", "dir/new=n", "rm=WHITEOUT", "file/in=1",
 		"d=now a file", "link=->b", "added/deep/er=1", "opaque/keep=1!", "opaque/sub/other=4", "opaque/fresh=5")
 	l.must(os.Chmod(filepath.Join(l.upper, "mode"), 0o600))
 	l.attr("opaque", xattrOpaque, "y")
-	l.want("modified d", "modified edit", "deleted gone", "modified link", "mode mode", "deleted rm",
+	l.want("modified d", "modified edit", "mode fifo", "deleted gone", "modified link", "mode mode", "deleted rm",
 		"added added", "added added/deep", "added added/deep/er", "modified dir/a", "added dir/new",
 		"modified file", "added file/in", "added opaque/fresh", "modified opaque/keep", "deleted opaque/lost",
 		"deleted opaque/sub/deep", "added opaque/sub/other")
@@ -26,8 +35,8 @@ func TestKinds(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	l.host("added/", "added/deep/", "added/deep/er=1", "d=now a file", "dir/", "dir/a=changed", "dir/b=2", "dir/new=n",
-		"edit=new!", "file/", "file/in=1", "link=->b", "mode=m 0600", "opaque/", "opaque/fresh=5", "opaque/keep=1!",
-		"opaque/sub/", "opaque/sub/other=4", "same=1")
+		"edit=new!", "fifo=p--------- 0600", "file/", "file/in=1", "link=->b", "mode=m 0600", "opaque/", "opaque/fresh=5",
+		"opaque/keep=1!", "opaque/sub/", "opaque/sub/other=4", "pipe=p---------", "same=1")
 	l.want()
 }
 

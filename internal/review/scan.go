@@ -64,6 +64,9 @@ func (r *Review) Empty() (bool, error) {
 
 // top is what changes of the root itself: its mode, owner and group.
 func (t *tree) top() (*Change, error) {
+	if len(t.root.File) > 0 {
+		return nil, nil
+	}
 	up, err := look(t.upper)
 	if err != nil {
 		return nil, err
@@ -83,8 +86,8 @@ func (t *tree) top() (*Change, error) {
 	if err := unix.Fstat(t.lower, &c.lower); err != nil {
 		return nil, err
 	}
-	if l := &c.lower; c.OldMode != t.root.Mode || later(l.Ctim, t.root.Start) && l.Ctim != l.Mtim {
-		c.Conflict = "it was changed on the host meanwhile"
+	if c.Conflict, err = t.changedDir("", t.lower, &c.lower); err != nil {
+		return nil, err
 	}
 	if mode&unix.S_ISUID != 0 {
 		c.Refused = "it is set-user-ID"
@@ -94,9 +97,12 @@ func (t *tree) top() (*Change, error) {
 
 // pair is a directory of the upper directory that is open, with the host's, or -1.
 type pair struct {
+	rel       string
 	up, low   int
 	whiteouts bool
 	names     []string
+	// replaced says that the host's directory is another one than at the start.
+	replaced string
 }
 
 func (p *pair) close() {
@@ -106,7 +112,7 @@ func (p *pair) close() {
 
 // pair opens the directory rel on both sides.
 func (t *tree) pair(rel string) (p pair, err error) {
-	p.low = -1
+	p.rel, p.low = rel, -1
 	if p.up, err = openDir(t.upper, rel); err != nil {
 		return p, err
 	}
@@ -125,7 +131,13 @@ func (t *tree) pair(rel string) (p pair, err error) {
 	p.whiteouts = value == "x"
 	p.low, err = openDir(t.lower, rel)
 	if missing(err) {
-		err = nil
+		return p, nil
+	}
+	if errors.Is(err, unix.EACCES) { // its entries can be reached, if not listed
+		p.low, err = openAt(t.lower, rel, unix.O_PATH|unix.O_DIRECTORY)
+	}
+	if err == nil && len(p.names) > 0 {
+		p.replaced, err = t.replacedDir(rel, p.low)
 	}
 	return p, err
 }
@@ -149,7 +161,7 @@ func (t *tree) scan(rel string, f func(*Change) error) error {
 	}()
 	var dirs []*Change
 	for _, name := range p.names {
-		c, err := t.entry(p.up, p.low, p.whiteouts, rel, name)
+		c, err := t.entry(&p, name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", text.Quote(join(rel, name)), err)
 		}
@@ -158,6 +170,7 @@ func (t *tree) scan(rel string, f func(*Change) error) error {
 			continue
 		}
 		t.markRenamed(c)
+		t.markObeyed(&p, c, name)
 		if !c.none() {
 			if err := f(c); err != nil {
 				return err
@@ -167,6 +180,7 @@ func (t *tree) scan(rel string, f func(*Change) error) error {
 	p.close() // one descriptor is enough, however deep it gets
 	open = false
 	for _, c := range dirs {
+		t.markObeyed(nil, c, "")
 		if !c.none() {
 			if err := f(c); err != nil {
 				return err
@@ -189,7 +203,7 @@ func (t *tree) survey(low int, name, rel string) (count int, newest string, err 
 	if err != nil {
 		return 0, "", err
 	}
-	if later(st.Ctim, t.root.Start) && !t.r.journal.own(t.root.N, rel, &st) {
+	if t.changed(rel, &st) {
 		newest = rel
 	}
 	if !isDir(st.Mode) {
@@ -215,7 +229,7 @@ func (t *tree) survey(low int, name, rel string) (count int, newest string, err 
 		switch {
 		case isDir(st.Mode):
 			dirs = append(dirs, name)
-		case later(st.Ctim, t.root.Start) && !t.r.journal.own(t.root.N, join(rel, name), &st) && newest == "":
+		case newest == "" && t.changed(join(rel, name), &st):
 			newest = join(rel, name)
 		}
 		count++
@@ -260,9 +274,13 @@ type Selected struct {
 // Select finds the root of an absolute path of the host, or of the sandbox.
 func (r *Review) Select(name string) (Selected, error) {
 	best, found := Selected{}, -1
-	for _, root := range r.Roots {
-		for _, base := range [...]string{string(root.Real), string(root.Path)} {
-			if within(name, base) && len(base) > found {
+	for i := range r.Roots {
+		root := &r.Roots[i]
+		for _, base := range [...]string{root.Where(), string(root.Path)} {
+			if name == base && len(root.File) > 0 {
+				return Selected{root.N, root.File}, nil
+			}
+			if len(root.File) == 0 && within(name, base) && len(base) > found {
 				best, found = Selected{root.N, []byte(trimSlash(name[len(base):]))}, len(base)
 			}
 		}

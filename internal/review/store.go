@@ -35,6 +35,9 @@ type Review struct {
 	store *Store
 	dir   int
 	lock  int
+	// Obeyed says whether other programs run or obey what has that path below a root, by
+	// themselves; nil: that is not known.
+	Obeyed func(root *Root, rel string, dir bool) bool
 	// Journal is what was read of it.
 	journal journal
 	// fault is called before each change, with what it is; tests end there.

@@ -34,7 +34,7 @@ func TestNewFails(t *testing.T) {
 			l.must(unix.Stat(c.dir.Real, &st))
 			c.dir.Dev, c.dir.Ino = st.Dev, st.Ino
 		}
-		r, _, err := l.store.New("p", nil, []Dir{good, c.dir})
+		r, _, err := l.store.New(Record{Policy: "p"}, nil, []Dir{good, c.dir})
 		if what == "over the store" && err == nil {
 			// It lies in what is written, so the changes are beside that.
 			if len(r.Roots[1].Place) == 0 || strings.HasPrefix(string(r.Roots[1].Place), c.dir.Real+"/") {
@@ -49,6 +49,21 @@ func TestNewFails(t *testing.T) {
 		}
 		if left := content(t, l.store.path); len(left) != 0 {
 			t.Errorf("%s: left is %v", what, left)
+		}
+	}
+}
+
+// TestUnfit: the file systems that cannot have an upper directory are named.
+func TestUnfit(t *testing.T) {
+	for magic, want := range map[int64]string{
+		0x794c7630: "overlayfs", 0x6969: "NFS", 0x65735546: "FUSE", 0xff534d42: "SMB", 0xfe534d42: "SMB", 0x01021997: "9p",
+		0x4d44: "FAT", 0x2011bab0: "exFAT", 0xef53: "", 0x58465342: "", 0x9123683e: "", 0x01021994: "",
+	} {
+		err := unfitType(magic)
+		var refused *Error
+		if want == "" && err != nil || want != "" && (!errors.As(err, &refused) || refused.Hint() == "" ||
+			!strings.Contains(err.Error(), "its file system is "+want+", which cannot")) {
+			t.Errorf("%#x: %v", magic, err)
 		}
 	}
 }

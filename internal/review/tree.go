@@ -22,6 +22,10 @@ type tree struct {
 	held, over map[string]bool
 	// renames are the files that were moved.
 	renames *renames
+	// obeyed is the new directory whose contents are obeyed with it, "" if there is none.
+	obeyed string
+	// before is what was there at the start, nil until somebody asks.
+	before *before
 }
 
 // place opens the directory that has the directories of the root.
@@ -105,11 +109,11 @@ func (t *tree) isHeld(rel string) bool {
 	return false
 }
 
-// entry says what keeping would do to the entry of an upper directory. up is that
-// directory, low the host's, or -1; whiteouts says that files in it may be whiteouts.
-func (t *tree) entry(up, low int, whiteouts bool, dir, name string) (*Change, error) {
+// entry says what keeping would do to the entry of the upper directory of a pair.
+func (t *tree) entry(p *pair, name string) (*Change, error) {
+	up, low := p.up, p.low
 	c := &Change{Root: t.root.N}
-	c.setPath(join(dir, name))
+	c.setPath(join(p.rel, name))
 	st, err := stat(up, name)
 	if err != nil {
 		return nil, err
@@ -121,7 +125,10 @@ func (t *tree) entry(up, low int, whiteouts bool, dir, name string) (*Change, er
 	if there {
 		c.setLower(&lower)
 	}
-	white, err := isWhiteout(up, name, &st, whiteouts)
+	if len(t.root.File) > 0 && st.Ctim == t.root.Copied {
+		return c, nil // the program has not touched its copy
+	}
+	white, err := isWhiteout(up, name, &st, p.whiteouts)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +136,7 @@ func (t *tree) entry(up, low int, whiteouts bool, dir, name string) (*Change, er
 		c.upper = st
 		if there {
 			c.Kind = Deleted
-			t.judgeDeleted(c, low, name)
+			t.judgeDeleted(p, c, name)
 		}
 		return c, nil
 	}
@@ -137,10 +144,7 @@ func (t *tree) entry(up, low int, whiteouts bool, dir, name string) (*Change, er
 		st.Mode = kind(st.Mode) | mode
 	}
 	c.setUpper(&st)
-	if err := t.judge(c, up, low, name); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, t.judge(p, c, name)
 }
 
 // isWhiteout says whether an entry of the upper directory says that there is none: a
@@ -162,7 +166,8 @@ func isWhiteout(up int, name string, st *unix.Stat_t, byXattr bool) (bool, error
 }
 
 // judge says what an entry that is there does.
-func (t *tree) judge(c *Change, up, low int, name string) error {
+func (t *tree) judge(p *pair, c *Change, name string) error {
+	up, low := p.up, p.low
 	c.descend = c.Type == "directory"
 	c.merged = c.descend && c.Old == "directory"
 	switch {
@@ -171,7 +176,7 @@ func (t *tree) judge(c *Change, up, low int, name string) error {
 	case c.Type != c.Old:
 		c.Kind = Modified
 	case c.descend:
-		return t.judgeDir(c, up, low, name)
+		return t.judgeDir(p, c, name)
 	default:
 		same, err := t.same(c, up, low, name)
 		if err != nil {
@@ -202,36 +207,30 @@ func (t *tree) judge(c *Change, up, low int, name string) error {
 		}
 		c.To = to
 	}
-	if c.Old != "" && c.Type != "directory" && c.Old == "directory" {
-		t.judgeDeleted(c, low, name)
-	} else {
-		t.judgeHost(c)
+	switch {
+	case c.Old == "":
+		if err := t.judgeMissing(p, c, name); err != nil {
+			return err
+		}
+	case c.Type != "directory" && c.Old == "directory":
+		t.judgeDeleted(p, c, name)
+	default:
+		t.judgeHost(p, c)
 	}
 	return t.judgeNew(c, up, name)
 }
 
-// judgeHost sets the conflict, if the host's file has changed since the start. A change
-// of its mode, and a rename, count as well.
-func (t *tree) judgeHost(c *Change) {
-	if c.Old == "" {
-		return
-	}
-	if later(c.lower.Ctim, t.root.Start) && !t.r.journal.own(t.root.N, c.Path, &c.lower) {
-		c.Conflict = "it was changed on the host meanwhile"
-	}
-}
-
 // judgeDeleted sets what speaks against deleting the host's file or directory.
-func (t *tree) judgeDeleted(c *Change, low int, name string) {
+func (t *tree) judgeDeleted(p *pair, c *Change, name string) {
 	if t.isHeld(c.Path) || t.over[c.Path] {
 		c.Refused = heldReason
 		return
 	}
+	t.judgeHost(p, c)
 	if c.Old != "directory" {
-		t.judgeHost(c)
 		return
 	}
-	count, newest, err := t.survey(low, name, c.Path)
+	count, newest, err := t.survey(p.low, name, c.Path)
 	c.Entries = count
 	switch {
 	case errors.Is(err, unix.EXDEV):
@@ -280,24 +279,29 @@ func (t *tree) judgeNew(c *Change, up int, name string) error {
 }
 
 // judgeDir says what changes of a directory that is on the host, too.
-func (t *tree) judgeDir(c *Change, up, low int, name string) error {
+func (t *tree) judgeDir(p *pair, c *Change, name string) error {
 	attributes := c.Mode != c.OldMode || c.upper.Uid != c.lower.Uid || c.upper.Gid != c.lower.Gid
 	if !attributes {
 		var err error
-		if attributes, err = differ(up, low, name); err != nil {
+		if attributes, err = differ(p.up, p.low, name); err != nil {
 			return err
 		}
 	}
 	if t.r.journal.made(t.root.N, c.Path, &c.lower) {
 		c.Kind = Added // it is sbx's own, and has its attributes last
-		return t.judgeNew(c, up, name)
+		return t.judgeNew(c, p.up, name)
 	}
 	if attributes {
 		c.Kind = Mode
-		// Its change time is also that of its entries.
-		if l := &c.lower; later(l.Ctim, t.root.Start) && (l.Ctim != l.Mtim || !t.r.journal.kept) {
-			c.Conflict = "it was changed on the host meanwhile"
+		low, err := openDir(p.low, name)
+		if err != nil && !errors.Is(err, unix.EACCES) {
+			return err
+		}
+		c.Conflict, err = t.changedDir(c.Path, low, &c.lower)
+		closeFD(low)
+		if err != nil {
+			return err
 		}
 	}
-	return t.judgeNew(c, up, name)
+	return t.judgeNew(c, p.up, name)
 }

@@ -37,9 +37,15 @@ func xattr(dir int, name, attr string) (string, error) {
 
 // xattrs are the names of the entry's attributes.
 func xattrs(dir int, name string) ([]string, error) {
-	path := byFD(dir, name)
+	return xattrsAt(byFD(dir, name), unix.Llistxattr)
+}
+
+// xattrsOf are those of what a path leads to.
+func xattrsOf(path string) ([]string, error) { return xattrsAt(path, unix.Listxattr) }
+
+func xattrsAt(path string, list func(string, []byte) (int, error)) ([]string, error) {
 	for {
-		size, err := unix.Llistxattr(path, nil)
+		size, err := list(path, nil)
 		if errors.Is(err, unix.EOPNOTSUPP) || err == nil && size == 0 {
 			return nil, nil
 		}
@@ -47,20 +53,20 @@ func xattrs(dir int, name string) ([]string, error) {
 			return nil, err
 		}
 		buf := make([]byte, size)
-		n, err := unix.Llistxattr(path, buf)
+		n, err := list(path, buf)
 		if errors.Is(err, unix.ERANGE) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		var list []string
+		var all []string
 		for part := range bytes.SplitSeq(buf[:n], []byte{0}) {
 			if len(part) > 0 {
-				list = append(list, string(part))
+				all = append(all, string(part))
 			}
 		}
-		return list, nil
+		return all, nil
 	}
 }
 

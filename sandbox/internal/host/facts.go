@@ -89,6 +89,10 @@ type Facts struct {
 	fds     []int // they keep the inodes in Files from being reused
 	streams []int // those of Metadata
 
+	// entries is the Tree of the policy that Probe was given.
+	entries *policy.Tree
+	policy  *policy.Policy
+
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
 	zones []zone            // where no link is to be trusted
@@ -111,6 +115,15 @@ type Facts struct {
 
 	learns      bool // the run is learnt from
 	searchLimit int  // in the place of SearchLimit, if it is above 0
+}
+
+// Tree is the policy's, which is the same as long as a plan is made, and takes time to
+// make.
+func (h *Facts) Tree(p *policy.Policy) *policy.Tree {
+	if h.policy == p && p != nil {
+		return h.entries
+	}
+	return p.Tree()
 }
 
 // Caps are the caller's capabilities.

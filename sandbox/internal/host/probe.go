@@ -20,6 +20,7 @@ import (
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home, learns: t.Learn}
 	tree := p.Tree()
+	h.entries, h.policy = tree, p
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probePublished, h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,

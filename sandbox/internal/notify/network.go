@@ -37,7 +37,7 @@ func (l *Listener) attempt(call string) {
 	}
 	if call == "connect" && strings.HasPrefix(k.address, "/") {
 		if l.files.seen != nil {
-			l.noteFile(fileKey{path: k.address, access: explain.Looks}, call)
+			l.noteFile(fileKey{path: k.address}, call)
 		}
 		return
 	}

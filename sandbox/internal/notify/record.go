@@ -206,9 +206,14 @@ func (l *Listener) read(addr uint64, most int, toZero bool) []byte {
 
 // text is the string at an address, or "" where it cannot be read.
 func (l *Listener) text(addr uint64) string {
+	return string(l.bytes(addr))
+}
+
+// bytes is text in a buffer that is used again.
+func (l *Listener) bytes(addr uint64) []byte {
 	if addr == 0 {
-		return ""
+		return nil
 	}
-	s, _, _ := strings.Cut(string(l.read(addr, maxText, true)), "\x00")
-	return s
+	b, _, _ := bytes.Cut(l.read(addr, maxText, true), []byte{0})
+	return b
 }

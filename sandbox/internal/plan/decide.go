@@ -184,7 +184,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		name := policy.ParsePath(s).Name
 		f := h.Files[name]
 		if f.Missing() && d.tree != nil {
-			if e, _ := p.Tree().Get(name); e.Kind == policy.KindWrite {
+			if e := p.Files.At(name); e.Name == name && e.Kind == policy.KindWrite {
 				d.note(text.Quote(name) + " is not there, so it is left out: what is written there is lost, or an error")
 			}
 		}
@@ -227,7 +227,7 @@ func (d *decisions) noteLinks(p *policy.Policy, t host.Target, h *host.Facts) {
 				text.Quote(f.Via), text.Quote(f.Real)))
 		}
 	}
-	for _, e := range p.Tree().Entries {
+	for _, e := range h.Tree(p).Entries {
 		o := e.Options
 		if e.Kind == policy.KindWrite || o.From != "" {
 			say(e.Source())
@@ -339,7 +339,7 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 		return d.decideBare(p, t, h)
 	}
 	if d.ns.new&ns.Mount == 0 {
-		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
+		d.allWritable = p.Files.At("/").Kind == policy.KindWrite
 		d.notes = append(d.notes, d.limits.notes...)
 		rules, d.dir, err = rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
 		return rules, err

@@ -136,3 +136,16 @@ func ports(n policy.Network) ([]step.Step, error) {
 	}
 	return steps, nil
 }
+
+// Allowed are the rights that the target's Landlock domain gives it at a path without links,
+// or nil where it has none that restricts files. private is the path of the directory that
+// the launcher has made for it, or "".
+func (p *Plan) Allowed(private string) func(real string) uint64 {
+	var steps []step.Step
+	p.Each(func(_ string, s step.Step) { steps = append(steps, s) })
+	a, ok := landlock.AllowedBy(steps, private)
+	if !ok {
+		return nil
+	}
+	return func(real string) uint64 { return uint64(a.At(real)) }
+}

@@ -111,7 +111,7 @@ func (d *decisions) writableDirs(p *policy.Policy, h *host.Facts) (dirs []setid.
 		}
 		return dirs, true
 	}
-	for _, e := range p.Tree().Entries {
+	for _, e := range h.Tree(p).Entries {
 		if f := h.Files[e.Name]; e.Kind == policy.KindWrite && f.Dir() {
 			dirs = append(dirs, setid.Dir{Path: f.Real, FD: f.FD})
 		}

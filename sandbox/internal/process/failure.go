@@ -213,6 +213,15 @@ func (e Exec) PassedOver() (program, run string) {
 	return "", ""
 }
 
+// Interpreter is what the kernel starts for a script, or for a program with a dynamic
+// loader; "" for all others.
+func Interpreter(path string) string {
+	if name := interpreter(path); name != "" {
+		return name
+	}
+	return elfLoader(path)
+}
+
 // itself says whether the path leads to the program that this process runs: by a link of
 // another name, which is there to start sandboxes.
 func itself(name string) bool {

@@ -35,6 +35,8 @@ func kindOf(k policy.Kind) Kind {
 
 // addEntries adds what the policy's lists show of the host, and each tmpfs.
 func (t *Tree) addEntries() error {
+	const ofOwn = 16 // what is added besides: devices, sockets, links
+	t.nodes = make([]Node, 0, len(t.entries.Entries)+ofOwn)
 	for _, e := range t.entries.Entries {
 		if !e.Kind.FromHost() && e.Kind != policy.KindTmpfs {
 			continue

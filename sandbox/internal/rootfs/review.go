@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/policy"
@@ -35,7 +37,7 @@ func (t *Tree) review() error {
 	}
 	// The inode numbers in an overlay are others than the host's.
 	for i := range t.masks {
-		if t.over(t.masks[i].path).Review {
+		if n := t.over(t.masks[i].path); n.Review && n.Kind == Overlay {
 			t.masks[i].id = ns.ID{}
 		}
 	}
@@ -45,11 +47,16 @@ func (t *Tree) review() error {
 func (t *Tree) reviewNode(n *Node) error {
 	name := text.Quote(n.Path)
 	switch {
+	case n.Source.Mode == unix.S_IFIFO || n.Source.Mode == unix.S_IFSOCK:
+		n.Review = true // it keeps nothing; its mode and times cannot be changed
+		return nil
+	case n.Source.Mode == unix.S_IFREG:
+		return t.reviewFile(n)
 	case !n.Source.Dir():
 		return &host.NeedError{
 			Reason: host.WrongFile,
-			What:   fmt.Sprintf("review %s: it is no directory, and an overlay is made of directories", name),
-			Fix:    "let the program write to the directory that it is in, or take it out of what is written",
+			What:   fmt.Sprintf("review %s: it is a device, whose changes cannot be kept apart", name),
+			Fix:    "take it out of what is written",
 		}
 	case n.Path == "/":
 		return &host.NeedError{
@@ -75,7 +82,25 @@ func (t *Tree) reviewNode(n *Node) error {
 	return nil
 }
 
-// Reviewed is a directory of the host whose changes are kept apart.
+// reviewFile gives the program a copy of a file.
+func (t *Tree) reviewFile(n *Node) error {
+	n.Review = true
+	copied, ok := t.target.Review.Layers[n.Source.Real]
+	switch {
+	case t.target.Review.Layers == nil:
+		return nil
+	case !ok:
+		return host.Refuse(host.Absent, "review %s: it was not there when the review began", text.Quote(n.Path))
+	}
+	f := t.facts.Files[copied[0]]
+	if f.Err != nil || f.Mode != unix.S_IFREG {
+		return host.Refuse(host.Absent, "review %s: its copy is not there", text.Quote(n.Path))
+	}
+	n.Source, n.From = f, ""
+	return nil
+}
+
+// Reviewed is a directory or a regular file of the host whose changes are kept apart.
 type Reviewed struct {
 	// Path is its path inside.
 	Path string
@@ -85,13 +110,13 @@ type Reviewed struct {
 	Held []string
 }
 
-// Reviewed are all such directories. A nil tree has none.
+// Reviewed are all of them. A nil tree has none.
 func (t *Tree) Reviewed() (list []Reviewed) {
 	if t == nil {
 		return nil
 	}
 	for _, n := range t.nodes {
-		if !n.Review {
+		if !n.Review || !n.Source.Dir() && n.Source.Mode != unix.S_IFREG {
 			continue
 		}
 		x := Reviewed{Path: n.Path, Source: n.Source}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/policy"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plantest"
@@ -95,6 +97,49 @@ func TestReviewLayers(t *testing.T) {
 	}
 }
 
+// TestReviewFiles: a file that can be written is a copy, and a FIFO stays the host's, of
+// which nothing but what goes through it can be written.
+func TestReviewFiles(t *testing.T) {
+	p := &policy.Policy{Name: "p", Files: policy.Files{Write: []string{"/w/f.txt", "/w/fifo"}}}
+	h := machine(p, "/w", "/w/f.txt", "/w/fifo", "/r/upper/f.txt")
+	fifo := h.Files["/w/fifo"]
+	fifo.Mode = unix.S_IFIFO
+	h.Files["/w/fifo"] = fifo
+	for _, c := range []struct {
+		layers map[string][2]string
+		want   string
+	}{
+		{nil, "bind /w/f.txt writable, a copy of it, which is kept for review"},
+		{map[string][2]string{"/w/f.txt": {"/r/upper/f.txt"}},
+			"bind /r/upper/f.txt at /w/f.txt writable, a copy of it, which is kept for review"},
+	} {
+		tree, err := rootfs.New(p, host.Target{Dir: "/", Review: &host.Review{Layers: c.layers}}, h, rootfs.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := tree.Steps()
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := ""
+		for _, s := range steps {
+			shown += s.String() + "\n"
+		}
+		if !strings.Contains(shown, c.want+"\n") || !strings.Contains(shown, "bind /w/fifo read-only\n") {
+			t.Error(shown)
+		}
+		if list := tree.Reviewed(); len(list) != 1 || list[0].Path != "/w/f.txt" {
+			t.Errorf("%+v", list)
+		}
+	}
+	for _, copied := range []string{"/r/none", "/w"} {
+		review := &host.Review{Layers: map[string][2]string{"/w/f.txt": {copied}}}
+		if _, err := rootfs.New(p, host.Target{Dir: "/", Review: review}, h, rootfs.Options{}); !errors.Is(err, host.Absent) {
+			t.Errorf("with %s for a copy: %v", copied, err)
+		}
+	}
+}
+
 // TestReviewRefused: what cannot be an overlay is an error, and never writable.
 func TestReviewRefused(t *testing.T) {
 	mounted := func(h *host.Facts) {
@@ -107,8 +152,8 @@ func TestReviewRefused(t *testing.T) {
 		change func(*host.Facts)
 		want   host.Reason
 	}{
-		{policy.Files{Write: []string{"/w/f.txt"}}, nil, host.WrongFile},
-		{policy.Files{Write: []string{"?/w/f.txt"}}, nil, host.WrongFile},
+		{policy.Files{Write: []string{"/w/disk"}}, nil, host.WrongFile},
+		{policy.Files{Write: []string{"?/w/disk"}}, nil, host.WrongFile},
 		{policy.Files{Write: []string{"/"}}, nil, host.Impossible},
 		{policy.Files{Write: []string{"/w"}}, mounted, host.Impossible},
 		{policy.Files{Write: []string{"?/w"}}, mounted, host.Impossible},
@@ -116,7 +161,10 @@ func TestReviewRefused(t *testing.T) {
 			host.Conflict},
 	} {
 		p := &policy.Policy{Name: "p", Files: c.files}
-		h := machine(p, "/", "/w", "/w/f.txt", "/v")
+		h := machine(p, "/", "/w", "/w/disk", "/v")
+		disk := h.Files["/w/disk"]
+		disk.Mode = unix.S_IFBLK
+		h.Files["/w/disk"] = disk
 		if c.change != nil {
 			c.change(h)
 		}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
@@ -208,7 +210,9 @@ func isMount(k Kind) bool { return k >= Empty && k != Hidden }
 func bind(n Node) ns.Bind {
 	b := ns.Bind{
 		Source: n.Source.Real, Dest: n.Path, Major: n.Source.Major, Minor: n.Source.Minor, Ino: n.Source.Ino,
-		Write: n.Kind == Write, Device: n.Device, NoExec: n.NoExec,
+		Write:  n.Kind == Write && (!n.Review || n.Source.Mode == unix.S_IFREG),
+		Copy:   n.Review && n.Source.Mode == unix.S_IFREG,
+		Device: n.Device, NoExec: n.NoExec,
 	}
 	if n.From != "" && n.From != n.Source.Real {
 		b.Via = n.From

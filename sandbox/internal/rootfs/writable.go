@@ -10,7 +10,7 @@ func (t *Tree) WritableDirs() (list []host.File) {
 		case t.maskOver(n.Path) != "":
 		case n.Kind == Write && n.Source.Dir():
 			list = append(list, n.Source)
-		case n.Review && n.Layers == nil: // for a plan that is only printed
+		case n.Kind == Overlay && n.Review && n.Layers == nil: // for a plan that is only printed
 			list = append(list, n.Source)
 		case n.Kind == Overlay && n.Layers != nil:
 			list = append(list, n.Layers[0], n.Layers[1])
