@@ -69,6 +69,10 @@ func TestCompareSettings(t *testing.T) {
 			"~terminal: pty instead of new-session"},
 		{"", "[process]\napparmor = 'x'", "neither", "~AppArmor profile: x instead of none"},
 		{"", "[process]\nlandlock_log = true", "equal", "=process.landlock_log: true instead of false"},
+		{"", "[process]\nsupervise = false", "wider",
+			"+processes that stay when the program has ended (process.supervise is false)"},
+		{"[process]\nsupervise = false", "", "narrower",
+			"-processes that stay when the program has ended (process.supervise is false)"},
 
 		{"", "[limits]\ncpu = '50%'", "narrower", "-cpu: 50% instead of no bound"},
 		{"[limits]\nio = '1M'", "[limits]\nio = '2048K'", "wider", "+io: 2048K instead of 1M"},
@@ -103,6 +107,12 @@ func TestLintSettings(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"[namespaces]\nnet = 'host'\n[network]\nconnect = [443]", ""},
 		{"[network]\nconnect = []", ""},
+		{"[process]\nsupervise = false",
+			`p:3:1: process.supervise: a launch refuses it, since namespaces.pid is "new": ` +
+				`a process never enters one itself (no-effect)`},
+		{"[namespaces]\npid = 'host'\n[process]\nsupervise = false",
+			`p: namespaces.pid is "host": /proc shows the machine's processes, and without Landlock the target can signal ` +
+				`them (host-proc)`},
 		{"[process]\nlandlock_log = true\nnest = true",
 			`p: process.nest: in a user namespace of its own the target reaches kernel code that only root reaches ` +
 				`otherwise (nest)` + "\n" +

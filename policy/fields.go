@@ -190,6 +190,8 @@ func fields() []field {
 			values: landlockModes, deflt: "auto"},
 		flag("process.landlock_log", "whether what Landlock denies is logged (default false)",
 			func(p *Policy) **bool { return &p.Process.LandlockLog }),
+		flag("process.supervise", "whether sbx stays beside the program; false: it becomes the program (default true)",
+			func(p *Policy) **bool { return &p.Process.Supervise }),
 		{key: "process.terminal", doc: "the caller's terminal: inherit, new-session (none) or pty (one of its own)",
 			str: func(p *Policy) *string { return &p.Process.Terminal }, check: oneOf("terminal", terminalModes()),
 			values: terminalModes, deflt: "inherit"},

@@ -29,6 +29,7 @@ type launch struct {
 	Events        string
 	ReadyFD       *int
 	BlockFD       *int
+	Exec          bool
 	Review        string
 	Help          bool
 	Version       bool
@@ -164,6 +165,9 @@ var launchFlags = [...]flagEntry{
 	{name: "block-fd", value: "N", offer: offerNothing,
 		help:  "Wait for a byte from descriptor N before the sandbox is made.",
 		field: func(l *launch) any { return &l.BlockFD }},
+	{name: "exec",
+		help:  "Become the program, in the same process: sbx does not stay. What takes that it stays is refused.",
+		field: func(l *launch) any { return &l.Exec }},
 	{name: "review", value: "WHAT", bare: "ask", offer: offerChoice,
 		choices: []string{"ask", "keep", "discard", "later", "keep-on-success"},
 		help: "Keep what the program would change apart, and ask at the end what to do with it, or do WHAT: keep, discard, " +

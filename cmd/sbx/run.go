@@ -232,6 +232,9 @@ func (l *launch) launch(
 		sayNotes(next.Notes, plan.Notes)
 		plan = next
 	}
+	if plan.InPlace {
+		return plan, exit, c.ExecInPlace(plan, again)
+	}
 	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
 	sayNew(exit.New)
 	if err != nil {
@@ -348,6 +351,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	}
 	if l.NoNamespaces {
 		p.Namespaces.All = "host"
+	}
+	if l.Exec {
+		p.Process.Supervise = new(bool)
 	}
 	// The home's real path is the one that is there inside.
 	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {

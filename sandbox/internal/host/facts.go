@@ -30,8 +30,10 @@ type Facts struct {
 	GroupsFixed bool
 	Terminal    Terminal
 	// Ignored and Mask are the signal dispositions and the mask that sbx was
-	// started with, OpenFiles its RLIMIT_NOFILE, soft and hard.
+	// started with, OpenFiles its RLIMIT_NOFILE, soft and hard, and DeathSignal what it
+	// gets when its parent dies, or 0.
 	Ignored, Mask uint64
+	DeathSignal   int
 	OpenFiles     [2]uint64
 	// CoreMax is the hard limit on core dumps, RLIMIT_CORE.
 	CoreMax uint64

@@ -103,7 +103,7 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 
 // probeStart reads what sbx was started with and the target gets restored.
 func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
-	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
+	h.Ignored, h.Mask, h.DeathSignal = startstate.Ignored(), startstate.Mask(), startstate.DeathSignal()
 	h.OpenFiles[0], h.OpenFiles[1] = startstate.OpenFiles()
 	var core unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {

@@ -136,6 +136,11 @@ func become(fd int, name string, args []string, flags int) error {
 			unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0)
 		}
 	}
+	if n := startstate.DeathSignal(); n != 0 { // this may be another thread
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(n), 0, 0, 0); err != nil {
+			return fmt.Errorf("restore the signal for the parent's death: %w", err)
+		}
+	}
 	mask := startstate.Mask()
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 	vector := func(list []string) []*byte {

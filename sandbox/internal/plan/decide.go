@@ -26,6 +26,7 @@ type decisions struct {
 	notify Notify
 
 	name     string
+	inPlace  bool // see Plan.InPlace
 	ns       nsPlan
 	ids      idPlan
 	hostname string
@@ -73,6 +74,7 @@ type decisions struct {
 	stdio         [3]host.Stdio
 	openFiles     [2]uint64
 	coreMax       uint64
+	deathSignal   int
 	ignored, mask uint64
 
 	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
@@ -85,10 +87,14 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		deathSignal: h.DeathSignal, inPlace: executesInPlace(p),
 		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
+		return nil, err
+	}
+	if err := d.refuseInPlace(p, t); err != nil {
 		return nil, err
 	}
 	if d.keep, err = keptCaps(p, h, d.ns); err != nil {
@@ -145,7 +151,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.labels, err = labels(p, h); err != nil {
 		return nil, err
 	}
-	if len(d.labels) > 0 {
+	if len(d.labels) > 0 || d.inPlace { // in place a join takes it, which no other process opens
 		d.ids.openProc()
 	}
 	if d.streams, err = decideStreams(p, h, d, decoded); err != nil {
@@ -164,6 +170,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.setBareEnv()
 	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
+	if err := d.refuseLeftovers(p, h); err != nil {
+		return nil, err
+	}
 	if err := d.decideHanded(p, t, h); err != nil {
 		return nil, err
 	}

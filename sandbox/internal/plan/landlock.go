@@ -95,8 +95,12 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	steps = append(steps, open...)
 	d.landlock = append(steps, landlock.Restrict{ABI: h.LSM.Landlock, Log: policy.IsTrue(p.Process.LandlockLog),
 		Required: d.bare != nil})
-	if d.bare != nil {
+	switch {
+	case d.bare == nil:
+	case !d.inPlace:
 		d.landlock = append(d.landlock, landlock.Verify{})
+	case !d.bare.At("/").Kind.FromHost():
+		d.landlock = append(d.landlock, landlock.VerifyRoot{})
 	}
 	return nil
 }

@@ -78,7 +78,13 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 		if err != nil {
 			return nil, a.invalid(err)
 		}
-		l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
+		if executesInPlace(p) {
+			if err := l.refuseOrNote(a, inPlaceLimit+" end it", inPlaceLimitFix); err != nil {
+				return nil, err
+			}
+		} else {
+			l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
+		}
 	}
 	// With this capability in the host's user namespace the target could raise any
 	// limit of its own again.

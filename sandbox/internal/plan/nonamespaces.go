@@ -190,8 +190,12 @@ func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 	}
 	add("processes: their numbers are the host's, and kill(2) tells which are in use; signals and ptrace are refused " +
 		"by Landlock")
-	add("processes: sbx ends what is left running, not the kernel: processes stay if the init and the launcher are " +
-		"both killed, or if they multiply faster than they are ended")
+	if d.inPlace {
+		add("processes: nobody ends what the program leaves running, since sbx itself becomes it")
+	} else {
+		add("processes: sbx ends what is left running, not the kernel: processes stay if the init and the launcher are " +
+			"both killed, or if they multiply faster than they are ended")
+	}
 	if d.noNet {
 		add("network: there are no sockets at all but Unix pairs, and so no loopback of the program's own")
 	}
