@@ -26,7 +26,8 @@ func TestByNameNested(t *testing.T) {
 			dir: dir, env: append(userEnv(), "HOME="+dir), attr: callers()["user"]})
 		got := r.answers()
 		for what, want := range map[string]string{
-			"tcp=a.example:80": "ok", "tcp=six.example:80": "ECONNRESET", "tcp=10.9.9.9:80": "ok", "tcp=10.1.1.1:80": "ECONNRESET",
+			"tcp=a.example:80": "ok", "tcp=six.example:80": "ECONNRESET", "tcp=10.9.9.9:80": "ok",
+			"tcp=10.1.1.1:80":  "ECONNRESET",
 			"tcp=127.0.0.1:80": "ECONNRESET", "tcp=a.example:7": "ECONNRESET", "tcp=x.wild.example:80": "ENOENT",
 		} {
 			if got[what] != want {
@@ -47,7 +48,8 @@ func TestByNameWithoutNamespaces(t *testing.T) {
 		try := func(args ...string) result {
 			return run(t, call{args: args, dir: dir, env: append(userEnv(), "HOME="+dir), attr: callers()["user"]})
 		}
-		r := try("unshare", "-Ur", "sh", "-c", `echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" --host a.example:80 -- true`,
+		r := try("unshare", "-Ur", "sh", "-c",
+			`echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" --host a.example:80 -- true`,
 			binary("sbx"))
 		if r.status != 125 || !strings.Contains(r.stderr, "sbx: error: make new namespaces: ") ||
 			!strings.Contains(r.stderr, "or run without namespaces, which protects less: sbx --no-namespaces") {
@@ -55,8 +57,9 @@ func TestByNameWithoutNamespaces(t *testing.T) {
 		}
 		for _, flags := range [][]string{{"--host", "a.example:80"}, {"--publish", "8080"}} {
 			r := try(append(append([]string{binary("sbx"), "--no-namespaces"}, flags...), "--", "true")...)
-			if r.status != 125 || !strings.Contains(r.stderr, `sbx: hint: name TCP ports in their place, which leads to all hosts: `+
-				`connect = ["443"] and bind = ["8080"] in the policy's [network]`) {
+			if r.status != 125 || !strings.Contains(r.stderr,
+				`sbx: hint: name TCP ports in their place, which leads to all hosts: `+
+					`connect = ["443"] and bind = ["8080"] in the policy's [network]`) {
 				t.Error(r)
 			}
 		}

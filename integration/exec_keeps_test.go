@@ -55,7 +55,8 @@ if os.fork() == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 os.wait()
 `
-		args := append([]string{"/usr/bin/python3", "-c", dies}, inPlaceArgs(t, mode, "/bin/sh", "-c", "echo $$; exec sleep 1000")...)
+		args := append([]string{"/usr/bin/python3", "-c", dies}, inPlaceArgs(t, mode, "/bin/sh", "-c",
+			"echo $$; exec sleep 1000")...)
 		cmd, _, _, first := inPlace(t, args)
 		pid, err := strconv.Atoi(first)
 		if err != nil {

@@ -233,7 +233,8 @@ func TestExecInPlaceNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy := inPlacePolicy(t, "namespaces", false, "hostname = \"box.example\"\n")
-	script := "for n in user mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done; hostname; ls /sys/class /home; :"
+	script := "for n in user mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done; " +
+		"hostname; ls /sys/class /home; :"
 	r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "/bin/sh", "-c", script}, dir: t.TempDir()})
 	r.want(t, 0, "box.example")
 	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
@@ -250,7 +251,8 @@ func TestExecInPlaceNamespaces(t *testing.T) {
 	}
 	// Existing ones.
 	other := exec.Command("sleep", "1000")
-	other.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC}
+	namespaces := uintptr(syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC)
+	other.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,8 @@ func TestPublishSocket(t *testing.T) {
 				want  string
 			}{
 				{[]string{"--publish", "unix:" + y + ":80"}, "listen at unix:" + y + ": "},
-				{[]string{"--publish", "unix:" + x + ":/usr/x.sock"}, "at /usr/x.sock the sandbox has no directory of its own to make it in"},
+				{[]string{"--publish", "unix:" + x + ":/usr/x.sock"},
+					"at /usr/x.sock the sandbox has no directory of its own to make it in"},
 				{[]string{"--publish", "unix:" + x + ":80", "--write", dir}, "could put another file in its place"},
 				{[]string{"--publish", "unix:" + dir + "/none/x:80"}, "there is no directory " + dir + "/none\n"},
 			} {

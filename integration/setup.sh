@@ -74,7 +74,10 @@ python3-pip python3-venv wget"
 	packages="$test npm python3-pip python3-setuptools python3-wheel redis-server postgresql ffmpeg"
 	tools="$test_tools npm redis-server psql ffmpeg"
 	;;
---bench) packages="$test hyperfine firejail passt slirp4netns" tools="$test_tools hyperfine firejail pasta slirp4netns" ;;
+--bench)
+	packages="$test hyperfine firejail passt slirp4netns"
+	tools="$test_tools hyperfine firejail pasta slirp4netns"
+	;;
 --cookbook)
 	packages="$test redis-server postgresql ffmpeg openssh-client npm xvfb x11-utils"
 	tools="$test_tools redis-server psql ffmpeg ssh-agent npm Xvfb xdpyinfo"

@@ -314,7 +314,8 @@ func TestNearKeys(t *testing.T) {
 		"namespaces.network": `did you mean "namespaces.net"?`,
 		"description":        `did you mean "summary"?`, "include": `did you mean "extends"?`,
 		"read": `did you mean "files.read"?`, "expect.fail": `did you mean "expect.deny"?`,
-		"process.xyzzy": `one of capabilities, env, ambient, nest, landlock, landlock_log, supervise, terminal, apparmor, selinux`,
+		"process.xyzzy": "one of capabilities, env, ambient, nest, landlock, landlock_log, supervise, terminal, " +
+			"apparmor, selinux",
 	} {
 		_, err := Parse("f", []byte(head+key+" = ['x']\n"))
 		wantError(t, key, err, "f:2:1: unknown key \""+key+"\"", want)

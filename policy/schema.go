@@ -108,7 +108,8 @@ func fieldSchema(f *field) map[string]any {
 		entry = text(`^!?(@[a-z0-9-]+|[^@/:\[]+` + bits + port + `|\[[0-9A-Fa-f:.]+` + bits + `\]` + port +
 			`|[0-9A-Fa-f:.]+` + bits + `)$`)
 	case f.key == "network.listen":
-		entry = text(`^!?(([0-9.]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]+(:[0-9]+)?$`)
+		const address, rest = `(([0-9.]+|\[[0-9A-Fa-f:.]+\]):)?`, `(/|\$\{)[^:]*`
+		entry = text(`^!?(` + address + `[0-9]+|unix:` + rest + `)(:([0-9]+|(unix:)?` + rest + `))?$`)
 	case f.key == "files.guard", f.key == "files.unguard":
 		entry = text(`^!?(\*\*/)?[^/$]+/?$`)
 	case f.key == "files.inspect":

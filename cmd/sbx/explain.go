@@ -88,7 +88,8 @@ func nested(p *policy.Policy) []string {
 	}) {
 		return nil
 	}
-	return []string{"with nest = true mount(2) and its like are not watched: they take CAP_SYS_ADMIN, which a program has " +
+	return []string{"with nest = true mount(2) and its like are not watched: they take CAP_SYS_ADMIN, " +
+		"which a program has " +
 		"in a user namespace that it makes first, as by unshare --user --map-root-user --mount, and fail with EPERM before"}
 }
 

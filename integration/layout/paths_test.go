@@ -47,7 +47,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/subids.go":         "/etc/subuid and /etc/subgid, written in sbx",
 	"sandbox/internal/cgroup":                 "paths of cgroupfs that the kernel says",
 	"sandbox/internal/terminal":               "a terminal, by a descriptor",
-	"sandbox/internal/host/console.go":        "the name that the controlling terminal's descriptor has, which look judges",
+	"sandbox/internal/host/console.go":        "the name of the controlling terminal's descriptor, which look judges",
 	"sandbox/internal/host/gitfollow.go":      "what it finds becomes read-only, wherever a link leads; it shows nothing",
 	"sandbox/internal/host/errors.go":         "for the words of a hint",
 	"sandbox/internal/host/lookagain.go":      "after the end: what it finds is said",
@@ -98,7 +98,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/programs.go":       "by descriptors of the walker, and names in what it judges",
 	"cmd/sbx/shim.go":                         "a subcommand: it makes and removes links to sbx alone",
 	"cmd/sbx/shim_run.go":                     "which program PATH has, in a sandbox",
-	"policies/repository.go":                  "where what was read lies, by device and inode: it only makes the launch stricter",
+	"policies/repository.go":                  "where what was read lies, by inode: it only makes the launch stricter",
 }
 
 // TestPathsOfTheHost: every path that a policy, a flag or the environment names

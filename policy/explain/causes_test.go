@@ -44,7 +44,8 @@ func TestCauses(t *testing.T) {
 			"the policy does not show it, and Landlock denies it", "--read /etc/x"},
 		{"Landlock, read-only", File{Path: "/home/u/p/f", At: "/home/u/p", Use: Use{Access: Makes}, Cause: Landlock}, bare,
 			"read-only here, as /home/u/p is", "--write /home/u/p"},
-		{"Landlock, fixed", File{Path: "/home/u/p/out/f", At: "/home/u/p/out", Use: Use{Access: Makes}, Cause: Landlock}, bare,
+		{"Landlock, fixed", File{Path: "/home/u/p/out/f", At: "/home/u/p/out", Use: Use{Access: Makes}, Cause: Landlock},
+			bare,
 			"nothing can be made, renamed or removed directly in /home/u/p/out", ""},
 		{"Landlock, nothing there", File{Path: "/none", Use: Use{Need: r, Opens: true}, Cause: Landlock}, bare, "", ""},
 		{"a mask cannot be removed", File{Path: "/home/u/p/.env", Use: Use{Removes: true}, Cause: Mounted}, nil,
@@ -127,7 +128,8 @@ func TestDevices(t *testing.T) {
 	j.Device = func(name string) bool { return name == "/dev/kvm" }
 	for _, opens := range []bool{true, false} {
 		f := File{Path: "/dev/kvm", Use: Use{Opens: opens}, Answer: uint16(unix.ENOENT)}
-		if got := j.files([]File{f}); len(got) != 1 || got[0].Allow != "--device /dev/kvm" || (got[0].Harmless == "") != opens {
+		if got := j.files([]File{f}); len(got) != 1 || got[0].Allow != "--device /dev/kvm" ||
+			(got[0].Harmless == "") != opens {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -138,7 +140,8 @@ func TestJoins(t *testing.T) {
 	j := find(t, "default")
 	machine(j, "/etc", "/etc/x")
 	no := uint16(unix.ENOENT)
-	got := j.files([]File{{Path: "/etc/x", Answer: no, Count: 2}, {Path: "/etc/x", Use: Use{Runs: true}, Answer: no, Count: 1},
+	got := j.files([]File{{Path: "/etc/x", Answer: no, Count: 2}, {Path: "/etc/x", Use: Use{Runs: true}, Answer: no,
+		Count: 1},
 		{Path: "/etc/x", Use: Use{Access: Writes}, Answer: no, Count: 1}})
 	if len(got) != 1 || got[0].Count != 4 || got[0].Allow != "--write /etc/x" {
 		t.Errorf("%+v", got)

@@ -28,7 +28,8 @@ func TestCompiledRules(t *testing.T) {
 			seen++
 			continue
 		}
-		if name == "" || name == "Start" || name == "StartJanitor" || name == "Become" || name == "Undo" || name == "NewStatus" ||
+		if name == "" || name == "Start" || name == "StartJanitor" || name == "Become" || name == "Undo" ||
+			name == "NewStatus" ||
 			name == "(*Status).Free" {
 			continue
 		}

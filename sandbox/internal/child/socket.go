@@ -16,7 +16,8 @@ import (
 //go:nosplit
 //go:norace
 func sendSocket(st *Status, cfg *Config) {
-	fd, _, errno := syscall.RawSyscall6(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC,
+	fd, _, errno := syscall.RawSyscall6(unix.SYS_SOCKET, unix.AF_UNIX,
+		unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC,
 		0, 0, 0, 0)
 	if errno != 0 {
 		return

@@ -64,7 +64,8 @@ type handler interface{ handle(events uint32) }
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{
 		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]*seen{},
-		told: -1, epoll: -1, root: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
+		told: -1, epoll: -1, root: -1, handlers: map[int]handler{}, cache: map[string]resolved{},
+		waiting: map[string][]*conn{},
 	}
 	var names []string
 	for _, r := range c.Rules {

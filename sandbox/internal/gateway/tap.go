@@ -37,7 +37,8 @@ func (Tap) Compile(a *step.Asm) {
 	program := a.Words(step.Int(len(filter)), a.Bytes(code)) // struct sock_fprog
 	a.Sys(unix.SYS_SETSOCKOPT, fd.Arg(), step.Int(unix.SOL_SOCKET), step.Int(unix.SO_ATTACH_FILTER), program, step.Int(16))
 	// Each packet is received after it was sent: once is enough.
-	a.Sys(unix.SYS_SETSOCKOPT, fd.Arg(), step.Int(unix.SOL_PACKET), step.Int(unix.PACKET_IGNORE_OUTGOING), one, step.Int(4))
+	a.Sys(unix.SYS_SETSOCKOPT, fd.Arg(), step.Int(unix.SOL_PACKET), step.Int(unix.PACKET_IGNORE_OUTGOING), one,
+		step.Int(4))
 	var addr [unix.SizeofSockaddrLinklayer]byte
 	binary.NativeEndian.PutUint16(addr[0:], unix.AF_PACKET)
 	binary.BigEndian.PutUint16(addr[2:], unix.ETH_P_ALL)

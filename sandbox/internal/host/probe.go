@@ -22,7 +22,8 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	tree := p.Tree()
 	h.entries, h.policy = tree, p
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probePublished, h.probeStreams, h.probeHanded,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probePublished,
+		h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener, h.probeBare,

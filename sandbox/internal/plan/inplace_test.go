@@ -76,7 +76,8 @@ func TestInPlaceRefusals(t *testing.T) {
 	}{
 		{"as root", 0, func(*policy.Policy, *host.Facts, *host.Target) {}, nil},
 		{"as a user", 1000, func(*policy.Policy, *host.Facts, *host.Target) {}, nil},
-		{"a pid namespace", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.PID = "" }, host.Conflict},
+		{"a pid namespace", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.PID = "" },
+			host.Conflict},
 		{"a user namespace", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.User = "new" },
 			host.Conflict},
 		{"namespaces of a user", 1000, func(p *policy.Policy, _ *host.Facts, _ *host.Target) {
@@ -85,7 +86,8 @@ func TestInPlaceRefusals(t *testing.T) {
 		{"a time namespace", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.Time = "new" },
 			host.Conflict},
 		{"a receipt", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Receipt = &descriptor }, host.Conflict},
-		{"a message at the exec", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Announce = true }, host.Conflict},
+		{"a message at the exec", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Announce = true },
+			host.Conflict},
 		{"explained", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Explain = true }, host.Conflict},
 		{"explained files", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) {
 			t.Explain, t.ExplainFiles = true, true
@@ -112,7 +114,8 @@ func TestInPlaceRefusals(t *testing.T) {
 			p.Limits.Processes = "5"
 			h.Limits.Cgroups = []cgroup.Parent{{Path: "/sys/fs/cgroup/a", Have: cgroup.Pids}}
 		}, host.NoLimit},
-		{"a limit of each process", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Limits.CPUTime = "5s" }, nil},
+		{"a limit of each process", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Limits.CPUTime = "5s" },
+			nil},
 		{"a relayed notify socket", 0, func(_ *policy.Policy, h *host.Facts, t *host.Target) {
 			h.Files["/run/systemd/notify"] = host.File{Real: "/run/systemd/notify", Mode: unix.S_IFSOCK, FD: 9}
 			t.Env = append(t.Env, "NOTIFY_SOCKET=/run/systemd/notify")

@@ -126,7 +126,8 @@ type Tree struct {
 // New decides what each path inside is, in a new mount namespace. It is an error where
 // that cannot be as the policy says.
 func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, error) {
-	tree := &Tree{policy: p, entries: f.Tree(p), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
+	tree := &Tree{policy: p, entries: f.Tree(p), facts: f, target: t, opts: o,
+		tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
 		tree.addDevices, tree.resolve, tree.placeOwn, tree.addRunLinks, tree.addGuards, tree.addAliases, tree.hide,
