@@ -17,10 +17,7 @@ func (r *reader) finish() error {
 		return errors.New("there is no program to run")
 	}
 	if len(r.sources) > 0 {
-		return errors.New("--overlay-src: no overlay follows")
-	}
-	if r.argv0 != nil {
-		return errors.New("--argv0: this cannot be had: a program is called by its own name")
+		return words(sourceAlone)
 	}
 	p := &policy.Policy{Name: "bwrap", Version: 1, Summary: "Imported from a command line of bubblewrap's"}
 	r.line.Policy = p
@@ -51,7 +48,7 @@ func (r *reader) spaces(p *policy.Policy) error {
 	}
 	for _, j := range r.join {
 		if j.kind == "user" && r.namespaces["user"] {
-			return errors.New("--userns and --unshare-user: the namespace is either new or entered")
+			return words("--userns is not compatible with --unshare-user")
 		}
 		*set[j.kind] = "/proc/self/fd/" + strconv.Itoa(j.fd)
 	}
@@ -64,18 +61,24 @@ func (r *reader) spaces(p *policy.Policy) error {
 		switch {
 		case id.value < 0:
 		case !r.namespaces["user"] && !entered:
-			return errors.New(id.name + ": it needs --unshare-user or --userns")
+			return words("Specifying %s requires --unshare-user or --userns", id.name)
 		default:
 			*id.field = &id.value
 		}
 	}
 	if r.noUsers && !r.namespaces["user"] && !entered {
-		return errors.New("--disable-userns: it needs --unshare-user or --userns")
+		return words("--disable-userns requires --unshare-user")
 	}
 	if r.hostname != "" && !r.namespaces["uts"] {
-		return errors.New("--hostname: it needs --unshare-uts")
+		return words("Specifying --hostname requires --unshare-uts")
 	}
 	p.Namespaces.Hostname = r.hostname
+	switch {
+	case r.firstIsOne && !r.namespaces["pid"]:
+		return words("Specifying --as-pid-1 requires --unshare-pid")
+	case r.firstIsOne && len(r.line.Locks) > 0:
+		return words("Specifying --as-pid-1 and --lock-file is not permitted")
+	}
 	return nil
 }
 
