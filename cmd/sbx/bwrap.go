@@ -156,7 +156,7 @@ func bwrapName() string {
 
 // bwrapOptions are what a line of bubblewrap's is read with.
 func bwrapOptions(cwd string) bwrap.Options {
-	o := bwrap.Options{Dir: cwd, Read: readDescriptor, Root: os.Geteuid() == 0}
+	o := bwrap.Options{Dir: cwd, Read: readDescriptor, Root: os.Geteuid() == 0, UID: os.Getuid(), GID: os.Getgid()}
 	entries, err := os.ReadDir("/dev")
 	if err != nil {
 		return o // there is none to show
@@ -184,16 +184,11 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, fd := range line.Filters {
-		if slices.Contains(line.Filters[:i], fd) { // bubblewrap closes what it has read
-			return nil, nil, fmt.Errorf("Can't read seccomp data: %w", said(unix.EBADF))
-		}
-		program, err := readProgram(fd)
-		if err != nil {
-			return nil, nil, err
-		}
-		filters = append(filters, program)
+	programs, err := readPrograms(line.Filters)
+	if err != nil {
+		return nil, nil, err
 	}
+	filters = append(filters, programs...)
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
 		return slices.Contains(line.Unset, name)
@@ -209,6 +204,10 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 		Dir: cwd, Elsewhere: home, KeepFDs: l.KeepFD, Announce: len(line.Info)+len(line.Status) > 0}
 	if !p.Files.Shows(home) {
 		t.Elsewhere = "/"
+	}
+	t.Details = make(map[string]sandbox.Detail, len(line.Details))
+	for name, d := range line.Details {
+		t.Details[name] = sandbox.Detail(d)
 	}
 	switch {
 	case line.Argv0 != nil:

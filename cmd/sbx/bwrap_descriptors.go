@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,19 +18,28 @@ import (
 	"sbx/sandbox"
 )
 
-// readProgram reads a compiled filter as seccomp_export_bpf(3) writes it.
-func readProgram(fd int) (seccomp.Program, error) {
+// readPrograms reads compiled filters as seccomp_export_bpf(3) writes them.
+func readPrograms(fds []int) (list []seccomp.Program, err error) {
 	const most, instruction = 4096, 8 // BPF_MAXINSNS, and the size of one
-	data, err := readDescriptor(fd)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("Can't read seccomp data: %w", said(err))
-	case len(data)%instruction != 0:
-		return nil, bwrap.Error("Invalid seccomp data, must be multiple of 8")
-	case len(data) == 0 || len(data) > most*instruction:
-		return nil, fmt.Errorf("read the filter of descriptor %d: %d bytes are no program", fd, len(data))
+	for i, fd := range fds {
+		if slices.Contains(fds[:i], fd) { // bubblewrap closes what it has read
+			return nil, fmt.Errorf("Can't read seccomp data: %w", said(unix.EBADF))
+		}
+		data, err := readDescriptor(fd)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("Can't read seccomp data: %w", said(err))
+		case len(data)%instruction != 0:
+			return nil, bwrap.Error("Invalid seccomp data, must be multiple of 8")
+		}
+		list = append(list, seccomp.Program(data))
 	}
-	return seccomp.Program(data), nil
+	for i, p := range list {
+		if len(p) == 0 || len(p) > most*instruction {
+			return nil, fmt.Errorf("read the filter of descriptor %d: %d bytes are no program", fds[i], len(p))
+		}
+	}
+	return list, nil
 }
 
 // lockAll takes a lock on each file that is to be locked while the sandbox is there.

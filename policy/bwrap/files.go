@@ -1,6 +1,7 @@
 package bwrap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -38,6 +39,8 @@ type node struct {
 	upper, work string
 	text        string
 	readOnly    bool
+	under       []string // further layers of an overlay, the upper ones first
+	writable    bool     // of a file
 }
 
 // tree has the nodes by path.
@@ -219,25 +222,22 @@ func (r *reader) overlaySource(v []string) error {
 	return err
 }
 
-// layers takes the sources of the next overlay.
-func (r *reader) layers(option string) (string, error) {
+// layers makes a node of the sources of the next overlay, of which the last one is on top.
+func (r *reader) layers(option string, least int) (*node, error) {
 	list := r.sources
 	r.sources = nil
-	switch len(list) {
-	case 0:
-		return "", words("%s requires at least one --overlay-src", option)
-	case 1:
-		return list[0], nil
+	if len(list) < least {
+		return nil, words("%s requires at least %s --overlay-src", option, [...]string{"", "one", "two"}[least])
 	}
-	return "", fmt.Errorf("this cannot be had: an overlay takes one --overlay-src, and here are %d", len(list))
+	slices.Reverse(list)
+	return &node{kind: layered, from: list[0], under: list[1:]}, nil
 }
 
 func (r *reader) overlay(v []string) error {
-	from, err := r.layers("--overlay")
+	n, err := r.layers("--overlay", 1)
 	if err != nil {
 		return err
 	}
-	n := &node{kind: layered, from: from}
 	if n.upper, err = r.host(v[0]); err != nil {
 		return err
 	}
@@ -248,18 +248,20 @@ func (r *reader) overlay(v []string) error {
 }
 
 func (r *reader) tmpOverlay(v []string) error {
-	from, err := r.layers("--tmp-overlay")
+	n, err := r.layers("--tmp-overlay", 1)
 	if err != nil {
 		return err
 	}
-	return r.mount(v[0], "", &node{kind: layered, from: from})
+	return r.mount(v[0], "", n)
 }
 
-func (r *reader) readOverlay([]string) error {
-	if len(r.sources) < 2 {
-		return words("--ro-overlay requires at least two --overlay-src")
+func (r *reader) readOverlay(v []string) error {
+	n, err := r.layers("--ro-overlay", 2)
+	if err != nil {
+		return err
 	}
-	return errors.New("this cannot be had: sbx lays one directory over another only where it is writable")
+	n.readOnly = true
+	return r.mount(v[0], "", n)
 }
 
 // system takes --proc or --dev.
@@ -269,6 +271,9 @@ func system(name string) func(*reader, []string) error {
 			return fmt.Errorf("this cannot be had: sbx mounts it at %s alone", name)
 		}
 		r.root.mount(name, &node{kind: own})
+		if name == "/dev" { // as bubblewrap has it
+			r.root["/dev/core"] = &node{kind: link, from: "/proc/kcore"}
+		}
 		return nil
 	}
 }
@@ -311,20 +316,18 @@ func (r *reader) directory(v []string) error {
 }
 
 // content takes an option that makes a file of what a descriptor has.
-func content(writable bool) func(*reader, []string) error {
+func content(writable bool, mode string) func(*reader, []string) error {
 	return func(r *reader, v []string) error {
-		mode := r.nextMode()
+		n := &node{kind: file, mode: cmp.Or(r.nextMode(), mode), writable: writable}
 		data, err := r.contents(v[0])
 		if err != nil {
 			return err
 		}
-		if mode != "" || writable {
-			r.lose("%s is a file that all may read and nobody may write", text.Quote(v[1]))
-		}
 		if inside(v[1]) == "/" {
 			return words("Destination is not a file %s", text.Quote(v[1]))
 		}
-		return r.mount(v[1], "", &node{kind: file, text: string(data)})
+		n.text = string(data)
+		return r.mount(v[1], "", n)
 	}
 }
 
@@ -361,11 +364,8 @@ func (r *reader) chmod(v []string) error {
 	}
 	n, ok := r.root[name]
 	switch {
-	case ok && (n.kind == private || n.kind == made):
+	case ok && (n.kind == private || n.kind == made || n.kind == file):
 		n.mode = fmt.Sprintf("%04o", mode)
-		return nil
-	case ok && n.kind == file:
-		r.lose("--chmod: %s keeps its mode", text.Quote(name))
 		return nil
 	}
 	if _, over := r.root.over(name); !ok && over.kind <= made {

@@ -51,6 +51,8 @@ type Line struct {
 	// of sd-daemon(3) before each message.
 	Warnings    []string
 	LevelPrefix bool
+	// Details are what the policy does not say of paths inside, by the path.
+	Details map[string]Detail
 	// DieWithParent says that the sandbox ends with the process that started it.
 	DieWithParent bool
 	// DryRun, Help and Version print the plan, the help or the version.
@@ -67,6 +69,8 @@ type Options struct {
 	Devices []string
 	// Root says that root starts the sandbox.
 	Root bool
+	// UID and GID are the caller's.
+	UID, GID int
 	// IsDir says whether a path of the host is a directory, if anything is there; nil:
 	// nothing is known of it.
 	IsDir func(name string) (dir, there bool)
@@ -95,6 +99,17 @@ type Made struct {
 	HasMode bool
 	// ReadOnly says that nothing can be made there: it has to be there.
 	ReadOnly bool
+}
+
+// Detail is what a policy does not say of a path inside.
+type Detail struct {
+	// Under are further layers of an overlay, the upper ones first. ReadOnly says that it,
+	// or a tmpfs, is read-only in the end.
+	Under    []string
+	ReadOnly bool
+	// Own says that a file has the mode Mode, and Writable that its content can be changed.
+	Own, Writable bool
+	Mode          uint32
 }
 
 // MadeKind says what Made makes.

@@ -102,9 +102,9 @@ func allOptions() []option {
 		{name: "--tmpfs", values: 1, take: (*reader).tmpfs},
 		{name: "--mqueue", values: 1, take: (*reader).mqueue},
 		{name: "--dir", values: 1, take: (*reader).directory},
-		{name: "--file", values: 2, take: content(true)},
-		{name: "--bind-data", values: 2, take: content(true)},
-		{name: "--ro-bind-data", values: 2, take: content(false)},
+		{name: "--file", values: 2, take: content(true, "0666")},
+		{name: "--bind-data", values: 2, take: content(true, "0600")},
+		{name: "--ro-bind-data", values: 2, take: content(false, "0600")},
 		{name: "--symlink", values: 2, take: (*reader).symlink},
 		{name: "--seccomp", values: 1, take: func(r *reader, v []string) (err error) {
 			if r.stacked {

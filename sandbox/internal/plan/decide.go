@@ -369,7 +369,9 @@ func (d *decisions) decideFilters(
 		if len(programs) > 1 {
 			name = fmt.Sprintf("%s/%d", p.Name, i+1)
 		}
-		d.filters = append(d.filters, process.Seccomp{Name: name, Program: string(f), Flags: flags})
+		s := process.Seccomp{Name: name, Program: string(f), Flags: flags}
+		s.ByPrctl = i > 0 && flags == 0 && !decoded[:i].allow(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER)
+		d.filters = append(d.filters, s)
 	}
 	d.verifySeccomp = decoded.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
 }
