@@ -205,6 +205,7 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	if !p.Files.Shows(home) {
 		t.Elsewhere = "/"
 	}
+	t.First = line.First
 	t.Details = make(map[string]sandbox.Detail, len(line.Details))
 	for name, d := range line.Details {
 		t.Details[name] = sandbox.Detail(d)

@@ -21,7 +21,8 @@ func TestKilled(t *testing.T) {
 		"turn/n": {"", "new"}, "swap/in": {"old", ""}, "n/o/p": {"", "new"}, "n/q": {"", "new"}, "rm/x": {"old", ""},
 		"rm/y/z": {"old", ""}, "swap": {"", "new"}, "ro": {"", "new"}, "op/x": {"", "new"},
 	}
-	want := []string{"a=new", "b/ 0711", "b/c=new", "b/d=old", "n/ 0750", "n/o/", "n/o/p=new", "n/q=new", "op/", "op/x=new",
+	want := []string{"a=new", "b/ 0711", "b/c=new", "b/d=old", "n/ 0750", "n/o/", "n/o/p=new", "n/q=new", "op/",
+		"op/x=new",
 		"ro=new 0444", "swap=new", "turn/", "turn/n=new"}
 	for n := 0; ; n++ {
 		l := newLab(t, before...)

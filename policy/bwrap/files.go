@@ -154,7 +154,11 @@ func (r *reader) mount(s, from string, n *node) error {
 	}
 	if at, over := r.root.over(name); known && at != name && (over.kind == write || over.kind == device) &&
 		path.IsAbs(over.from) {
-		if _, err := r.place(name, Made{What: MakeMountPoint, Source: map[bool]string{true: "/", false: ""}[isDir]}); err != nil {
+		m := Made{What: MakeMountPoint}
+		if isDir {
+			m.Source = "/"
+		}
+		if _, err := r.place(name, m); err != nil {
 			return err
 		}
 	}

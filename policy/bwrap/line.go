@@ -53,6 +53,8 @@ type Line struct {
 	LevelPrefix bool
 	// Details are what the policy does not say of paths inside, by the path.
 	Details map[string]Detail
+	// First says that the program is process 1 of its pid namespace.
+	First bool
 	// DieWithParent says that the sandbox ends with the process that started it.
 	DieWithParent bool
 	// DryRun, Help and Version print the plan, the help or the version.
@@ -157,7 +159,6 @@ type reader struct {
 	sources    []string
 	given      map[string]bool // options of which the last one counts
 	stacked    bool            // --add-seccomp-fd was there
-	firstIsOne bool            // --as-pid-1 was
 }
 
 // read reads arguments. top says that they are the line's own, where the command follows.

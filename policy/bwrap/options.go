@@ -50,7 +50,10 @@ func allOptions() []option {
 			r.line.Argv0 = &v[0]
 			return nil
 		}},
-		{name: "--level-prefix", values: 0, take: func(r *reader, _ []string) error { r.line.LevelPrefix = true; return nil }},
+		{name: "--level-prefix", values: 0, take: func(r *reader, _ []string) error {
+			r.line.LevelPrefix = true
+			return nil
+		}},
 		{name: "--not-a-security-boundary", values: 0, take: nil},
 		{name: "--unshare-all", values: 0, take: unshare("user", "ipc", "pid", "net", "uts", "cgroup")},
 		{name: "--share-net", values: 0, take: func(r *reader, _ []string) error { r.namespaces["net"] = false; return nil }},
@@ -64,11 +67,23 @@ func allOptions() []option {
 		{name: "--unshare-cgroup-try", values: 0, take: unshare("cgroup")},
 		{name: "--userns", values: 1, take: join("user")},
 		{name: "--userns2", values: 1, take: cannot("sbx enters one user namespace alone")},
-		{name: "--disable-userns", values: 0, take: func(r *reader, _ []string) error { r.noUsers = true; return nil }},
-		{name: "--assert-userns-disabled", values: 0, take: func(r *reader, _ []string) error { r.noUsers = true; return nil }},
+		{name: "--disable-userns", values: 0, take: func(r *reader, _ []string) error {
+			r.noUsers = true
+			return nil
+		}},
+		{name: "--assert-userns-disabled", values: 0, take: func(r *reader, _ []string) error {
+			r.noUsers = true
+			return nil
+		}},
 		{name: "--pidns", values: 1, take: join("pid")},
-		{name: "--uid", values: 1, take: func(r *reader, v []string) (err error) { r.uid, err = number("uid", v[0]); return err }},
-		{name: "--gid", values: 1, take: func(r *reader, v []string) (err error) { r.gid, err = number("gid", v[0]); return err }},
+		{name: "--uid", values: 1, take: func(r *reader, v []string) (err error) {
+			r.uid, err = number("uid", v[0])
+			return err
+		}},
+		{name: "--gid", values: 1, take: func(r *reader, v []string) (err error) {
+			r.gid, err = number("gid", v[0])
+			return err
+		}},
 		{name: "--hostname", values: 1, take: func(r *reader, v []string) error { r.hostname = v[0]; return nil }},
 		{name: "--chdir", values: 1, take: func(r *reader, v []string) error { r.line.Dir = inside(v[0]); return nil }},
 		{name: "--clearenv", values: 0, take: func(r *reader, _ []string) error {
@@ -131,7 +146,7 @@ func allOptions() []option {
 			return nil
 		}},
 		{name: "--as-pid-1", values: 0, take: func(r *reader, _ []string) error {
-			r.firstIsOne = true
+			r.line.First = true
 			r.lose("--as-pid-1: the program is not process 1, which stays sbx's init")
 			return nil
 		}},

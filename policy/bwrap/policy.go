@@ -79,9 +79,9 @@ func (r *reader) spaces(p *policy.Policy) error {
 	}
 	p.Namespaces.Hostname = r.hostname
 	switch {
-	case r.firstIsOne && !r.namespaces["pid"]:
+	case r.line.First && !r.namespaces["pid"]:
 		return words("Specifying --as-pid-1 requires --unshare-pid")
-	case r.firstIsOne && len(r.line.Locks) > 0:
+	case r.line.First && len(r.line.Locks) > 0:
 		return words("Specifying --as-pid-1 and --lock-file is not permitted")
 	}
 	return nil

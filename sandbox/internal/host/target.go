@@ -53,6 +53,9 @@ type Target struct {
 	Review *Review
 	// Details are what a policy does not say of paths inside, by the path.
 	Details map[string]Detail
+	// First makes the target process 1 of a pid namespace of its own, where the policy asks
+	// for a new one: then nothing reaps for it, and it takes only signals that it handles.
+	First bool
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// Announce says that the launcher is told which process the target is, and sees its

@@ -74,6 +74,8 @@ type decisions struct {
 	ignored, mask uint64
 
 	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
+	// first says that the target is process 1 of a pid namespace of its own.
+	first bool
 
 	notes, remarks []string
 }
@@ -149,6 +151,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.streams.proc {
 		d.ids.openProc()
 	}
+	d.first = t.First && d.ns.new&ns.PID != 0
 	d.layersByProc = (len(p.Files.Overlay) > 0 || t.Review != nil) && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	if d.bare != nil {
