@@ -9,7 +9,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-formats test-jobs test-learn test-review test-packages test-cookbook test-systemd \
+  test-kernel test-kernels test-network test-agents test-formats test-jobs test-learn test-review test-packages \
+  test-cookbook test-systemd \
   lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
@@ -154,8 +155,19 @@ test-kernel: setup-test build ## a short form of it on one kernel
 	@integration/setup.sh --kernel
 	SBX_KERNELS=short SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/kernels
 
-test-network: setup-test build ## hosts by name, the long form: more programs, and floods of connections
+test-network: setup-test build ## hosts by name, the long form: registries, git, Java, ..., and floods of connections
+	@integration/setup.sh --network
 	SBX_NETWORK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run 'TestByName|TestPublish' ./integration
+
+# The agents are fetched from npm's registry; the tests themselves need no network.
+AGENTS := @anthropic-ai/claude-code@2.1.197 @openai/codex@0.171.0 @google/gemini-cli@0.61.0
+test-agents: setup-test build ## three command-line agents under role agent, by the lines of docs/network.md, as root
+	@integration/setup.sh --network
+	@npm install --silent --no-audit --no-fund --prefix $(CACHE)/agents $(AGENTS)
+	@rm -rf /var/tmp/sbx-agents && cp -a $(CACHE)/agents /var/tmp/sbx-agents
+	@status=0; SBX_AGENTS=/var/tmp/sbx-agents SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run TestByNameAgents ./integration || status=$$?; \
+	rm -rf /var/tmp/sbx-agents; exit $$status
 
 test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whose programs make test does not install
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
@@ -170,7 +182,7 @@ test-formats: setup-test build ## import Debian's hardened units, compare with s
 test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the large programs too
 	@integration/setup.sh --jobs
 	SBX_JOBS=1 SBX_BIN=$(CURDIR)/bin/sbx \
-	$(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs|TestWriters' ./integration
+	$(GOTEST) -count=1 -timeout 20m -run 'TestScript|TestJobs|TestWriters|TestJudge' ./integration
 
 test-review: setup-test build ## reviews: hostile programs, 100,000 files, kills, npm, vim
 	@integration/setup.sh --review

@@ -37,16 +37,16 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world, try func(flags []st
 }
 
 // onceInWorld runs test with a world of its own, where root started the tests.
-func onceInWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func onceInWorld(t *testing.T, test func(t *testing.T, w *world), more ...func(t *testing.T, w *world)) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return // root's run has done it for the user, too
 	}
 	done := make(chan struct{})
-	go func() { // with a thread of its own, which ends with it
+	onThread(func() {
 		defer close(done)
-		test(t, newWorld(t))
-	}()
+		test(t, newWorld(t, more...))
+	})
 	<-done
 }
 
@@ -95,6 +95,7 @@ func TestByName(t *testing.T) {
 			"tcp=[::ffff:"+serverAddr+"]:80", "ECONNRESET", "tcp=169.254.169.254:80", "ECONNRESET",
 			"tcp="+hostAddr+":80", "ECONNRESET", "tcp=10.9.9.9:80", "ECONNRESET", "tcp=127.0.0.1:80", "ECONNRESET",
 			"mptcp="+serverAddr+":80", "ECONNRESET", "mptcp=a.example:80", "ok",
+			"open=raw", "EPERM", "open=packet", "EAFNOSUPPORT", "open=vsock", "EAFNOSUPPORT", "open=ping", "EACCES",
 			"tcp="+serverAddr+":7", "ECONNREFUSED", "udp="+serverAddr+":5000", "ECONNREFUSED",
 			// Name servers of the program's own choice.
 			"ask="+serverAddr+":53/six.example", "ENOENT", "askt="+serverAddr+":53/six.example", "ENOENT",
@@ -104,8 +105,13 @@ func TestByName(t *testing.T) {
 		if r.status != 0 || strings.Contains(r.stderr, "no connection") {
 			t.Error(r)
 		}
+		if r := try(a, "curl", "-sSL", "http://a.example/away"); r.status == 0 || r.stdout != "" ||
+			!strings.Contains(r.stderr, "sbx: note: no connection to 169.254.169.254:80: the policy does not name it") {
+			t.Errorf("redirected: %v", r)
+		}
 		// A program that fails is told why.
 		for url, note := range map[string]string{
+			"a.example:81":   "a.example:81: the policy does not name it; --host a.example:81 allows it",
 			"six.example":    "six.example: the policy does not name it; --host six.example:PORT allows it",
 			"[2001:db8::80]": "[2001:db8::80]:80: the policy does not name it; --host [2001:db8::80]:80 allows it",
 		} {
@@ -157,6 +163,13 @@ func TestByNameResolved(t *testing.T) {
 // TestByNameStreams: all that is sent arrives, whatever the pace, and ends where it ends.
 func TestByNameStreams(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world, try func([]string, ...string) result) {
+		attempts(t, try, []string{"--host", "a.example:10"}, "await=a.example:10", "ECONNRESET", "break=a.example:10", "ok")
+		for before := time.Now(); w.resets.Load() == 0 && time.Since(before) < 10*time.Second; {
+			time.Sleep(time.Millisecond)
+		}
+		if w.resets.Swap(0) != 1 {
+			t.Error("a reset arrives as something else")
+		}
 		attempts(t, try, []string{"--host", "a.example:7", "--host", "a.example:80"},
 			"echo=a.example:7/0", "ok", "echo=a.example:7/1", "ok", "echo=a.example:7/70000", "ok",
 			"echo=a.example:7/30000000", "ok", "slow=a.example:7/5000000", "ok", "idle=a.example:80/200", "ok")

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +32,7 @@ type world struct {
 	env   []string       // of sbx, besides the usual
 
 	pages, bait, datagrams, held atomic.Int64
+	resets                       atomic.Int64  // connections that were broken off from there
 	ended                        chan struct{} // one for each connection that was held
 }
 
@@ -40,11 +42,11 @@ const (
 )
 
 // newWorld puts the calling goroutine, which has to run all that is to be there, into the
-// world. The goroutine keeps its thread: both end together.
-func newWorld(t *testing.T) *world {
+// world. The goroutine keeps its thread: both end together. more is served besides.
+func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 	t.Helper()
 	runtime.LockOSThread()
-	w := &world{asked: map[string]int{}, ended: make(chan struct{}, 100), names: map[string][]string{
+	w := &world{asked: map[string]int{}, ended: make(chan struct{}, 20_000), names: map[string][]string{
 		"a.example": {serverAddr, "2001:db8::80"}, "six.example": {"2001:db8::80"}, "x.wild.example": {serverAddr},
 		"private.example": {"10.9.9.9"}, "rebind.example": {"127.0.0.1"}, "own.example": {hostAddr},
 		"metadata.example": {"169.254.169.254"}, "mapped.example": {"::ffff:127.0.0.1"}, "mixed.example": {"127.0.0.1",
@@ -83,18 +85,39 @@ func newWorld(t *testing.T) *world {
 			ip(t, args, -1)
 		}
 		w.serve(t, serverAddr)
+		for _, serve := range more {
+			serve(t, w)
+		}
 	})
 	pages(t, "127.0.0.1:80", &w.bait)
 	pages(t, hostAddr+":80", &w.bait)
 	return w
 }
 
+// onThread has a goroutine run f on a thread of its own, which ends with it, and its
+// namespaces with that. It is not the first one, which never ends and is what /proc/self shows.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		onThread(func() {
+			defer close(done)
+			f()
+		})
+		<-done
+	}()
+}
+
 // elsewhere makes another network namespace, has link connect it, and then serve run in it.
 func (w *world) elsewhere(t *testing.T, link func(server int), serve func()) {
 	t.Helper()
 	made, linked, done := make(chan int), make(chan struct{}), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // for good
+	onThread(func() {
 		defer close(done)
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Error(err)
@@ -110,7 +133,7 @@ func (w *world) elsewhere(t *testing.T, link func(server int), serve func()) {
 		made <- fd
 		<-linked
 		serve()
-	}()
+	})
 	fd, ok := <-made
 	if !ok {
 		t.FailNow()
@@ -159,6 +182,10 @@ func pages(t *testing.T, addr string, count *atomic.Int64) {
 		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Join(base, "git"), "GIT_HTTP_EXPORT_ALL=1", "HOME=/"}}
 	s := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		count.Add(1)
+		if r.URL.Path == "/away" { // to where clouds hand out credentials
+			http.Redirect(rw, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/git/") {
 			git.ServeHTTP(rw, r)
 			return
@@ -205,6 +232,10 @@ func (w *world) serve(t *testing.T, addr string) {
 		c.Close()
 		w.ended <- struct{}{}
 	})
+	accept(t, addr+":10", w.breaks)
+	accept(t, addr+":11", func(c *net.TCPConn) { // it does not read
+		t.Cleanup(func() { c.Close() })
+	})
 	accept(t, addr+":3128", w.proxy)
 	for _, port := range []string{":53", ":5000"} {
 		u, err := net.ListenPacket("udp", addr+port)
@@ -227,6 +258,23 @@ func (w *world) serve(t *testing.T, addr string) {
 				}
 			}
 		}()
+	}
+}
+
+// breaks resets a connection when it is asked to, or notes that the other side did.
+func (w *world) breaks(c *net.TCPConn) {
+	defer c.Close()
+	b := make([]byte, 1)
+	if _, err := io.ReadFull(c, b); err != nil {
+		return
+	}
+	if b[0] == 'r' {
+		c.SetLinger(0) // the close is a reset then
+		return
+	}
+	c.Write(b)
+	if _, err := c.Read(b); errors.Is(err, unix.ECONNRESET) {
+		w.resets.Add(1)
 	}
 }
 

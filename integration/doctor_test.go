@@ -42,6 +42,19 @@ func TestDoctorUnderDocker(t *testing.T) {
 		!strings.Contains(r.stdout, "seccomp=unconfined") {
 		t.Errorf("%v", r)
 	}
+	// Who forbids it is told by the surroundings, and so is the fix.
+	pod := sbx(t, "--policy", filepath.Join(dir, "docker.toml"), "--env", "KUBERNETES_SERVICE_HOST=10.0.0.1", "--read",
+		binary("sbx"), "--", binary("sbx"), "doctor", "-p", "default")
+	if pod.status != 1 || !strings.Contains(pod.stdout, "in: kubernetes") ||
+		!strings.Contains(pod.stdout, "\tin the pod's securityContext: seccompProfile: {type: Unconfined}") {
+		t.Errorf("%v", pod)
+	}
+	if landlockABI(t) >= 6 { // what is left is enough for a launch without namespaces
+		if r := inside("doctor", "--no-namespaces", "-p", "default"); r.status != 0 ||
+			!strings.Contains(r.stdout, "ok   without namespaces") {
+			t.Errorf("%v", r)
+		}
+	}
 	r = inside("--", "true")
 	if r.status != 125 || !strings.Contains(r.stderr, "sbx: note: sbx doctor: user namespace does not work") {
 		t.Errorf("%v", r)

@@ -41,3 +41,24 @@ func TestOfferExplain(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 }
+
+// TestExplainTerminal: a program that the policy has given no terminal finds none at
+// /dev/tty. Where the caller has none either, that is not told.
+func TestExplainTerminal(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "session.toml")
+	text := "version = 1\nsummary = \"has no terminal\"\nextends = [\"default\"]\n" +
+		"[process]\nterminal = \"new-session\"\n[expect]\n"
+	if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{binary("sbx"), "--explain-files", "--policy", policy, "--", "sh", "-c", "! true </dev/tty"}
+	const told = "/dev/tty was answered with ENXIO"
+	term := atTerminal(t, args...)
+	term.ends(0)
+	if out := term.out.String(); !strings.Contains(out, told) || !strings.Contains(out, `terminal = "pty" in [process]`) {
+		t.Errorf("%q", out)
+	}
+	if r := run(t, call{args: args, dir: t.TempDir()}); r.status != 0 || strings.Contains(r.stderr, told) {
+		t.Errorf("%v", r)
+	}
+}

@@ -69,9 +69,11 @@ func TestLaunchCost(t *testing.T) {
 		most  int
 	}{
 		{"page faults", faults, []string{"--policy", "open", "--dry-run", "--", "/bin/true"}, 450},
-		{"page faults", faults, []string{"--policy", "pure", "--dry-run", "--", "/bin/true"}, 540},
+		{"page faults", faults, []string{"--policy", "pure", "--dry-run", "--", "/bin/true"}, 490},
+		{"page faults", faults, []string{"--policy", "project", "--dry-run", "--", "/bin/true"}, 520},
 		{"system calls", calls, []string{"--policy", "open", "--", "/bin/true"}, 940},
-		{"system calls", calls, []string{"--policy", "pure", "--", "/bin/true"}, 1240},
+		{"system calls", calls, []string{"--policy", "pure", "--", "/bin/true"}, 1230},
+		{"system calls", calls, []string{"--policy", "project", "--", "/bin/true"}, 1370},
 	} {
 		if n := c.count(c.args...); n > c.most {
 			t.Errorf("%s of sbx %s: %d, more than %d", c.what, strings.Join(c.args, " "), n, c.most)

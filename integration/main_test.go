@@ -282,7 +282,7 @@ func lay() (string, error) {
 	if err := os.Mkdir(filepath.Join(dir, "docs"), 0o755); err != nil {
 		return "", err
 	}
-	for _, doc := range slices.Concat(cookbooks(), schemas(), unitDocs()) {
+	for _, doc := range slices.Concat(cookbooks(), schemas(), unitDocs(), setups()) {
 		if err := copyFile("../"+doc, filepath.Join(dir, "docs", filepath.Base(doc)), 0o644); err != nil {
 			return "", err
 		}

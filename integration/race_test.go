@@ -31,7 +31,7 @@ func raceDir(t *testing.T) (project, outside string) {
 		"project/start/file":   "plain",
 		"project/private/file": verySecret, "project/.env": verySecret,
 		"outside/file": verySecret, "outside/b/file": verySecret,
-		"project/race.toml": "version = 1\nsummary = \"a tmpfs in what may be written\"\nextends = [\"project\"]\n" +
+		"race.toml": "version = 1\nsummary = \"a tmpfs in what may be written\"\nextends = [\"project\"]\n" +
 			"[files]\ntmpfs = [\"./scratch\"]\n[expect]\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
@@ -132,7 +132,7 @@ func TestSwappedWhilePlanned(t *testing.T) {
 		{"a guarded directory in a writable one", []string{"--policy", "project"},
 			"echo evil >.git/file; echo evil >.git/new",
 			func(t *testing.T, project, outside string) { replace(t, project+"/.git", outside) }, true},
-		{"a tmpfs in a writable directory", []string{"--policy", "./race.toml"},
+		{"a tmpfs in a writable directory", []string{"--policy", "../race.toml"},
 			"echo evil >scratch/file; echo evil >scratch/new",
 			func(t *testing.T, project, outside string) { replace(t, project+"/scratch", outside) }, false},
 		{"a hidden file", []string{"--policy", "project"}, "cat .env .env.was",
@@ -203,7 +203,7 @@ func raced(t *testing.T, n int) {
 		renamers.Go(func() { exchange(t, stop, filepath.Join(project, name), link, 20) })
 	}
 	seen := map[int]int{}
-	flags := [][]string{{"--policy", "project"}, {"--policy", "./race.toml"},
+	flags := [][]string{{"--policy", "project"}, {"--policy", "../race.toml"},
 		{"--policy", "project", "--read", "?./a/b"}, {"--policy", "default"}}
 	const work = `for d in shown .git scratch a/b; do cat $d/file; echo evil >$d/file
 echo evil >$d/new; mkdir $d/newdir; done

@@ -10,6 +10,7 @@
 #   integration/setup.sh --kernel   also the one kernel that `make test` boots, in .cache
 #   integration/setup.sh --kernels  also all those that `make test-kernels` boots
 #   integration/setup.sh --jobs     also the programs of `make test-jobs`
+#   integration/setup.sh --network  also the programs of `make test-network`
 #   integration/setup.sh --review   also what `make test-review` runs with --review
 #   integration/setup.sh --learn    also the programs that `make test-learn` learns policies of
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
@@ -36,7 +37,7 @@ test="$demo $quick
 python3-minimal python3 jq sqlite3 tar xz-utils gzip procps
 bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
 qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
-mount hostname diffutils media-types groff-base"
+mount hostname diffutils media-types groff-base openssl openssh-client"
 
 # The programs of testdata/jobs, which people use sbx for.
 jobs="acl apache2 attr black caddy ccache chromium clang-format cmake default-jdk-headless ffmpeg flac gdb
@@ -63,12 +64,17 @@ case $mode in
 	packages="$test $jobs"
 	tools="$test_tools cargo npm ffmpeg soffice chromium redis-server psql gunicorn haproxy caddy mvn gdb"
 	;;
+--network)
+	packages="$test bind9-dnsutils cargo chromium default-jdk-headless netcat-openbsd npm openssh-client openssh-server
+python3-pip python3-venv wget"
+	tools="$test_tools cargo chromium dig javac nc npm sshd wget"
+	;;
 --review) packages="$test npm vim" tools="$test_tools npm vim" ;;
 --learn)
 	packages="$test npm python3-pip python3-setuptools python3-wheel redis-server postgresql ffmpeg"
 	tools="$test_tools npm redis-server psql ffmpeg"
 	;;
---bench) packages="$test hyperfine firejail" tools="$test_tools hyperfine firejail" ;;
+--bench) packages="$test hyperfine firejail passt slirp4netns" tools="$test_tools hyperfine firejail pasta slirp4netns" ;;
 --cookbook)
 	packages="$test redis-server postgresql ffmpeg openssh-client npm xvfb x11-utils"
 	tools="$test_tools redis-server psql ffmpeg ssh-agent npm Xvfb xdpyinfo"
@@ -105,9 +111,8 @@ kernels() {
 # has NAME: is the package, or for nginx-light any nginx, installed?
 has() {
 	case $1 in
-	npm) [ -x /usr/bin/npm ] ;;
 	nginx-light) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] ;;
-	npm) command -v npm >/dev/null ;; # nodejs of others has its own
+	npm) [ -x /usr/bin/npm ] ;; # of whatever package
 	*) dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed ;;
 	esac
 }

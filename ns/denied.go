@@ -1,7 +1,9 @@
 package ns
 
 import (
+	"bytes"
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 
@@ -72,19 +74,60 @@ func Sysctl(file string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// Chrooted says whether the process is in a chroot. The list of mounts then has
-// no entry for its root directory.
+// Chrooted says whether the process is in a chroot, as far as that can be seen. The list
+// of mounts then has no entry for its root directory; or if that is a mount point, it is one
+// elsewhere in the list of a process above this one.
 func Chrooted() bool {
-	b, err := os.ReadFile("/proc/self/mountinfo")
+	own, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return false
 	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
-			return false
+	root := ""
+	for id, at := range mountPoints(string(own)) {
+		if at == "/" {
+			root = id // the last one lies on top
 		}
 	}
-	return true
+	if root == "" {
+		return true
+	}
+	for pid := os.Getppid(); pid > 0; pid = parent(pid) {
+		list, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
+		if err != nil {
+			continue // it has ended, or is hidden
+		}
+		for id, at := range mountPoints(string(list)) {
+			if id == root && at != "/" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mountPoints are the numbers of mounts and where they are: proc_pid_mountinfo(5).
+func mountPoints(list string) iter.Seq2[string, string] {
+	return func(yield func(id, at string) bool) {
+		for line := range strings.Lines(list) {
+			if f := strings.Fields(line); len(f) > 4 && !yield(f[0], f[4]) {
+				return
+			}
+		}
+	}
+}
+
+// parent is the process above that one, or 0.
+func parent(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b[bytes.LastIndexByte(b, ')')+1:]), " ")
+	var state string
+	if _, err := fmt.Sscan(rest, &state, &pid); err != nil {
+		return 0
+	}
+	return pid
 }
 
 // Filtered says whether this process has a seccomp filter.

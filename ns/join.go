@@ -46,7 +46,7 @@ func (j Join) Compile(a *step.Asm) {
 		IPC: "ipc", UTS: "uts", Cgroup: "cgroup", Time: "time",
 	}[j.Namespace]
 	a.Sys(unix.SYS_SETNS, step.Fd(j.FD), step.Int(uint64(j.Namespace)))
-	isFile(a, step.SlotProc, "self/ns/"+name, 0, j.Major, j.Minor, j.Ino)
+	isFile(a, step.SlotProc, "thread-self/ns/"+name, 0, j.Major, j.Minor, j.Ino)
 }
 
 // Clocks makes a new time namespace for the children (Linux 5.6) in which two

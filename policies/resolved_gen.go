@@ -274,9 +274,8 @@ func resolvedBuild(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBuildFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
-			Unhide:  resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBuildFilesInspect(),
+			Guard: resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -334,9 +333,8 @@ func resolvedCargo(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBuildFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
-			Unhide:  resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBuildFilesInspect(),
+			Guard: resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -420,9 +418,8 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}", "${CWD}/.git"}, Hide: resolvedAgentFilesHide(),
-			Unhide:  resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedAgentFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBuildFilesInspect(),
+			Guard: resolvedAgentFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -494,7 +491,7 @@ func resolvedDb(yes, no *bool) *policy.Policy {
 				"?/etc/texmf", "?/etc/timezone", "?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin",
 				"/usr",
 			},
-			Write: []string{"${CWD}"}, Hide: resolvedDbFilesHide(), Unhide: resolvedAgentFilesUnhide(),
+			Write: []string{"${CWD}"}, Hide: resolvedDbFilesHide(), Unhide: resolvedDbFilesUnhide(),
 			Inspect: resolvedDbFilesInspect(), Guard: []string{}, Unguard: []string{},
 			Tmpfs:   []string{"${HOME}", "/run", "/run/mysqld", "/run/postgresql", "/run/redis", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{"${CWD}"},
@@ -566,11 +563,10 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 				"?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: resolvedBuildFilesOverlay(),
-			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
-			Dev: yes, SetID: no,
+			Inspect: resolvedBuildFilesInspect(), Guard: resolvedBuildFilesGuard(),
+			Unguard: resolvedAgentFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
+			Overlay: resolvedBuildFilesOverlay(), Directories: []string{}, Devices: []string{},
+			Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
 		Network: policy.Network{Hosts: []string{}, Listen: []string{}},
 		Process: policy.Process{
@@ -685,9 +681,8 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
-			Unhide:  resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBuildFilesInspect(),
+			Guard: resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -695,19 +690,21 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
-				"ALL_PROXY", "AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "CARGO_HTTP_CAINFO",
-				"CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM", "COLUMNS",
-				"CONDA_CHANNELS", "CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS", "COREPACK_NPM_REGISTRY",
-				"CURL_CA_BUNDLE", "DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GOINSECURE",
-				"GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HEX_CACERTS_PATH", "HEX_MIRROR",
-				"HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME",
-				"NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "NO_PROXY", "NPM_CONFIG_CAFILE",
-				"NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE", "PIPENV_PYPI_MIRROR",
-				"PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_NO_INDEX",
-				"POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL", "SSL_CERT_DIR",
+				"ALL_PROXY", "AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "BUN_CONFIG_REGISTRY",
+				"CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM",
+				"COLUMNS", "CONDA_CHANNELS", "CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS",
+				"COREPACK_NPM_REGISTRY", "CURL_CA_BUNDLE", "DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO",
+				"GIT_SSL_CAPATH", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB",
+				"HEX_CACERTS_PATH", "HEX_MIRROR", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "JSR_URL", "JULIA_PKG_SERVER",
+				"LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS",
+				"NO_COLOR", "NO_PROXY", "NPM_CONFIG_CAFILE", "NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL",
+				"PERL_LWP_SSL_CA_FILE", "PIPENV_PYPI_MIRROR", "PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS",
+				"PIP_INDEX_URL", "PIP_NO_INDEX", "PNPM_CONFIG_REGISTRY", "POETRY_REPOSITORIES_*", "PUB_HOSTED_URL",
+				"RENV_CONFIG_REPOS_OVERRIDE", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL", "SSL_CERT_DIR",
 				"SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS",
 				"UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY", "all_proxy",
 				"http_proxy", "https_proxy", "no_proxy", "npm_config_cafile", "npm_config_registry",
+				"pnpm_config_registry",
 			},
 			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
@@ -894,9 +891,8 @@ func resolvedGo(yes, no *bool) *policy.Policy {
 				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
-			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
+			Inspect: resolvedBuildFilesInspect(), Guard: resolvedBuildFilesGuard(),
+			Unguard: resolvedAgentFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{
 				"?${HOME}/.cache/ccache", "?${HOME}/.cache/go-build", "?${HOME}/.cache/pip",
 				"?${HOME}/.cache/sccache", "?${HOME}/.cache/uv", "?${HOME}/.cache/yarn", "?${HOME}/.cargo/git",
@@ -1148,9 +1144,8 @@ func resolvedNpm(yes, no *bool) *policy.Policy {
 				"?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
-			Tmpfs:       []string{"${HOME}", "/tmp", "/var/tmp"},
+			Inspect: resolvedBuildFilesInspect(), Guard: resolvedBuildFilesGuard(),
+			Unguard: resolvedAgentFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay:     []string{"?${HOME}/.cache/yarn", "?${HOME}/.local/share/pnpm/store", "?${HOME}/.npm/_cacache"},
 			Directories: []string{}, Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes,
 			Dev: yes, SetID: no,
@@ -1159,10 +1154,11 @@ func resolvedNpm(yes, no *bool) *policy.Policy {
 		Process: policy.Process{
 			Capabilities: []string{}, Ambient: no,
 			Env: []string{
-				"COLORTERM", "COLUMNS", "COREPACK_NPM_REGISTRY", "FORCE_COLOR", "HOME", "LANG", "LANGUAGE", "LC_*",
-				"LINES", "LOGNAME", "NODE_ENV", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "NPM_CONFIG_CAFILE",
-				"NPM_CONFIG_REGISTRY", "PATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER",
-				"YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY", "npm_config_cafile", "npm_config_registry",
+				"BUN_CONFIG_REGISTRY", "COLORTERM", "COLUMNS", "COREPACK_NPM_REGISTRY", "FORCE_COLOR", "HOME",
+				"JSR_URL", "LANG", "LANGUAGE", "LC_*", "LINES", "LOGNAME", "NODE_ENV", "NODE_EXTRA_CA_CERTS",
+				"NO_COLOR", "NPM_CONFIG_CAFILE", "NPM_CONFIG_REGISTRY", "PATH", "PNPM_CONFIG_REGISTRY", "SHELL",
+				"SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY",
+				"npm_config_cafile", "npm_config_registry", "pnpm_config_registry",
 			},
 			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
@@ -1272,9 +1268,8 @@ func resolvedPip(yes, no *bool) *policy.Policy {
 				"?/etc/xml", "?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(), Unhide: resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
-			Tmpfs:   []string{"${HOME}", "/tmp", "/var/tmp"},
+			Inspect: resolvedBuildFilesInspect(), Guard: resolvedBuildFilesGuard(),
+			Unguard: resolvedAgentFilesUnguard(), Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"},
 			Overlay: []string{"?${HOME}/.cache/pip", "?${HOME}/.cache/uv"}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -1337,9 +1332,8 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 		},
 		Files: policy.Files{
 			Read: resolvedBaseFilesRead(), Write: []string{"${CWD}"}, Hide: resolvedAgentFilesHide(),
-			Unhide:  resolvedAgentFilesUnhide(),
-			Inspect: []string{"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"},
-			Guard:   resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
+			Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedBuildFilesInspect(),
+			Guard: resolvedBuildFilesGuard(), Unguard: resolvedAgentFilesUnguard(),
 			Tmpfs: []string{"${HOME}", "/tmp", "/var/tmp"}, Overlay: []string{}, Directories: []string{},
 			Devices: []string{}, Sockets: []string{}, OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
 		},
@@ -1517,19 +1511,19 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 				"?/etc/java-21-openjdk", "?/etc/java-25-openjdk", "?/etc/ld.so.cache", "?/etc/ld.so.conf",
 				"?/etc/ld.so.conf.d", "?/etc/letsencrypt", "?/etc/libreoffice", "?/etc/lighttpd",
 				"?/etc/locale.alias", "?/etc/localtime", "?/etc/magic", "?/etc/maven", "?/etc/memcached.conf",
-				"?/etc/mime.types", "?/etc/networks", "?/etc/nginx", "?/etc/nsswitch.conf", "?/etc/os-release",
-				"?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust", "?/etc/pki/tls/certs",
-				"?/etc/protocols", "?/etc/python3", "?/etc/redis", "?/etc/resolv.conf", "?/etc/services",
-				"?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/ssl/private", "?/etc/terminfo",
-				"?/etc/texmf", "?/etc/timezone", "?/etc/uwsgi", "?/etc/varnish", "?/etc/xml", "?/lib", "?/lib32",
-				"?/lib64", "?/libx32", "?/sbin", "/usr", "?/var/www",
+				"?/etc/mime.types", "?/etc/mosquitto", "?/etc/networks", "?/etc/nginx", "?/etc/nsswitch.conf",
+				"?/etc/os-release", "?/etc/passwd", "?/etc/perl", "?/etc/php", "?/etc/pki/ca-trust",
+				"?/etc/pki/tls/certs", "?/etc/protocols", "?/etc/python3", "?/etc/redis", "?/etc/resolv.conf",
+				"?/etc/services", "?/etc/sgml", "?/etc/ssl/certs", "?/etc/ssl/openssl.cnf", "?/etc/ssl/private",
+				"?/etc/terminfo", "?/etc/texmf", "?/etc/timezone", "?/etc/uwsgi", "?/etc/varnish", "?/etc/xml",
+				"?/lib", "?/lib32", "?/lib64", "?/libx32", "?/sbin", "/usr", "?/var/www",
 			},
 			Write: []string{
 				"?/var/log/apache2/access.log", "?/var/log/apache2/error.log",
 				"?/var/log/apache2/other_vhosts_access.log", "?/var/log/nginx/access.log",
 				"?/var/log/nginx/error.log",
 			},
-			Hide: resolvedDbFilesHide(), Unhide: resolvedAgentFilesUnhide(), Inspect: resolvedDbFilesInspect(),
+			Hide: resolvedDbFilesHide(), Unhide: resolvedDbFilesUnhide(), Inspect: resolvedDbFilesInspect(),
 			Guard: []string{}, Unguard: []string{},
 			Tmpfs: []string{"${HOME}", "/run", "/tmp", "/var/lib/nginx", "/var/tmp"}, Overlay: []string{},
 			Directories: []string{
@@ -1552,18 +1546,20 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 			Capabilities: []string{"?dac_override", "?kill", "?net_bind_service", "?setgid", "?setuid"},
 			Ambient:      no,
 			Env: []string{
-				"AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_*",
-				"CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM", "COLUMNS", "CONDA_CHANNELS",
-				"CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS", "COREPACK_NPM_REGISTRY", "CURL_CA_BUNDLE",
-				"DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GOINSECURE", "GONOPROXY",
-				"GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "HEX_CACERTS_PATH", "HEX_MIRROR", "HOME", "LANG",
-				"LANGUAGE", "LC_*", "LINES", "LOGNAME", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
-				"NPM_CONFIG_CAFILE", "NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE",
-				"PIPENV_PYPI_MIRROR", "PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL",
-				"PIP_NO_INDEX", "POETRY_REPOSITORIES_*", "REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL",
-				"SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL",
-				"UV_FIND_LINKS", "UV_INDEX", "UV_INDEX_*", "UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER",
-				"YARN_REGISTRY", "npm_config_cafile", "npm_config_registry",
+				"AWS_CA_BUNDLE", "BUNDLE_MIRROR__*", "BUNDLE_SSL_CA_CERT", "BUN_CONFIG_REGISTRY",
+				"CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "COLORTERM",
+				"COLUMNS", "CONDA_CHANNELS", "CONDA_CHANNEL_ALIAS", "CONDA_DEFAULT_CHANNELS",
+				"COREPACK_NPM_REGISTRY", "CURL_CA_BUNDLE", "DENO_CERT", "FORCE_COLOR", "GIT_SSL_CAINFO",
+				"GIT_SSL_CAPATH", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB",
+				"HEX_CACERTS_PATH", "HEX_MIRROR", "HOME", "JSR_URL", "JULIA_PKG_SERVER", "LANG", "LANGUAGE", "LC_*",
+				"LINES", "LOGNAME", "NIX_SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "NPM_CONFIG_CAFILE",
+				"NPM_CONFIG_REGISTRY", "PATH", "PDM_PYPI_URL", "PERL_LWP_SSL_CA_FILE", "PIPENV_PYPI_MIRROR",
+				"PIP_CERT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_NO_INDEX",
+				"PNPM_CONFIG_REGISTRY", "POETRY_REPOSITORIES_*", "PUB_HOSTED_URL", "RENV_CONFIG_REPOS_OVERRIDE",
+				"REQUESTS_CA_BUNDLE", "RUSTUP_DIST_SERVER", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ",
+				"USER", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX", "UV_INDEX_*",
+				"UV_NO_INDEX", "YARN_NPM_REGISTRY_SERVER", "YARN_REGISTRY", "npm_config_cafile",
+				"npm_config_registry", "pnpm_config_registry",
 			},
 			Nest: no, Landlock: "auto", LandlockLog: no, Terminal: "inherit",
 		},
@@ -1660,8 +1656,9 @@ func resolvedAgentFilesHide() []string {
 		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.key", "**/*.keystore", "**/*.p12", "**/*.pem", "**/*.pfx",
 		"**/*.ppk", "**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials",
 		"**/.htpasswd", "**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg",
-		"**/.vault-token", "**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*",
-		"**/kubeconfig", ".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
+		"**/.vault-token", "**/auth.json", "**/credentials.toml", "**/id_dsa*", "**/id_ecdsa*",
+		"**/id_ed25519*", "**/id_rsa*", "**/kubeconfig", ".aws", ".azure", ".docker", ".gnupg", ".kube",
+		".ssh",
 	}
 }
 
@@ -1676,7 +1673,10 @@ func resolvedAgentFilesUnhide() []string {
 }
 
 func resolvedAgentFilesInspect() []string {
-	return []string{"*.key", "*.pem", ".gitconfig", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "hgrc", "pip.conf"}
+	return []string{
+		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".gitconfig", ".npmrc",
+		".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+	}
 }
 
 func resolvedAgentFilesGuard() []string {
@@ -1684,12 +1684,12 @@ func resolvedAgentFilesGuard() []string {
 		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
 		"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
 		"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
-		"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
-		"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
-		"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
-		"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
-		"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
-		"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
+		"CVS", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
+		"_FOSSIL_", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
+		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
+		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
+		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
+		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 
@@ -1796,8 +1796,9 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesInspect() []string {
 	return []string{
-		"*.key", "*.pem", ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc",
-		"pip.conf",
+		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc",
+		".yarnrc", ".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc", "pdm.toml", "pip.conf",
+		"uv.toml",
 	}
 }
 
@@ -1826,16 +1827,24 @@ func resolvedBuildFilesRead() []string {
 	}
 }
 
+func resolvedBuildFilesInspect() []string {
+	return []string{
+		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc",
+		".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+	}
+}
+
 func resolvedBuildFilesGuard() []string {
 	return []string{
 		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
 		"*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md",
-		"CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*",
-		"Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
-		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
-		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
-		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
-		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
+		"CONVENTIONS.md", "CRUSH.md", "CVS", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*",
+		"Rprofile*", "Session.vim", "WARP.md", "_FOSSIL_", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml",
+		"azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json",
+		"cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl",
+		"lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/", "netlify.toml",
+		"opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py", "usercustomize.py",
+		"vercel.json", "wercker.yml",
 	}
 }
 
@@ -1930,13 +1939,26 @@ func resolvedDbFilesHide() []string {
 		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.keystore", "**/*.p12", "**/*.pfx", "**/*.ppk",
 		"**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials", "**/.htpasswd",
 		"**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg", "**/.vault-token",
-		"**/auth.json", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*", "**/kubeconfig",
-		".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
+		"**/auth.json", "**/credentials.toml", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*",
+		"**/kubeconfig", ".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
+	}
+}
+
+func resolvedDbFilesUnhide() []string {
+	return []string{
+		"*.crt", "*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample",
+		"*.sample.env", "*.template", "*.template.env", "*_key", ".eggs/", ".gradle/", ".nox/",
+		".pnpm-store/", ".stack-work/", ".tox/", ".venv/", ".virtualenv/", "Pods/", "__pypackages__/",
+		"bower_components/", "elm-stuff/", "example.env", "jspm_packages/", "node_modules/", "sample.env",
+		"site-packages/", "target/", "template.env", "vendor/", "venv/",
 	}
 }
 
 func resolvedDbFilesInspect() []string {
-	return []string{".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "config", "config.worktree", "hgrc", "pip.conf"}
+	return []string{
+		"*.asc", "*.crt", "*.p8", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc", ".yarnrc",
+		".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+	}
 }
 
 func resolvedDefaultFilesRead() []string {

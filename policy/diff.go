@@ -33,8 +33,9 @@ func (d *Difference) Verdict() string {
 
 // Compare says how the resolved policy b differs from the resolved policy a.
 // It compares what they mean, not how they are written: a directory listed
-// below one that is listed already makes no difference. Names, summaries,
-// [expect] and whether a path may be missing do not count.
+// below one that is listed already makes no difference. System calls are those
+// of Calls: with what other keys make of them. Names, summaries, [expect] and
+// whether a path may be missing do not count.
 func Compare(a, b *Policy) (*Difference, error) {
 	d := &Difference{}
 	d.namespaces(&a.Namespaces, &b.Namespaces)
@@ -50,7 +51,7 @@ func Compare(a, b *Policy) (*Difference, error) {
 	if err := d.limits(&a.Limits, &b.Limits); err != nil {
 		return nil, err
 	}
-	if err := d.seccomp(&a.Seccomp, &b.Seccomp); err != nil {
+	if err := d.seccomp(a.Calls(), b.Calls()); err != nil {
 		return nil, err
 	}
 	return d, nil

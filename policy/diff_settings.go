@@ -131,6 +131,13 @@ func (d *Difference) settings(a, b *Process) {
 	if was, is := IsTrue(a.LandlockLog), IsTrue(b.LandlockLog); was != is {
 		d.note("process.landlock_log: %v instead of %v", is, was)
 	}
+	const stay = "processes that stay when the program has ended (process.supervise is false)"
+	switch was, is := NotFalse(a.Supervise), NotFalse(b.Supervise); {
+	case was && !is:
+		d.step(1, stay)
+	case is && !was:
+		d.step(-1, stay)
+	}
 	switch was, is := terminal(a), terminal(b); {
 	case was == is:
 	case is == "inherit":

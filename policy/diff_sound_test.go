@@ -146,8 +146,8 @@ func TestCompareSound(t *testing.T) {
 		}
 		d := compare(t, q, p)
 		said := len(d.Wider)+len(d.Other) > 0
-		x, errX := q.Seccomp.Answers(seccomp.AMD64)
-		y, errY := p.Seccomp.Answers(seccomp.AMD64)
+		x, errX := q.Calls().Answers(seccomp.AMD64)
+		y, errY := p.Calls().Answers(seccomp.AMD64)
 		if errX != nil || errY != nil {
 			t.Fatal(errX, errY)
 		}
@@ -168,4 +168,117 @@ func TestCompareSound(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCompareCalls draws pairs of policies that differ in few keys, some of which decide
+// over system calls without naming one. Each call that the second answers more widely is
+// named in a line.
+func TestCompareCalls(t *testing.T) {
+	values := []uint64{0, 1, 2, 5, 6, 10, 16, 17, 30, 38, 132, 255, 262, 0x20000000, 0o2000, 0o4000, 0o4755, 0o6000, 0o644,
+		0o100, 0o400000, 0x10000000, 0x7e020080, 1 << 32, 1<<32 | 0x20000000, ^uint64(0)}
+	edits := []func(author, *Policy){
+		func(a author, p *Policy) { p.Files.SetID = pick(a, nil, new(bool), ptr(true)) },
+		func(a author, p *Policy) { p.Process.Nest = pick(a, nil, new(bool), ptr(true)) },
+		func(a author, p *Policy) { p.Network.Bind = pick(a, nil, []string{}, []string{"80"}) },
+		func(a author, p *Policy) { p.Network.Connect = pick(a, nil, []string{}, []string{"443"}) },
+		func(a author, p *Policy) {
+			p.Seccomp.Allow = a.some("@system-service", "@nest", "io_uring_setup", "listen")
+		},
+		func(a author, p *Policy) {
+			p.Seccomp.Deny = a.some("io_uring_setup", "listen", "chmod", "unshare", "@mount")
+		},
+		func(a author, p *Policy) {
+			p.Seccomp.Rules = nil
+			for range a.IntN(3) {
+				p.Seccomp.Rules = append(p.Seccomp.Rules, seccomp.Rule{
+					Syscalls: []string{a.one("openat2", "fchmodat", "sendto", "socket", "clone")},
+					When:     pick(a, nil, []string{"arg1 == 0o4755"}, []string{"arg0 == AF_INET && arg2 == 262"}),
+					Action:   pick(a, seccomp.Action{Kind: seccomp.Allow}, seccomp.Action{Kind: seccomp.KillProcess}),
+				})
+			}
+		},
+	}
+	wider, silent := 0, 0
+	for seed := range uint64(60) {
+		a := author{rand.New(rand.NewPCG(seed, 14))}
+		parsed, err := Parse("p", []byte(a.policy()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Resolve(parsed, findNone)
+		if err != nil {
+			continue // read and private at once
+		}
+		q := *p
+		for range 1 + a.IntN(3) {
+			edits[a.IntN(len(edits))](a, p)
+			edits[a.IntN(len(edits))](a, &q)
+		}
+		d := compare(t, p, &q)
+		named := map[string]bool{}
+		for _, line := range slices.Concat(d.Wider, d.Other) {
+			for word := range strings.FieldsSeq(line) {
+				if calls, err := seccomp.Expand(word); err == nil {
+					for _, c := range calls {
+						named[c] = true
+					}
+				}
+			}
+		}
+		for _, arch := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
+			x, errX := p.Calls().Answers(arch)
+			y, errY := q.Calls().Answers(arch)
+			if errX != nil || errY != nil {
+				t.Fatal(errX, errY)
+			}
+			for _, call := range x.Calls {
+				for range 20 {
+					args := [6]uint64{a.Uint64N(3)}
+					for i := range args {
+						if a.IntN(3) > 0 {
+							args[i] = values[a.IntN(len(values))]
+						}
+					}
+					was, is := x.Decide(call.Number, args).Action, y.Decide(call.Number, args).Action
+					if looser(was, is) <= 0 {
+						continue
+					}
+					if wider++; !named[call.Syscall.Name()] {
+						t.Fatalf("seed %d: %s%v: %s instead of %s is not said:\n%+v", seed, call.Syscall.Name(), args, is, was, d)
+					}
+				}
+			}
+		}
+		if len(d.Wider)+len(d.Other) == 0 {
+			silent++
+		}
+	}
+	if wider < 500 || silent < 2 {
+		t.Errorf("%d answers are wider, %d pairs are said to be none: too few to tell", wider, silent)
+	}
+}
+
+func pick[T any](a author, of ...T) T { return of[a.IntN(len(of))] }
+
+func ptr[T any](v T) *T { return &v }
+
+// TestCompareEffect: pairs whose keys differ and whose system calls do not, or that differ
+// by other keys than those of [seccomp].
+func TestCompareEffect(t *testing.T) {
+	deny := func(more string) string { return "[seccomp]\nallow = ['@system-service']\ndeny = [" + more + "]\n" }
+	for _, c := range []struct{ name, a, b, verdict, want string }{
+		{"ports take io_uring away as well", "namespaces.net = 'host'\n[network]\nconnect = []\n" + deny("'io_uring_setup'"),
+			"namespaces.net = 'host'\n[network]\nconnect = []\n" + deny(""), "equal", ""},
+		{"ports given up give it back", "namespaces.net = 'host'\n[network]\nconnect = []\n[seccomp]\nallow = ['io_uring_setup']",
+			"namespaces.net = 'host'\n[seccomp]\nallow = ['io_uring_setup']", "wider", "allow instead of errno:EPERM: io_uring_setup"},
+		{"nesting lifts calls", "[seccomp]\nallow = ['@system-service']", "[seccomp]\nallow = ['@system-service']\n[process]\nnest = true",
+			"wider", "unshare"},
+		{"set-id bits", "[files]\nset_id = false\n[seccomp]\nallow = ['chmod', 'fchmod']",
+			"[files]\nset_id = true\n[seccomp]\nallow = ['chmod', 'fchmod']", "wider", "for some arguments: chmod fchmod"},
+	} {
+		d := compare(t, resolvedText(t, c.a), resolvedText(t, c.b))
+		if d.Verdict() != c.verdict || !strings.Contains(strings.Join(d.Wider, "\n"), c.want) {
+			t.Errorf("%s: %s, wider %q, want %s, %q", c.name, d.Verdict(), d.Wider, c.verdict, c.want)
+		}
+	}
 }

@@ -41,7 +41,10 @@ func TestCompare(t *testing.T) {
 		{"[process]\nenv = ['LC_*']", "[process]\nenv = ['LC_*', 'LC_ALL']", "equal", ""},
 		{"[process]\nenv = ['A=1']", "[process]\nenv = ['A=2']", "equal", "=environment A=2"},
 		{"[process]\nenv = ['A=1']", "", "equal", "=no environment A=1"},
-		{"", "[process]\nnest = true", "wider", "+user namespaces inside"},
+		{"", "[process]\nnest = true", "wider",
+			"+system calls, allow instead of errno:ENOSYS: clone3 fsconfig fsmount fsopen fspick mount_setattr move_mount " +
+				"open_tree open_tree_attr +system calls, allow instead of errno:EPERM: capget capset chroot clone mount " +
+				"pivot_root setdomainname sethostname setns umount2 unshare +user namespaces inside"},
 		{"[process]\nlandlock = 'require'", "", "wider",
 			`+running without Landlock (process.landlock "auto", not "require")`},
 		{"", "[limits]\nmemory = '1G'", "narrower", "-memory: 1G instead of no bound"},

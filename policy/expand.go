@@ -163,6 +163,9 @@ func (p *Policy) Expand(v Vars) (*Policy, error) {
 	if err := q.expandTexts(&v); err != nil {
 		return nil, err
 	}
+	if err := q.expandListen(&v); err != nil {
+		return nil, err
+	}
 	env := make([]string, 0, len(q.Process.Env))
 	for _, e := range q.Process.Env {
 		s, missing, err := v.expand(e)

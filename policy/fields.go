@@ -172,7 +172,7 @@ func fields() []field {
 		number(field{key: "network.port", doc: "TCP port of entries of hosts that name none",
 			str: func(p *Policy) *string { return &p.Network.Port }, check: checkPort(1)}),
 		{key: "network.listen",
-			doc:  "where the host accepts connections: [ADDRESS:]PORT[:PORT-INSIDE]",
+			doc:  "where the host accepts connections, and where they lead: [ADDRESS:]PORT[:PORT] or unix:PATH[:PORT]",
 			list: func(p *Policy) *[]string { return &p.Network.Listen }, check: checkListen, removable: true, wide: true},
 
 		{key: "process.capabilities", doc: "capabilities kept; ? in front: only if the caller has it",
@@ -190,6 +190,8 @@ func fields() []field {
 			values: landlockModes, deflt: "auto"},
 		flag("process.landlock_log", "whether what Landlock denies is logged (default false)",
 			func(p *Policy) **bool { return &p.Process.LandlockLog }),
+		flag("process.supervise", "whether sbx stays beside the program; false: it becomes the program (default true)",
+			func(p *Policy) **bool { return &p.Process.Supervise }),
 		{key: "process.terminal", doc: "the caller's terminal: inherit, new-session (none) or pty (one of its own)",
 			str: func(p *Policy) *string { return &p.Process.Terminal }, check: oneOf("terminal", terminalModes()),
 			values: terminalModes, deflt: "inherit"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sbx/policy/network"
@@ -66,6 +67,27 @@ func (n *Network) Published() ([]network.Listen, error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// expandListen puts values in the place of the variables in paths of sockets.
+func (p *Policy) expandListen(v *Vars) error {
+	var list []string
+	for _, entry := range p.Network.Listen {
+		s, missing, err := v.expand(entry)
+		if err == nil && missing != "" {
+			err = errors.New(strconv.Quote(entry) + ": ${" + missing + "} has no value here")
+		}
+		if err != nil {
+			return &Error{File: p.Name, Msg: "network.listen: " + err.Error()}
+		}
+		entry, bad := checkListen(s)
+		if bad != nil {
+			return &Error{File: p.Name, Msg: "network.listen: " + bad.msg, Fix: bad.hint}
+		}
+		list = append(list, entry)
+	}
+	p.Network.Listen = list
+	return nil
 }
 
 // AddHost says one more entry of network.hosts, for one that comes from a command line.
@@ -197,7 +219,7 @@ func (d *Difference) hosts(a, b *Policy) error {
 			}
 		}
 		for _, l := range published[i] {
-			if !other.open(other.Network.Bind, l.Outer) &&
+			if (l.Path != "" || !other.open(other.Network.Bind, l.Outer)) &&
 				!slices.ContainsFunc(published[1-i], func(o network.Listen) bool { return o.Covers(l) }) {
 				d.step(by, "listen on the host at %s", l)
 			}

@@ -90,3 +90,24 @@ func TestAddHost(t *testing.T) {
 		t.Errorf("ports of the policy are forgotten: %v", err)
 	}
 }
+
+// TestListenExpands: variables in the paths of sockets get their values, and one without a
+// value is an error.
+func TestListenExpands(t *testing.T) {
+	p, err := Parse("f", []byte("version = 1\n[network]\nlisten = ['unix:${HOME}/x.sock:80', '80:unix:${HOME}/y', '9']\n"))
+	if err == nil {
+		p, err = Resolve(p, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q, err := p.Expand(Vars{Home: "/home/u"}); err != nil || strings.Join(q.Network.Listen, " ") !=
+		"127.0.0.1:80:unix:/home/u/y 127.0.0.1:9:9 unix:/home/u/x.sock:80" {
+		t.Errorf("%v, %v", q, err)
+	}
+	p.Network.Listen = []string{"unix:${XDG_RUNTIME_DIR}/x"}
+	if q, err := p.Expand(Vars{Home: "/home/u"}); err == nil ||
+		!strings.Contains(err.Error(), "${XDG_RUNTIME_DIR} has no value here") {
+		t.Errorf("%v, %v", q, err)
+	}
+}

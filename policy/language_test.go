@@ -47,6 +47,7 @@ connect = []
 capabilities = ["net_raw"]
 ambient = true
 landlock_log = true
+supervise = false
 terminal = "pty"
 apparmor = "a//b.c:d"
 selinux = "system_u:system_r:x_t:s0:c1,c2"
@@ -100,6 +101,7 @@ func TestLanguage(t *testing.T) {
 			Capabilities: []string{"net_raw"},
 			Ambient:      &yes,
 			LandlockLog:  &yes,
+			Supervise:    &no,
 			Terminal:     "pty",
 			AppArmor:     "a//b.c:d",
 			SELinux:      "system_u:system_r:x_t:s0:c1,c2",

@@ -114,7 +114,11 @@ type pairing struct {
 // pairings lists capabilities that go with system calls, see capabilities(7). What
 // is asked for in many places has no calls here: sys_admin, net_admin,
 // sys_resource, and those that files, /proc and /sys ask for.
-func pairings() []pairing {
+func pairings(p *Policy) []pairing {
+	device := "" // they are asked for by clocks and consoles, too
+	if len(p.Files.Devices) > 0 || p.Namespaces.Mount == "host" || p.Namespaces.All == "host" {
+		device = " ioctl"
+	}
 	return []pairing{
 		{"chown", "chown chown32 fchown fchown32 lchown lchown32 fchownat", ""},
 		{"kill", "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal", ""},
@@ -130,9 +134,9 @@ func pairings() []pairing {
 		{"sys_chroot", "chroot setns", "chroot"},
 		{"sys_pacct", "acct", "acct"},
 		{"sys_boot", "reboot kexec_load kexec_file_load", "reboot kexec_load kexec_file_load"},
-		{"sys_time", "settimeofday clock_settime clock_settime64 adjtimex clock_adjtime clock_adjtime64 stime ioctl",
+		{"sys_time", "settimeofday clock_settime clock_settime64 adjtimex clock_adjtime clock_adjtime64 stime" + device,
 			"settimeofday stime"},
-		{"sys_tty_config", "vhangup ioctl", "vhangup"},
+		{"sys_tty_config", "vhangup" + device, "vhangup"},
 		{"mknod", "mknod mknodat", ""},
 		{"wake_alarm", "timer_create timerfd_create", ""},
 		{"sys_admin", "", "mount umount umount2 pivot_root fsopen fsconfig fsmount fspick move_mount mount_setattr swapon " +
@@ -159,7 +163,7 @@ func (l *linter) capabilityCalls(calls *seccomp.Policy, on *seccomp.Answers) {
 		return
 	}
 	missing := map[string]string{} // calls that always fail, to the capability
-	for _, x := range pairings() {
+	for _, x := range pairings(p) {
 		entry := ""
 		for _, e := range p.Process.Capabilities {
 			if withoutMark(e) == x.capability {

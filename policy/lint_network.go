@@ -43,7 +43,7 @@ func (l *linter) network() {
 		}
 	}
 	for _, entry := range n.Listen {
-		if x, err := network.ParseListen(entry); err == nil && !x.Addr.IsLoopback() {
+		if x, err := network.ParseListen(entry); err == nil && x.Path == "" && !x.Addr.IsLoopback() {
 			where := "at " + x.Addr.String()
 			if x.Addr == netip.IPv4Unspecified() || x.Addr == netip.IPv6Unspecified() {
 				where = "at all of the host's addresses"

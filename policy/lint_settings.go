@@ -13,6 +13,8 @@ func (l *linter) settings() {
 	}{
 		{IsTrue(r.LandlockLog) && noLandlock, "no-effect", "process.landlock_log", "",
 			"process.landlock_log: there is no Landlock whose denials could be logged"},
+		{!NotFalse(r.Supervise) && n.PID == "new" && !n.None(), "no-effect", "process.supervise", "",
+			"process.supervise: a launch refuses it, since namespaces.pid is \"new\": a process never enters one itself"},
 		{IsTrue(r.Ambient) && len(r.Capabilities) == 0, "no-effect", "process.ambient", "",
 			"process.ambient: no capability is kept that could be ambient"},
 		{len(p.Files.Devices) > 0 && !NotFalse(p.Files.Dev), "no-effect", "files.devices", "",

@@ -25,8 +25,8 @@ func normalize(p *Policy) error {
 				return &Error{File: p.Name, Msg: fault.msg}
 			}
 			*f.action(p) = a
-		case f.key == "report.keep":
-			// It restricts nothing: a policy that does not say it stays what it was.
+		case f.key == "report.keep" || f.key == "process.supervise":
+			// They restrict nothing: a policy that does not say them stays what it was.
 		case f.truth != nil && *f.truth(p) == nil:
 			b := f.key == "files.proc" || f.key == "files.dev" || f.key == "files.set_id"
 			*f.truth(p) = &b

@@ -44,6 +44,8 @@ func TestParseErrors(t *testing.T) {
 		{head + "[seccomp.rule]" + tail, `f:2:2: [seccomp.rule] is one of several`, "write [[seccomp.rule]]"},
 		{head + "[files]\nraed = []" + tail, `f:3:1: unknown key "files.raed"`, `did you mean "files.read"?`},
 		{head + "[files]\n  env = []" + tail, `f:3:3: unknown key "files.env"`, `did you mean "process.env"?`},
+		{head + "[files]\nwriteable = []" + tail, `f:3:1: unknown key "files.writeable"`, `did you mean "files.write"?`},
+		{head + "[files]\nhidden = []" + tail, `f:3:1: unknown key "files.hidden"`, `did you mean "files.hide"?`},
 		{head + "sumary = ''" + tail, `f:2:1: unknown key "sumary"`, `did you mean "summary"?`},
 		{head + "\"files.read\" = []" + tail, `f:2:1: unknown key "\"files.read\""`, ""},
 		{head + "[files]\nread = []\nwrite = []\nread = []" + tail, `f:5:1: "files.read" has a value already, in line 3`, ""},
@@ -312,7 +314,7 @@ func TestNearKeys(t *testing.T) {
 		"namespaces.network": `did you mean "namespaces.net"?`,
 		"description":        `did you mean "summary"?`, "include": `did you mean "extends"?`,
 		"read": `did you mean "files.read"?`, "expect.fail": `did you mean "expect.deny"?`,
-		"process.xyzzy": `one of capabilities, env, ambient, nest, landlock, landlock_log, terminal, apparmor, selinux`,
+		"process.xyzzy": `one of capabilities, env, ambient, nest, landlock, landlock_log, supervise, terminal, apparmor, selinux`,
 	} {
 		_, err := Parse("f", []byte(head+key+" = ['x']\n"))
 		wantError(t, key, err, "f:2:1: unknown key \""+key+"\"", want)

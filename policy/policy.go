@@ -250,6 +250,9 @@ type Process struct {
 	// LandlockLog lets the kernel's audit log tell what Landlock denied the
 	// target (ABI 7, Linux 6.15). Nil means no.
 	LandlockLog *bool
+	// Supervise false has sbx itself become the target, in the same process, where the
+	// policy asks for nothing that takes a process beside it. Nil means that sbx stays.
+	Supervise *bool
 	// Terminal is "inherit" (default: the caller's, with its job control);
 	// "new-session" (no controlling terminal: the streams stay, and the keys
 	// Ctrl-C and Ctrl-Z still work, through sbx); or "pty": one of the target's

@@ -105,6 +105,7 @@ func (a author) policy(extends ...string) string {
 			a.scalar(&w, "landlock", `"auto"`, `"off"`, `"require"`)
 			a.scalar(&w, "ambient", "true", "false")
 			a.scalar(&w, "landlock_log", "true", "false")
+			a.scalar(&w, "supervise", "true", "false")
 			a.scalar(&w, "terminal", `"inherit"`, `"new-session"`, `"pty"`)
 			a.scalar(&w, "apparmor", `"docker-default"`, `"a//b.c:d"`)
 			a.scalar(&w, "selinux", `"system_u:system_r:x_t:s0:c1,c2"`)

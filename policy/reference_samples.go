@@ -71,6 +71,15 @@ landlock_log = true`,
 landlock_log = "audit"`,
 			more: "Linux 6.15; records 1423 and 1424 of the audit log.",
 		},
+		"process.supervise": {
+			good: `[namespaces]
+pid = "host"
+[process]
+supervise = false`,
+			bad: `[process]
+supervise = "exec"`,
+			more: "See docs/exec-in-place.md for what takes a process that stays, and is refused then.",
+		},
 		"process.terminal": {
 			good: `[process]
 terminal = "pty"`,

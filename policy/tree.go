@@ -214,4 +214,54 @@ func (t *Tree) Covers(name string) bool {
 }
 
 // Shows says whether the target sees the host's own content at the path.
-func (f *Files) Shows(name string) bool { return (&Policy{Files: *f}).Tree().At(name).Kind.FromHost() }
+func (f *Files) Shows(name string) bool { return f.At(name).Kind.FromHost() }
+
+// At is what the policy's Tree has at the path, for who asks once or twice: nothing is
+// made for that.
+func (f *Files) At(name string) Entry {
+	for {
+		if e, ok := f.get(name); ok {
+			return e
+		}
+		if name == "/" {
+			return Entry{}
+		}
+		if name = path.Dir(name); name == "." {
+			name = "/" // as in Tree.At
+		}
+	}
+}
+
+// get is Tree.Get.
+func (f *Files) get(name string) (e Entry, ok bool) {
+	for _, l := range [...]struct {
+		kind Kind
+		list []string
+	}{
+		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs},
+		{KindDirectory, f.Directories},
+	} {
+		for _, s := range l.list {
+			if withoutMark(s) != name {
+				continue
+			}
+			if optional := ParsePath(s).Optional; !ok {
+				e, ok = Entry{Path: Path{name, optional}, Kind: l.kind, Options: f.Paths[name]}, true
+			} else {
+				e.Optional = e.Optional && optional
+			}
+		}
+		if ok {
+			return e, true
+		}
+	}
+	for _, m := range [...]struct {
+		kind  Kind
+		texts map[string]string
+	}{{KindFile, f.Inline}, {KindSymlink, f.Symlinks}} {
+		if text, have := m.texts[name]; have {
+			return Entry{Path: Path{Name: name}, Kind: m.kind, Options: f.Paths[name], Text: text}, true
+		}
+	}
+	return Entry{}, false
+}

@@ -60,18 +60,38 @@ func (c *Cmd) Attach(p *Plan, a Attachment) (Exit, error) {
 	if c.facts == nil {
 		return Exit{}, errors.New("start a sandbox: it was not prepared")
 	}
+	if p.InPlace {
+		return Exit{}, errors.New("stand in for a target: the plan is one that is executed in place, by ExecInPlace")
+	}
 	facts := c.facts
 	c.facts = nil
-	return launch.Run(p, facts, launch.Attached{Tell: a.Tell, Ready: a.Ready, Again: func() (*Plan, *host.Facts, error) {
+	return launch.Run(p, facts, launch.Attached{Tell: a.Tell, Ready: a.Ready, Again: c.anew(a.Again)})
+}
+
+// ExecInPlace executes the target of a plan that Prepare has made and that is InPlace: this
+// process is the target then, with its pid and its parent. It returns only with an error,
+// and then nothing of the target has run. again is as in Attachment.
+func (c *Cmd) ExecInPlace(p *Plan, again func(*Plan)) error {
+	if c.facts == nil {
+		return errors.New("execute in place: it was not prepared")
+	}
+	facts := c.facts
+	c.facts = nil
+	return launch.ExecInPlace(p, facts, c.anew(again))
+}
+
+// anew makes the plan once more, and tells of it.
+func (c *Cmd) anew(tell func(*Plan)) func() (*Plan, *host.Facts, error) {
+	return func() (*Plan, *host.Facts, error) {
 		next, err := c.Prepare()
 		if err != nil {
 			return nil, nil, err
 		}
 		facts := c.facts
 		c.facts = nil
-		if a.Again != nil {
-			a.Again(next)
+		if tell != nil {
+			tell(next)
 		}
 		return next, facts, nil
-	}})
+	}
 }

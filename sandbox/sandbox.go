@@ -154,9 +154,26 @@ func ServiceDirs(env []string, pid int) (read, write []string) {
 	return host.Target{Env: env, PID: pid}.ServiceDirs()
 }
 
+// Program is what a directory of PATH has under a name, and Chooser finds them.
+type (
+	Program = host.Program
+	Chooser = host.Chooser
+)
+
+// SearchPath is where programs are looked for if there is no PATH.
+const SearchPath = host.SearchPath
+
+// Become replaces this process by the program of that path, with all that it was started
+// with. It returns only if that fails.
+func Become(program string, argv []string) error { return launch.Become(program, argv) }
+
 // PassedOver says that another program is going to run than the caller's shell would
 // run by that name, since that one is not in the sandbox; "" where it is the same.
 func PassedOver(p *Plan) string { return launch.PassedOver(p) }
+
+// EnvHint says, after a status of 127, why env(1) did not find the program that the
+// target's first line names ("#!/usr/bin/env NAME"); "" where that is not known.
+func EnvHint(p *Plan) string { return launch.EnvHint(p) }
 
 // Janitor says whether a process with these arguments is what Run has left in the
 // place of a launcher that was killed. RunJanitor does its work then, and tells what

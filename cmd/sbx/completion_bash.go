@@ -77,6 +77,7 @@ const bashTarget = `	*)
 				return
 			fi
 		done
+		[[ ${COMP_WORDS[1]} == -* ]] || at=launch-${COMP_WORDS[1]}
 		;;
 	esac
 `
@@ -100,12 +101,18 @@ func bashCompletion(list []command) string {
 	// decides.
 	b.WriteString("\tcase $at:${COMP_WORDS[last]} in\n")
 	bashValues(&b, "launch", launchFlags[:])
+	for _, p := range prefixes() {
+		bashValues(&b, "launch-"+p.word, p.flags())
+	}
 	for _, c := range list {
 		bashValues(&b, strings.Join(c.words, "-"), c.flags)
 	}
 	b.WriteString("\tesac\n\tcase $at in\n")
 	first := "$( ((COMP_CWORD > 1)) || echo " + strings.Join(append(firstWords(list), explainWord, learnWord), " ") + ")"
 	bashWords(&b, "launch", launchFlags[:], "_sbx_offer words -- "+first)
+	for _, p := range prefixes() {
+		bashWords(&b, "launch-"+p.word, p.flags(), "_sbx_offer words --")
+	}
 	for _, first := range firstWords(list) {
 		if seconds := secondWords(list, first); seconds != nil {
 			fmt.Fprintf(&b, "\t%s) _sbx_offer words %s ;;\n", first, strings.Join(seconds, " "))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -63,14 +64,24 @@ func fishCompletion(list []command) string {
 	fmt.Fprintf(&b, "function __sbx_call\n\tprintf '%%s\\n' %s\nend\n\nfunction __sbx_calls\n\t__sbx_call\n"+
 		"\tprintf '%%s\\n' %s\nend\n\n", strings.Join(callNames(), " "), strings.Join(groupNames(), " "))
 	for i := range launchFlags {
-		fishFlag(&b, "__sbx_launch", &launchFlags[i])
+		when := "__sbx_launch"
+		for _, p := range prefixes() {
+			if slices.Contains(p.not, launchFlags[i].name) {
+				when += "; and not __sbx_is launch " + p.word
+			}
+		}
+		fishFlag(&b, shellQuote(when), &launchFlags[i])
 	}
 	b.WriteString("complete -c sbx -n __sbx_launch -a -- -d 'the target follows'\n")
 	for _, first := range firstWords(list) {
 		fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", first, shellQuote(firstHelp(list, first)))
 	}
-	fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", explainWord, shellQuote(explainHelp))
-	fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", learnWord, shellQuote(learnHelp))
+	for _, p := range prefixes() {
+		fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is launch' -a %s -d %s\n", p.word, shellQuote(p.help))
+		for i := range p.own {
+			fishFlag(&b, shellQuote("__sbx_is launch "+p.word), &p.own[i])
+		}
+	}
 	for _, c := range list {
 		if len(c.words) > 1 {
 			fmt.Fprintf(&b, "complete -c sbx -n '__sbx_is %s' -a %s -d %s\n", c.words[0], c.words[1], shellQuote(c.help))

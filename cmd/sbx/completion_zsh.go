@@ -44,8 +44,9 @@ func zshCompletion(list []command) string {
 	for _, first := range firstWords(list) {
 		fmt.Fprintf(&b, "\t\t%s\n", shellQuote(first+":"+firstHelp(list, first)))
 	}
-	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(explainWord+":"+explainHelp))
-	fmt.Fprintf(&b, "\t\t%s\n", shellQuote(learnWord+":"+learnHelp))
+	for _, p := range prefixes() {
+		fmt.Fprintf(&b, "\t\t%s\n", shellQuote(p.word+":"+p.help))
+	}
 	b.WriteString(zshFirst)
 	b.WriteString("\t(( CURRENT == 2 )) || case $words[2] in\n")
 	for _, first := range firstWords(list) {
@@ -58,13 +59,26 @@ func zshCompletion(list []command) string {
 	}
 	// The target is a command line of its own.
 	b.WriteString("\t*)\n\t\tif (( split < CURRENT )); then\n\t\t\tshift split words\n\t\t\t(( CURRENT -= split ))\n" +
-		"\t\t\t_normal\n\t\t\treturn\n\t\tfi\n\t\t;;\n\tesac\n\tcase $at in\n")
+		"\t\t\t_normal\n\t\t\treturn\n\t\tfi\n")
+	for _, p := range prefixes() {
+		fmt.Fprintf(&b, "\t\tif [[ $words[2] == %s ]]; then\n\t\t\tat=launch-%[1]s\n\t\t\tshift words\n"+
+			"\t\t\t(( CURRENT-- ))\n\t\tfi\n", p.word)
+	}
+	b.WriteString("\t\t;;\n\tesac\n\tcase $at in\n")
 	b.WriteString("\tlaunch)\n\t\tlocal -a first=('*: :(--)')\n\t\t(( CURRENT == 2 )) && first=('1: :_sbx_first')\n")
 	b.WriteString("\t\t_arguments -s : \\\n")
 	for i := range launchFlags {
 		zshFlag(&b, &launchFlags[i], launchFlags[i].repeats())
 	}
 	b.WriteString("\t\t\t'(-)--[the target follows]' $first\n\t\t;;\n")
+	for _, p := range prefixes() {
+		fmt.Fprintf(&b, "\tlaunch-%s)\n\t\t_arguments -s : \\\n", p.word)
+		flags := p.flags()
+		for i := range flags {
+			zshFlag(&b, &flags[i], flags[i].field != nil && flags[i].repeats() || flags[i].name == "merge")
+		}
+		b.WriteString("\t\t\t'(-)--[the target follows]' '*: :(--)'\n\t\t;;\n")
+	}
 	for _, first := range firstWords(list) {
 		if secondWords(list, first) == nil {
 			continue

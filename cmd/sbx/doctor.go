@@ -18,6 +18,7 @@ import (
 // doctorCmd is "sbx doctor".
 type doctorCmd struct {
 	Policy string `complete:"policy" short:"p" placeholder:"NAME" help:"Say what this policy needs, and nothing else."`
+	Bare   bool   `name:"no-namespaces" help:"Say what launches with --no-namespaces need."`
 	JSON   bool   `help:"Print JSON."`
 }
 
@@ -44,7 +45,7 @@ func (c *doctorCmd) run(w io.Writer) error {
 	if c.Policy != "" {
 		names = []string{c.Policy}
 	}
-	list, in, kernel, err := diagnose(names, c.Policy != "")
+	list, in, kernel, err := diagnose(names, c.Policy != "", c.Bare)
 	if err != nil {
 		return err
 	}
@@ -68,13 +69,19 @@ func (c *doctorCmd) run(w io.Writer) error {
 	return nil
 }
 
-// diagnose tries all features, and finds out which of the policies need them. only leaves
-// out those that none does.
-func diagnose(names []string, only bool) (list []diagnosis, in []string, kernel string, err error) {
+// diagnose tries all features, and finds out which of the policies need them, with bare
+// for launches without namespaces. only leaves out those that none does, but for what is a
+// way where they are missing.
+func diagnose(names []string, only, bare bool) (list []diagnosis, in []string, kernel string, err error) {
 	all := make([]*policy.Policy, len(names))
 	for i, name := range names {
 		if all[i], err = policies.Find(name); err != nil {
 			return nil, nil, "", err
+		}
+		if bare {
+			p := *all[i]
+			p.Namespaces.All = "host"
+			all[i] = &p
 		}
 	}
 	found, in, kernel, err := sandbox.Doctor()
@@ -91,7 +98,7 @@ func diagnose(names []string, only bool) (list []diagnosis, in []string, kernel 
 				d.UsedBy = append(d.UsedBy, names[i])
 			}
 		}
-		if !only || len(d.NeededBy)+len(d.UsedBy) > 0 {
+		if !only || d.Second || len(d.NeededBy)+len(d.UsedBy) > 0 {
 			list = append(list, d)
 		}
 	}
@@ -172,7 +179,7 @@ func (l *launch) adviseOn(err error) {
 	if unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) != nil {
 		return
 	}
-	list, _, _, bad := diagnose([]string{l.Policy}, true)
+	list, _, _, bad := diagnose([]string{l.Policy}, true, l.NoNamespaces)
 	if bad != nil {
 		return // the error that was printed stands by itself
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,7 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	default:
 		return nil
 	}
+	seen.Limits = exit.Limits
 	j := explain.Judge{Policy: plan.Policy, Native: seccomp.Native()}
 	// What was found ready does not know its lines. Without them there is less to say.
 	if p, err := parsed(l.Policy); err == nil {
@@ -40,10 +42,11 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 	j.FirstPort, j.Root, j.NotMasked = firstPort(), os.Geteuid() == 0, plan.NotMasked
 	if plan.Shown() != nil {
 		for _, line := range plan.Shown().Lines() {
-			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is})
+			j.Places = append(j.Places, explain.Place{Path: line.Path, Is: line.Is, NoExec: line.NoExec, To: line.To})
 		}
-		j.Dir, j.Home = plan.Dir, os.Getenv("HOME")
-		j.Host, j.Socket = onHost, isSocket
+		j.Dir, j.Home, j.Bare = plan.Dir, os.Getenv("HOME"), plan.Bare != nil
+		j.Host, j.Socket, j.Device, j.May, j.Mount = onHost, isSocket, isDevice, may, mountOf
+		j.Terminal = hasTerminal()
 	}
 	r, err := j.Report(*seen)
 	if err != nil {
@@ -66,12 +69,27 @@ func (l *launch) explain(plan *sandbox.Plan, exit sandbox.Exit, failed error) *e
 		b.WriteString(text.OneLine(line) + "\n")
 	}
 	if exit.Code() != 0 {
-		for _, line := range l.keptBack(plan.Policy) {
+		for _, line := range append(nested(plan.Policy), l.keptBack(plan.Policy)...) {
 			b.WriteString("  " + text.OneLine(line) + "\n")
+		}
+		if len(r.Denials) == 0 && r.Unavailable == "" && !l.ExplainFiles {
+			b.WriteString("  files are another thing: --explain-files says which were hidden, missing or read-only\n")
 		}
 	}
 	fmt.Fprint(os.Stderr, b.String()) // in one write
 	return r
+}
+
+// nested says what mounts take where the policy lets the program make sandboxes of its own,
+// whose calls are not watched.
+func nested(p *policy.Policy) []string {
+	if !policy.IsTrue(p.Process.Nest) || slices.ContainsFunc(p.Process.Capabilities, func(c string) bool {
+		return strings.TrimPrefix(c, "?") == "sys_admin"
+	}) {
+		return nil
+	}
+	return []string{"with nest = true mount(2) and its like are not watched: they take CAP_SYS_ADMIN, which a program has " +
+		"in a user namespace that it makes first, as by unshare --user --map-root-user --mount, and fail with EPERM before"}
 }
 
 // keptBack says which variables that lead to a socket of the caller's session were not
@@ -133,6 +151,38 @@ func firstPort() uint16 {
 func isSocket(name string) bool {
 	st, err := os.Stat(name)
 	return err == nil && st.Mode()&os.ModeSocket != 0
+}
+
+// isDevice says whether there is a device of that name on the host.
+func isDevice(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode()&os.ModeDevice != 0
+}
+
+// may says whether the caller could use the path so, by its permissions.
+func may(name string, bits uint32) bool {
+	return unix.Faccessat2(unix.AT_FDCWD, name, bits, unix.AT_EACCESS) == nil
+}
+
+// mountOf is the mount that the path lies in, 0 where the kernel does not say (before Linux
+// 5.8), and whether the path is its root.
+func mountOf(name string) (id uint64, root bool) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st)
+	if err != nil || st.Mask&unix.STATX_MNT_ID == 0 {
+		return 0, false
+	}
+	return st.Mnt_id, st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
+// hasTerminal says whether the caller has a controlling terminal.
+func hasTerminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
 }
 
 // onHost says whether there is something of that name on the host, and what it is called

@@ -29,6 +29,7 @@ type launch struct {
 	Events        string
 	ReadyFD       *int
 	BlockFD       *int
+	Exec          bool
 	Review        string
 	Help          bool
 	Version       bool
@@ -36,10 +37,13 @@ type launch struct {
 	report *int // the receipt's descriptor
 	// learn says that the run is learnt from, and how; nil: it is not.
 	learn *learning
+	// tries says that no program of the caller's runs: only sbx's own tries the policy, or
+	// its filters are looked at.
+	tries bool
 }
 
 // newLaunch is a launch without any flag.
-func newLaunch() *launch { return &launch{Policy: "default"} }
+func newLaunch() *launch { return &launch{Policy: defaultPolicy} }
 
 // flagEntry describes one flag of a launch. The parser, --help, the man page and
 // the completions of the shells read nothing else: a new flag is an entry in
@@ -117,7 +121,7 @@ var launchFlags = [...]flagEntry{
 		help:  "Let the program connect to HOST: a name, *.NAME, an address, a range of them or a @group.",
 		field: func(l *launch) any { return &l.Host }},
 	{name: "publish", value: "[ADDRESS:]PORT[:INNER]", offer: offerNothing,
-		help:  "Accept connections on the host at PORT, and lead them to the program's port INNER.",
+		help:  "Accept connections on the host at PORT, and lead them to the program's port INNER; either may be unix:PATH.",
 		field: func(l *launch) any { return &l.Publish }},
 	{name: "socket", value: "PATH", offer: offerPath,
 		help:  "Let the program connect to the Unix socket PATH, or to all below that directory.",
@@ -161,6 +165,9 @@ var launchFlags = [...]flagEntry{
 	{name: "block-fd", value: "N", offer: offerNothing,
 		help:  "Wait for a byte from descriptor N before the sandbox is made.",
 		field: func(l *launch) any { return &l.BlockFD }},
+	{name: "exec",
+		help:  "Become the program, in the same process: sbx does not stay. What takes that it stays is refused.",
+		field: func(l *launch) any { return &l.Exec }},
 	{name: "review", value: "WHAT", bare: "ask", offer: offerChoice,
 		choices: []string{"ask", "keep", "discard", "later", "keep-on-success"},
 		help: "Keep what the program would change apart, and ask at the end what to do with it, or do WHAT: keep, discard, " +

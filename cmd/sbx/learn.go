@@ -39,17 +39,24 @@ type learning struct {
 // roles are the policies that a learnt one may extend, the tightest first.
 var roles = [...]string{"pure", "filter", "base", "default", "project", "commit", "build", "fetch", "web"}
 
+// given is a flag of a launch, and whether it is given.
+type given struct {
+	name  string
+	given bool
+}
+
+// notLearnt are the flags of a launch that sbx learn does not take.
+func (l *launch) notLearnt() []given {
+	return []given{
+		{"dry-run", l.DryRun}, {"tree", l.Tree}, {"json", l.JSON}, {"explain", l.Explain},
+		{"explain-files", l.ExplainFiles}, {"verbose", l.Verbose}, {"events", l.Events != ""}, {"review", l.Review != ""},
+	}
+}
+
 // learns makes the launch one that is learnt from.
 func (l *launch) learns(g *learning) error {
-	for _, f := range [...]struct {
-		name string
-		have bool
-	}{
-		{"dry-run", l.DryRun}, {"tree", l.Tree}, {"json", l.JSON}, {"explain", l.Explain}, {"explain-files",
-			l.ExplainFiles},
-		{"verbose", l.Verbose}, {"events", l.Events != ""}, {"review", l.Review != ""},
-	} {
-		if f.have {
+	for _, f := range l.notLearnt() {
+		if f.given {
 			return &usageError{"--" + f.name + " does not go with sbx learn", "leave it out"}
 		}
 	}

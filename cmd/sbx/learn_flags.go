@@ -32,6 +32,7 @@ type learnFlag struct {
 	short byte
 	value string
 	help  string
+	offer offer
 	set   func(*learning, string)
 }
 
@@ -39,14 +40,14 @@ type learnFlag struct {
 var learnFlags = [...]learnFlag{
 	{"output", 'o', "FILE",
 		"Write the policy to FILE, which must not be there yet. Without this flag, or with -, it goes to " +
-			"standard output when all has ended.", func(g *learning, s string) { g.output = s }},
+			"standard output when all has ended.", offerPath, func(g *learning, s string) { g.output = s }},
 	{"merge", 0, "FILE", "Unite with the policy that was learnt before. Repeats.",
-		func(g *learning, s string) { g.merge = append(g.merge, s) }},
+		offerPath, func(g *learning, s string) { g.merge = append(g.merge, s) }},
 	{"against", 0, "POLICY", "Print only how what was seen differs from POLICY.",
-		func(g *learning, s string) { g.against = s }},
+		offerPolicy, func(g *learning, s string) { g.against = s }},
 	{"tight", 0, "", "Allow no system call, and no argument that a rule can tell, that was not seen.",
-		func(g *learning, _ string) { g.tight = true }},
-	{"force", 0, "", "Let -o replace FILE.", func(g *learning, _ string) { g.force = true }},
+		offerNothing, func(g *learning, _ string) { g.tight = true }},
+	{"force", 0, "", "Let -o replace FILE.", offerNothing, func(g *learning, _ string) { g.force = true }},
 }
 
 // readLearning reads the flags of "sbx learn" out of the words behind that. Those that are

@@ -60,14 +60,18 @@ func running(uid int) ([]inspect.Sandbox, error) {
 		return nil, err
 	}
 	for i := range list {
-		list[i].Policy = policyOf(list[i].Launch)
+		list[i].Policy = policyOf(list[i].Launch, runsSbx(list[i].Launcher))
 	}
 	return list, nil
 }
 
 // policyOf is the policy of a launcher with these arguments, or "-" where they are not
-// those of sbx: of a program that uses the library.
-func policyOf(args []string) string {
+// those of sbx: of a program that uses the library. own says that it is this very sbx, so
+// that another name is that of a link, and of a policy.
+func policyOf(args []string, own bool) string {
+	if name, ok := renamed(args); ok && own && name != bwrapWord {
+		return name
+	}
 	if len(args) < 2 || !slices.Contains(args, "--") {
 		return "-"
 	}

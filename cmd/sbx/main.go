@@ -14,7 +14,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path"
 
 	_ "sbx/internal/startlimits" // before the Go runtime
 	"sbx/internal/text"
@@ -31,8 +30,8 @@ func main() {
 	if sandbox.IsTrial(os.Args) {
 		os.Exit(runTrial())
 	}
-	if len(os.Args) > 0 && path.Base(os.Args[0]) == bwrapWord {
-		os.Exit(runBwrap(os.Args[1:]))
+	if name, ok := renamed(os.Args); ok {
+		os.Exit(runRenamed(name, os.Args[1:]))
 	}
 	os.Exit(run(os.Args[1:]))
 }

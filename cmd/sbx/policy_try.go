@@ -170,7 +170,7 @@ func (c *policyTestCmd) try(name string) ([]tried, error) {
 			"sbx policy help expect says what to write there"}
 	}
 	l := newLaunch()
-	l.Policy, l.Dir = name, c.Dir
+	l.Policy, l.Dir, l.tries = name, c.Dir, true
 	x, err := l.trial(list)
 	if err != nil {
 		return nil, err

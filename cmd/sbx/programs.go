@@ -69,7 +69,7 @@ func filtersFor(
 // launchFilters are those of a launch of the policy without any other flag, from here.
 func launchFilters(policy string) ([]sandbox.Filter, error) {
 	l := newLaunch()
-	l.Policy = policy
+	l.Policy, l.tries = policy, true
 	c, err := l.prepare([]string{"/"}, nil, nil)
 	if err != nil {
 		return nil, err

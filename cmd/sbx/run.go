@@ -82,7 +82,11 @@ type launched struct {
 // prepare finds out all that the flags, the environment and the policy say of a launch.
 // edit, if there is one, may change both before the machine is looked at.
 func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sandbox.Target)) (*launched, error) {
-	p, err := l.findPolicy()
+	w, err := l.where()
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.findPolicy(&w)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +96,6 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		}
 	}
 	filters, err := programsFor(p, p.LaunchCalls(), seccomp.Native())
-	if err != nil {
-		return nil, err
-	}
-	w, err := l.where()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		}
 	}
 	p.OwnNames()
-	env := os.Environ()
+	env, shims := withoutShims(os.Environ())
 	certificates, more := sandbox.Certificates(p, env, w.caller)
 	for _, name := range certificates {
 		p.Files.Read = append(p.Files.Read, "?"+name)
@@ -139,6 +139,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 	t := sandbox.Target{Path: target[0], Args: target, Env: env, Project: project, Home: home, KeepFDs: l.KeepFD,
 		PID:         os.Getpid(),
 		AccountHome: w.account, Passed: l.Env, Places: w.places, Receipt: l.report, Announce: l.ReadyFD != nil,
+		Shims:   shims,
 		Explain: l.Explain || l.Events != "" || policy.IsTrue(p.Report.Keep), ExplainFiles: l.ExplainFiles}
 	if w.caller != cwd {
 		t.CallerProject = w.project(w.caller)
@@ -231,13 +232,16 @@ func (l *launch) launch(
 		sayNotes(next.Notes, plan.Notes)
 		plan = next
 	}
+	if plan.InPlace {
+		return plan, exit, c.ExecInPlace(plan, again)
+	}
 	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err
 	}
 	sayNotes(exit.Notes, nil)
-	sayCommit(plan, target, exit)
+	l.sayHints(plan, target, exit)
 	return plan, exit, nil
 }
 
@@ -248,6 +252,18 @@ func sayNotes(notes, said []string) {
 			fmt.Fprintf(os.Stderr, "sbx: note: %s\n", text.OneLine(n))
 		}
 	}
+}
+
+// sayHints says what is known to help after a program has ended as it has.
+func (l *launch) sayHints(plan *sandbox.Plan, target []string, exit sandbox.Exit) {
+	const notFound = 127 // of env(1)
+	if exit.Code() == notFound && !exit.Status.Signaled() {
+		if hint := sandbox.EnvHint(plan); hint != "" {
+			say("hint", hint)
+		}
+	}
+	sayCommit(plan, target, exit)
+	l.sayOutside(plan, target, exit)
 }
 
 // checkDescriptors makes sure that what is to cross is there, before we open
@@ -335,6 +351,9 @@ func (l *launch) override(p *policy.Policy, cwd, home string) error {
 	}
 	if l.NoNamespaces {
 		p.Namespaces.All = "host"
+	}
+	if l.Exec {
+		p.Process.Supervise = new(bool)
 	}
 	// The home's real path is the one that is there inside.
 	if h := os.Getenv("HOME"); h != home && slices.Contains(p.Process.Env, "HOME") {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,8 @@ import (
 )
 
 const (
-	// projectFile is the policy that --project-policy looks for.
-	projectFile = ".sbx.toml"
+	// defaultPolicy is the policy of a launch that names none.
+	defaultPolicy = "default"
 	// trustedName is the file of what a user trusts. It stands beside the user's policies,
 	// which no sandbox lets a program write.
 	trustedName = "trusted"
@@ -34,8 +35,8 @@ type trustCmd struct {
 
 // Help says what that means.
 func (c *trustCmd) Help() string {
-	return `A policy that --project-policy finds may only narrow the policy it is used with. One
-that is trusted may say anything, until it or what it extends changes.`
+	return `A policy in a repository may only narrow the policy it is used with. One that is
+trusted may say anything, until it or what it extends changes.`
 }
 
 // Run adds or removes it.
@@ -58,7 +59,7 @@ func (c *trustCmd) run(w io.Writer) error {
 	}
 	said := "no longer trusted: "
 	if !c.Remove {
-		p, err := policies.Find(name)
+		p, err := findOwn(name)
 		if err != nil {
 			return err
 		}
@@ -70,6 +71,18 @@ func (c *trustCmd) run(w io.Writer) error {
 	}
 	_, err = fmt.Fprintln(w, said+text.Quote(name))
 	return err
+}
+
+// findOwn reads the policy of that file, as a launch would find it: one of the caller's
+// own by its name, since what it extends depends on that.
+func findOwn(file string) (*policy.Policy, error) {
+	if policies.IsOwn(file) {
+		p, err := policies.Find(strings.TrimSuffix(path.Base(file), ".toml"))
+		if err == nil && len(p.Sources()) > 0 && p.Sources()[0].Path == file {
+			return p, nil
+		}
+	}
+	return policies.Find(file)
 }
 
 // trustLine is how a policy of that path is noted: by its digest, which covers what it
@@ -134,46 +147,83 @@ func writeTrusted(lines []string) error {
 }
 
 // findPolicy is the policy of the launch: that of --policy, or with --project-policy the
-// project's, if that only narrows it or is trusted. It is read once, so what was compared
-// is what runs.
-func (l *launch) findPolicy() (*policy.Policy, error) {
-	base, err := policies.Find(l.Policy)
-	if err != nil || !l.ProjectPolicy {
-		return base, err
-	}
-	w, err := l.where()
+// project's. One that comes from a repository only narrows, or it is trusted. Each is read
+// once, so what was compared is what runs.
+func (l *launch) findPolicy(w *where) (*policy.Policy, error) {
+	p, err := policies.Find(l.Policy)
 	if err != nil {
 		return nil, err
+	}
+	if !l.tries {
+		if err := w.holdToNarrowing(p); err != nil {
+			return nil, err
+		}
+	}
+	if !l.ProjectPolicy {
+		return p, nil
 	}
 	name := findProjectFile(w.cwd, w.home)
 	if name == "" {
-		return base, nil
+		return p, nil
 	}
-	p, err := policies.Find(name)
+	own, err := policies.Find(name)
 	if err != nil {
 		return nil, err
 	}
-	wider, err := widerBy(base, p)
-	if err != nil {
+	if err := narrowsOrTrusted(l.Policy, p, own, text.Quote(name)); err != nil {
 		return nil, err
-	}
-	if len(wider) > 0 {
-		lines, err := trusted()
-		if err != nil {
-			return nil, err
-		}
-		known := false
-		for _, line := range lines {
-			known = known || line == trustLine(name, p)
-		}
-		if !known {
-			return nil, &usageError{fmt.Sprintf("use %s: it allows what policy %s does not: %s", text.Quote(name),
-				text.Quote(l.Policy), strings.Join(firstFew(wider), "; ")),
-				"look at it; sbx trust " + text.Quote(name) + " lets it say so until it changes"}
-		}
 	}
 	l.Policy = name
-	return p, nil
+	return own, nil
+}
+
+// holdToNarrowing refuses a policy that lies in a repository, or extends one that does,
+// unless it only narrows the default policy or is trusted.
+func (w *where) holdToNarrowing(p *policy.Policy) error {
+	for i, s := range p.Sources() {
+		top, err := policies.Repository(s, w.home, w.account)
+		if err != nil {
+			return err
+		}
+		if top == "" {
+			continue
+		}
+		what := text.Quote(p.Sources()[0].Path)
+		if i > 0 {
+			what += ", which takes in " + text.Quote(s.Path)
+		}
+		base, err := policies.Find(defaultPolicy)
+		if err != nil {
+			return err
+		}
+		return narrowsOrTrusted(defaultPolicy, base, p, what+" in the repository "+text.Quote(top))
+	}
+	return nil
+}
+
+// narrowsOrTrusted refuses a policy that allows what the base does not, unless it is
+// trusted. what says in the error which one it is.
+func narrowsOrTrusted(name string, base, p *policy.Policy, what string) error {
+	lines, bad := trusted()
+	file := p.Sources()[0].Path
+	if bad == nil && slices.Contains(lines, trustLine(file, p)) {
+		return nil
+	}
+	d, err := policy.Compare(base, p)
+	if err != nil {
+		return err
+	}
+	wider := append(d.Wider, d.Other...)
+	if len(wider) == 0 {
+		return nil
+	}
+	if bad != nil {
+		return bad
+	}
+	return &usageError{fmt.Sprintf("use %s: it allows what policy %s does not: %s", what, text.Quote(name),
+		strings.Join(firstFew(wider), "; ")),
+		fmt.Sprintf("look at it (sbx policy diff %s %s); sbx trust %[2]s lets it say so until it changes",
+			text.Quote(name), text.Quote(file))}
 }
 
 // firstFew are the first lines, and how many more there are.
@@ -193,7 +243,7 @@ func findProjectFile(dir, home string) string {
 	}
 	found := ""
 	for at := dir; at != "/" && at != home; at = path.Dir(at) {
-		if name := path.Join(at, projectFile); found == "" && thereOnHost(name) {
+		if name := path.Join(at, policies.ProjectFile); found == "" && thereOnHost(name) {
 			found = name
 		}
 		if thereOnHost(path.Join(at, ".git")) {
@@ -201,31 +251,8 @@ func findProjectFile(dir, home string) string {
 		}
 	}
 	// No repository: only what stands in the directory itself.
-	if found != path.Join(dir, projectFile) {
+	if found != path.Join(dir, policies.ProjectFile) {
 		return ""
 	}
 	return found
-}
-
-// widerBy is what p allows and base does not, or what cannot be compared. The system calls
-// are those of a launch, with what other keys make of them.
-func widerBy(base, p *policy.Policy) ([]string, error) {
-	a, b := *base, *p
-	a.Seccomp, b.Seccomp = *base.Calls(), *p.Calls()
-	d, err := policy.Compare(&a, &b)
-	if err != nil {
-		return nil, err
-	}
-	// As it is written, too: a rule that only the one needs is no grant.
-	e, err := policy.Compare(base, p)
-	if err != nil {
-		return nil, err
-	}
-	wider := append(e.Wider, e.Other...)
-	for _, line := range append(d.Wider, d.Other...) {
-		if !strings.Contains(strings.Join(wider, "\n"), line) {
-			wider = append(wider, line)
-		}
-	}
-	return wider, nil
 }

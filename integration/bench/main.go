@@ -26,14 +26,26 @@ func main() {
 	sbx := flag.String("sbx", "bin/sbx", "the binary to measure")
 	write := flag.String("write", "", "file to write the report to")
 	rounds := flag.Int("rounds", 200, "runs of each contender; a fifth of it for 800 binds")
+	only := flag.String("only", "", "measure the cases that have this in their title, and write nothing")
+	carries := flag.Bool("traffic", false, "be the server or the client of the comparison of networks")
 	flag.Parse()
-	if err := bench(*sbx, *write, *rounds); err != nil {
+	if *carries {
+		if err := traffic(flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *only != "" {
+		*write = ""
+	}
+	if err := bench(*sbx, *write, *only, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(sbx, write string, rounds int) error {
+func bench(sbx, write, only string, rounds int) error {
 	work, err := os.MkdirTemp("/tmp", "sbx-bench-")
 	if err != nil {
 		return err
@@ -43,8 +55,18 @@ func bench(sbx, write string, rounds int) error {
 	if err := b.lay(sbx); err != nil {
 		return err
 	}
+	table := ""
+	if strings.Contains(networksTitle, only) {
+		if table, err = b.networks(max(rounds/20, 3)); err != nil {
+			return err
+		}
+		fmt.Print(table)
+	}
 	var results []outcome
 	for _, c := range b.cases() {
+		if !strings.Contains(c.title, only) {
+			continue
+		}
 		n := rounds
 		if c.heavy {
 			n = max(rounds/5, 10)
@@ -62,7 +84,7 @@ func bench(sbx, write string, rounds int) error {
 	if write == "" {
 		return nil
 	}
-	return report(write, results, b)
+	return report(write, results, table, b)
 }
 
 // runner knows where things are and who starts them.

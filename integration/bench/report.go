@@ -13,7 +13,7 @@ import (
 
 // report writes docs/bench.md anew; what people add to it goes below its
 // marker and stays.
-func report(path string, results []outcome, b *runner) error {
+func report(path string, results []outcome, networks string, b *runner) error {
 	const marker = "<!-- what follows is written by hand and kept -->"
 	kept := ""
 	if old, err := os.ReadFile(path); err == nil {
@@ -30,7 +30,7 @@ func report(path string, results []outcome, b *runner) error {
 		return err
 	}
 	var s strings.Builder
-	s.WriteString("# What a launch costs\n\nWritten by `make bench`. Times are from fork to the end of a static " +
+	s.WriteString("# What a launch costs, and a network by name\n\nWritten by `make bench`. Times are from fork to the end of a static " +
 		"program that does nothing, started by a user\n" +
 		"without rights; the contenders take turns, so ratios hold where milliseconds do not.\n\n")
 	fmt.Fprintf(&s, "- machine: %s, %d CPUs, %s\n- kernel: %s\n- %s\n- %s\n- measured: %s\n", cpu(), runtime.NumCPU(),
@@ -39,6 +39,7 @@ func report(path string, results []outcome, b *runner) error {
 	for _, o := range results {
 		s.WriteString(o.table())
 	}
+	s.WriteString(networks)
 	s.WriteString("\n" + marker + kept)
 	if kept == "" {
 		s.WriteString("\n")

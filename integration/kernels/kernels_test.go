@@ -81,7 +81,7 @@ var matrix = []guest{
 	{name: "6.1-initramfs", machine: machine{kernel: "6.1", cmdline: "sbx.root=initramfs"},
 		run: "^(TestGuest|TestSmallRoot)$", small: true,
 		facts: "guest rootfs:rootfs"},
-	{name: "5.10", machine: machine{kernel: "5.10"}, run: "^TestGuest$|^TestScript$/^guest-old$",
+	{name: "5.10", machine: machine{kernel: "5.10"}, run: "^TestGuest$|^TestScript$/^guest-(old|doctor)$",
 		facts: "guest kernel:5.10 !kernel:5.11 !landlock:1 lsm:apparmor" + controls},
 }
 

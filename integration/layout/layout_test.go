@@ -73,7 +73,7 @@ var allowed = map[string][]string{
 	// It answers denied calls while the target runs, by the filters alone.
 	"sandbox/internal/notify": {
 		"internal/sys", "policy/explain", "policy/learn", "policy/seccomp", "policy/seccomp/bpf", "policy/seccomp/listen",
-		"sandbox/internal/setid", "sandbox/internal/unotify",
+		"sandbox/internal/process", "sandbox/internal/setid", "sandbox/internal/unotify",
 	},
 
 	// It connects the sandbox's network to what the policy names, by the rules alone.

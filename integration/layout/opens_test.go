@@ -35,8 +35,12 @@ var looksItself = map[string]string{
 	"sandbox/internal/setid: credentials":   "a name below a descriptor of /proc/PID",
 	"sandbox/internal/setid: resolve":       "all callers' flags have O_PATH",
 	"sandbox/internal/notify: pids":         "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: Sender":       "names below /proc, as proc makes them",
+	"sandbox/internal/notify: holds":        "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: idle":         "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: needs":        "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: who":          "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: noTerminal":   "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: learnAccess":  "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: leavesAlone":  "a name below /proc, as proc makes it",
 }

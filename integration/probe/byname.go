@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +31,8 @@ import (
 //	own         a server inside at PORT, and a connection to it
 //	flood       COUNT connections to HOST:PORT, whatever comes of them: HOST:PORT/COUNT
 //	serve       an echo at PORT for COUNT connections: PORT/COUNT
+//	serveu      an echo at a Unix socket, and how many addresses its network has: PATH/COUNT
+//	link        a link to a PATH of that NAME, and then it stays: PATH NAME
 //	hold        a connection to HOST:PORT, until its end
 func byName(args []string) error {
 	attempts := map[string]func(string) error{
@@ -35,8 +40,9 @@ func byName(args []string) error {
 		"ask": func(s string) error { return ask("udp", s) }, "askt": func(s string) error { return ask("tcp", s) },
 		"junk": junk, "echo": func(s string) error { return echo(s, 0) },
 		"slow": func(s string) error { return echo(s, time.Millisecond) }, "idle": idle, "own": ownServer, "hold": hold,
-		"serve": serveEcho, "flood": flood,
+		"serve": serveEcho, "serveu": serveSocket, "link": linkAndStay, "flood": flood,
 	}
+	maps.Copy(attempts, moreByName())
 	for _, a := range args {
 		kind, target, _ := strings.Cut(a, "=")
 		try := attempts[kind]
@@ -274,6 +280,62 @@ func serveEcho(s string) error {
 		c.Close()
 	}
 	return nil
+}
+
+func serveSocket(s string) error {
+	i := strings.LastIndexByte(s, '/')
+	count, err := strconv.Atoi(s[i+1:])
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("unix", s[:i])
+	if err != nil {
+		return err
+	}
+	fmt.Println("serving")
+	for range count {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}); err != nil {
+			return err
+		}
+		raw, err := c.(*net.UnixConn).SyscallConn()
+		if err != nil {
+			return err
+		}
+		if err := raw.Control(func(fd uintptr) { fmt.Fprintf(c, " %d", addresses(fd)) }); err != nil {
+			return err
+		}
+		c.Close()
+	}
+	return nil
+}
+
+func linkAndStay(s string) error {
+	to, name, _ := strings.Cut(s, " ")
+	if err := os.Symlink(to, name); err != nil {
+		return err
+	}
+	fmt.Println("serving")
+	time.Sleep(time.Minute)
+	return nil
+}
+
+// addresses is how many addresses of IPv4 the interfaces have of the network that a socket
+// belongs to, by SIOCGIFCONF; see netdevice(7).
+func addresses(fd uintptr) int {
+	const size = 40 // struct ifreq
+	var list [64 * size]byte
+	conf := struct {
+		length int32
+		list   *byte
+	}{int32(len(list)), &list[0]}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.SIOCGIFCONF, uintptr(unsafe.Pointer(&conf))); errno != 0 {
+		return -1
+	}
+	return int(conf.length) / size
 }
 
 func hold(to string) error {

@@ -16,6 +16,8 @@ package step
 //	   |                                             |
 //	   |<------------------------------- MsgStarted--| the target runs, and its limit on time (process.Timeout)
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
+//	   | -- MsgSocket ------------------------------>| make a Unix socket in your network
+//	   |<---------------- MsgNetwork, KindSocket --- | and here it is, by SCM_RIGHTS
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |
 //	   | -- hang-up -------------------------------->| the launcher has died: kill all processes
@@ -37,10 +39,14 @@ const (
 	MsgNetwork  = 'N'
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
+	MsgSocket   = 'U'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
 	MsgNotify   = 'D'
 )
+
+// KindSocket is the kind of socket in MsgNetwork that answers MsgSocket.
+const KindSocket = 'x'
 
 // Where MsgSignal goes: to the target, or to its whole process group, as the signals of a
 // terminal's keys do.

@@ -11,7 +11,7 @@ func (a *Asm) Openat2(dir Arg, path string, flags int, resolve uint64) *Call {
 
 // ExecFD is Exec for the file that a descriptor is open to: execveat(2), Linux 3.19.
 func (a *Asm) ExecFD(fd, argv, envp Arg) {
-	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH)})
+	c := a.add(OpExec, []Arg{fd, a.Str(""), argv, envp, Int(unix.AT_EMPTY_PATH), Int(ExecMark)})
 	c.Nr = unix.SYS_EXECVEAT
 }
 

@@ -29,8 +29,9 @@ func (a *Asm) Link() (*Table, error) {
 	size := len(a.calls) * int(unsafe.Sizeof(Call{}))
 	start := (size + 15) &^ 15
 	dataEnd := (start + len(a.data) + 15) &^ 15
+	// All of it is written at once, so that it takes no page fault for each page.
 	mem, err := unix.Mmap(-1, 0, dataEnd+stackSize, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, err
 	}

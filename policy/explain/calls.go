@@ -7,18 +7,20 @@ type Kind uint8
 
 // The kinds of arguments.
 const (
-	Hidden  Kind = iota // an address, a size, or what says nothing: never printed
-	Path                // the address of a path
-	Text                // the address of a short name, such as a file system's type
-	Address             // the address of a socket address, whose length is the next argument
-	Dir                 // a descriptor that the next path is relative to
-	Number              // a number
-	Mode                // permissions of a file
-	Hex                 // a number that is best read in hexadecimal
-	Flags               // constants joined by |
-	Choice              // one constant
-	Clone               // flags of clone(2), with a signal in the low byte
-	Open                // flags of open(2)
+	Hidden    Kind = iota // an address, a size, or what says nothing: never printed
+	Path                  // the address of a path
+	Text                  // the address of a short name, such as a file system's type
+	Address               // the address of a socket address, whose length is the next argument
+	Dir                   // a descriptor that the next path is relative to
+	Number                // a number
+	Mode                  // permissions of a file
+	Hex                   // a number that is best read in hexadecimal
+	Flags                 // constants joined by |
+	Choice                // one constant
+	Clone                 // flags of clone(2), with a signal in the low byte
+	Open                  // flags of open(2)
+	Signal                // a signal's number
+	CloneArgs             // the address of what clone3(2) is given: its namespaces are read
 )
 
 // Param is one argument of a system call.
@@ -47,9 +49,10 @@ var callParams = [...]struct{ name, params string }{
 	{"fsopen", "tx"}, {"fspick", "dpx"}, {"fsmount", "nxx"}, {"move_mount", "dpdp"}, {"open_tree", "dpx"},
 	{"mount_setattr", "dpx"}, {"listmount", ""}, {"statmount", ""},
 	// Processes, namespaces and credentials.
-	{"clone", "k"}, {"clone3", ""}, {"unshare", "fCLONE_ "}, {"setns", "nfCLONE_ "}, {"ptrace", "cPTRACE_ n"},
+	{"clone", "k"}, {"clone3", "K"}, {"unshare", "fCLONE_ "}, {"setns", "nfCLONE_ "}, {"ptrace", "cPTRACE_ n"},
 	{"process_vm_readv", "n"}, {"process_vm_writev", "n"}, {"kcmp", "nnn"}, {"pidfd_getfd", "nn"},
-	{"kill", "nn"}, {"tkill", "nn"}, {"tgkill", "nnn"}, {"prctl", "cPR_ x"}, {"personality", "x"},
+	{"kill", "ng"}, {"tkill", "ng"}, {"tgkill", "nng"}, {"pidfd_send_signal", "ng"}, {"rt_sigqueueinfo", "ng"},
+	{"rt_tgsigqueueinfo", "nng"}, {"pidfd_open", "nx"}, {"prctl", "cPR_ x"}, {"personality", "x"},
 	{"setpriority", "cPRIO_ nn"}, {"ioprio_set", "nnx"}, {"prlimit64", "ncRLIMIT_ "}, {"setrlimit", "cRLIMIT_ "},
 	{"sched_setaffinity", "n"}, {"sched_setscheduler", "ncSCHED_ "}, {"sched_setattr", "n"}, {"sched_setparam", "n"},
 	{"setuid", "n"}, {"setgid", "n"}, {"setreuid", "nn"}, {"setregid", "nn"}, {"setresuid", "nnn"},
@@ -106,6 +109,10 @@ func parseParams(s string) (list []Param) {
 			p.Kind, p.Prefix = Open, "O_"
 		case 'x':
 			p.Kind = Hex
+		case 'g':
+			p.Kind = Signal
+		case 'K':
+			p.Kind = CloneArgs
 		case 'k':
 			p.Kind, p.Prefix = Clone, "CLONE_"
 		case 's':

@@ -1,11 +1,16 @@
 package explain
 
-import "slices"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // capabilityCalls are those that may take one; see Needs.
 var capabilityCalls = [...]string{
 	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups",
-	"chown", "lchown", "fchown", "fchownat", "chroot",
+	"chown", "lchown", "fchown", "fchownat", "chroot", "mknod", "mknodat", "socket",
+	"mount", "umount2", "pivot_root", "move_mount", "fsopen", "sethostname", "setdomainname",
 }
 
 // MayNeed says that a call of the name may take a capability; see Needs.
@@ -47,8 +52,25 @@ func Needs(name string, args [6]uint64, uids, gids [4]uint32) string {
 		return "sys_chroot"
 	case "chown", "lchown", "fchown":
 		return is(other(uids, 1, 2) || other(gids, 2, 3), "chown")
+	case "mount", "umount2", "pivot_root", "move_mount", "fsopen", "sethostname", "setdomainname":
+		return "sys_admin"
+	case "mknod":
+		return is(isDevice(args[1]), "mknod")
+	case "mknodat":
+		return is(isDevice(args[2]), "mknod")
+	case "socket":
+		const kind = 0xf
+		raw := uint32(args[0]) == unix.AF_INET || uint32(args[0]) == unix.AF_INET6
+		return is(uint32(args[0]) == unix.AF_PACKET || raw && args[1]&kind == unix.SOCK_RAW, "net_raw")
 	case "fchownat":
 		return is(other(uids, 2, 3) || other(gids, 3, 4), "chown")
 	}
 	return ""
+}
+
+// isDevice says that the mode is that of a device; one of 0 and 0, as overlayfs uses it, is made
+// by no tool that people use.
+func isDevice(mode uint64) bool {
+	kind := mode & unix.S_IFMT
+	return kind == unix.S_IFCHR || kind == unix.S_IFBLK
 }

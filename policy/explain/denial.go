@@ -36,6 +36,10 @@ type Host struct {
 	// Name is its name or its address. Port is the port, or 0 where the name was looked up.
 	Name string
 	Port uint16
+	// Proto is what else than TCP was tried, as UDP, ICMP or "protocol 132", or "".
+	Proto string
+	// Refused says that nothing caught it, so the sandbox's own network answered.
+	Refused bool
 	// Why is why a host that the policy names could not be reached, or "".
 	Why string
 }
@@ -47,6 +51,8 @@ type Record struct {
 	Files []File
 	// Attempts are calls that may have failed for want of a network or a capability.
 	Attempts []Attempt
+	// Limits are the limits that the sandbox has reached, by their names in the policy.
+	Limits []string
 	// Dropped is how many denied calls are in no Denial, because there were too many
 	// different ones.
 	Dropped uint64

@@ -18,10 +18,10 @@ import (
 func TestFileCalls(t *testing.T) {
 	for _, c := range fileCalls {
 		s, err := seccomp.LookupSyscall(c.name)
-		if err != nil || len(c.args) > s.Args() || strings.Trim(c.args, "drwmnopa-") != "" {
+		if err != nil || len(c.args) > s.Args() || strings.Trim(c.args, "drlsiwvtmnucxopa-") != "" {
 			t.Errorf("%+v: %v", c, err)
 		}
-		for _, a := range fileArgs(c.args, [6]uint64{}) {
+		for _, a := range c.Paths(nil, [6]uint64{}, nil) {
 			if a.Path >= s.Args() || a.Dir >= a.Path {
 				t.Errorf("%s: %+v", c.name, a)
 			}
@@ -30,24 +30,42 @@ func TestFileCalls(t *testing.T) {
 	if n := len(Observed(seccomp.ARM64)); n < 18 || len(Observed(seccomp.AMD64)) <= n {
 		t.Errorf("%d calls are observed on arm64, %d on amd64", n, len(Observed(seccomp.AMD64)))
 	}
+	r, w, x := uint8(unix.R_OK), uint8(unix.W_OK), uint8(unix.X_OK)
+	how := &unix.OpenHow{Flags: unix.O_RDWR, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
 	for _, c := range []struct {
 		name string
 		args [6]uint64
 		want []FileArg
 	}{
-		{"open", [6]uint64{1, 0}, []FileArg{{Path: 0, Dir: -1, Opens: true}}},
-		{"open", [6]uint64{1, 1}, []FileArg{{Path: 0, Dir: -1, Access: Writes, Opens: true}}},
-		{"openat", [6]uint64{3, 1, 2}, []FileArg{{Path: 1, Dir: 0, Access: Writes, Opens: true}}},
-		{"openat", [6]uint64{3, 1, 0o101}, []FileArg{{Path: 1, Dir: 0, Access: Makes, Opens: true}}},
-		{"openat", [6]uint64{3, 1, 0o1000}, []FileArg{{Path: 1, Dir: 0, Access: Writes, Opens: true}}},
-		{"faccessat", [6]uint64{3, 1, 2}, []FileArg{{Path: 1, Dir: 0, Access: Writes, Asks: true}}},
-		{"access", [6]uint64{3, 4}, []FileArg{{Path: 0, Dir: -1, Asks: true}}},
-		{"renameat2", [6]uint64{3, 1, 4, 1}, []FileArg{{Path: 1, Dir: 0, Access: Makes}, {Path: 3, Dir: 2, Access: Makes}}},
-		{"symlinkat", [6]uint64{1, 3, 1}, []FileArg{{Path: 2, Dir: 1, Access: Makes, New: true}}},
-		{"link", [6]uint64{1, 3}, []FileArg{{Path: 0, Dir: -1}, {Path: 1, Dir: -1, Access: Makes, New: true}}},
+		{"open", [6]uint64{1, 0}, []FileArg{{0, -1, Use{Opens: true, Need: r}}}},
+		{"open", [6]uint64{1, 1}, []FileArg{{0, -1, Use{Access: Writes, Opens: true, Need: w}}}},
+		{"open", [6]uint64{1, 2}, []FileArg{{0, -1, Use{Access: Writes, Opens: true, Need: r | w}}}},
+		{"open", [6]uint64{1, unix.O_PATH | 2}, []FileArg{{0, -1, Use{Opens: true}}}},
+		{"open", [6]uint64{1, unix.O_NOFOLLOW}, []FileArg{{0, -1, Use{Opens: true, Need: r, Straight: true}}}},
+		{"openat", [6]uint64{3, 1, unix.O_TMPFILE | 2}, []FileArg{{1, 0, Use{Access: Writes, Opens: true, Need: w | x}}}},
+		{"openat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Use{Access: Writes, Opens: true, Need: r | w}}}},
+		{"openat", [6]uint64{3, 1, 0o101}, []FileArg{{1, 0, Use{Access: Makes, Opens: true, Need: w}}}},
+		{"openat", [6]uint64{3, 1, 0o301}, []FileArg{{1, 0, Use{Access: Makes, Opens: true, Need: w, New: true}}}},
+		{"openat", [6]uint64{3, 1, 0o1000}, []FileArg{{1, 0, Use{Access: Writes, Opens: true, Need: r | w}}}},
+		{"openat2", [6]uint64{3, 1, 2}, []FileArg{{1, 0,
+			Use{Access: Writes, Opens: true, Need: r | w, NoLinks: true, OneMount: true}}}},
+		{"faccessat", [6]uint64{3, 1, 2}, []FileArg{{1, 0, Use{Access: Writes, Asks: true, Need: w}}}},
+		{"access", [6]uint64{3, 4}, []FileArg{{0, -1, Use{Asks: true, Need: r}}}},
+		{"newfstatat", [6]uint64{3, 1, 4, unix.AT_SYMLINK_NOFOLLOW}, []FileArg{{1, 0, Use{NoFollow: true}}}},
+		{"readlinkat", [6]uint64{3, 1}, []FileArg{{1, 0, Use{NoFollow: true}}}},
+		{"execve", [6]uint64{3, 1}, []FileArg{{0, -1, Use{Need: x, Runs: true}}}},
+		{"renameat2", [6]uint64{3, 1, 4, 1}, []FileArg{{1, 0, Use{Access: Makes, Removes: true, NoFollow: true}},
+			{3, 2, Use{Access: Makes, NoFollow: true}}}},
+		{"symlinkat", [6]uint64{1, 3, 1}, []FileArg{{2, 1, Use{Access: Makes, New: true, NoFollow: true}}}},
+		{"link", [6]uint64{1, 3}, []FileArg{{0, -1, Use{NoFollow: true}},
+			{1, -1, Use{Access: Makes, New: true, NoFollow: true}}}},
 		{"getpid", [6]uint64{}, nil},
 	} {
-		if got := FileArgs(c.name, c.args); !slices.Equal(got, c.want) {
+		var got []FileArg
+		if call := LookupFileCall(c.name); call != nil {
+			got = call.Paths(nil, c.args, how)
+		}
+		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
@@ -67,8 +85,11 @@ func machine(j *Judge, names ...string) {
 		return real, ok
 	}
 	j.Home, j.Dir = "/home/u", "/home/u/p"
-	j.Places = []Place{{"/", "directory"}, {"/usr", "read-only"}, {"/tmp", "tmpfs"}, {"/home/u", "tmpfs"},
-		{"/home/u/p", "read-only"}, {"/home/u/p/.env", "hidden"}, {"/home/u/p/out", "writable"}, {"/dev", "directory"}}
+	for _, line := range []string{"/ directory", "/usr read-only", "/tmp tmpfs", "/home/u tmpfs", "/home/u/p read-only",
+		"/home/u/p/.env hidden", "/home/u/p/out writable", "/dev directory"} {
+		name, is, _ := strings.Cut(line, " ")
+		j.Places = append(j.Places, Place{Path: name, Is: is})
+	}
 }
 
 func TestJudgeFiles(t *testing.T) {
@@ -119,7 +140,7 @@ func TestJudgeFiles(t *testing.T) {
 		{"/home/u/p/here", Looks, unix.ENOENT, "", "", "", false, false, true},
 		{"/etc/x", Looks, unix.ELOOP, "", "", "", false, false, true},
 	} {
-		got := j.files([]File{{Path: c.path, Access: c.access, Answer: uint16(c.errno), Call: "openat", Count: 2}})
+		got := j.files([]File{{Path: c.path, Use: Use{Access: c.access}, Answer: uint16(c.errno), Call: "openat", Count: 2}})
 		if len(got) != 1 {
 			if !c.not {
 				t.Errorf("%s: not told", c.path)
@@ -178,9 +199,9 @@ func TestJudgeKinds(t *testing.T) {
 	} {
 		j := find(t, c.policy)
 		machine(j, "/tmp/s", path.Dir(c.path))
-		j.Places = append(j.Places, Place{path.Dir(c.path), c.place})
+		j.Places = append(j.Places, Place{Path: path.Dir(c.path), Is: c.place})
 		j.Socket = func(name string) bool { return name == "/tmp/s" }
-		f := File{Path: c.path, Access: Makes, Answer: uint16(unix.EROFS)}
+		f := File{Path: c.path, Use: Use{Access: Makes}, Answer: uint16(unix.EROFS)}
 		if c.place == "tmpfs" {
 			f.Access, f.Answer = Looks, uint16(unix.ENOENT)
 		}

@@ -32,8 +32,17 @@ type Judge struct {
 	// NotMasked is a directory with too many files to mask all of the host's sockets in, for
 	// which the program has none of its own; or "".
 	NotMasked string
-	// Socket says whether a path of the host is a Unix socket. It may be nil.
-	Socket func(path string) bool
+	// Socket and Device say whether a path of the host is a Unix socket, or a device. They may
+	// be nil, as the functions that follow.
+	Socket, Device func(path string) bool
+	// May says whether the caller could use a path of the host so, by the permissions
+	// as of access(2).
+	May func(path string, bits uint32) bool
+	// Mount is the mount that a path of the host lies in, and whether the path is its root.
+	Mount func(path string) (id uint64, root bool)
+	// Terminal says that the caller has a controlling terminal, Bare that the target has the
+	// host's mounts, so that Landlock alone restricts files.
+	Terminal, Bare bool
 
 	calls *seccomp.Policy
 	// answers are what was worked out already, by the lines that were added.

@@ -16,7 +16,12 @@ import (
 // Place is a path inside and what it is, in the words of --dry-run --tree: read-only,
 // writable, tmpfs, hidden and so on. It holds for all below it that have no Place of
 // their own.
-type Place struct{ Path, Is string }
+type Place struct {
+	Path, Is string
+	// NoExec says that nothing can be executed there. To is where a link leads.
+	NoExec bool
+	To     string
+}
 
 // maxSiblings is how many files of one directory are told one by one.
 const maxSiblings = 4
@@ -30,7 +35,7 @@ func (j *Judge) files(list []File) (out []Item) {
 	byDir := map[string][]int{}
 	for _, f := range list {
 		item, ok := j.file(f, places)
-		if !ok {
+		if !ok || joins(out, item) {
 			continue
 		}
 		key := path.Dir(f.Path) + "\x00" + item.Why + "\x00" + item.Answer + "\x00" + item.Harmless
@@ -61,6 +66,22 @@ func (j *Judge) files(list []File) (out []Item) {
 	return kept
 }
 
+// joins adds the item to one that says the same of the same path.
+func joins(list []Item, item Item) bool {
+	for i := range list {
+		x := &list[i]
+		if x.Call != item.Call || x.Why != item.Why || x.Answer != item.Answer {
+			continue
+		}
+		x.Count += item.Count
+		if strings.HasPrefix(item.Allow, "--write ") {
+			x.Allow, x.Against, x.Harmless = item.Allow, item.Against, item.Harmless
+		}
+		return true
+	}
+	return false
+}
+
 // deepest is what the path is inside.
 func deepest(places map[string]Place, name string) Place {
 	for {
@@ -79,6 +100,9 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 		What: "file", Call: short(f.Path), Name: f.Call, Answer: seccomp.ErrnoName(int(f.Answer)),
 		Exe: text.OneLine(Redact(f.Exe)), PID: f.PID, Count: f.Count, path: f.Path,
 	}
+	if f.Cause != Plain {
+		return item, j.cause(f, places, &item)
+	}
 	real, exists := j.Host(f.Path)
 	leads := ""
 	if exists && real != f.Path && shows(p) && unix.Errno(f.Answer) == unix.ENOENT {
@@ -93,10 +117,6 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 		return item, false // it was made later, or is gone
 	}
 	item.Where = j.entryAt(p)
-	flag := "--read"
-	if f.Access != Looks {
-		flag = "--write"
-	}
 	show := real
 	switch errno := unix.Errno(f.Answer); {
 	case p.Is == "hidden":
@@ -135,16 +155,28 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 			item.Why = "it is on the host, under the empty tmpfs at " + text.Quote(p.Path)
 		}
 		item.Why = leads + item.Why
-	case errno == unix.EACCES:
-		item.Why = "the permissions of a directory on the way keep the program's user out"
-		return item, exists
 	default:
 		return item, false
 	}
 	item.Harmless = j.harmlessFile(f)
-	item.Allow = flag + " " + text.Quote(show)
-	item.Flag = true
+	j.offer(f, p, show, real, &item)
+	return item, true
+}
+
+// offer writes down the flag that shows a path, and what speaks against it. real is the
+// file that the program wants, and p what is at it.
+func (j *Judge) offer(f File, p Place, show, real string, item *Item) {
+	flag := "--read"
+	if f.Access != Looks {
+		flag = "--write"
+	}
+	item.Allow, item.Flag = flag+" "+text.Quote(show), true
 	switch {
+	case show == real && j.Device != nil && j.Device(real):
+		item.Allow = "--device " + text.Quote(show)
+		if f.Opens {
+			item.Harmless = "" // it wants this one
+		}
 	case show == real && j.Socket != nil && j.Socket(real):
 		item.Allow = "--socket " + text.Quote(show) // to see it is not to connect to it
 	case flag == "--write" && path.Base(p.Path) == ".git" && slices.Contains(j.Policy.Files.Guard, "**/.git"):
@@ -159,7 +191,6 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 	case flag == "--write" && system(show):
 		item.Against = "it belongs to the machine, and other programs use it"
 	}
-	return item, true
 }
 
 // shows says that the place has the host's files.

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,10 +16,31 @@ import (
 	"sbx/policy/seccomp"
 )
 
+// rare are calls that connect, or are about other processes.
+var rare = [...]string{"connect", "bind", "kill", "ptrace"}
+
+// IsRare says that the call is one of them.
+func IsRare(name string) bool { return slices.Contains(rare[:], name) }
+
+// Signals says that the call is about another process.
+func Signals(name string) bool { return name == "kill" || name == "ptrace" }
+
+// Process is the process that such a call is about, 0 where it is none, or a group.
+func Process(name string, args [6]uint64) int32 {
+	pid := int32(args[0])
+	if name == "ptrace" {
+		if r := uint32(args[0]); r != unix.PTRACE_ATTACH && r != unix.PTRACE_SEIZE {
+			return 0
+		}
+		pid = int32(args[1])
+	}
+	return max(pid, 0)
+}
+
 // rareCalls are observed in each explained run: they are made so seldom that it costs
 // nothing that could be measured.
 func rareCalls() []string {
-	list := []string{"connect", "bind"}
+	list := append([]string(nil), rare[:]...)
 	for _, name := range capabilityCalls {
 		if !IsFileCall(name) { // chown, which root's tar makes for each file
 			list = append(list, name)
@@ -51,6 +73,14 @@ type Attempt struct {
 	// Idle says that nothing in the sandbox listens at the address, which is of its own
 	// loopback.
 	Idle bool
+	// Outside says that it is about a process that is not in the sandbox, and Limit which
+	// limit it has reached, or is "".
+	Outside bool
+	Limit   string
+	// Said is the call with its arguments, or "".
+	Said string
+	// Told says that a Denial tells of it.
+	Told bool
 	Exe  string
 	PID  int
 	// Count is how often.
@@ -61,6 +91,9 @@ type Attempt struct {
 // nothing is said.
 func (j *Judge) attempts(list []Attempt) (out []Item) {
 	for _, a := range list {
+		if a.Told {
+			continue
+		}
 		item := Item{
 			What: "network", Call: a.Call + " " + short(a.Address), Name: a.Call, Exe: text.OneLine(Redact(a.Exe)),
 			PID: a.PID, Count: a.Count, Flag: true,
@@ -71,8 +104,14 @@ func (j *Judge) attempts(list []Attempt) (out []Item) {
 			ok = j.connect(a, &item)
 		case "bind":
 			ok = j.bind(a, &item)
+		case "kill", "ptrace":
+			ok = a.Outside && j.outside(a, &item)
 		default:
-			item.Call = a.Call
+			item.Call = cmp.Or(a.Said, a.Call)
+			if a.Limit != "" {
+				ok = j.limit(a.Limit, &item)
+				break
+			}
 			ok = a.Needs != "" && j.credentials(a.Needs, &item)
 		}
 		if ok {
@@ -128,10 +167,19 @@ func (j *Judge) host(d Denial) Item {
 	h := d.Host
 	item := Item{What: "network", Call: "connect " + text.OneLine(h.target()), Name: "connect", Answer: "ECONNRESET",
 		Exe: text.OneLine(Redact(d.Exe)), PID: d.PID, Count: d.Count, Why: text.OneLine(h.Why)}
-	if h.Port == 0 {
+	switch {
+	case h.Proto != "":
+		item.Call, item.Name, item.Answer = h.Proto+" to "+text.OneLine(h.target()), "send", "ECONNREFUSED"
+		if h.Proto == "ICMP" {
+			item.Answer = "" // the sandbox's own loopback has it
+		}
+		item.Why = "of policy " + text.Quote(j.Policy.Name) + " with network.hosts only TCP leaves the sandbox"
+	case h.Port == 0:
 		item.Call, item.Name, item.Answer = "look up "+text.OneLine(h.Name), "look up", "NXDOMAIN"
+	case h.Refused:
+		item.Answer = "ECONNREFUSED"
 	}
-	if h.Why == "" {
+	if h.Why == "" && h.Proto == "" {
 		item.Why = "policy " + text.Quote(j.Policy.Name) + " does not name it in network.hosts"
 		item.Allow, item.Flag = "--host "+text.OneLine(h.flag()), true
 	}
@@ -213,6 +261,9 @@ func (j *Judge) capability(name string, answer unix.Errno, item *Item) bool {
 		"setgid":     "a program that may change its groups can reach what other groups own",
 		"setuid":     "a program that may become another user can reach what is that user's",
 		"chown":      "a program that may give files away can make set-id files of them",
+		"sys_admin":  "a program that may mount can uncover what is hidden, and much else",
+		"mknod":      "a program that makes devices has the machine's hardware",
+		"net_raw":    "a program with raw sockets sees and makes packets of others",
 		"sys_chroot": "a program that may change its root can leave another one that it has changed to",
 	}[name]
 	return true
@@ -222,7 +273,7 @@ func (j *Judge) capability(name string, answer unix.Errno, item *Item) bool {
 // caller's alone, and the kernel knows no others there.
 func (j *Judge) credentials(name string, item *Item) bool {
 	answer := unix.EPERM
-	if !j.Root && item.Name != "setgroups" && name != "sys_chroot" {
+	if !j.Root && item.Name != "setgroups" && slices.Contains([]string{"setuid", "setgid", "chown"}, name) {
 		answer = unix.EINVAL
 	}
 	return j.capability(name, answer, item)

@@ -36,7 +36,8 @@ type Item struct {
 	What string `json:"what"`
 	Call string `json:"call"`
 	Name string `json:"name"`
-	// Answer is what the program saw: an errno's name, or "killed".
+	// Answer is what the program saw: an errno's name, "killed", or "" where the sandbox's
+	// own network has answered.
 	Answer string `json:"answer"`
 	Exe    string `json:"exe,omitempty"`
 	PID    int    `json:"pid,omitempty"`
@@ -70,7 +71,7 @@ func (j *Judge) Report(r Record) (*Report, error) {
 		}
 		out.Denials = append(out.Denials, item)
 	}
-	for _, item := range append(j.attempts(r.Attempts), j.files(r.Files)...) {
+	for _, item := range slices.Concat(j.limits(r.Limits), j.attempts(r.Attempts), j.files(r.Files)) {
 		if len(out.Denials) == maxFindings {
 			out.Dropped += item.Count
 			continue
@@ -119,7 +120,7 @@ func saw(d Denial) string {
 // like all else.
 func (r *Report) Lines(verbose bool) []string {
 	var out, harmless []string
-	calls, kinds, files, others, left := uint64(0), 0, 0, 0, 0
+	calls, kinds, files, others, limits, signals, traced, left := uint64(0), 0, 0, 0, 0, 0, 0, 0
 	for _, d := range r.Denials {
 		if d.Harmless != "" && !verbose {
 			name := d.Name
@@ -137,6 +138,12 @@ func (r *Report) Lines(verbose bool) []string {
 		case "system call":
 			kinds++
 			calls += d.Count
+		case "limit":
+			limits++
+		case "signal":
+			signals++
+		case "ptrace":
+			traced++
 		default:
 			others++
 		}
@@ -154,6 +161,14 @@ func (r *Report) Lines(verbose bool) []string {
 	}
 	if r.Unavailable != "" {
 		head = "denied system calls could not be seen: " + text.OneLine(r.Unavailable)
+	}
+	for _, x := range [...]struct {
+		n           int
+		what, which string
+	}{{limits, "limit", "reached"}, {signals, "signal", "for a process outside"}, {traced, "process", "not traced"}} {
+		if x.n > 0 {
+			head += fmt.Sprintf(", %s %s", plural(uint64(x.n), x.what), x.which)
+		}
 	}
 	if others > 0 {
 		head += fmt.Sprintf(", and %s failed for want of a network or a capability", plural(uint64(others), "attempt"))
@@ -192,8 +207,14 @@ func (d *Item) lines(policy string) []string {
 		who += fmt.Sprintf(", pid %d", d.PID)
 	}
 	how := "failed with " + d.Answer
-	if d.Answer == "killed" {
+	switch d.Answer {
+	case "killed":
 		how = "killed the process"
+	case "":
+		how = "did not leave the sandbox"
+	}
+	if d.What == "limit" && strings.HasPrefix(d.Call, "limit ") {
+		how = "was reached"
 	}
 	where := ""
 	if d.Where != "" {

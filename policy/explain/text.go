@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sbx/internal/text"
 	"sbx/policy/seccomp"
 )
@@ -57,6 +59,13 @@ func (d Denial) argument(i int, p Param) (s string, ok bool) {
 		return "...", true
 	case Dir:
 		return strconv.Itoa(int(int32(v))), int32(v) != atFDCWD && !strings.HasPrefix(d.nextPath(i), "/")
+	case Signal:
+		if name := unix.SignalName(unix.Signal(int32(v))); name != "" {
+			return name, true
+		}
+		return strconv.Itoa(int(int32(v))), true
+	case CloneArgs:
+		return d.Text[i], d.Text[i] != ""
 	case Number:
 		return strconv.Itoa(int(int32(v))), true
 	case Mode:
@@ -90,6 +99,16 @@ func (d Denial) argument(i int, p Param) (s string, ok bool) {
 		return constant(p.Prefix, uint64(uint32(v)), d.Arch), true
 	}
 	return "", false
+}
+
+// Namespaces are the names of the flags of clone3(2) that make namespaces, or "".
+func Namespaces(v uint64, a seccomp.Arch) string {
+	const all = unix.CLONE_NEWTIME | unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+	if v&all == 0 {
+		return ""
+	}
+	return flags("CLONE_", v&all, a)
 }
 
 // atFDCWD is AT_FDCWD: a path is relative to the current directory.

@@ -21,10 +21,11 @@ func calls(entry string) []string {
 
 // vital are calls that are part of every tight list: each program ends, is executed and
 // returns from signals, the kernel restarts calls that were interrupted, and whether a
-// program waits for a moment differs from run to run.
+// program waits for a moment differs from run to run: a shell whose child is still there waits
+// by rt_sigsuspend, and tries for ever where that is denied.
 var vital = [...]string{
-	"execve", "exit", "exit_group", "restart_syscall", "rt_sigreturn", "clock_nanosleep", "futex", "nanosleep",
-	"sched_yield",
+	"execve", "exit", "exit_group", "restart_syscall", "rt_sigreturn", "rt_sigsuspend", "clock_nanosleep",
+	"futex", "nanosleep", "sched_yield",
 }
 
 // answered are the answers of a policy.

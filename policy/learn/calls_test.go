@@ -231,3 +231,12 @@ func TestWiden(t *testing.T) {
 		}
 	}
 }
+
+// TestVital: how a program waits differs from run to run, so each tight list has all ways.
+func TestVital(t *testing.T) {
+	for _, name := range []string{"rt_sigsuspend", "restart_syscall", "futex", "clock_nanosleep"} {
+		if !slices.Contains(vital[:], name) {
+			t.Errorf("%s is left out where one run has not waited by it", name)
+		}
+	}
+}

@@ -65,6 +65,9 @@ func (m *Maker) Make(seen *Seen) (*Made, error) {
 		if d != nil && (best == nil || d.cost < best.cost) {
 			best = d
 		}
+		if best != nil && best.cost == 0 {
+			break // none lacks less, as when a second run does what the first has done
+		}
 	}
 	if best == nil {
 		return nil, fmt.Errorf("make a policy: none of %s fits", strings.Join(m.Roles, ", "))

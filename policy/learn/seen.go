@@ -133,8 +133,15 @@ func Starts(name string) bool { return slices.Contains(startCalls[:], name) }
 // AlwaysObserved says that the call is observed whatever is known: for its paths, its
 // address, its class or the capability that it may take.
 func AlwaysObserved(name string) bool {
-	return Classed(name) || explain.MayNeed(name) || Starts(name) || explain.IsFileCall(name) ||
+	return Classed(name) || explain.MayNeed(name) || Starts(name) || UsesFiles(name) ||
 		name == "connect" || name == "bind"
+}
+
+// UsesFiles says that the paths among the arguments of the call are learnt from. readlink is
+// no such call: compilers make it for each part of each path, which is two thirds of all
+// their calls, and whoever needs a file opens it or asks what it is.
+func UsesFiles(name string) bool {
+	return explain.IsFileCall(name) && name != "readlink" && name != "readlinkat"
 }
 
 // Capability is one that the program needed, as far as the kernel's rules make it certain.

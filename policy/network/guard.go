@@ -9,15 +9,15 @@ type special struct {
 }
 
 // specials are those ranges; see the registries of special-purpose addresses at IANA
-// (RFC 6890). Of ranges that overlap the narrower one is first.
-func specials() []special {
+// (RFC 6890). Of ranges that overlap the narrower one is first. An array is no garbage.
+func specials() [21]special {
 	v4 := func(a, b, c, d byte, bits int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 	}
 	v6 := func(a, b byte, bits int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom16([16]byte{a, b}), bits)
 	}
-	return []special{
+	return [...]special{
 		{v4(0, 0, 0, 0, 8), "this network's"},
 		{v4(127, 0, 0, 0, 8), "a loopback"},
 		{v4(169, 254, 0, 0, 16), "a link-local"},

@@ -180,6 +180,10 @@ func TestListenEntries(t *testing.T) {
 	for in, want := range map[string]string{
 		"8080": "127.0.0.1:8080:8080", "8080:80": "127.0.0.1:8080:80", "127.0.0.1:9000:9000": "127.0.0.1:9000:9000",
 		"0.0.0.0:80": "0.0.0.0:80:80", "[::1]:80:8080": "[::1]:80:8080", "[::]:80": "[::]:80:80",
+		"unix:/run/x.sock": "unix:/run/x.sock:unix:/run/x.sock", "unix:/run/x.sock:80": "unix:/run/x.sock:80",
+		"unix:/a:unix:/b": "unix:/a:unix:/b", "unix:/a:/b": "unix:/a:unix:/b", "8080:/b": "127.0.0.1:8080:unix:/b",
+		"[::1]:80:unix:/b": "[::1]:80:unix:/b", "0.0.0.0:80:unix:/b": "0.0.0.0:80:unix:/b",
+		"unix:${HOME}/x:80": "unix:${HOME}/x:80", "unix:/run/1.2.sock": "unix:/run/1.2.sock:unix:/run/1.2.sock",
 	} {
 		l, err := ParseListen(in)
 		if err != nil || l.String() != want {
@@ -190,8 +194,10 @@ func TestListenEntries(t *testing.T) {
 	}
 	for _, bad := range []string{"", "0", "65536", "a", "8080:0", "80:81:82", "1.2.3:80", "127.0.0.1", "[::1]",
 		"[::1]80", "::1:80",
-		"[127.0.0.1]:80", "[::ffff:1.2.3.4]:80", "unix:/x:80",
-		"[fe80::1%lo]:80"} {
+		"[127.0.0.1]:80", "[::ffff:1.2.3.4]:80", "[fe80::1%lo]:80",
+		"unix:", "unix:x", "unix:/", "unix:/x/", "unix:/x/../y", "unix:/x:0", "unix:/x:y", "unix:/x:80:81", "unix:/x:/",
+		"unix:/x:unix:", "unix:/x:unix:80", "unix:/x:tcp:80", "/x", "/x:80", "8080:unix:x", "unix:/a\n", "unix:/a\x00b",
+		"unix:/" + strings.Repeat("a", 107), "unix:@x", "8080:tcp:80"} {
 		if l, err := ParseListen(bad); err == nil {
 			t.Errorf("%q is taken as %q", bad, l)
 		}

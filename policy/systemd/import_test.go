@@ -190,7 +190,7 @@ func TestRefused(t *testing.T) {
 // TestLosses: a setting that a policy cannot say is named, not passed over.
 func TestLosses(t *testing.T) {
 	for _, s := range []string{
-		"NoNewPrivileges=no", "DynamicUser=yes", "RestrictNamespaces=net", "SystemCallLog=kill", "IPAddressDeny=any",
+		"NoNewPrivileges=no", "DynamicUser=yes", "RestrictNamespaces=net", "SystemCallLog=kill", "IPAddressDeny=10.0.0.0/8",
 		"MemoryMax=50%", "BindPaths=/a:/b:x", "SELinuxContext=-x", "AppArmorProfile=-x", "LimitNOFILE=1:2",
 		"CPUQuota=1.5%", "TasksMax=10%", "TemporaryFileSystem=/x:nr_inodes=3", "TemporaryFileSystem=/x:size=10%",
 		"TemporaryFileSystem=/", "KeyringMode=shared", "RootImage=/x", "UMask=077", "WorkingDirectory=/x",

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,13 +32,7 @@ func (m *importer) network() {
 	n := &m.p.Namespaces
 	if len(m.denied) > 0 && n.Net == "host" && !slices.Contains(m.allowed, "any") {
 		n.Net = "new"
-		by := m.said["IPAddressDeny"]
-		if by.key == "" {
-			by = m.said["RestrictNetworkInterfaces"]
-		}
-		m.loseAt(by,
-			"a policy has no word for addresses and interfaces: in their place there is no network but a loopback of its own "+
-				"(namespaces.net)")
+		m.loseAddresses()
 	}
 	if len(m.bindDenied) == 0 {
 		return
@@ -52,6 +47,58 @@ func (m *importer) network() {
 	if !exact {
 		m.loseAt(m.said["SocketBindDeny"], "a policy lists the TCP ports that may be bound, and no others: %s", some(ports))
 	}
+}
+
+// loseAddresses says what a new network in the place of the host's does not give. What is
+// allowed no address at all has none there either.
+func (m *importer) loseAddresses() {
+	const place = "in their place there is no network but a loopback of its own (namespaces.net)"
+	by := m.said["IPAddressDeny"]
+	hosts := hostEntries(m.allowed)
+	switch {
+	case by.key == "":
+		m.loseAt(m.said["RestrictNetworkInterfaces"], "a policy names no interfaces: %s", place)
+	case !slices.Contains(m.denied, "any"):
+		m.loseAt(by, "a policy names the hosts that may be reached, and not those that may not: %s; network.hosts names "+
+			"some", place)
+	case len(m.allowed) > 0:
+		m.loseAt(by, "a policy names hosts with their TCP ports, and the unit allows all of these addresses: %s; with the "+
+			"ports it is network.hosts = [%s]", place, strings.Join(hosts, ", "))
+	}
+}
+
+// hostEntries are addresses as network.hosts has them, but for the port.
+func hostEntries(allowed []string) (list []string) {
+	for _, a := range allowed {
+		ranges := map[string][]string{
+			"localhost":  {"127.0.0.0/8", "::1"},
+			"link-local": {"169.254.0.0/16", "fe80::/64"},
+			"multicast":  nil, // no TCP
+		}
+		of, named := ranges[a]
+		if !named {
+			of = []string{a}
+		}
+		for _, text := range of {
+			p, err := netip.ParsePrefix(text)
+			if err != nil {
+				addr, err := netip.ParseAddr(text)
+				if err != nil {
+					continue // systemd takes it for nothing, too
+				}
+				p = netip.PrefixFrom(addr, addr.BitLen())
+			}
+			text = p.Masked().String()
+			if p.IsSingleIP() {
+				text = p.Addr().String()
+			}
+			if p.Addr().Is6() {
+				text = "[" + text + "]"
+			}
+			list = append(list, strconv.Quote(text+":PORT"))
+		}
+	}
+	return list
 }
 
 // tcpPorts reads an entry of SocketBindAllow= as TCP ports; plain says that

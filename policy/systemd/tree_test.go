@@ -282,8 +282,37 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestNetworkAddresses: what is lost is what the unit allows, in the words of network.hosts,
+// which sbx takes with a port. A unit that may reach nothing loses nothing.
+func TestNetworkAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"IPAddressDeny=any": "",
+		"IPAddressDeny=any\nIPAddressAllow=10.1.2.3/8 2001:db8::/32": `"10.0.0.0/8:PORT", "[2001:db8::/32]:PORT"`,
+		"IPAddressDeny=any\nIPAddressAllow=localhost 192.0.2.7":      `"127.0.0.0/8:PORT", "[::1]:PORT", "192.0.2.7:PORT"`,
+		"IPAddressDeny=any\nIPAddressAllow=link-local multicast":     `"169.254.0.0/16:PORT", "[fe80::/64]:PORT"`,
+		"IPAddressDeny=10.0.0.0/8":                                   "and not those that may not",
+		"RestrictNetworkInterfaces=eth0":                             "no interfaces",
+		"RestrictNetworkInterfaces=eth0\nIPAddressDeny=any":          "",
+	} {
+		p, losses := imported(t, text)
+		said := strings.Join(losses, "\n")
+		if (said == "") != (want == "") || !strings.Contains(said, want) || p.Namespaces.Net != "new" {
+			t.Errorf("%q: net %s, lost %q, want %q", text, p.Namespaces.Net, said, want)
+		}
+		if _, list, ok := strings.Cut(said, "network.hosts = ["); ok {
+			list, _, _ = strings.Cut(list, "]\n")
+			for entry := range strings.SplitSeq(strings.TrimSuffix(list, "]"), ", ") {
+				entry = strings.ReplaceAll(strings.Trim(entry, `"`), "PORT", "443")
+				if err := p.AddHost(entry); err != nil {
+					t.Errorf("%q: %v", text, err)
+				}
+			}
+		}
+	}
+}
+
 // TestNetworkLists: addresses and interfaces that are restricted cost the
-// network, since a policy has no word for them; ports it has.
+// network, since a policy cannot say them without ports; ports it has.
 func TestNetworkLists(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                  "host []",

@@ -70,7 +70,6 @@ func Decode(p seccomp.Program) ([]Instruction, error) {
 
 // check reports what is wrong with an instruction that left others follow.
 func (i Instruction) check(left int) error {
-	bad := fmt.Errorf("code %#x is not of seccomp's", i.Code)
 	switch i.Code & classMask {
 	case classLd:
 		switch i.Code {
@@ -84,7 +83,7 @@ func (i Instruction) check(left int) error {
 		case classLd | modeImm, classLd | modeLen:
 			return nil
 		}
-		return bad
+		return i.bad()
 	case classLdx:
 		switch i.Code {
 		case classLdx | modeMem:
@@ -92,15 +91,15 @@ func (i Instruction) check(left int) error {
 		case classLdx | modeImm, classLdx | modeLen:
 			return nil
 		}
-		return bad
+		return i.bad()
 	case classSt, classStx:
 		if i.Code != i.Code&classMask {
-			return bad
+			return i.bad()
 		}
 		return i.checkMem()
 	case classAlu:
 		if op := i.Code & opMask; op > 0xa0 || op == 0x90 {
-			return bad
+			return i.bad()
 		}
 		if i.Code == classAlu|0x30 && i.K == 0 { // divide by a constant 0
 			return fmt.Errorf("it divides by 0")
@@ -122,18 +121,21 @@ func (i Instruction) check(left int) error {
 			}
 			return nil
 		}
-		return bad
+		return i.bad()
 	case classRet:
 		if r := i.Code & retMask; i.Code&^uint16(retMask) != classRet || r != 0 && r != retA {
-			return bad
+			return i.bad()
 		}
 		return nil
 	}
 	if i.Code != classMisc && i.Code != classMisc|miscTxa {
-		return bad
+		return i.bad()
 	}
 	return nil
 }
+
+// bad is the error of a code that a filter cannot have.
+func (i Instruction) bad() error { return fmt.Errorf("code %#x is not of seccomp's", i.Code) }
 
 func (i Instruction) checkMem() error {
 	if i.K >= memWords {

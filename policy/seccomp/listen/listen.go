@@ -45,7 +45,14 @@ type Options struct {
 	// when all filters allow them, too.
 	Observe []uint32
 	Arch    seccomp.Arch
+	// Marked are those of Observe that are not asked about with Mark in the last argument,
+	// which no such call has: the launcher makes them itself before anybody listens.
+	Marked []uint32
 }
+
+// Mark is in the last argument of the launcher's own calls. A program that sets it makes
+// itself unobserved, and gains nothing: such a call is judged by the plain filters.
+const Mark = 0x73627831
 
 // Filter is one filter that does what all programs do together, in the order of
 // their loading, but asks the listener where one of them denies. A trap stays one:
@@ -74,6 +81,9 @@ type span struct{ from, to uint32 }
 // spans are the numbers of the observed calls, sorted.
 func (o Options) spans() (list []span) {
 	for _, nr := range slices.Sorted(slices.Values(o.Observe)) {
+		if slices.Contains(o.Marked, nr) {
+			continue
+		}
 		if n := len(list); n > 0 && nr <= list[n-1].to+1 {
 			list[n-1].to = nr
 			continue
@@ -91,12 +101,22 @@ func (o Options) branch(observed uint32) seccomp.Program {
 		opEqual = 0x15 // BPF_JMP | BPF_JEQ | BPF_K
 		number  = 0    // offsets in struct seccomp_data
 		arch    = 4
+		mark    = 16 + 5*8 // the low half of the last argument
 	)
 	t := tree{}
 	t.add(opLoad, arch)
 	t.add(opEqual, o.Arch.Audit(), 1, 0)
 	t.leave(false)
 	t.add(opLoad, number)
+	for _, nr := range o.Marked {
+		// Only here an argument is loaded: of other calls the kernel remembers that they are
+		// allowed.
+		t.add(opEqual, nr, 0, 4)
+		t.add(opLoad, mark)
+		t.add(opEqual, Mark, 1, 0)
+		t.leave(true)
+		t.leave(false)
+	}
 	t.search(o.spans())
 	size := uint32(len(t.code) / 8)
 	for at, found := range t.leaves {

@@ -44,6 +44,10 @@ func check(t *testing.T, filters Filters, one []bpf.Instruction, c bpf.Call, o O
 	want, _ := filters.Verdict(c)
 	got, _ := bpf.Run(one, c)
 	switch {
+	case slices.Contains(o.Marked, c.Number) && c.Audit == o.Arch.Audit() && uint32(c.Args[5]) == Mark && permits(want):
+		if got != want {
+			t.Fatalf("%+v is marked: the filters return %#x, the one %#x", c, want, got)
+		}
 	case want == retAllow && c.Audit == o.Arch.Audit() && slices.Contains(o.Observe, c.Number):
 		if got != retUserNotif {
 			t.Fatalf("%+v is observed, the one filter returns %#x", c, got)
@@ -63,7 +67,7 @@ func check(t *testing.T, filters Filters, one []bpf.Instruction, c bpf.Call, o O
 
 func TestFilterShipped(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	small := []uint64{0, 1, 2, 3, 10, 16, 17, 38, 0x5412, 0o4755, 0o2000, 1 << 28, 1<<32 | 17, ^uint64(0)}
+	small := []uint64{0, 1, 2, 3, 10, 16, 17, 38, 0x5412, 0o4755, 0o2000, 1 << 28, 1<<32 | 17, ^uint64(0), Mark}
 	for _, name := range policies.Names() {
 		if name == "kernel" {
 			continue
@@ -80,7 +84,9 @@ func TestFilterShipped(t *testing.T) {
 				most.Observe = append(most.Observe, 469-nr)
 			}
 		}
-		for _, o := range []Options{{}, {KeepKills: true}, observe, most} {
+		marked := observe
+		marked.Observe, marked.Marked = append(marked.Observe, 59, 322), []uint32{59, 322}
+		for _, o := range []Options{{}, {KeepKills: true}, observe, most, marked} {
 			made, err := Filter(programs, o)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)

@@ -58,6 +58,9 @@ type Status struct {
 	// Entered is the process in the namespaces that were joined, as the
 	// launcher sees it, once it is there; see OpEnter.
 	Entered uint32
+	// inThread says that a thread walks the table and no process of its own, and finished
+	// that it has ended; see Become.
+	inThread, finished uint32
 	// handOver is the process of step.OpHandOver, as init sees it.
 	handOver uint32
 	slot     [step.NumSlots]uintptr

@@ -106,6 +106,8 @@ func hear(target uintptr, st *Status, cfg *Config) bool {
 				}
 			}
 			syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
+		case n == 1 && st.packet[0] == step.MsgSocket:
+			sendSocket(st, cfg)
 		}
 	}
 	return true

@@ -57,7 +57,7 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target
 			st.slot[(c.Save-1)%step.NumSlots] = r
 		}
 	}
-	exit(125)
+	leave(st)
 	return 0
 }
 
@@ -256,7 +256,7 @@ func tolerates(c *step.Call, errno uintptr) bool {
 //go:norace
 func fail(st *Status, i, errno, got uintptr) {
 	note(st, i, errno, got)
-	exit(125)
+	leave(st)
 }
 
 // note writes the first failure down: what fails for want of the other process,

@@ -19,9 +19,10 @@ type Feature struct {
 	// Fix is what to do about it, exactly.
 	Fix string `json:"fix,omitempty"`
 	// Needs says whether a policy cannot do without it. Wants says that it uses it where
-	// it is there.
-	Needs func(*policy.Policy) bool `json:"-"`
-	Wants func(*policy.Policy) bool `json:"-"`
+	// it is there. Second says that it is a way for policies that lack another feature.
+	Needs  func(*policy.Policy) bool `json:"-"`
+	Wants  func(*policy.Policy) bool `json:"-"`
+	Second bool                      `json:"-"`
 }
 
 // bench tries things.
@@ -44,6 +45,10 @@ func Look() ([]Feature, Place, error) {
 	b.user()
 	b.namespaces()
 	b.mounts()
+	for i := range b.list { // a launch without namespaces takes nothing of that
+		needs := b.list[i].Needs
+		b.list[i].Needs = func(p *policy.Policy) bool { return !p.Namespaces.None() && needs(p) }
+	}
 	b.filters()
 	b.landlock()
 	b.others()

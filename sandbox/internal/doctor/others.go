@@ -13,9 +13,11 @@ import (
 	"sbx/sandbox/internal/cgroup"
 )
 
-// landlock tries each group of rights.
+// landlock tries each group of rights. A launch without namespaces needs those of ABI 6,
+// Linux 6.12: nothing else holds what they do.
 func (b *bench) landlock() {
 	auto := func(p *policy.Policy) bool { return p.Process.Landlock != "off" && !policy.IsTrue(p.Process.Nest) }
+	none := func(p *policy.Policy) bool { return p.Namespaces.None() }
 	required := func(p *policy.Policy) bool { return p.Process.Landlock == "require" }
 	ports := func(p *policy.Policy) bool { return p.Network.Bind != nil || p.Network.Connect != nil }
 	shared := func(p *policy.Policy) bool { return p.Namespaces.PID != "" && p.Namespaces.PID != "new" }
@@ -23,6 +25,7 @@ func (b *bench) landlock() {
 	in, blocked := b.inUser, b.blocked
 	defer func() { b.inUser, b.blocked = in, blocked }()
 	b.inUser, b.blocked = false, false
+	lacks := Feature{Name: "without namespaces (--no-namespaces, Linux 6.12)", Works: true, Needs: none, Second: true}
 	for _, x := range [...]struct {
 		name            string
 		fs, net, scoped uint64
@@ -59,13 +62,29 @@ func (b *bench) landlock() {
 			}
 			return b.denied(e)
 		}, 0, sys(unix.SYS_LANDLOCK_CREATE_RULESET, b.Bytes(attr), size, 0))
-		b.list[len(b.list)-1].Wants = auto
+		f := &b.list[len(b.list)-1]
+		f.Wants = auto
+		if x.since == "7.1" {
+			continue
+		}
+		f.Needs = func(p *policy.Policy) bool { return none(p) || x.needs(p) }
+		if !f.Works {
+			lacks.Works, lacks.Why = false, "it takes all of Landlock up to signals"
+		}
 	}
+	b.list = append(b.list, lacks)
 }
 
 // others reads what is not tried.
 func (b *bench) others() {
 	b.read("/proc", func(p *policy.Policy) bool { return true }, procMounted(), "mount -t proc proc /proc")
+	children := ""
+	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
+		children = "/proc does not list them"
+	}
+	b.read("a process's children in /proc (Linux 4.2)", func(p *policy.Policy) bool {
+		return p.Namespaces.None() || p.Namespaces.PID != "" && p.Namespaces.PID != "new"
+	}, children, "a kernel with CONFIG_PROC_CHILDREN; in a sandbox of sbx without namespaces --read /proc")
 	b.cgroup()
 	never := func(*policy.Policy) bool { return false }
 	for _, x := range [...]struct{ file, bad, why, fix string }{
@@ -170,7 +189,8 @@ func (b *bench) cgroup() {
 		}
 		b.read("cgroup controller "+x.name, func(p *policy.Policy) bool {
 			value, optional := policy.Optional(x.says(p))
-			return value != "" && value != "none" && !optional && x.name != "pids" && x.name != "memory"
+			other := x.name == "memory" || x.name == "pids" && !p.Namespaces.None() // held in another way, too
+			return value != "" && value != "none" && !optional && !other
 		}, no, fix)
 	}
 }

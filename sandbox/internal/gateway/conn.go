@@ -39,7 +39,10 @@ type conn struct {
 	hello    *hello // with a proxy, until that has let us through
 	asked    *stream
 	inner    uint16 // the port inside that this one comes to, from the host
-	why      error  // of the last address that was tried
+	giveUp   time.Time
+	// innerPath is the socket inside that this one comes to, from the host.
+	innerPath string
+	why       error // of the last address that was tried
 }
 
 type state byte
@@ -115,9 +118,9 @@ func (c *conn) resolved(r resolved) {
 	}
 	var special string
 	for _, a := range r.addrs {
-		own, err := own(netip.AddrPortFrom(a, c.port))
+		own, err := c.g.own(netip.AddrPortFrom(a, c.port))
 		switch {
-		case c.g.set.Resolved(a, c.port, own):
+		case c.g.mayResolve(a, c.port, own):
 			if err == nil {
 				c.addrs = append(c.addrs, a)
 			} else {
@@ -213,6 +216,10 @@ func (c *conn) expired() {
 		c.finish()
 		return
 	}
+	if c.innerPath != "" && c.g.now.Before(c.giveUp) {
+		c.connectSocket()
+		return
+	}
 	if c.state == dialing {
 		c.dropOut()
 		c.why = unix.ETIMEDOUT
@@ -278,9 +285,19 @@ func (c *conn) greet() {
 func (c *conn) talk() {
 	c.waited()
 	c.state = talking
+	inside := c.in.fd
+	if c.inner != 0 || c.innerPath != "" {
+		inside = c.out.fd
+	}
 	for _, fd := range [...]int{c.in.fd, c.out.fd} {
-		// Where it fails, data waits a moment longer.
+		// Where it fails, data waits a moment longer, or moves more slowly.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if fd == inside || near(fd) {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, nearBuffer)
+		}
+		if fd != inside {
+			keepAlive(fd)
+		}
 	}
 	c.flows = [2]flow{{from: &c.in, to: &c.out}, {from: &c.out, to: &c.in}}
 	for _, e := range [...]*end{&c.in, &c.out} {
@@ -299,11 +316,11 @@ func (c *conn) queue() {
 
 // fail ends a connection that could not be made. What was accepted already is reset.
 func (c *conn) fail(why string) {
-	if c.inner != 0 {
+	if c.inner != 0 || c.innerPath != "" {
 		c.abort() // whoever came finds the port closed
 		return
 	}
-	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why})
+	c.g.deny(Denied{Host: c.host, Port: c.port, Why: why}, sender{})
 	c.abort()
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,20 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policy/network"
 )
-
-// Config is what a gateway lets through.
-type Config struct {
-	Rules   []network.Rule // each with its port
-	Publish []network.Listen
-	// IPv6 says whether the sandbox has IPv6, on its loopback.
-	IPv6 bool
-	// Hostname is the sandbox's own name, which is an address of its loopback.
-	Hostname string
-	// Proxy is the host's own way out, or nil.
-	Proxy *Proxy
-}
 
 // Gateway accepts what the sandbox sends. One goroutine does all the work; when it ends, or
 // the launcher dies, all connections die with it.
@@ -38,11 +28,12 @@ type Gateway struct {
 	posted []func() // for the goroutine to do
 	over   bool     // the goroutine has ended, or is about to
 	err    error    // why, if not because of Close
-	denied map[Denied]uint64
+	denied map[Denied]*seen
 	news   []Denied // what nobody has been told of yet
 	told   int      // a descriptor that can be read when there are news, or -1
 
 	// All that follows is the goroutine's own.
+	nested      bool
 	epoll, wake int
 	ended       bool
 	handlers    map[int]handler
@@ -56,9 +47,14 @@ type Gateway struct {
 	waiting     map[string][]*conn
 	pipes       pipes
 	mint        mint
-	published   []*listener // until the mint is complete
+	published   []*listener // until there is a way inside
+	sockets     []*hostSocket
+	tap         *tap    // nil for none
+	root        int     // the sandbox's root directory, or -1
+	wanting     []*conn // those that wait for a socket of the init's
 	buf         []byte
 	now         time.Time
+	asker       sender // of the question that is answered
 }
 
 // handler is what becomes ready.
@@ -67,8 +63,8 @@ type handler interface{ handle(events uint32) }
 // New is a gateway that is not at work yet.
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{
-		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]uint64{},
-		told: -1, epoll: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
+		config: *c, set: network.NewSet(c.Rules), done: make(chan struct{}), denied: map[Denied]*seen{},
+		told: -1, epoll: -1, root: -1, handlers: map[int]handler{}, cache: map[string]resolved{}, waiting: map[string][]*conn{},
 	}
 	var names []string
 	for _, r := range c.Rules {
@@ -77,7 +73,7 @@ func New(c *Config) (*Gateway, error) {
 		}
 	}
 	g.names = &answerer{pool: newPool(g.set, names), ipv6: c.IPv6, hostname: c.Hostname, denied: func(name string) {
-		g.deny(Denied{Host: name})
+		g.deny(Denied{Host: name}, g.asker)
 	}}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -87,18 +83,16 @@ func New(c *Config) (*Gateway, error) {
 	g.most = int(min(max(limit.Cur, 256), 16384)-192) / 2
 	err := g.publish()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.closeAll())
 	}
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		g.closeAll()
-		return nil, fmt.Errorf("make an epoll descriptor: %w", err)
+		return nil, errors.Join(fmt.Errorf("make an epoll descriptor: %w", err), g.closeAll())
 	}
 	if g.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
 		err = g.watch(g.wake, unix.EPOLLIN, g)
 	}
 	if err != nil {
-		g.closeAll()
-		return nil, fmt.Errorf("make an event descriptor: %w", err)
+		return nil, errors.Join(fmt.Errorf("make an event descriptor: %w", err), g.closeAll())
 	}
 	return g, nil
 }
@@ -120,6 +114,15 @@ func (g *Gateway) Add(kind byte, fd int) error {
 		})
 	case kindSeed, kindSeed6, kindMint, kindMint6:
 		g.post(func() { g.mint.add(kind, fd, g) })
+	case kindTap:
+		g.post(func() {
+			g.tap = &tap{g, fd}
+			g.failIf(g.watch(fd, unix.EPOLLIN, g.tap))
+		})
+	case kindRoot:
+		g.post(func() { g.takeRoot(fd) })
+	case step.KindSocket:
+		g.post(func() { g.gotSocket(fd) })
 	default:
 		return fmt.Errorf("unknown kind of socket %q", kind)
 	}
@@ -136,8 +139,7 @@ func (g *Gateway) Close() error {
 	}()
 	if !g.started {
 		close(g.done)
-		g.closeAll()
-		return nil
+		return g.closeAll()
 	}
 	g.post(func() { g.ended = true })
 	<-g.done
@@ -194,7 +196,13 @@ func (g *Gateway) forget(fd int) { delete(g.handlers, fd) }
 // run is the goroutine.
 func (g *Gateway) run() {
 	defer close(g.done)
-	defer g.closeAll()
+	defer func() {
+		if g.tap != nil {
+			g.tap.look(maxDenied) // what has come since
+		}
+		g.failIf(g.closeAll())
+	}()
+	g.nested = nested()
 	events := make([]unix.EpollEvent, 128)
 	for !g.ended {
 		n, err := unix.EpollWait(g.epoll, events, g.timeout())
@@ -245,7 +253,7 @@ func (g *Gateway) expire() {
 	}
 }
 
-func (g *Gateway) closeAll() {
+func (g *Gateway) closeAll() error {
 	g.mu.Lock()
 	g.over = true
 	g.mu.Unlock()
@@ -257,18 +265,23 @@ func (g *Gateway) closeAll() {
 	}
 	g.mint.close()
 	g.pipes.closeAll()
+	if g.root >= 0 {
+		unix.Close(g.root)
+	}
 	if g.epoll >= 0 {
 		unix.Close(g.epoll)
 	}
+	return g.removeSockets()
 }
 
 // listener is one that the sandbox's connections come to.
 type listener struct {
 	g  *Gateway
 	fd int
-	// inner is the port inside that what comes from the host is led to, or 0 for
-	// connections of the sandbox's own.
-	inner uint16
+	// inner or innerPath is the port or the socket inside that what comes from the host is
+	// led to. For connections of the sandbox's own it is 0 and "".
+	inner     uint16
+	innerPath string
 }
 
 func (g *Gateway) listen(l *listener) {
@@ -305,7 +318,7 @@ func (l *listener) handle(uint32) {
 			g.pause(true)
 			return
 		}
-		fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := accept(l.fd)
 		switch err {
 		case nil:
 			g.accepted(l, fd)
@@ -323,18 +336,17 @@ func (l *listener) handle(uint32) {
 // accepted decides what becomes of a connection.
 func (g *Gateway) accepted(l *listener, fd int) {
 	g.open++
-	if l.inner != 0 {
+	if l.inner != 0 || l.innerPath != "" {
 		g.inward(l, fd)
 		return
 	}
-	sa, err := unix.Getsockname(fd)
+	wanted, err := nameOf(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {
 		g.open--
 		reset(fd)
 		return
 	}
 	c := &conn{g: g, in: end{fd: fd}, out: end{fd: -1}}
-	wanted := addrPort(sa)
 	to, port := wanted.Addr(), wanted.Port()
 	name, named := g.names.pool.name(to)
 	switch {
@@ -351,7 +363,7 @@ func (g *Gateway) accepted(l *listener, fd int) {
 			d.Host = to.String()
 		}
 		if named || !to.IsLoopback() { // nobody listens at that port of the sandbox's own
-			g.deny(d)
+			g.deny(d, sender{})
 		}
 		c.abort()
 		return
@@ -376,6 +388,6 @@ func (g *Gateway) reaches(to netip.AddrPort) bool {
 	if !g.set.Addr(to.Addr(), to.Port(), false) {
 		return false
 	}
-	own, err := own(to)
+	own, err := g.own(to)
 	return err == nil && !own
 }

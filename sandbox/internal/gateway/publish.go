@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -26,6 +27,12 @@ func (e *PublishError) Unwrap() error { return e.Err }
 // Hint says how to fix it.
 func (e *PublishError) Hint() string {
 	switch {
+	case errors.Is(e.Err, errOther):
+		return "remove it, or name another path"
+	case errors.Is(e.Err, unix.EADDRINUSE) && strings.HasPrefix(e.At, "unix:"):
+		return "another program listens there: name another path"
+	case errors.Is(e.Err, unix.EACCES) && strings.HasPrefix(e.At, "unix:"):
+		return "name a path in a directory that you may write, such as $XDG_RUNTIME_DIR"
 	case errors.Is(e.Err, unix.EACCES):
 		return "ports below 1024 take root or CAP_NET_BIND_SERVICE: publish another, as in 8080:80"
 	case errors.Is(e.Err, unix.EADDRINUSE):
@@ -39,11 +46,18 @@ func (e *PublishError) Hint() string {
 // publish listens on the host, before the target starts. Nobody is accepted before there is
 // a way inside.
 func (g *Gateway) publish() (err error) {
-	for _, p := range g.config.Publish {
+	for i := range g.config.Publish {
+		p := &g.config.Publish[i]
+		if p.Path != "" {
+			if err := g.publishSocket(p); err != nil {
+				return err
+			}
+			continue
+		}
 		at := netip.AddrPortFrom(p.Addr, p.Outer)
 		fd, sa, err := socketFor(at, unix.SOCK_STREAM)
 		if err == nil {
-			g.published = append(g.published, &listener{fd: fd, inner: p.Inner})
+			g.published = append(g.published, &listener{fd: fd, inner: p.Inner, innerPath: p.InnerPath})
 			// A server that was ended a moment ago leaves connections behind.
 			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 		}
@@ -56,27 +70,27 @@ func (g *Gateway) publish() (err error) {
 			}
 		}
 		if err != nil {
-			for _, l := range g.published {
-				unix.Close(l.fd)
-			}
-			g.published = nil
 			return &PublishError{at.String(), err}
 		}
 	}
 	return nil
 }
 
-// inward leads a connection from the host to a port inside.
+// inward leads a connection from the host to a port or a socket inside.
 func (g *Gateway) inward(l *listener, fd int) {
-	c := &conn{g: g, in: end{fd: fd}, out: end{fd: -1}, inner: l.inner,
-		addrs: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}}
+	c := &conn{g: g, in: end{fd: fd}, out: end{fd: -1}, inner: l.inner, innerPath: l.innerPath}
 	c.in.conn = c
-	if g.config.IPv6 {
-		c.addrs = append(c.addrs, netip.IPv6Loopback())
-	}
 	if err := g.watch(fd, streamEvents, &c.in); err != nil {
 		c.abort()
 		return
+	}
+	if c.innerPath != "" {
+		c.askSocket()
+		return
+	}
+	c.addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	if g.config.IPv6 {
+		c.addrs = append(c.addrs, netip.IPv6Loopback())
 	}
 	c.dial()
 }
@@ -169,12 +183,12 @@ func (m *mint) add(kind byte, fd int, g *Gateway) {
 	case kindMint6:
 		g.failIf(m.six.begin(fd, netip.IPv6Loopback()))
 	}
-	if m.four.listener != 0 && (m.six.listener != 0 || !g.config.IPv6) {
-		for _, l := range g.published {
-			g.listen(l)
-		}
-		g.published = nil
-	}
+	g.openPublished()
+}
+
+// complete says whether all is there.
+func (m *mint) complete(ipv6 bool) bool {
+	return m.four.listener != 0 && (m.six.listener != 0 || !ipv6)
 }
 
 func (d *die) begin(fd int, at netip.Addr) error {

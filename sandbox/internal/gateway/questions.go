@@ -26,6 +26,7 @@ func (q *questions) handle(uint32) {
 		if err != nil || n > maxMessage {
 			continue
 		}
+		q.g.asker = sender{port: addrPort(from).Port()}
 		reply := q.g.names.reply(buf[:n], q.g.now)
 		if reply == nil {
 			continue
@@ -60,6 +61,7 @@ func source(oob []byte) []byte {
 // stream are questions over TCP.
 type stream struct {
 	conn *conn
+	from uint16
 	buf  []byte
 }
 
@@ -68,6 +70,9 @@ const streamTime = 20 * time.Second
 
 func (c *conn) questions() {
 	c.asked = &stream{conn: c}
+	if peer, err := unix.Getpeername(c.in.fd); err == nil {
+		c.asked.from = addrPort(peer).Port()
+	}
 	c.in.conn = c
 	c.wait(greeting, false)
 	c.deadline = c.g.now.Add(streamTime)
@@ -100,6 +105,7 @@ func (s *stream) read() {
 			if len(s.buf) < 2+length {
 				break
 			}
+			c.g.asker = sender{true, s.from}
 			reply := c.g.names.reply(s.buf[2:2+length], c.g.now)
 			s.buf = s.buf[2+length:]
 			if reply == nil {

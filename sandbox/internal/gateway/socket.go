@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +47,33 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// nameOf is a socket's own address, or with unix.SYS_GETPEERNAME its peer's. It makes no
+// garbage: with that of package unix, 1,000 connections take megabytes.
+func nameOf(fd int, call uintptr) (netip.AddrPort, error) {
+	var b [unix.SizeofSockaddrInet6]byte
+	n := uint32(len(b))
+	_, _, errno := unix.Syscall(call, uintptr(fd), uintptr(unsafe.Pointer(&b)), uintptr(unsafe.Pointer(&n)))
+	port := binary.BigEndian.Uint16(b[2:])
+	switch family := binary.NativeEndian.Uint16(b[:]); {
+	case errno != 0:
+		return netip.AddrPort{}, errno
+	case family == unix.AF_INET:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:])), port), nil
+	case family == unix.AF_INET6:
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:])).Unmap(), port), nil
+	}
+	return netip.AddrPort{}, nil
+}
+
+// accept is accept4(2) without the peer's address.
+func accept(fd int) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
 // own says whether an address is one of the host's own, and whether there is a route to it
 // at all: the kernel sends to its own addresses from these. Nothing is sent for that.
 func own(to netip.AddrPort) (own bool, err error) {
@@ -56,11 +85,77 @@ func own(to netip.AddrPort) (own bool, err error) {
 	if err := unix.Connect(fd, sa); err != nil {
 		return false, err
 	}
-	from, err := unix.Getsockname(fd)
+	from, err := nameOf(fd, unix.SYS_GETSOCKNAME)
 	if err != nil {
 		return false, err
 	}
-	return addrPort(from).Addr() == to.Addr().Unmap(), nil
+	return from.Addr() == to.Addr().Unmap(), nil
+}
+
+// near says whether both ends of a connection are on this machine, as far as their
+// addresses tell.
+func near(fd int) bool {
+	own, err := nameOf(fd, unix.SYS_GETSOCKNAME)
+	if err != nil {
+		return false
+	}
+	peer, err := nameOf(fd, unix.SYS_GETPEERNAME)
+	if err != nil {
+		return false
+	}
+	a, b := own.Addr(), peer.Addr()
+	return a.IsValid() && (a == b || a.IsLoopback() || b.IsLoopback())
+}
+
+// nested says whether the launcher itself is in the network of a sandbox of this kind: all
+// addresses are its own, and the name server is Resolver.
+func nested() bool {
+	// Networks for documentation (RFC 5737), of which a host may have one.
+	for _, a := range [...]netip.Addr{Resolver, netip.AddrFrom4([4]byte{192, 0, 2, 77}),
+		netip.AddrFrom4([4]byte{198, 51, 100, 77}), netip.AddrFrom4([4]byte{203, 0, 113, 77})} {
+		if own, err := own(netip.AddrPortFrom(a, dnsPort)); err != nil || !own {
+			return false
+		}
+	}
+	return true
+}
+
+// fromPool says whether an address is one that stands for a name in such a sandbox.
+func fromPool(a netip.Addr) bool {
+	b := a.As16()
+	v4 := netip.AddrFrom4([4]byte(b[12:]))
+	if a.Is6() && inIPv6(v4) != a {
+		return false
+	}
+	n := int64(binary.BigEndian.Uint32(b[12:])) - poolStart
+	return n >= 0 && n < poolSize
+}
+
+// own is own, in a sandbox of this kind too. There each address is the sandbox's own, by
+// which all that is left is to look for those of the loopback.
+func (g *Gateway) own(to netip.AddrPort) (bool, error) {
+	is, err := own(to)
+	if is && g.nested {
+		a := to.Addr().Unmap()
+		is = a.IsLoopback() || a == Resolver || a == Resolver6
+	}
+	return is, err
+}
+
+// mayResolve says whether a name that a rule allows may lead to an address. In a sandbox of
+// this kind an address of the outer pool stands for whatever the outer policy says.
+func (g *Gateway) mayResolve(a netip.Addr, port uint16, own bool) bool {
+	return g.nested && fromPool(a) || g.set.Resolved(a, port, own)
+}
+
+// keepAlive has the kernel ask an idle peer whether it is still there: what the program
+// inside sets for that on its socket ends here. A peer that is gone for ten minutes is lost.
+func keepAlive(fd int) {
+	// Where it fails, a lost peer is noticed when there is something to send to it.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 60)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 }
 
 // reset closes a connection so that its peer learns that it has failed.

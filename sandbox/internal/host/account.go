@@ -46,8 +46,7 @@ func Account(p *policy.Policy, env []string, home string) {
 // and nobody in there has the number.
 func addLine(p *policy.Policy, file string, id int, user string, line func(name string) string) {
 	const most = 1 << 20
-	tree := p.Tree()
-	e := tree.At(file)
+	e := p.Files.At(file)
 	if e.Kind != policy.KindRead || e.Options != (policy.PathOptions{}) {
 		return
 	}

@@ -24,14 +24,18 @@ type Alias struct {
 // only, as nearly all are, need no search.
 func (h *Facts) probeAliases(_ *policy.Policy, tree *policy.Tree, _ Target) error {
 	guarded := make(map[ns.ID]string)
+	counts := func(f *File) bool { return f.Mode == unix.S_IFREG && (f.Links > 1 || f.Real == "") }
 	add := func(f File, name string) {
-		if f.Mode == unix.S_IFREG && (f.Links > 1 || f.Real == "") {
+		if counts(&f) {
 			guarded[f.ID()] = name
 		}
 	}
-	for _, e := range tree.Entries {
-		f := led(h.Files[e.Source()])
-		if e.Kind == policy.KindRead && h.inWritable(tree, f) {
+	for i := range tree.Entries {
+		e := &tree.Entries[i]
+		if e.Kind != policy.KindRead {
+			continue
+		}
+		if f := led(h.Files[e.Source()]); counts(&f) && h.inWritable(tree, f) {
 			add(f, e.Source())
 		}
 	}
@@ -66,8 +70,12 @@ func (h *Facts) probeAliases(_ *policy.Policy, tree *policy.Tree, _ Target) erro
 
 // inWritable says whether the file lies in a directory that may be written.
 func (h *Facts) inWritable(tree *policy.Tree, f File) bool {
-	for _, e := range tree.Entries {
-		if dir := h.Files[e.Source()]; e.Kind == policy.KindWrite && dir.Dir() && policy.Within(f.Real, dir.Real) {
+	for i := range tree.Entries {
+		e := &tree.Entries[i]
+		if e.Kind != policy.KindWrite {
+			continue
+		}
+		if dir := h.Files[e.Source()]; dir.Dir() && policy.Within(f.Real, dir.Real) {
 			return true
 		}
 	}

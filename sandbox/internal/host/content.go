@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -130,7 +131,7 @@ func judge(b []byte) verdict {
 // names are asked of the public index. So they are shown, if there is no credential in them.
 func installerSettings(pattern string) bool {
 	switch pattern {
-	case ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf":
+	case ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf", "bunfig.toml", "uv.toml", "pdm.toml":
 		return true
 	}
 	return false
@@ -174,6 +175,11 @@ func credentialLine(line string) bool {
 	switch {
 	case value == "", value == "true", value == "false", strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}"):
 		return false
+	case value[0] == '$' && strings.Trim(lower(value[1:]), "abcdefghijklmnopqrstuvwxyz0123456789_") == "":
+		return false // a variable's name, as in bunfig.toml
+	case value[0] == '{': // a table in a line, as of TOML
+		return slices.ContainsFunc(strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune("{},", r) }),
+			credentialLine)
 	}
 	for _, word := range [...]string{"_auth", "token", "authident", "password", "passwd", "secret", "credential"} {
 		if strings.Contains(key, word) {

@@ -77,6 +77,9 @@ func TestJudgeSettings(t *testing.T) {
 		{"npmScopes:\n  corp:\n    npmAuthToken: \"abc\"\n    npmRegistryServer: \"https://h\"\n", credential},
 		{"npmAuthIdent: \"u:p\"\n", credential}, {"yarnPath: .yarn/releases/x.cjs\nnodeLinker: node-modules\n", public},
 		{"registry \"https://h/\"\n\"//h/:_authToken\" \"abc\"\n", credential}, {"lastUpdateCheck 1\n", public},
+		{"[install]\nregistry = { url = \"https://h\", token = \"abc\" }\n", credential},
+		{"[install.scopes]\ncorp = { token = \"$TOKEN\", url = \"https://h\" }\n", public},
+		{"[install]\nregistry = { url = \"https://h\" }\n", public}, {"[[index]]\nurl = \"https://u:p@h\"\n", credential},
 		{"[global]\nindex-url = https://h/simple\n", public}, {"[global]\nindex-url = https://u:p@h/simple\n", credential},
 		{"_auth=x\x00", unclear},
 	} {

@@ -209,7 +209,8 @@ func (s *scan) mark(d *scanned, fd int, e rawEntry, hidden bool) {
 		return
 	}
 	d.shape |= part(e)
-	if s.guarding.guards(string(e.name), e.kind, d.rel == ".") {
+	top := d.rel == "."
+	if (top || s.guarding.mayGuard(e.name)) && s.guarding.guards(string(e.name), e.kind, top) {
 		if st, ok := s.stat(d, fd, e); ok {
 			d.marks = append(d.marks, mark{string(e.name), st, hidden})
 		}

@@ -93,8 +93,8 @@ func (e *NeedError) Hint() string { return e.Fix }
 // MissingError is a path that the policy or a flag names and that does not exist.
 type MissingError struct {
 	Path string
-	// Write says that it is to be written.
-	Write bool
+	// Write says that it is to be written, Socket that it is to be connected to.
+	Write, Socket bool
 }
 
 func (e *MissingError) Error() string {
@@ -107,8 +107,17 @@ func (e *MissingError) Unwrap() error { return unix.ENOENT }
 // Hint says how to have it there, or how to make it optional. What is written to
 // one that is left out is lost, or an error, so that is no fix.
 func (e *MissingError) Hint() string {
-	if e.Write {
-		return "make it first (touch or mkdir), or name the directory that it is to be in: " + text.Quote(path.Dir(e.Path)) +
+	dir := path.Dir(e.Path)
+	var st unix.Stat_t
+	switch {
+	case e.Socket:
+		return "start first what makes it, or name the directory that it is to be in: " + text.Quote(dir) +
+			"; with a ? in front it would be left out, and could not be connected to later"
+	case e.Write && unix.Stat(dir, &st) != nil:
+		return "make it first: mkdir -p " + text.Quote(dir) + ", then touch or mkdir" +
+			"; with a ? in front it would be left out, and what is written there lost"
+	case e.Write:
+		return "make it first (touch or mkdir), or name the directory that it is to be in: " + text.Quote(dir) +
 			"; with a ? in front it would be left out, and what is written there lost"
 	}
 	return "put a ? in front of a path that may be missing: " + text.Quote("?"+e.Path)

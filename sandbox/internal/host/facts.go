@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
+	"sbx/internal/sys"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/terminal"
@@ -21,13 +22,18 @@ type Facts struct {
 	Listener Listener
 	// IPv6 says that the kernel has IPv6. It is probed only where the policy names hosts.
 	IPv6 bool
+	// PacketSockets says that there are such (packet(7)) and that no outer filter denies
+	// them. It is probed with IPv6.
+	PacketSockets bool
 	// GroupsFixed says that the caller's user namespace denies setgroups(2),
 	// as that of a rootless container does.
 	GroupsFixed bool
 	Terminal    Terminal
 	// Ignored and Mask are the signal dispositions and the mask that sbx was
-	// started with, OpenFiles its RLIMIT_NOFILE, soft and hard.
+	// started with, OpenFiles its RLIMIT_NOFILE, soft and hard, and DeathSignal what it
+	// gets when its parent dies, or 0.
 	Ignored, Mask uint64
+	DeathSignal   int
 	OpenFiles     [2]uint64
 	// CoreMax is the hard limit on core dumps, RLIMIT_CORE.
 	CoreMax uint64
@@ -80,8 +86,16 @@ type Facts struct {
 	Private Private
 	Listed  map[string][]Found
 
+	// Published are the directories of the Unix sockets that network.listen names on the
+	// host, by the name of the socket.
+	Published map[string]File
+
 	fds     []int // they keep the inodes in Files from being reused
 	streams []int // those of Metadata
+
+	// entries is the Tree of the policy that Probe was given.
+	entries *policy.Tree
+	policy  *policy.Policy
 
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
@@ -105,6 +119,15 @@ type Facts struct {
 
 	learns      bool // the run is learnt from
 	searchLimit int  // in the place of SearchLimit, if it is above 0
+}
+
+// Tree is the policy's, which is the same as long as a plan is made, and takes time to
+// make.
+func (h *Facts) Tree(p *policy.Policy) *policy.Tree {
+	if h.policy == p && p != nil {
+		return h.entries
+	}
+	return p.Tree()
 }
 
 // Caps are the caller's capabilities.
@@ -201,9 +224,7 @@ func (f File) ID() ns.ID { return ns.ID{Major: f.Major, Minor: f.Minor, Ino: f.I
 // CloseFiles closes what Probe has kept open of the policy's files. It is called after
 // the start.
 func (h *Facts) CloseFiles() {
-	for _, fd := range h.fds {
-		unix.Close(fd)
-	}
+	sys.CloseAll(h.fds)
 	h.fds = nil
 	h.walk.close()
 }

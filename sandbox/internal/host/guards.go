@@ -22,6 +22,10 @@ type guarding struct {
 	except    []guardPattern
 	// trees are the names of directories in which nothing is guarded.
 	trees []pattern
+	// first and last are the bytes that a name must begin or end with to match one of
+	// deep, any that there is one that any name may match: nearly all files do not.
+	first, last [256]bool
+	any         bool
 	// held are the directories, relative to the project, that are guarded with
 	// all below them.
 	held map[string]bool
@@ -106,6 +110,7 @@ func newGuarding(f *policy.Files, dir string) (g guarding) {
 		p, deep := newGuardPattern(s)
 		if deep {
 			g.deep = append(g.deep, p)
+			g.hasten(&p.pattern)
 		} else {
 			g.top = append(g.top, p)
 		}
@@ -128,12 +133,26 @@ func newGuardPattern(s string) (p guardPattern, deep bool) {
 	return p, deep
 }
 
+// hasten has mayGuard know of one pattern of deep.
+func (g *guarding) hasten(p *pattern) {
+	switch {
+	case p.general || p.inner != "" || p.text == "" || p.text == "*":
+		g.any = true
+	case p.prefix != "":
+		g.first[p.prefix[0]] = true
+	default:
+		g.last[p.suffix[len(p.suffix)-1]] = true
+	}
+}
+
+// mayGuard says by the first and the last byte whether the name may match one of deep.
+func (g *guarding) mayGuard(name []byte) bool {
+	return g.any || g.first[name[0]] || g.last[name[len(name)-1]]
+}
+
 // guards says whether the policy guards the name in that directory. What is a
 // link may lead to a directory.
 func (g *guarding) guards(name string, kind uint8, top bool) bool {
-	if !top && !g.deepMatches(name) { // nearly all files
-		return false
-	}
 	match := func(list []guardPattern, star bool) bool {
 		for i := range list {
 			p := &list[i]
@@ -147,15 +166,6 @@ func (g *guarding) guards(name string, kind uint8, top bool) bool {
 		return true
 	}
 	return (match(g.deep, true) || top && match(g.top, true)) && !match(g.except, false) && !match(g.except, true)
-}
-
-func (g *guarding) deepMatches(name string) bool {
-	for i := range g.deep {
-		if g.deep[i].matches(name) {
-			return true
-		}
-	}
-	return false
 }
 
 // inHeld says whether the directory is guarded, or lies in one that is.

@@ -18,22 +18,24 @@ import (
 // credential in them, and what is kept back all the same is said.
 
 // indexVariables are the variables that say where packages come from. A "*" stands
-// for any end; the names of npm have any case.
+// for any end; the names of npm and pnpm have any case.
 var indexVariables = [...]string{
 	"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOENV",
 	"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CONFIG_FILE", "PIPENV_PYPI_MIRROR",
 	"PDM_PYPI_URL", "POETRY_REPOSITORIES_*",
 	"UV_INDEX", "UV_INDEX_*", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_CONFIG_FILE",
 	"NPM_CONFIG_REGISTRY", "NPM_CONFIG_@*", "NPM_CONFIG_USERCONFIG", "NPM_CONFIG_GLOBALCONFIG", "YARN_REGISTRY",
-	"YARN_NPM_REGISTRY_SERVER", "COREPACK_NPM_REGISTRY",
+	"YARN_NPM_REGISTRY_SERVER", "COREPACK_NPM_REGISTRY", "PNPM_CONFIG_REGISTRY", "PNPM_CONFIG_@*", "BUN_CONFIG_REGISTRY",
+	"JSR_URL",
 	"CARGO_REGISTRIES_*", "CARGO_REGISTRY_DEFAULT", "CARGO_SOURCE_*", "RUSTUP_DIST_SERVER",
 	"BUNDLE_MIRROR__*", "CONDA_CHANNEL_ALIAS", "CONDA_CHANNELS", "CONDA_DEFAULT_CHANNELS", "HEX_MIRROR",
+	"PUB_HOSTED_URL", "JULIA_PKG_SERVER", "RENV_CONFIG_REPOS_OVERRIDE",
 }
 
 // IndexVariable says whether the variable says where packages come from.
 func IndexVariable(name string) bool {
-	if len(name) > 4 && strings.EqualFold(name[:4], "npm_") {
-		name = strings.ToUpper(name)
+	if upper := strings.ToUpper(name); strings.HasPrefix(upper, "NPM_") || strings.HasPrefix(upper, "PNPM_") {
+		name = upper
 	}
 	return slices.ContainsFunc(indexVariables[:], func(known string) bool {
 		prefix, all := strings.CutSuffix(known, "*")
@@ -82,7 +84,10 @@ var indexFiles = [...]indexFile{
 	{"", ".yarnrc", "registry", false, true}, {"", ".yarnrc.yml", "registry", false, true},
 	{"config", "pip/pip.conf", "", false, true}, {"", ".pip/pip.conf", "", false, true},
 	{"/", "/etc/pip.conf", "", false, true}, {"config", "uv/uv.toml", "", false, true},
-	{"config", "pypoetry/config.toml", "", false, false},
+	{"config", "pypoetry/config.toml", "", false, false}, {"config", "pdm/config.toml", "", false, true},
+	{"config", "pnpm/rc", "registry", false, true}, {"", ".bunfig.toml", "", false, true},
+	{"config", "composer/config.json", "", false, false}, {"", ".composer/config.json", "", false, false},
+	{"", ".nuget/NuGet/NuGet.Config", "", false, false},
 	{"config", "go/env", "goproxy goprivate gonoproxy gonosumdb gosumdb", true, true},
 	{"", ".cargo/config.toml", "", false, true}, {"", ".cargo/config", "", false, true},
 	{"", ".m2/settings.xml", "<url>", false, false}, {"", ".gradle/init.gradle", "", false, false},
@@ -94,7 +99,8 @@ var publicIndexes = [...]string{
 	"registry.npmjs.org", "registry.yarnpkg.com", "pypi.org", "pypi.python.org", "files.pythonhosted.org",
 	"proxy.golang.org",
 	"index.crates.io", "crates.io", "static.crates.io", "repo.maven.apache.org", "repo1.maven.org", "plugins.gradle.org",
-	"rubygems.org", "conda.anaconda.org", "repo.anaconda.com",
+	"rubygems.org", "conda.anaconda.org", "repo.anaconda.com", "jsr.io", "npm.jsr.io", "repo.packagist.org",
+	"packagist.org", "api.nuget.org",
 }
 
 // findIndexes finds the files that name an index of packages and that the target

@@ -12,6 +12,8 @@ func TestIndexVariable(t *testing.T) {
 		"GOPROXY": true, "PIP_EXTRA_INDEX_URL": true, "npm_config_registry": true, "NPM_CONFIG_REGISTRY": true,
 		"npm_config_@corp:registry": true, "CARGO_REGISTRIES_X_INDEX": true, "npm_config_loglevel": false, "GOFLAGS": false,
 		"PATH": false, "npm_": false, "goproxy": false,
+		"BUN_CONFIG_REGISTRY": true, "pnpm_config_registry": true, "PNPM_CONFIG_@corp:registry": true, "JSR_URL": true,
+		"PUB_HOSTED_URL": true, "pnpm_config_loglevel": false, "bun_config_registry": false,
 	} {
 		if got := IndexVariable(name); got != want {
 			t.Errorf("%s: %v", name, got)

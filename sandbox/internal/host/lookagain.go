@@ -18,6 +18,14 @@ type guardedProject struct {
 	guarding
 }
 
+// GuardedProjects are the directories that LookAgain looks through.
+func (h *Facts) GuardedProjects() (dirs []string) {
+	for i := range h.guardings {
+		dirs = append(dirs, h.guardings[i].dir)
+	}
+	return dirs
+}
+
 // LookAgain looks through the projects once more, after the sandbox has ended,
 // and says which guarded names have come to be, or mean another file than at
 // the start. Directories in which nothing has changed are not read again. The

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"path"
 	"testing"
 )
@@ -43,5 +44,29 @@ func TestNamed(t *testing.T) {
 	}
 	if newNames().match([]byte(".env")) != "" {
 		t.Error("no pattern means something")
+	}
+}
+
+// TestManyPatterns: each of many patterns for the same byte is found, the first of two for
+// one name before the other.
+func TestManyPatterns(t *testing.T) {
+	const many = 50_000
+	var list []string
+	for i := range many {
+		list = append(list, fmt.Sprintf("n%d", i), fmt.Sprintf("*x%d.e", i), fmt.Sprintf("[m]%d", i))
+	}
+	n := newNames(append(list, "n7*", "*7.e")...)
+	for _, i := range []int{0, 7, 4711, many - 1} {
+		for name, want := range map[string]string{
+			"n%d": "n%d", "N%d": "n%d", "ax%d.e": "*x%d.e", "ax%d.E": "*x%d.e", "m%d": "[m]%d",
+		} {
+			name, want = fmt.Sprintf(name, i), fmt.Sprintf(want, i)
+			if got := n.match([]byte(name)); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+	}
+	if got := n.match([]byte("n7a")); got != "n7*" {
+		t.Errorf("n7a: %q", got)
 	}
 }

@@ -44,6 +44,9 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
 	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
 	h.addOwn(systemDir, false)
+	for _, dir := range t.Shims {
+		h.addOwn(dir, false)
+	}
 	for _, x := range [...]struct {
 		base, below string
 		checked     bool

@@ -2,6 +2,7 @@ package host
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -39,18 +40,35 @@ func (p pattern) matches(name string) bool {
 }
 
 // names are the patterns of one list, for names in any case and those of copies. They
-// are sorted by the byte that a name must begin or end with: few are compared.
+// are sorted by the byte that a name must begin or end with: few are compared. All of
+// that is in two slices, as it is made at each launch.
 type names struct {
-	first, last [256][]*pattern
-	others      []*pattern
+	patterns []pattern
+	links    []chained
+	// first and last are where the patterns begin, in links, that a name with that byte
+	// at its beginning or end may mean; others the rest. 0: there are none.
+	first, last [256]int32
+	others      int32
 	none        bool
 }
 
+// chained is a pattern's number, where the next one is in links, and of the first one
+// where the last one is.
+type chained struct{ pattern, next, last int32 }
+
 func newNames(list ...string) *names {
 	n := &names{none: true}
+	n.grow(len(list))
 	for _, s := range list {
 		n.add(s)
 	}
+	return n
+}
+
+// grow makes room for so many patterns.
+func (n *names) grow(room int) *names {
+	n.patterns = slices.Grow(n.patterns, room)
+	n.links = slices.Grow(n.links, 1+2*room) // most are for two letters, small and capital
 	return n
 }
 
@@ -58,15 +76,16 @@ func (n *names) add(text string) {
 	p := newPattern(text)
 	p.anyCase = lower(text) == text
 	n.none = false
-	mark := func(table *[256][]*pattern, c byte) {
-		table[c] = append(table[c], &p)
+	n.patterns = append(n.patterns, p)
+	mark := func(table *[256]int32, c byte) {
+		n.chain(&table[c])
 		if p.anyCase && c >= 'a' && c <= 'z' {
-			table[c-'a'+'A'] = append(table[c-'a'+'A'], &p)
+			n.chain(&table[c-'a'+'A'])
 		}
 	}
 	switch {
 	case p.general || len(p.prefix)+len(p.suffix) == 0: // p.inner too
-		n.others = append(n.others, &p)
+		n.chain(&n.others)
 	case p.prefix != "":
 		mark(&n.first, p.prefix[0])
 	default:
@@ -74,14 +93,30 @@ func (n *names) add(text string) {
 	}
 }
 
+// chain puts the last pattern at the end of those that begin there.
+func (n *names) chain(begin *int32) {
+	if len(n.links) == 0 {
+		n.links = append(n.links, chained{}) // no pattern has number 0
+	}
+	at := int32(len(n.links))
+	n.links = append(n.links, chained{pattern: int32(len(n.patterns) - 1), last: at})
+	if *begin == 0 {
+		*begin = at
+		return
+	}
+	first := &n.links[*begin]
+	n.links[first.last].next = at
+	first.last = at
+}
+
 // match is the pattern that means the name, or that of what it is a copy of: key.pem for
 // KEY.PEM.bak. A pattern in small letters means a name in whatever case it is written,
 // one with capital letters those alone. It is "" if there is none.
 func (n *names) match(name []byte) string {
 	for !n.none && len(name) > 0 {
-		for _, list := range [...][]*pattern{n.first[name[0]], n.last[name[len(name)-1]], n.others} {
-			for _, p := range list {
-				if p.means(name) {
+		for _, at := range [...]int32{n.first[name[0]], n.last[name[len(name)-1]], n.others} {
+			for ; at != 0; at = n.links[at].next {
+				if p := &n.patterns[n.links[at].pattern]; p.means(name) {
 					return p.text
 				}
 			}

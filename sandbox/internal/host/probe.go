@@ -20,8 +20,9 @@ import (
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
 	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home, learns: t.Learn}
 	tree := p.Tree()
+	h.entries, h.policy = tree, p
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{
-		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probeStreams, h.probeHanded,
+		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probePublished, h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
 		h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener, h.probeBare,
@@ -102,7 +103,7 @@ func (h *Facts) probeTerminals(p *policy.Policy, _ *policy.Tree, t Target) (err 
 
 // probeStart reads what sbx was started with and the target gets restored.
 func (h *Facts) probeStart(*policy.Policy, *policy.Tree, Target) error {
-	h.Ignored, h.Mask = startstate.Ignored(), startstate.Mask()
+	h.Ignored, h.Mask, h.DeathSignal = startstate.Ignored(), startstate.Mask(), startstate.DeathSignal()
 	h.OpenFiles[0], h.OpenFiles[1] = startstate.OpenFiles()
 	var core unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {

@@ -16,7 +16,7 @@ import (
 const (
 	// SearchLimit bounds how many names are looked at in a project, those at its top not
 	// counted.
-	SearchLimit = 200_000
+	SearchLimit = 300_000
 	// learnLimit is that for a run that is learnt from, which shows homes as a whole.
 	learnLimit = 2_000_000
 	// socketLimit is that for sockets in other directories.
@@ -49,7 +49,8 @@ func (h *Facts) rulesOf(f *policy.Files) *rules {
 }
 
 func (h *Facts) newRules(f *policy.Files) *rules {
-	r := &rules{hide: newNames(), top: newNames(), unhide: newNames(), inspect: newNames(f.Inspect...)}
+	r := &rules{hide: newNames().grow(len(f.Hide)), top: newNames(), unhide: newNames().grow(len(f.Unhide)),
+		inspect: newNames(f.Inspect...)}
 	for _, entry := range f.Hide {
 		pat := policy.ParsePath(entry).Name
 		if deep, ok := strings.CutPrefix(pat, "**/"); ok {

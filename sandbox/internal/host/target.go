@@ -38,6 +38,9 @@ type Target struct {
 	// Places are further paths that the caller named. They are judged like all other
 	// paths.
 	Places []Place
+	// Shims are the directories of links to sbx that the caller runs programs by. The
+	// target must not write to them.
+	Shims []string
 	// Receipt is the descriptor that a receipt is written to, if there is one.
 	Receipt *int
 	// Explain says that what the target is denied is to be told.

@@ -167,3 +167,18 @@ func (Verify) Compile(a *step.Asm) {
 	const impossible = 1
 	a.Sys(unix.SYS_KILL, step.SlotInit.Arg(), step.Int(0)).Or(unix.EPERM).Expect(impossible)
 }
+
+// VerifyRoot checks the same by opening the root directory, which must be refused. It is
+// for a target that has no process outside of the domain to signal.
+type VerifyRoot struct{}
+
+func (VerifyRoot) String() string { return Verify{}.String() + ": the root directory cannot be read" }
+
+func (VerifyRoot) Kind() string { return "verify-landlock-root" }
+
+// Compile is one open(2). That it succeeds is the mismatch.
+func (VerifyRoot) Compile(a *step.Asm) {
+	const impossible = 1
+	a.Sys(unix.SYS_OPENAT, step.Fd(unix.AT_FDCWD), a.Str("/"),
+		step.Int(unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)).Or(unix.EACCES).Expect(impossible)
+}

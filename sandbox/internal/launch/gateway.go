@@ -8,9 +8,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/internal/text"
 	"sbx/policy/explain"
 	"sbx/sandbox/internal/gateway"
+	"sbx/sandbox/internal/notify"
 )
 
 // hostsPassed is what leads out of the sandbox's network.
@@ -25,9 +27,19 @@ type hostsPassed struct {
 // newGateway makes it, if the plan has one.
 func (ps *Process) newGateway() (err error) {
 	if ps.plan.Gateway != nil {
-		ps.gateway, err = gateway.New(ps.plan.Gateway)
+		c := *ps.plan.Gateway
+		c.Socket = ps.askSocket
+		if ps.listener != nil {
+			c.Who = func(tcp bool, port uint16) (string, int) { return notify.Sender(ps.pid, tcp, port) }
+		}
+		ps.gateway, err = gateway.New(&c)
 	}
 	return err
+}
+
+// askSocket asks the init for a Unix socket of the sandbox's network.
+func (ps *Process) askSocket() error {
+	return unix.Sendto(ps.notify, []byte{step.MsgSocket}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 }
 
 // onNetwork takes a socket of the sandbox's network from the init.
@@ -84,7 +96,8 @@ func (ps *Process) tellHosts() {
 }
 
 func hostDenial(d gateway.Denied) explain.Denial {
-	return explain.Denial{Host: &explain.Host{Name: d.Host, Port: d.Port, Why: d.Why}, Count: d.Count}
+	return explain.Denial{Exe: d.Exe, PID: d.PID, Count: d.Count,
+		Host: &explain.Host{Name: d.Host, Port: d.Port, Proto: d.Proto, Refused: d.Refused, Why: d.Why}}
 }
 
 // explainHosts adds the hosts that were denied to what is to be explained, with the program
@@ -113,10 +126,17 @@ func (ps *Process) explainHosts(r *explain.Record) {
 	r.Attempts = merged
 	for _, d := range ps.denied {
 		denial := hostDenial(d)
-		for _, a := range r.Attempts {
-			if a.Call == "connect" && a.Address == d.Target() {
+		for i, a := range r.Attempts {
+			if a.Call != "connect" || a.Address != d.Target() {
+				continue
+			}
+			if d.Refused {
+				// It is one of these: told of by what was seen on the network, which knows the
+				// protocol.
+				r.Attempts[i].Told = true
+			}
+			if denial.Exe == "" {
 				denial.Exe, denial.PID = a.Exe, a.PID
-				break
 			}
 		}
 		r.Denials = append(r.Denials, denial)
@@ -140,7 +160,10 @@ func (ps *Process) deniedNotes(exit Exit) (notes []string) {
 }
 
 func deniedNote(d gateway.Denied) string {
-	if d.Why != "" {
+	switch {
+	case d.Proto != "":
+		return fmt.Sprintf("no %s to %s: only TCP leaves the sandbox's network", d.Proto, text.OneLine(d.Target()))
+	case d.Why != "":
 		return fmt.Sprintf("no connection to %s: %s", text.OneLine(d.Target()), text.OneLine(d.Why))
 	}
 	return fmt.Sprintf("no connection to %s: the policy does not name it; --host %s allows it", text.OneLine(d.Target()),

@@ -14,11 +14,11 @@ func TestGatewayFaults(t *testing.T) {
 	launches(t)
 	plan := planWith(t, "default", func(p *policy.Policy) {
 		p.Network.Hosts = []string{"a.example:443", "192.0.2.0/24:22"}
-		p.Network.Listen = []string{"127.0.0.1:48765:80"}
+		p.Network.Listen = []string{"127.0.0.1:48765:80", "127.0.0.1:48766:unix:/dev/shm/x.sock"}
 	}, "/bin/touch", "ran")
 	sweep(t, plan, func(s step.Step) bool {
 		switch s.(type) {
-		case gateway.Route, gateway.Catch, gateway.Mint:
+		case gateway.Route, gateway.Catch, gateway.Mint, gateway.Root, gateway.Tap:
 			return true
 		}
 		return false

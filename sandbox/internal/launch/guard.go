@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/text"
 	"sbx/ns"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plan"
@@ -38,7 +39,13 @@ func GuardBinary(p *plan.Plan) error {
 	if err != nil {
 		return fmt.Errorf("copy sbx into memory, to keep its file from the target: %w", err)
 	}
-	return execFD(fd)
+	return fmt.Errorf("run sbx from memory: %w", become(fd, "", os.Args, unix.AT_EMPTY_PATH))
+}
+
+// Become replaces this process by the program of that path, with all that it was started
+// with. It returns only if that fails.
+func Become(program string, argv []string) error {
+	return fmt.Errorf("run %s: %w", text.Quote(program), become(unix.AT_FDCWD, program, argv, 0))
 }
 
 // exposesBinary says whether nothing keeps the target from writing to the file of the
@@ -116,9 +123,9 @@ func SealedCopy() (int, error) {
 	return out, err
 }
 
-// execFD replaces this process by the file, with all that it was started
-// with; see package startstate for what the Go runtime has changed.
-func execFD(fd int) error {
+// become replaces this process by the file, as execveat(2) names it, with all that it was
+// started with; see package startstate for what the Go runtime has changed.
+func become(fd int, name string, args []string, flags int) error {
 	soft, hard := startstate.OpenFiles()
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: soft, Max: hard}, nil); err != nil {
 		return fmt.Errorf("restore the limit on open files: %w", err)
@@ -127,6 +134,11 @@ func execFD(fd int) error {
 	for n := uint64(1); n <= 64; n++ {
 		if startstate.Ignored()&(1<<(n-1)) != 0 {
 			unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0)
+		}
+	}
+	if n := startstate.DeathSignal(); n != 0 { // this may be another thread
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(n), 0, 0, 0); err != nil {
+			return fmt.Errorf("restore the signal for the parent's death: %w", err)
 		}
 	}
 	mask := startstate.Mask()
@@ -138,9 +150,8 @@ func execFD(fd int) error {
 		}
 		return append(out, nil)
 	}
-	argv, envp := vector(os.Args), vector(os.Environ())
-	empty := [1]byte{}
-	_, _, errno := unix.Syscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty)),
-		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, 0)
-	return fmt.Errorf("run sbx from memory: %w", errno)
+	argv, envp, file := vector(args), vector(os.Environ()), unsafe.StringData(name+"\x00")
+	_, _, errno := unix.Syscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(file)),
+		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), uintptr(flags), 0)
+	return errno
 }

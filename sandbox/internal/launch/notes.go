@@ -26,7 +26,7 @@ func (ps *Process) leftNote(exit Exit) []string {
 
 // targetName is what the target is called in messages.
 func (ps *Process) targetName() string {
-	if e, ok := ps.plan.Target[len(ps.plan.Target)-1].(process.Exec); ok {
+	if e, ok := execOf(ps.plan); ok {
 		return text.Quote(filepath.Base(e.Args[0]))
 	}
 	return "the target"
@@ -35,13 +35,27 @@ func (ps *Process) targetName() string {
 // PassedOver says, in a sentence, that another program is going to run than the
 // caller's shell would run by that name; "" where it is the same.
 func PassedOver(p *plan.Plan) string {
-	e, ok := p.Target[len(p.Target)-1].(process.Exec)
+	e, ok := execOf(p)
 	if !ok {
 		return ""
 	}
 	program, run := e.PassedOver()
 	if program == "" {
-		return ""
+		return e.EnvPassedOver()
 	}
 	return fmt.Sprintf("%s is not in the sandbox, so the next one in PATH runs: %s", text.Quote(program), text.Quote(run))
+}
+
+// EnvHint is why env(1) did not find what a script has it look for; "" where that is not
+// known.
+func EnvHint(p *plan.Plan) string {
+	if e, ok := execOf(p); ok {
+		return e.EnvHint()
+	}
+	return ""
+}
+
+func execOf(p *plan.Plan) (e process.Exec, ok bool) {
+	e, ok = p.Target[len(p.Target)-1].(process.Exec)
+	return e, ok
 }

@@ -144,6 +144,10 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err = ps.makePrivate(p.Private); err != nil {
 		return nil, err
 	}
+	if ps.listener != nil && p.ObservesFiles {
+		ps.listener.Restrict(p.Allowed(ps.private.Path))
+		ps.listener.Bound(p.OpenFiles())
+	}
 	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
 		Private: ps.private.Dir}, ownMemory)
 	if ps.table, err = linkTable(asm, h.table); err != nil {

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"encoding/binary"
 	"path"
 	"strconv"
 	"strings"
@@ -18,68 +19,129 @@ const (
 	maxFails = 20_000
 )
 
-// fileKey is one path and what is done with it, as the call says it.
+// fileKey is one path and what is done with it, as the call says it. other is the second
+// path of a call that has a file under two.
 type fileKey struct {
-	path   string
-	access explain.Access
-	fresh  bool // it makes a name that is not there yet
+	path, other string
+	explain.Use
 }
 
 // files are the paths that were seen.
 type files struct {
 	seen  map[fileKey]*explain.File // nil: nothing is wrong with it
 	order []*explain.File
+	full  map[string]string // without "." and "..", of paths as they were said
+	// allows are the rights that the Landlock domain gives at a path, or nil; see Restrict.
+	allows func(real string) uint64
+}
+
+// watched is what is known of an observed call by its number.
+type watched struct {
+	name     string
+	attempts bool              // its address or its ids are looked at
+	file     *explain.FileCall // nil: it has no paths
+}
+
+// watched is what is known of the call that was asked about last, or nil.
+func (l *Listener) watched() *watched {
+	nr := l.request.Number
+	w, known := l.calls[nr]
+	if known {
+		return w
+	}
+	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
+		name := call.Name()
+		w = &watched{name: name, attempts: explain.IsRare(name) || explain.MayNeed(name)}
+		if l.files.seen != nil {
+			w.file = explain.LookupFileCall(name)
+		}
+	}
+	l.calls[nr] = w
+	return w
 }
 
 // observe looks at the address or the paths of a call that is allowed, before it is made. What comes of
 // the call is not known then; it is what the same path leads the launcher to, from the
 // same root.
 func (l *Listener) observe() {
-	r := &l.request
-	arch, ok := seccomp.LookupArch(r.Audit, r.Number)
-	if !ok {
+	w := l.watched()
+	if w == nil {
 		return
 	}
-	name := l.callNames[r.Number]
-	if name == "" {
-		call, ok := seccomp.SyscallByNumber(arch, r.Number)
-		if !ok {
-			return
-		}
-		name = call.Name()
-		l.callNames[r.Number] = name
+	if w.attempts {
+		l.attempt(w.name)
 	}
-	if name == "connect" || name == "bind" || explain.MayNeed(name) {
-		l.attempt(name)
-		if !explain.IsFileCall(name) || l.files.seen == nil {
-			return
-		}
+	if w.file == nil {
+		return
 	}
-	for _, arg := range explain.FileArgs(name, r.Args) {
-		text := l.text(r.Args[arg.Path])
-		if text == "" || !l.valid() {
+	first := ""
+	l.args = w.file.Paths(l.args[:0], l.request.Args, l.how(w.name))
+	l.full(w.name, l.args)
+	for i, arg := range l.args {
+		full := l.fullPath(arg)
+		switch {
+		case full == "":
+			first = ""
 			continue
+		case i == 1 && first != "" && explain.Moves(w.name):
+			l.noteFile(fileKey{path: first, other: full, Use: explain.Use{Removes: w.name[0] == 'r'}}, w.name)
 		}
-		full := l.absolute(text, arg)
-		if full == "" || strings.HasPrefix(full, "/proc/") || full == "/proc" {
-			continue // what is there depends on who looks
-		}
-		l.noteFile(fileKey{full, arg.Access, arg.New}, name)
+		first = full
+		l.noteFile(fileKey{path: full, Use: arg.Use}, w.name)
 	}
 }
 
-// absolute is the path from the root inside, or "" where it cannot be told.
-func (l *Listener) absolute(text string, arg explain.FileArg) string {
-	if text[0] == '/' {
-		return path.Clean(text)
+// fullPath is the path of the argument from the root inside, or "" where it cannot be
+// told, or is below /proc: what is there depends on who looks. It is the asking process's
+// only if that is still there afterwards; see valid.
+func (l *Listener) fullPath(arg explain.FileArg) string {
+	raw := l.bytes(l.request.Args[arg.Path])
+	if len(raw) == 0 {
+		return ""
 	}
+	if raw[0] != '/' {
+		return observed(l.relative(string(raw), arg))
+	}
+	full, known := l.files.full[string(raw)]
+	if !known {
+		full = observed(path.Clean(string(raw)))
+		if len(l.files.full) < maxFiles {
+			l.files.full[string(raw)] = full
+		}
+	}
+	return full
+}
+
+// observed is the path, or "" for one below /proc.
+func observed(full string) string {
+	if strings.HasPrefix(full, "/proc/") || full == "/proc" {
+		return ""
+	}
+	return full
+}
+
+// how is what openat2(2) is given; nil for other calls, and where it cannot be read.
+func (l *Listener) how(call string) *unix.OpenHow {
+	if call != "openat2" {
+		return nil
+	}
+	b := l.read(l.request.Args[2], unix.SizeofOpenHow, false)
+	if len(b) < unix.SizeofOpenHow {
+		return nil
+	}
+	word := func(i int) uint64 { return binary.NativeEndian.Uint64(b[8*i:]) }
+	return &unix.OpenHow{Flags: word(0), Mode: word(1), Resolve: word(2)}
+}
+
+// relative is the path from the root inside of one that does not begin there, or "".
+func (l *Listener) relative(text string, arg explain.FileArg) string {
 	dir := "cwd"
 	if arg.Dir >= 0 && int32(l.request.Args[arg.Dir]) != unix.AT_FDCWD {
 		dir = "fd/" + strconv.Itoa(int(int32(l.request.Args[arg.Dir])))
 	}
 	b := l.memory[:]
 	n, err := unix.Readlink(l.proc(dir), b)
-	if err != nil || n == 0 || b[0] != '/' || !l.valid() {
+	if err != nil || n == 0 || b[0] != '/' {
 		return ""
 	}
 	return path.Join(string(b[:n]), text)
@@ -98,62 +160,17 @@ func (l *Listener) noteFile(k fileKey, call string) {
 		l.record.Coarse = true
 		return
 	}
-	errno := l.try(k)
+	found, failed := l.try(k)
 	if !l.valid() {
 		return // the root may have been another's
 	}
-	if errno != 0 && len(l.files.order) < maxFails {
-		f = &explain.File{Path: k.path, Access: k.access, Call: call, Exe: l.exe(), Count: 1, Answer: uint16(errno)}
+	if failed && len(l.files.order) < maxFails {
+		f = &found
+		f.Path, f.Use, f.Call, f.Exe, f.Count = k.path, k.Use, call, l.exe(), 1
 		if _, pid := l.pids(); l.valid() {
 			f.PID = pid
 		}
 		l.files.order = append(l.files.order, f)
 	}
 	l.files.seen[k] = f
-}
-
-// try is what becomes of using the path, as far as it is due to what is there: ENOENT,
-// EROFS and the like, or 0. Nothing is opened but by O_PATH.
-func (l *Listener) try(k fileKey) unix.Errno {
-	root, err := unix.Open(l.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0
-	}
-	defer unix.Close(root)
-	errno := place(root, k.path, k.access >= explain.Writes && !k.fresh)
-	if k.fresh && errno == 0 {
-		return 0 // EEXIST, with or without a sandbox
-	}
-	if errno == unix.ENOENT && k.access == explain.Makes {
-		errno = place(root, path.Dir(k.path), true) // the directory that it is to be made in
-	}
-	return errno
-}
-
-// place looks at a path below the root, and whether its mount may be written to.
-func place(root int, name string, write bool) unix.Errno {
-	fd, err := unix.Openat2(root, strings.TrimPrefix(name, "/"), &unix.OpenHow{
-		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if name == "/" {
-		fd, err = unix.Openat(root, ".", unix.O_PATH|unix.O_CLOEXEC, 0)
-	}
-	if err != nil {
-		errno, _ := err.(unix.Errno)
-		return errno
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	var fs unix.Statfs_t
-	if unix.Fstat(fd, &st) != nil || unix.Fstatfs(fd, &fs) != nil {
-		return 0
-	}
-	file, dir := st.Mode&unix.S_IFMT == unix.S_IFREG, st.Mode&unix.S_IFMT == unix.S_IFDIR
-	switch {
-	case (file || dir) && st.Mode&0o7777 == 0:
-		return unix.EACCES // as the masks of what is hidden
-	case write && (file || dir) && fs.Flags&unix.ST_RDONLY != 0:
-		return unix.EROFS // devices, pipes and sockets may be written to nevertheless
-	}
-	return 0
 }

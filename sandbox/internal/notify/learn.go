@@ -28,6 +28,7 @@ type learner struct {
 	sockets  map[learn.Socket]int
 	caps     map[string]int
 	programs map[string]bool
+	reached  map[reached]bool
 	root     bool // root has started it
 }
 
@@ -35,8 +36,8 @@ type learner struct {
 type number struct {
 	name             string
 	starts, credible bool
-	addressed        bool // connect, bind
-	files            bool
+	addressed        bool              // connect, bind
+	files            *explain.FileCall // nil: nothing is learnt of its paths
 	classed          bool
 	only             int // the index of the only class, if it is not classed; -1: not seen yet
 }
@@ -55,7 +56,7 @@ type learntFile struct {
 func (l *Listener) Learn() {
 	l.learner = &learner{
 		numbers: map[uint32]*number{}, calls: map[callKey]int{}, files: map[learntFile]int{},
-		sockets: map[learn.Socket]int{}, caps: map[string]int{}, programs: map[string]bool{},
+		sockets: map[learn.Socket]int{}, caps: map[string]int{}, programs: map[string]bool{}, reached: map[reached]bool{},
 		root: unix.Geteuid() == 0,
 	}
 }
@@ -81,8 +82,8 @@ func (l *Listener) learn() {
 	if n.addressed {
 		l.learnSocket(n.name)
 	}
-	if n.files {
-		l.learnFiles(n.name)
+	if n.files != nil {
+		l.learnFiles(n.files)
 	}
 	if n.credible {
 		l.learnCapability(n.name)
@@ -99,8 +100,10 @@ func (l *Listener) number() *number {
 	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
 		name := call.Name()
 		n = &number{name: name, starts: learn.Starts(name), credible: explain.MayNeed(name),
-			files:     explain.IsFileCall(name),
 			addressed: name == "connect" || name == "bind", classed: learn.Classed(name), only: -1}
+		if learn.UsesFiles(name) {
+			n.files = explain.LookupFileCall(name)
+		}
 	}
 	l.learner.numbers[nr] = n
 	return n
@@ -180,14 +183,11 @@ func (l *Listener) learnSocket(call string) {
 	}
 }
 
-func (l *Listener) learnFiles(call string) {
-	for _, arg := range explain.FileArgs(call, l.request.Args) {
-		text := l.text(l.request.Args[arg.Path])
-		if text == "" || !l.valid() {
-			continue
-		}
-		full := l.absolute(text, arg)
-		if full == "" || strings.HasPrefix(full, "/proc/") || full == "/proc" {
+func (l *Listener) learnFiles(call *explain.FileCall) {
+	l.args = call.Paths(l.args[:0], l.request.Args, l.how(call.Name()))
+	for _, arg := range l.args {
+		full := l.fullPath(arg)
+		if full == "" {
 			continue
 		}
 		access := learn.Looks

@@ -10,6 +10,7 @@ import (
 
 	"sbx/internal/sys"
 	"sbx/policy/explain"
+	"sbx/policy/seccomp"
 )
 
 // maxAttempts is how many different ones are kept.
@@ -17,19 +18,25 @@ const maxAttempts = 500
 
 // attemptKey is what makes two attempts one.
 type attemptKey struct {
-	call, address, exe, needs string
-	idle                      bool
+	call, address, exe, needs, limit string
+	idle, outside                    bool
 }
 
 // attempt looks at a call that is allowed and made rarely, before it is made.
 func (l *Listener) attempt(call string) {
 	r := &l.request
 	k := attemptKey{call: call}
-	if explain.MayNeed(call) {
-		if k.needs = l.needs(call); k.needs == "" {
+	switch {
+	case explain.MayNeed(call):
+		if k.needs = l.needs(call); k.needs == "" || !l.mountPoint(call) {
 			return
 		}
-	} else {
+	case explain.Signals(call):
+		if k.outside = l.outside(explain.Process(call, r.Args)); !k.outside {
+			return
+		}
+		k.address = strconv.Itoa(int(explain.Process(call, r.Args)))
+	default:
 		k.address = l.address(r.Args[1], r.Args[2])
 		if k.address == "" || !l.valid() {
 			return
@@ -37,17 +44,22 @@ func (l *Listener) attempt(call string) {
 	}
 	if call == "connect" && strings.HasPrefix(k.address, "/") {
 		if l.files.seen != nil {
-			l.noteFile(fileKey{path: k.address, access: explain.Looks}, call)
+			l.noteFile(fileKey{path: k.address}, call)
 		}
 		return
 	}
 	to, err := netip.ParseAddrPort(k.address)
-	if err != nil && k.needs == "" {
+	if err != nil && k.needs == "" && !k.outside {
 		return
 	}
 	if call == "connect" && to.Addr().Unmap().IsLoopback() {
 		k.idle = l.idle(to.Port(), r.Args[0])
 	}
+	l.noteAttempt(k)
+}
+
+// noteAttempt records it.
+func (l *Listener) noteAttempt(k attemptKey) {
 	k.exe = l.exe()
 	if !l.valid() {
 		return
@@ -60,7 +72,12 @@ func (l *Listener) attempt(call string) {
 		l.record.Coarse = true
 		return
 	}
-	a := &explain.Attempt{Call: call, Address: k.address, Needs: k.needs, Idle: k.idle, Exe: k.exe, Count: 1}
+	a := &explain.Attempt{Call: k.call, Address: k.address, Needs: k.needs, Idle: k.idle, Outside: k.outside,
+		Limit: k.limit, Exe: k.exe, Count: 1}
+	d := explain.Denial{Arch: seccomp.Native(), Number: l.request.Number, Args: l.request.Args}
+	if _, d.Text = l.arguments(); l.valid() {
+		a.Said = d.Call()
+	}
 	if _, pid := l.pids(); l.valid() {
 		a.PID = pid
 	}
@@ -75,6 +92,23 @@ func (l *Listener) needs(call string) string {
 		return ""
 	}
 	return explain.Needs(call, l.request.Args, ids(status, "Uid:"), ids(status, "Gid:"))
+}
+
+// mountPoint says that what mount(2) or umount2(2) is about is there: else that is what the
+// call fails with. Other calls are about nothing of the kind.
+func (l *Listener) mountPoint(call string) bool {
+	at, ok := map[string]int{"mount": 1, "umount2": 0}[call]
+	if !ok {
+		return true
+	}
+	full := l.fullPath(explain.FileArg{Path: at, Dir: -1})
+	root, err := unix.Open(l.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(root)
+	var st unix.Stat_t
+	return full != "" && (full == "/" || statIn(root, full, &st))
 }
 
 // idle says that nothing listens at the port in the network of the one who asks: no TCP

@@ -48,10 +48,13 @@ type Listener struct {
 	record  explain.Record
 
 	// observed are the numbers of the calls that are asked about although they are
-	// allowed, on the machine's own architecture; callNames are their names.
-	observed  map[uint32]bool
-	callNames map[uint32]string
-	files     files
+	// allowed, on the machine's own architecture; calls is what is known of them.
+	observed map[uint32]bool
+	calls    map[uint32]*watched
+	args     []explain.FileArg // of the last one, to be used again
+	files    files
+	// openFiles is the most descriptors that a process may have open, 0: nobody has said.
+	openFiles uint64
 
 	attempts     map[attemptKey]*explain.Attempt
 	attemptOrder []*explain.Attempt
@@ -82,12 +85,13 @@ func New(filters []Filter, observed []uint32, files bool) (*Listener, error) {
 		programs = append(programs, f.Program)
 	}
 	if len(observed) > 0 {
-		l.observed, l.callNames = map[uint32]bool{}, map[uint32]string{}
+		l.observed, l.calls = map[uint32]bool{}, map[uint32]*watched{}
 		l.attempts = map[attemptKey]*explain.Attempt{}
 		for _, nr := range observed {
 			l.observed[nr] = true
 		}
 	}
+	l.files.full = map[string]string{}
 	if files {
 		l.files.seen = map[fileKey]*explain.File{}
 	}
@@ -97,6 +101,10 @@ func New(filters []Filter, observed []uint32, files bool) (*Listener, error) {
 	}
 	return l, nil
 }
+
+// Restrict tells of the target's Landlock domain: the rights that it gives at a path
+// without links.
+func (l *Listener) Restrict(allows func(real string) uint64) { l.files.allows = allows }
 
 // Attach takes over the descriptor.
 func (l *Listener) Attach(fd int) {
@@ -126,10 +134,27 @@ func (l *Listener) Serve(events int16) error {
 	switch {
 	case l.fd < 0:
 	case events&unix.POLLIN != 0:
-		return l.answerOne()
+		return l.answerSome()
 	case events&(unix.POLLHUP|unix.POLLERR) != 0:
 		unix.Close(l.fd) // all that had the filter have ended
 		l.fd = -1
+	}
+	return nil
+}
+
+// answerSome answers one question, and those that come right afterwards: a program that asks
+// mostly asks again, and to wait for that alone costs less than to wait for all that the
+// launcher waits for. That gets its turn after a few milliseconds at most.
+func (l *Listener) answerSome() error {
+	const most, wait = 100, 1 // questions, and milliseconds
+	for range most {
+		if err := l.answerOne(); err != nil {
+			return err
+		}
+		one := [1]unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(one[:], wait); err != nil || n == 0 || one[0].Revents != unix.POLLIN {
+			return nil // the launcher's own poll sees what it is
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"strings"
 
@@ -45,18 +46,7 @@ func (l *Listener) note(action seccomp.Action, by int) {
 	if closely {
 		l.looked++
 		k.exe = l.exe()
-		for i, p := range l.paramsOf(r.Audit, r.Number) {
-			switch p.Kind {
-			case explain.Path, explain.Text:
-				k.text[i] = l.text(r.Args[i])
-			case explain.Address:
-				if i+1 < len(r.Args) {
-					k.text[i] = l.address(r.Args[i], r.Args[i+1])
-				}
-			case explain.Flags, explain.Choice, explain.Open, explain.Mode, explain.Hex, explain.Clone:
-				k.args[i] = r.Args[i]
-			}
-		}
+		k.args, k.text = l.arguments()
 		if !l.valid() {
 			// The process is gone, and what was read may be another's.
 			k.exe, k.text = "", [6]string{}
@@ -84,6 +74,28 @@ func (l *Listener) note(action seccomp.Action, by int) {
 		l.coarse[k.coarse()] = d
 	}
 	l.order = append(l.order, d)
+}
+
+// arguments are what of the call's arguments is worth a look.
+func (l *Listener) arguments() (args [6]uint64, text [6]string) {
+	r := &l.request
+	for i, p := range l.paramsOf(r.Audit, r.Number) {
+		switch p.Kind {
+		case explain.Path, explain.Text:
+			text[i] = l.text(r.Args[i])
+		case explain.Address:
+			if i+1 < len(r.Args) {
+				text[i] = l.address(r.Args[i], r.Args[i+1])
+			}
+		case explain.CloneArgs:
+			if b := l.read(r.Args[i], 8, false); len(b) == 8 && r.Audit == seccomp.Native().Audit() {
+				text[i] = explain.Namespaces(binary.NativeEndian.Uint64(b), seccomp.Native())
+			}
+		case explain.Flags, explain.Choice, explain.Open, explain.Mode, explain.Hex, explain.Clone, explain.Signal:
+			args[i] = r.Args[i]
+		}
+	}
+	return args, text
 }
 
 // denial is the call that was asked about last.
@@ -206,9 +218,14 @@ func (l *Listener) read(addr uint64, most int, toZero bool) []byte {
 
 // text is the string at an address, or "" where it cannot be read.
 func (l *Listener) text(addr uint64) string {
+	return string(l.bytes(addr))
+}
+
+// bytes is text in a buffer that is used again.
+func (l *Listener) bytes(addr uint64) []byte {
 	if addr == 0 {
-		return ""
+		return nil
 	}
-	s, _, _ := strings.Cut(string(l.read(addr, maxText, true)), "\x00")
-	return s
+	b, _, _ := bytes.Cut(l.read(addr, maxText, true), []byte{0})
+	return b
 }

@@ -35,7 +35,8 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 func order(d *decisions) *Plan {
 	plan := &Plan{
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
-		Dir: d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
+		InPlace: d.inPlace,
+		Dir:     d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed, Learns: d.learns,
 		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
@@ -46,7 +47,7 @@ func order(d *decisions) *Plan {
 		plan.Bare = d.bare.Tree
 	}
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
-	joins := len(d.ns.joins) > 0
+	joins := len(d.ns.joins) > 0 && !d.inPlace
 
 	// ---- On the host, by the janitor.
 	if plan.PTY != nil {
@@ -101,31 +102,19 @@ func order(d *decisions) *Plan {
 	if d.layersByProc {
 		add(setup, ns.OpenProc{}) // overlayfs finds the layers by /proc
 	}
-	// Before there is anything that would stay if the launcher were killed, but after the
-	// ids are set, because setting them clears the death signal.
-	add(setup, process.DieWithLauncher{Left: joins || plan.Ranges != nil})
-	if len(d.streams.restore) > 0 {
-		add(setup, process.AnnounceInit{}) // before there is a target
-	}
-	// Before there is a process inside that could trace this one (runc's CVE-2016-9962).
-	add(setup, process.Undumpable{})
-	switch {
-	case plan.OwnSession:
-		add(setup, process.OwnSession{})
-	case !plan.SharesJob:
-		add(setup, process.OwnGroup{})
-	}
-	if plan.New&ns.Cgroup != d.ns.new&ns.Cgroup {
-		add(setup, cgroup.Namespace{}) // before any step reads a cgroup's path
-	}
-	// Before the first file is made, so that modes are as planned.
-	add(setup, process.ClearUmask{})
-	if plan.SharesPIDNS {
-		if d.ns.joined(ns.PID) {
-			add(setup, ns.DetachedProc{}) // pids are different in the host's
+	if d.inPlace {
+		// Before there is a process inside that could trace this one (runc's CVE-2016-9962),
+		// as there is in a namespace that is joined.
+		add(setup, process.Undumpable{})
+		for _, j := range d.ns.joins {
+			add(setup, j)
 		}
-		// Before there is a process that could leave an orphan.
-		add(setup, process.Subreaper{})
+		if d.ns.new != 0 {
+			add(setup, ns.Unshare{Set: d.ns.new}) // after the joins: they take rights that it could end
+		}
+		add(setup, process.ClearUmask{}) // before the first file is made
+	} else {
+		startInit(plan, d, joins)
 	}
 	if d.tree != nil {
 		// Before the first mount, or the host would get it too.
@@ -144,8 +133,11 @@ func order(d *decisions) *Plan {
 	if d.catch != nil {
 		// After the loopback is up. The ports and the routes take capabilities, too.
 		add(setup, gateway.Route{IPv6: d.catch.IPv6}, *d.catch)
+		if d.taps {
+			add(setup, gateway.Tap{})
+		}
 	}
-	if d.gateway != nil && len(d.gateway.Publish) > 0 {
+	if d.gateway != nil && d.gateway.NeedsPorts() {
 		add(setup, gateway.Mint{IPv6: d.gateway.IPv6})
 	}
 	if d.hostname != "" {
@@ -162,6 +154,13 @@ func order(d *decisions) *Plan {
 		// After all mounts, because binds need the paths of the host. Before capabilities are
 		// dropped, because it needs CAP_SYS_ADMIN.
 		add(setup, ns.Pivot{})
+		if d.inPlace {
+			// The init does it elsewhere. Before capabilities are dropped.
+			add(setup, ns.Detach{Scratch: d.tree.HostRoot()})
+		}
+		if d.gateway != nil && d.gateway.NeedsRoot() {
+			add(setup, gateway.Root{}) // the sandbox's own, so after the pivot
+		}
 	}
 	if !d.ns.has(ns.User) && d.dropGroups {
 		add(setup, process.DropGroups{}) // needs CAP_SETGID; denied in a user namespace of one id
@@ -172,35 +171,14 @@ func order(d *decisions) *Plan {
 	if !d.keepsBounding {
 		add(setup, caps.Bounding{Keep: d.keep, Last: d.lastCap}, caps.Securebits{RootKeeps: d.keep != 0 && d.ns.uid == 0})
 	}
-	add(setup, process.Fork{Copy: d.ns.new&ns.Time != 0, First: d.first})
-
-	// ---- The init, while the target waits for it.
-	in := &plan.Init
-	// First: who closes the last descriptor of a clone of mounts waits for all
-	// processors (ns.Reopen). The target does, while the init waits for the same.
-	add(in, process.CloseAll{Children: plan.SharesPIDNS})
-	if d.tree != nil {
-		// Needs CAP_SYS_ADMIN, so before the rest. The target waits until it is done.
-		add(in, ns.Detach{Scratch: d.tree.HostRoot()})
-	} else {
-		add(in, process.LeaveDir{})
+	if !d.inPlace {
+		add(setup, process.Fork{Copy: d.ns.new&ns.Time != 0, First: d.first})
+		orderInit(plan, d)
 	}
-	// It keeps CAP_KILL, if it has it, to signal a target that changes its user. Nothing
-	// that the target sends makes it use that.
-	add(in, process.NoNewPrivs{Who: "init"}, caps.Reduce{Keep: d.initCaps, Who: "init"})
-	// The launcher's arguments and environment must not be readable inside, as in
-	// /proc/1/environ of bwrap --clearenv.
-	add(in, process.ClearMemory{Who: "init", All: d.given != nil})
-	if plan.SharesPIDNS {
-		// Before the target can have children.
-		add(in, process.OutliveLauncher{})
-	}
-	add(in, d.limits.init...) // late, because the time limit is for the target
-	add(in, process.InitReady{})
 
 	// ---- The target.
 	to := &plan.Target
-	if plan.SharesPIDNS {
+	if plan.SharesPIDNS && !d.inPlace {
 		// First: if the init is gone already, nothing else would end the target.
 		add(to, process.DieWithInit{})
 	}
@@ -237,7 +215,7 @@ func order(d *decisions) *Plan {
 	// After all steps that open a descriptor, except Chdir, which closes its own at once
 	// (flatpak leaked O_PATH descriptors of its own).
 	add(to, process.CloseFDs{Keep: d.fds, Socket: d.listener != nil || d.listen != nil,
-		Ready: d.announce})
+		Ready: d.announce, AtExec: d.inPlace})
 	add(to, process.RestoreUmask{})
 	if !d.limits.openFiles {
 		add(to, process.OpenFiles{Soft: d.openFiles[0], Hard: d.openFiles[1]})
@@ -247,7 +225,9 @@ func order(d *decisions) *Plan {
 	}
 	// The target must not run before the init has dropped its privileges. Mostly it has
 	// by now.
-	add(to, process.WaitInit{})
+	if !d.inPlace {
+		add(to, process.WaitInit{})
+	}
 	// Not before the old root is unmounted: until then a ".." past the root, as in a link
 	// that another process puts there, leads to it. No link is followed either.
 	if d.bare != nil && d.bare.InPrivate {
@@ -269,6 +249,14 @@ func order(d *decisions) *Plan {
 	}
 	// After all steps that open a descriptor, even for a moment.
 	add(to, d.limits.target...)
+	if d.inPlace {
+		// Before the signals are unblocked. The death signal comes late, since setting ids or
+		// capabilities may clear it.
+		add(to, process.ClearHandlers{Blocked: d.mask})
+		if d.deathSignal != 0 {
+			add(to, process.DeathSignal{Signal: d.deathSignal})
+		}
+	}
 	// As late as possible: from here on a signal may end the process.
 	add(to, process.Signals{Ignored: d.ignored, Mask: d.mask})
 	// After the filters come only their own check and the exec. The fallback filters come

@@ -13,7 +13,6 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/internal/fallbackfilter"
 	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
@@ -26,6 +25,7 @@ type decisions struct {
 	notify Notify
 
 	name     string
+	inPlace  bool // see Plan.InPlace
 	ns       nsPlan
 	ids      idPlan
 	hostname string
@@ -61,8 +61,10 @@ type decisions struct {
 	terminal          terminalPlan
 	streams           streamPlan
 	// gateway leads out of the sandbox's network, and catch is where it begins; nil for none.
+	// taps says that the launcher sees what nothing catches.
 	gateway       *gateway.Config
 	catch         *gateway.Catch
+	taps          bool
 	exec          process.Exec
 	dir           string
 	fds, given    []int
@@ -71,6 +73,7 @@ type decisions struct {
 	stdio         [3]host.Stdio
 	openFiles     [2]uint64
 	coreMax       uint64
+	deathSignal   int
 	ignored, mask uint64
 
 	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
@@ -85,10 +88,14 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	d := &decisions{
 		name: p.Name, hostname: p.Namespaces.Hostname, lastCap: h.Caps.Last,
 		openFiles: h.OpenFiles, coreMax: h.CoreMax, ignored: h.Ignored, mask: h.Mask, noCore: p.Limits.Core == "",
+		deathSignal: h.DeathSignal, inPlace: executesInPlace(p),
 		stdio: h.Stdio, given: t.Given, announce: t.Announce,
 	}
 	var err error
 	if d.ns, err = namespaces(p, h); err != nil {
+		return nil, err
+	}
+	if err := d.refuseInPlace(p, t); err != nil {
 		return nil, err
 	}
 	if d.keep, err = keptCaps(p, h, d.ns); err != nil {
@@ -113,6 +120,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	rules, err := d.decideFiles(p, t, h)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.checkPublished(h); err != nil {
 		return nil, err
 	}
 	if d.exec.Dir = d.dir; d.shown() != nil {
@@ -142,7 +152,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.labels, err = labels(p, h); err != nil {
 		return nil, err
 	}
-	if len(d.labels) > 0 {
+	if len(d.labels) > 0 || d.inPlace { // in place a join takes it, which no other process opens
 		d.ids.openProc()
 	}
 	if d.streams, err = decideStreams(p, h, d, decoded); err != nil {
@@ -162,6 +172,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.setBareEnv()
 	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
+	if err := d.refuseLeftovers(p, h); err != nil {
+		return nil, err
+	}
 	if err := d.decideHanded(p, t, h); err != nil {
 		return nil, err
 	}
@@ -175,7 +188,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		name := policy.ParsePath(s).Name
 		f := h.Files[name]
 		if f.Missing() && d.tree != nil {
-			if e, _ := p.Tree().Get(name); e.Kind == policy.KindWrite {
+			if e := p.Files.At(name); e.Name == name && e.Kind == policy.KindWrite {
 				d.note(text.Quote(name) + " is not there, so it is left out: what is written there is lost, or an error")
 			}
 		}
@@ -218,7 +231,7 @@ func (d *decisions) noteLinks(p *policy.Policy, t host.Target, h *host.Facts) {
 				text.Quote(f.Via), text.Quote(f.Real)))
 		}
 	}
-	for _, e := range p.Tree().Entries {
+	for _, e := range h.Tree(p).Entries {
 		o := e.Options
 		if e.Kind == policy.KindWrite || o.From != "" {
 			say(e.Source())
@@ -264,12 +277,15 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 		}
 	case strings.HasPrefix(t.NotifySocket(), "@") && d.ns.new&ns.Mount == 0:
 		// No rule of Landlock and no filter opens one abstract name alone.
+		fix := "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or "
+		if p.Namespaces.None() {
+			fix = "run sbx where namespaces are allowed, without --no-namespaces, or "
+		}
 		return &host.NeedError{
 			Reason: host.LeadsOut,
 			What: "reach the notify socket " + text.Quote(t.NotifySocket()) +
 				": it is abstract, and with it every abstract socket of the host would be open",
-			Fix: "say mount = \"new\" in the policy's [namespaces], have the manager listen at a path, or take " +
-				"NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
+			Fix: fix + "take NOTIFY_SOCKET out of the environment: env -u NOTIFY_SOCKET sbx ...",
 		}
 	}
 	return nil
@@ -330,7 +346,7 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 		return d.decideBare(p, t, h)
 	}
 	if d.ns.new&ns.Mount == 0 {
-		d.allWritable = p.Tree().At("/").Kind == policy.KindWrite
+		d.allWritable = p.Files.At("/").Kind == policy.KindWrite
 		d.notes = append(d.notes, d.limits.notes...)
 		rules, d.dir, err = rootfs.LandlockOnly(p, t, h, d.ns.joined(ns.Mount), keep)
 		return rules, err
@@ -344,48 +360,4 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	d.allWritable, d.dir = d.tree.AllWritable(), d.tree.Dir
 	d.notes = slices.Concat(d.tree.Notes, d.limits.notes)
 	return d.tree.Rules(), nil
-}
-
-// decideFilters decides which seccomp filters are loaded.
-func (d *decisions) decideFilters(
-	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
-) {
-	flags := filterFlags(p)
-	d.decideSetID(p, t, h, decoded)
-	d.fallback = append(d.fallback, d.groupFilter(h, flags)...)
-	d.fallback = append(d.fallback, d.bareFilters(p, t, h, flags)...)
-	if !d.noNet {
-		d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
-	}
-	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
-	if d.sharesPIDNS {
-		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
-	}
-	if d.shown().NothingWrittenRuns() {
-		d.fallback = append(d.fallback, fallback(fallbackfilter.MemoryPrograms, flags))
-	}
-	for _, f := range d.handed.filters() {
-		d.fallback = append(d.fallback, fallback(f, flags))
-	}
-	for i, f := range programs {
-		name := p.Name
-		if len(programs) > 1 {
-			name = fmt.Sprintf("%s/%d", p.Name, i+1)
-		}
-		s := process.Seccomp{Name: name, Program: string(f), Flags: flags}
-		s.ByPrctl = i > 0 && flags == 0 && !decoded[:i].allow(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER)
-		d.filters = append(d.filters, s)
-	}
-	d.verifySeccomp = decoded.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
-}
-
-func filterFlags(p *policy.Policy) int {
-	f := 0
-	if policy.IsTrue(p.Seccomp.Log) {
-		f |= unix.SECCOMP_FILTER_FLAG_LOG
-	}
-	if policy.IsTrue(p.Seccomp.SpecAllow) {
-		f |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
-	}
-	return f
 }

@@ -38,6 +38,10 @@ var managerVariables = [...]struct {
 //
 // kept are variables that say where packages come from, and that do not cross.
 func environment(p *policy.Policy, t host.Target, listen int) (env, kept []string) {
+	pid := targetPID
+	if executesInPlace(p) {
+		pid = strconv.Itoa(t.PID)
+	}
 	seen, service := make(map[string]bool, len(t.Env)), t.IsService()
 	for _, v := range t.Env {
 		name, _, ok := strings.Cut(v, "=")
@@ -53,9 +57,9 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 			place, _ := t.NotifyPlace(p)
 			v = name + "=" + place
 		case name == "LISTEN_PID" || name == "WATCHDOG_PID":
-			v = name + "=" + targetPID
+			v = name + "=" + pid
 		case service && name == "SYSTEMD_EXEC_PID":
-			v = name + "=" + targetPID
+			v = name + "=" + pid
 		case service && host.ServiceVariable(name):
 		case name == "SYSTEMD_EXEC_PID":
 			continue // another process's

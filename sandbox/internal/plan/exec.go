@@ -33,7 +33,7 @@ func execStep(t host.Target, env []string) (process.Exec, error) {
 		e.Paths = []string{t.Path}
 		return e, nil
 	}
-	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	search := host.SearchPath
 	for _, v := range env {
 		if s, ok := strings.CutPrefix(v, "PATH="); ok {
 			search = s

@@ -38,10 +38,9 @@ func (d *decisions) noteIndexes(p *policy.Policy, h *host.Facts) {
 			" (without them a public index is asked; --env " + strings.Join(d.keptBack, " --env ") +
 			" hands over, credentials too)")
 	}
-	shown := p.Tree()
 	var files []string
 	for _, f := range h.Indexes {
-		visible := shown.At(f).Kind.FromHost()
+		visible := p.Files.Shows(f)
 		if d.tree != nil {
 			visible = d.tree.At(f).Kind.FromHost()
 		}

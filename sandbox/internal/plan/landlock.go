@@ -95,8 +95,12 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	steps = append(steps, open...)
 	d.landlock = append(steps, landlock.Restrict{ABI: h.LSM.Landlock, Log: policy.IsTrue(p.Process.LandlockLog),
 		Required: d.bare != nil})
-	if d.bare != nil {
+	switch {
+	case d.bare == nil:
+	case !d.inPlace:
 		d.landlock = append(d.landlock, landlock.Verify{})
+	case !d.bare.At("/").Kind.FromHost():
+		d.landlock = append(d.landlock, landlock.VerifyRoot{})
 	}
 	return nil
 }
@@ -131,4 +135,17 @@ func ports(n policy.Network) ([]step.Step, error) {
 		steps[i] = x
 	}
 	return steps, nil
+}
+
+// Allowed are the rights that the target's Landlock domain gives it at a path without links,
+// or nil where it has none that restricts files. private is the path of the directory that
+// the launcher has made for it, or "".
+func (p *Plan) Allowed(private string) func(real string) uint64 {
+	var steps []step.Step
+	p.Each(func(_ string, s step.Step) { steps = append(steps, s) })
+	a, ok := landlock.AllowedBy(steps, private)
+	if !ok {
+		return nil
+	}
+	return func(real string) uint64 { return uint64(a.At(real)) }
 }

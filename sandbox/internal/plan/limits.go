@@ -78,7 +78,13 @@ func limits(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, keep caps.
 		if err != nil {
 			return nil, a.invalid(err)
 		}
-		l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
+		if executesInPlace(p) {
+			if err := l.refuseOrNote(a, inPlaceLimit+" end it", inPlaceLimitFix); err != nil {
+				return nil, err
+			}
+		} else {
+			l.init, l.Time, l.Duration = append(l.init, process.Timeout{Time: d}), a.value, d
+		}
 	}
 	// With this capability in the host's user namespace the target could raise any
 	// limit of its own again.
@@ -158,4 +164,15 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, raises bool) error {
 		l.target = append(l.target, limit)
 	}
 	return nil
+}
+
+// OpenFiles is the most descriptors that each process may have open, 0 where the policy does
+// not limit them.
+func (p *Plan) OpenFiles() (most uint64) {
+	p.Each(func(_ string, s step.Step) {
+		if r, ok := s.(process.Rlimit); ok && r.Resource == unix.RLIMIT_NOFILE {
+			most = r.Soft
+		}
+	})
+	return most
 }

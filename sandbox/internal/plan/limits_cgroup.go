@@ -70,6 +70,7 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 	if err != nil {
 		return err
 	}
+	alone := executesInPlace(p)
 	var use cgroup.Set
 	for _, x := range list {
 		files, err := x.set(parent, x.value)
@@ -84,6 +85,8 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 			}
 		case x.fallback != nil:
 			err = x.fallback(x.value)
+		case alone:
+			err = l.refuseOrNote(x.limitValue, inPlaceLimit+" remove a cgroup", inPlaceLimitFix)
 		case parent.Have&x.controllers == x.controllers:
 			err = l.refuseOrNote(x.limitValue, x.unable, x.fix)
 		default:
@@ -114,6 +117,9 @@ func (l *Limits) shared(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan
 // chooseParent is the cgroup below which the sandbox's cgroup is made. It is the zero
 // value if there is none and the limits do not need one.
 func chooseParent(list []sharedLimit, p *policy.Policy, h *host.Facts, s nsPlan) (cgroup.Parent, error) {
+	if executesInPlace(p) {
+		return cgroup.Parent{}, nil // nobody would remove it
+	}
 	var must, want cgroup.Set
 	var needing []string
 	for _, x := range list {
@@ -136,7 +142,7 @@ func chooseParent(list []sharedLimit, p *policy.Policy, h *host.Facts, s nsPlan)
 		}
 	case parent == nil || parent.Have == 0:
 		return cgroup.Parent{}, nil
-	case s.new&ns.Mount == 0:
+	case s.new&ns.Mount == 0 && !p.Namespaces.None(): // there Landlock shows no more than the policy does
 		return cgroup.Parent{}, &host.NeedError{
 			Reason: host.NoLimit,
 			What: "enforce limits by a cgroup: in a mount namespace that is not its own the target could write to " +

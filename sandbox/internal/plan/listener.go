@@ -48,7 +48,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 		// In a pid namespace that is not below the caller's, the launcher sees no pid.
 		o := listen.Options{KeepKills: d.ns.joined(ns.PID), Arch: seccomp.Native()}
 		if o.Observe, err = d.observe(p, t); err == nil {
-			d.observed = o.Observe
+			d.observed, o.Marked = o.Observe, executes(o)
 			program, err = listen.Filter(programs, o)
 		}
 		l.Program = string(program)
@@ -74,7 +74,7 @@ func (d *decisions) observe(p *policy.Policy, t host.Target) ([]uint32, error) {
 		rare, why = nil, "the policy lets the program make sandboxes of its own, whose filters it would weaken"
 	case d.ns.joined(ns.PID):
 		rare, why = nil, "the policy joins a pid namespace, whose processes sbx may not see"
-	case d.tree == nil:
+	case d.tree == nil && (d.bare == nil || t.Learn):
 		why = "the policy keeps the host's mount namespace"
 	}
 	switch {
@@ -93,6 +93,16 @@ func (d *decisions) observe(p *policy.Policy, t host.Target) ([]uint32, error) {
 	}
 	d.observesFiles = true
 	return append(rare, explain.Observed(seccomp.Native())...), nil
+}
+
+// executes are those of the observed calls that execute a program.
+func executes(o listen.Options) (list []uint32) {
+	for _, nr := range o.Observe {
+		if s, ok := seccomp.SyscallByNumber(o.Arch, nr); ok && explain.Executes(s.Name()) {
+			list = append(list, nr)
+		}
+	}
+	return list
 }
 
 // seccompSteps are the steps that load a filter.

@@ -7,8 +7,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/step"
 	"sbx/policies"
 	"sbx/policy/seccomp"
+	"sbx/policy/seccomp/bpf"
+	"sbx/policy/seccomp/listen"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/plantest"
 	"sbx/sandbox/internal/process"
@@ -71,5 +74,32 @@ func TestListener(t *testing.T) {
 		len(p.Explained) != 0 || p.Unexplained != "there is one" || !strings.Contains(p.String(),
 		"note: denied system calls cannot be explained: there is one") {
 		t.Errorf("%s", p)
+	}
+}
+
+// TestExecMark: the launcher's own exec is not asked about, for nobody listens yet; those of
+// the program are.
+func TestExecMark(t *testing.T) {
+	if listen.Mark != step.ExecMark {
+		t.Fatal("the filter lets another mark pass than the launcher sets")
+	}
+	p := explainedPlan(t, func(t *host.Target, _ *host.Facts) { t.ExplainFiles = true })
+	var program []bpf.Instruction
+	for _, s := range p.Target {
+		if s, ok := s.(process.Listener); ok {
+			var err error
+			if program, err = bpf.Decode([]byte(s.Program)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const userNotif, allow = 0x7fc00000, 0x7fff0000
+	for _, nr := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
+		for mark, want := range map[uint64]uint32{0: userNotif, listen.Mark: allow, listen.Mark + 1: userNotif} {
+			c := bpf.Call{Audit: seccomp.Native().Audit(), Number: nr, Args: [6]uint64{5: mark}}
+			if got := bpf.Result(program, &c); got != want {
+				t.Errorf("call %d with %#x: %#x, want %#x", nr, mark, got, want)
+			}
+		}
 	}
 }

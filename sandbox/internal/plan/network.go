@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"sbx/internal/text"
@@ -10,6 +11,7 @@ import (
 	"sbx/policy/network"
 	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
+	"sbx/sandbox/internal/rootfs"
 )
 
 // decideNetwork decides what the sandbox's network leads to, where the policy names hosts or
@@ -30,10 +32,30 @@ func (d *decisions) decideNetwork(p *policy.Policy, t host.Target, h *host.Facts
 		return err
 	}
 	c := &gateway.Config{Rules: rules, IPv6: h.IPv6, Hostname: d.hostname}
-	if c.Publish, err = p.Network.Published(); err != nil {
+	published, err := p.Network.Published()
+	if err != nil {
 		return err
 	}
+	for _, l := range published {
+		x := gateway.Published{Listen: l, Dir: -1}
+		if l.Path != "" {
+			f := h.Published[l.Path]
+			switch {
+			case f.Err != nil:
+				return fmt.Errorf("listen at %s: %w", text.Quote(l.At()), f.Err)
+			case f.Mode == 0:
+				return host.Refuse(host.Absent, "listen at %s: there is no directory %s", text.Quote(l.At()),
+					text.Quote(path.Dir(l.Path)))
+			case !f.Dir():
+				return host.Refuse(host.WrongFile, "listen at %s: %s is no directory", text.Quote(l.At()),
+					text.Quote(path.Dir(l.Path)))
+			}
+			x.Dir = f.FD
+		}
+		c.Publish = append(c.Publish, x)
+	}
 	if len(rules) > 0 {
+		d.taps = h.PacketSockets
 		d.catch = &gateway.Catch{Ports: network.NewSet(rules).Ports(), IPv6: h.IPv6}
 		if n := len(d.catch.Ports); n > gateway.MaxPorts {
 			return host.Refuse(host.Impossible, "reach hosts at %d different ports: %d is the most", n, gateway.MaxPorts)
@@ -59,6 +81,46 @@ func (d *decisions) decideNetwork(p *policy.Policy, t host.Target, h *host.Facts
 		d.remarks = append(d.remarks, remark)
 	}
 	d.gateway = c
+	return nil
+}
+
+// checkPublished refuses Unix sockets where they would not be what they seem: on the host
+// where the target could put another file in their place, and inside where it cannot make
+// them, or where the host's own may be.
+func (d *decisions) checkPublished(h *host.Facts) error {
+	if d.gateway == nil {
+		return nil
+	}
+	for _, p := range d.gateway.Publish {
+		if (p.Path != "" || p.InnerPath != "") && d.tree == nil {
+			return &host.NeedError{
+				Reason: host.WrongNamespace,
+				What:   fmt.Sprintf("lead %s inside: the mount namespace is not a new one", text.Quote(p.String())),
+				Fix:    "say mount = \"new\" in the policy's [namespaces]",
+			}
+		}
+		if p.Path != "" {
+			if dir, ok := d.tree.WritableAt(h.Published[p.Path]); ok {
+				return &host.NeedError{
+					Reason: host.Untrusted,
+					What: fmt.Sprintf("listen at %s: the program may write to %s, and could put another file in its place",
+						text.Quote(p.At()), text.Quote(dir)),
+					Fix: "name a path elsewhere, as in unix:/run/app.sock:" + strings.TrimPrefix(p.String(), p.At()+":"),
+				}
+			}
+		}
+		if p.InnerPath == "" {
+			continue
+		}
+		if n := d.tree.At(p.InnerPath); n.Kind != rootfs.Tmpfs {
+			return &host.NeedError{
+				Reason: host.NoPlace,
+				What: fmt.Sprintf("lead %s to a socket inside: at %s the sandbox has no directory of its own to make it in",
+					text.Quote(p.At()), text.Quote(p.InnerPath)),
+				Fix: "name a path in the sandbox's own /tmp, as in " + p.At() + ":unix:/tmp/" + path.Base(p.InnerPath),
+			}
+		}
+	}
 	return nil
 }
 

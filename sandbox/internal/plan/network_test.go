@@ -69,6 +69,22 @@ func TestNetworkRefused(t *testing.T) {
 				p.Network.Hosts = append(p.Network.Hosts, fmt.Sprintf("a.example:%d", 1000+i))
 			}
 		}, "", host.Impossible},
+		"a socket of the host's where the program writes": {func(p *policy.Policy) {
+			p.Files.Write = append(p.Files.Write, "/home/u/p")
+			p.Network.Listen = []string{"unix:/home/u/p/x.sock:80"}
+		}, "", host.Untrusted},
+		"no directory for a socket": {func(p *policy.Policy) {
+			p.Network.Listen = []string{"unix:/home/u/none/x.sock:80"}
+		}, "", host.Absent},
+		"a socket inside where the host's may be": {func(p *policy.Policy) {
+			p.Network.Listen = []string{"80:unix:/home/u/p/x.sock"}
+		}, "", host.NoPlace},
+		"a socket inside where the program makes none": {func(p *policy.Policy) {
+			p.Network.Listen = []string{"80:unix:/usr/x.sock"}
+		}, "", host.NoPlace},
+		"no root file system of its own": {func(p *policy.Policy) {
+			p.Namespaces.Mount, p.Network.Listen = "host", []string{"80:unix:/tmp/x.sock"}
+		}, "", host.WrongNamespace},
 		"another proxy": {func(*policy.Policy) {}, "https_proxy=https://proxy.example", host.Invalid},
 	} {
 		p := plantest.Shipped(t, "default")
@@ -76,7 +92,9 @@ func TestNetworkRefused(t *testing.T) {
 		c.edit(p)
 		target := host.Target{Path: "/bin/true", Args: []string{"true"}, Project: "/home/u/p", Home: "/home/u",
 			Dir: "/home/u/p", Env: []string{c.env}}
-		if _, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 1000)); !errors.Is(err, c.want) {
+		h := plantest.Debian(p, 1000)
+		h.Published = map[string]host.File{"/home/u/p/x.sock": h.Files["/home/u/p"]}
+		if _, err := Build(p, plantest.AllowAll, target, h); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

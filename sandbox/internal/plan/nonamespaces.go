@@ -30,6 +30,14 @@ func withoutNamespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 			return s, refuse("join the namespace " + k)
 		}
 	}
+	if len(p.Network.Hosts)+len(p.Network.Listen) > 0 {
+		return s, &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "reach single hosts, or be reached by the host's ports, without namespaces",
+			Fix: "name TCP ports in their place, which leads to all hosts: connect = [\"443\"] and bind = [\"8080\"] in the " +
+				"policy's [network]; or run sbx where namespaces are allowed, without --no-namespaces",
+		}
+	}
 	for _, x := range [...]struct {
 		said bool
 		what string
@@ -39,7 +47,6 @@ func withoutNamespaces(p *policy.Policy, h *host.Facts) (nsPlan, error) {
 		{n.Hostname != "", "set a hostname"},
 		{n.Time == "new" || n.Monotonic != "" || n.Boottime != "", "shift a clock"},
 		{policy.IsTrue(p.Process.Nest), "nest"},
-		{len(p.Network.Hosts)+len(p.Network.Listen) > 0, "reach single hosts, or be reached by the host's ports,"},
 	} {
 		if x.said {
 			return s, refuse(x.what)
@@ -183,8 +190,12 @@ func (d *decisions) listWeaker(p *policy.Policy, h *host.Facts) {
 	}
 	add("processes: their numbers are the host's, and kill(2) tells which are in use; signals and ptrace are refused " +
 		"by Landlock")
-	add("processes: sbx ends what is left running, not the kernel: processes stay if the init and the launcher are " +
-		"both killed, or if they multiply faster than they are ended")
+	if d.inPlace {
+		add("processes: nobody ends what the program leaves running, since sbx itself becomes it")
+	} else {
+		add("processes: sbx ends what is left running, not the kernel: processes stay if the init and the launcher are " +
+			"both killed, or if they multiply faster than they are ended")
+	}
 	if d.noNet {
 		add("network: there are no sockets at all but Unix pairs, and so no loopback of the program's own")
 	}

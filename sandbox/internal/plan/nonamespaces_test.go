@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sbx/policy"
+	"sbx/sandbox/internal/cgroup"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/landlock"
 	"sbx/sandbox/internal/plantest"
@@ -95,6 +96,19 @@ func TestBareRefusals(t *testing.T) {
 		}, host.WrongNamespace},
 		{"processes without a cgroup", func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Limits.Processes = "5" },
 			host.NoLimit},
+		{"processes by a cgroup", func(p *policy.Policy, h *host.Facts, _ *host.Target) {
+			p.Limits.Processes = "5"
+			h.Limits.Cgroups = []cgroup.Parent{{Path: "/sys/fs/cgroup/a", FD: 8, Have: cgroup.Pids}}
+		}, nil},
+		{"by a cgroup that the policy shows writable", func(p *policy.Policy, h *host.Facts, _ *host.Target) {
+			p.Limits.Processes, p.Files.Write = "5", []string{"?/sys/fs/cgroup"}
+			h.Limits.Cgroups = []cgroup.Parent{{Path: "/sys/fs/cgroup/a", FD: 8, Have: cgroup.Pids}}
+		}, host.NoLimit},
+		{"a review", func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Review = &host.Review{} },
+			host.WrongNamespace},
+		{"an abstract notify socket", func(_ *policy.Policy, _ *host.Facts, t *host.Target) {
+			t.Env = []string{"NOTIFY_SOCKET=@x"}
+		}, host.LeadsOut},
 	} {
 		p := plantest.Shipped(t, "default")
 		h := bareFacts(p, 1000)
@@ -106,6 +120,9 @@ func TestBareRefusals(t *testing.T) {
 		}
 		if err != nil && Hint(err) == "" {
 			t.Errorf("%s: no hint: %v", c.name, err)
+		}
+		if err != nil && strings.Contains(Hint(err), `= "new"`) {
+			t.Errorf("%s: a namespace is no fix where none is made: %s", c.name, Hint(err))
 		}
 		words.add(c.name, err)
 	}

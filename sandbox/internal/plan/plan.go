@@ -41,6 +41,9 @@ type Plan struct {
 	Ranges *ns.Ranges
 	// SharesPIDNS says that the pid namespace is not a new one.
 	SharesPIDNS bool
+	// InPlace says that there is neither launcher nor init: a thread of this process does
+	// the steps of Setup and Target, and executes the target.
+	InPlace bool
 	// Setup are the steps of the child, which then becomes the init. Target are the steps
 	// of the target's process up to its exec. Init are the init's steps, while the target
 	// waits.
@@ -162,7 +165,7 @@ func (p *Plan) Each(f func(in string, s step.Step)) {
 		if p.Private != nil {
 			list = append(list, *p.Private)
 		}
-		if len(p.Join) == 0 && p.Bare == nil {
+		if len(p.Join) == 0 && p.Bare == nil && !p.InPlace {
 			list = append(list, NewNamespaces{p.New})
 		}
 		return list
@@ -315,7 +318,11 @@ func (p *Plan) StepAt(n int) step.Step {
 // String is the plan for people, one step per line, as --dry-run prints it.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "plan of policy %s\n", text.Quote(p.Name))
+	fmt.Fprintf(&b, "plan of policy %s", text.Quote(p.Name))
+	if p.InPlace {
+		b.WriteString(", executed in place")
+	}
+	b.WriteByte('\n')
 	n := 0
 	p.Each(func(in string, s step.Step) {
 		n++
@@ -344,10 +351,12 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Policy     string   `json:"policy"`
 		Namespaces []string `json:"namespaces"`
 		Joined     []string `json:"joined,omitempty"`
+		InPlace    bool     `json:"in_place,omitempty"`
 		Steps      []line   `json:"steps"`
 		Notes      []string `json:"notes,omitempty"`
 		Weaker     []string `json:"weaker,omitempty"`
-	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(), Notes: slices.Concat(p.Notes, p.Remarks),
+	}{Policy: p.Name, Namespaces: p.New.Names(), Joined: p.Joined.Names(),
+		InPlace: p.InPlace, Notes: slices.Concat(p.Notes, p.Remarks),
 		Weaker: p.Weaker}
 	p.Each(func(in string, s step.Step) {
 		// The launcher reads back what the janitor writes.

@@ -21,6 +21,12 @@ func refuseReview(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) 
 		return nil
 	}
 	switch {
+	case p.Namespaces.None():
+		return &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "review what the program writes: without namespaces nothing keeps that apart from the host",
+			Fix:    "take out --review, or run sbx where namespaces are allowed, without --no-namespaces",
+		}
 	case d.ns.new&ns.Mount == 0:
 		return &host.NeedError{
 			Reason: host.WrongNamespace,

@@ -33,7 +33,8 @@ type setIDDecision struct {
 // makes is empty, and the kernel takes the bits away when a process without CAP_FSETID
 // writes to it or makes it longer. So none that has them has anything in it, and at
 // the end they are taken from those that are left. Started by root the call is refused:
-// root's own tools have CAP_FSETID, and could write to such a file.
+// root's own tools have CAP_FSETID, and could write to such a file. So it is where nobody looks
+// at the end.
 func (d *decisions) decideSetID(p *policy.Policy, t host.Target, h *host.Facts, programs filters) {
 	if policy.NotFalse(p.Files.SetID) {
 		return
@@ -41,7 +42,7 @@ func (d *decisions) decideSetID(p *policy.Policy, t host.Target, h *host.Facts, 
 	var (
 		nest        = policy.IsTrue(p.Process.Nest)
 		dirs, known = d.writableDirs(p, h)
-		openat2     = len(dirs) == 0 && known || nest || known && h.UID != 0
+		openat2     = len(dirs) == 0 && known || nest || known && h.UID != 0 && !d.inPlace
 		chmods      = programs.allow(unix.SYS_FCHMOD, 0, unix.S_ISGID) || programs.allow(unix.SYS_FCHMODAT, 0, 0,
 			unix.S_ISGID)
 	)
@@ -88,6 +89,7 @@ func (d *decisions) decideSetID(p *policy.Policy, t host.Target, h *host.Facts, 
 func (d *decisions) canListen(p *policy.Policy, h *host.Facts) bool {
 	switch {
 	case h.Listener.Err != nil: // an outer sandbox has one
+	case d.inPlace: // there is no launcher
 	case policy.IsTrue(p.Process.Nest): // an inner sandbox may want one
 	case len(d.labels) > 0: // under which the launcher is not
 	case d.tree != nil && d.tree.ReadOnlyAll() && !d.handsOverDirs(h):
@@ -109,7 +111,7 @@ func (d *decisions) writableDirs(p *policy.Policy, h *host.Facts) (dirs []setid.
 		}
 		return dirs, true
 	}
-	for _, e := range p.Tree().Entries {
+	for _, e := range h.Tree(p).Entries {
 		if f := h.Files[e.Name]; e.Kind == policy.KindWrite && f.Dir() {
 			dirs = append(dirs, setid.Dir{Path: f.Real, FD: f.FD})
 		}

@@ -18,6 +18,8 @@ const (
 	sharedNote = "the pid namespace is not the sandbox's own: the target sees the processes in it, with their " +
 		"arguments, and sbx's init, not the kernel, ends what it leaves running: processes may stay " +
 		"if they multiply faster than they are ended, or if the init is killed"
+	inPlaceNote = "the pid namespace is not the sandbox's own: the target sees the processes in it, with their " +
+		"arguments, and nobody ends what it leaves running"
 	signalNote = "without Landlock the target can also signal the caller's other processes, and sbx's own"
 )
 
@@ -40,6 +42,7 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 				"while it is set up",
 			Fix: "join the user namespace too, or say user = \"host\"",
 		}
+	case d.inPlace: // nobody ends them
 	case !h.ListsChildren && d.bare != nil:
 		return &host.NeedError{
 			Reason: host.KernelLacks,
@@ -60,7 +63,11 @@ func (d *decisions) sharePIDNS(p *policy.Policy, h *host.Facts) error {
 	if d.bare != nil {
 		return nil // it has Landlock for certain, and listWeaker says the rest
 	}
-	d.note(sharedNote)
+	if d.inPlace {
+		d.note(inPlaceNote)
+	} else {
+		d.note(sharedNote)
+	}
 	if p.Process.Landlock == "off" {
 		d.note(signalNote)
 		return nil

@@ -47,6 +47,9 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 		case ok:
 			at[x.Same] = len(s.reopen)
 			s.proc = s.proc || !r.Inside && !r.Named && !r.Directory
+			if err := d.refuseOffset(x); err != nil {
+				return s, err
+			}
 			if x.Seeks {
 				if seeks >= step.MaxStreams {
 					return s, tooMany(x.As)
@@ -64,6 +67,11 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 			}
 		case x.Mode == unix.S_IFDIR: // with the host's mounts there is nothing to keep
 		case changes && x.Metadata.FD != 0 && d.mayChange(p, h, x):
+			if d.inPlace {
+				return s, refuseStream(x, "the program could change the mode, owner and times of the file there, and "+
+					"nobody stays who could restore them", ", deny what does it (chmod, chown, utimensat, setxattr and the like) in "+
+					"the policy's [seccomp]")
+			}
 			if len(s.restore) >= step.MaxStreams {
 				return s, tooMany(x.As)
 			}

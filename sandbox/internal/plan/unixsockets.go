@@ -24,7 +24,7 @@ func (d *decisions) socketFilter(
 		return nil
 	}
 	if restriction == host.SocketsByMask {
-		if slices.ContainsFunc(h.ShownDirs(p.Tree()), func(dir string) bool { return !host.Installed(dir) }) {
+		if slices.ContainsFunc(h.ShownDirs(h.Tree(p)), func(dir string) bool { return !host.Installed(dir) }) {
 			d.laterSockets(p)
 		}
 		return nil

@@ -19,6 +19,9 @@ type CloseFDs struct {
 	Socket bool
 	// Ready leaves the pipe whose end tells the launcher of the exec.
 	Ready bool
+	// AtExec has the exec close them (CLOSE_RANGE_CLOEXEC, Linux 5.11): other threads
+	// use them until then.
+	AtExec bool
 }
 
 func (c CloseFDs) String() string {
@@ -29,10 +32,14 @@ func (c CloseFDs) String() string {
 	if c.Ready {
 		except = append(except, "the pipe that the exec closes")
 	}
-	if len(except) == 0 {
-		return "close descriptors from 3 on"
+	what := "close descriptors from 3 on"
+	if c.AtExec {
+		what = "have the exec close descriptors from 3 on"
 	}
-	return "close descriptors from 3 on except " + strings.Join(except, " ")
+	if len(except) == 0 {
+		return what
+	}
+	return what + " except " + strings.Join(except, " ")
 }
 
 func (CloseFDs) Kind() string { return "close-descriptors" }
@@ -48,7 +55,11 @@ func (c CloseFDs) Compile(a *step.Asm) {
 		keep = append(slices.Clone(keep), a.Ready)
 		slices.Sort(keep)
 	}
-	closeExcept(a, 3, keep)
+	flags := 0
+	if c.AtExec {
+		flags = unix.CLOSE_RANGE_CLOEXEC
+	}
+	closeExcept(a, 3, keep, flags)
 	for _, fd := range c.Keep {
 		a.Sys(unix.SYS_FCNTL, step.Fd(fd), step.Int(unix.F_SETFD), step.Int(0))
 	}
@@ -113,7 +124,7 @@ func (c CloseAll) Compile(a *step.Asm) {
 		keep = append(keep, a.Launcher)
 		slices.Sort(keep)
 	}
-	closeExcept(a, 0, keep)
+	closeExcept(a, 0, keep, 0)
 }
 
 // CloseUnneeded closes all descriptors of the janitor except its end of the socket
@@ -130,17 +141,17 @@ func (CloseUnneeded) Kind() string { return "close-unneeded-descriptors" }
 func (c CloseUnneeded) Compile(a *step.Asm) {
 	keep := append(slices.Clone(c.FDs), a.Notify)
 	slices.Sort(keep)
-	closeExcept(a, 0, slices.Compact(keep))
+	closeExcept(a, 0, slices.Compact(keep), 0)
 }
 
-func closeExcept(a *step.Asm, from int, keep []int) {
+func closeExcept(a *step.Asm, from int, keep []int, flags int) {
 	for _, fd := range keep {
 		if fd > from {
-			a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Fd(fd-1), step.Int(0))
+			a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Fd(fd-1), step.Int(flags))
 		}
 		from = fd + 1
 	}
-	a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Int(^uint32(0)), step.Int(0))
+	a.Sys(unix.SYS_CLOSE_RANGE, step.Fd(from), step.Int(^uint32(0)), step.Int(flags))
 }
 
 // RestoreFlags restores the status flags of an open file description that the caller

@@ -50,7 +50,7 @@ func (e Exec) Hint(err error) string {
 			continue
 		case f.hop != "":
 			if runnable(f.hop) {
-				return notInside(p, f.hop)
+				return e.notInside(p, f.hop)
 			}
 			if special(f.hop) && broken == "" {
 				broken = text.Quote(p) + notRegular
@@ -87,9 +87,9 @@ func (e Exec) absolute(name string) string {
 }
 
 // notInside is the hint for a program that leads to what is not inside.
-func notInside(name, hop string) string {
+func (e Exec) notInside(name, hop string) string {
 	show := text.Quote(showFor(hop))
-	if filepath.Clean(name) == hop || strings.HasSuffix(hop, "/"+strings.TrimPrefix(name, "./")) {
+	if filepath.Clean(e.absolute(name)) == hop || strings.HasSuffix(hop, "/"+strings.TrimPrefix(name, "./")) {
 		return fmt.Sprintf("the policy does not show %s; show it with --read %s", text.Quote(hop), show)
 	}
 	return fmt.Sprintf("%s leads by a symbolic link to %s, which the policy does not show; show it with --read %s",
@@ -135,7 +135,7 @@ func (e Exec) why(name string, f found, errno unix.Errno) string {
 		if hint := e.missingInterpreter(name, f.host, 0); hint != "" || errno == unix.EACCES {
 			return hint
 		}
-		return notInside(name, f.path)
+		return e.notInside(name, f.path)
 	}
 	return ""
 }
@@ -152,8 +152,7 @@ func (e Exec) missingInterpreter(name, host string, depth int) string {
 		return ""
 	}
 	if bare, crlf := strings.CutSuffix(called, "\r"); crlf {
-		return fmt.Sprintf("the first line of %s ends in a carriage return, so its interpreter would be %q; "+
-			"take it out: sed -i 's/\\r$//' %s", text.Quote(name), bare+"\r", text.Quote(name))
+		return carriageReturn(name, bare)
 	}
 	f := e.walk(called)
 	what := fmt.Sprintf("%s is inside, but its %s %q", text.Quote(name), kind, called)
@@ -206,26 +205,51 @@ func (e Exec) PassedOver() (program, run string) {
 			return program, p
 		case f.hop == "":
 			return "", ""
-		case program == "" && runnable(p):
+		case program == "" && runnable(p) && !itself(p):
 			program = p
 		}
 	}
 	return "", ""
 }
 
+// Interpreter is what the kernel starts for a script, or for a program with a dynamic
+// loader; "" for all others.
+func Interpreter(path string) string {
+	if name := interpreter(path); name != "" {
+		return name
+	}
+	return elfLoader(path)
+}
+
+// itself says whether the path leads to the program that this process runs: by a link of
+// another name, which is there to start sandboxes.
+func itself(name string) bool {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	st, err := os.Stat(name)
+	return err == nil && os.SameFile(own, st)
+}
+
 // interpreter is the program that a script's first line names, with the carriage return
 // behind it that the kernel takes for a part of the name.
 func interpreter(path string) string {
+	line := firstLine(path)
+	if end := strings.IndexAny(line, " \t"); end >= 0 {
+		line = line[:end]
+	}
+	return line
+}
+
+// firstLine is what follows "#!" in a script's first line; "" if there is none.
+func firstLine(path string) string {
 	line, ok := strings.CutPrefix(firstBytes(path, 256), "#!")
 	if !ok {
 		return ""
 	}
 	line, _, _ = strings.Cut(line, "\n")
-	line = strings.Trim(line, " \t")
-	if end := strings.IndexAny(line, " \t"); end >= 0 {
-		line = line[:end]
-	}
-	return line
+	return strings.Trim(line, " \t")
 }
 
 // firstBytes is the beginning of a regular file; of anything else, and of one

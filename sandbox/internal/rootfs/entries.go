@@ -35,6 +35,8 @@ func kindOf(k policy.Kind) Kind {
 
 // addEntries adds what the policy's lists show of the host, and each tmpfs.
 func (t *Tree) addEntries() error {
+	const ofOwn = 16 // what is added besides: devices, sockets, links
+	t.nodes = make([]Node, 0, len(t.entries.Entries)+ofOwn)
 	for _, e := range t.entries.Entries {
 		if !e.Kind.FromHost() && e.Kind != policy.KindTmpfs {
 			continue
@@ -75,7 +77,9 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 	}
 	source := e.Source()
 	n.Source = t.facts.Files[source]
-	if errors.As(n.Source.Err, &n.Untrusted) {
+	var untrusted *host.LinkError
+	if n.Source.Err != nil && errors.As(n.Source.Err, &untrusted) {
+		n.Untrusted = untrusted
 		// Not for nothing: what shows the directory may hold the restriction at
 		// what the link leads to. See settle.
 		n.Source = n.Untrusted.File
@@ -89,6 +93,14 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 		return n, false, nil
 	case n.Source.Mode == 0:
 		return n, false, &host.MissingError{Path: source, Write: n.Kind == Write && n.From == ""}
+	case n.Source.Covered && n.Optional:
+		return n, false, nil // there is nothing to see
+	case n.Source.Covered:
+		return n, false, &host.NeedError{
+			Reason: host.Occupied,
+			What:   fmt.Sprintf("show %s: the sandbox around this one hides it", text.Quote(source)),
+			Fix:    "let the one around show it: --show " + text.Quote(source),
+		}
 	case t.useless(n) != nil:
 		return n, false, t.useless(n)
 	case n.Kind == Write && !n.Optional:

@@ -21,7 +21,7 @@ func (t *Tree) decided() (list []Node, err error) {
 		if s.File.Err != nil {
 			return nil, fmt.Errorf("read policy %s: %w", text.Quote(s.Name), s.File.Err)
 		}
-		if dir, ok := t.writableAt(s.File); ok {
+		if dir, ok := t.WritableAt(s.File); ok {
 			return nil, &host.NeedError{
 				Reason: host.Untrusted,
 				What: fmt.Sprintf("let the program write to %s: the policy is read from there, %s",
@@ -42,9 +42,9 @@ func (t *Tree) decided() (list []Node, err error) {
 	return list, nil
 }
 
-// writableAt is a writable entry that is the file or lies in it, or a directory
+// WritableAt is a writable entry that is the file or lies in it, or a directory
 // of kept changes that it lies in: it cannot be read-only there.
-func (t *Tree) writableAt(f host.File) (dir string, ok bool) {
+func (t *Tree) WritableAt(f host.File) (dir string, ok bool) {
 	for _, e := range t.entries.Entries {
 		x := t.facts.Files[e.Source()]
 		if e.Kind == policy.KindWrite && x.Mode != 0 && (policy.Within(x.Real, f.Real) || x.ID() == f.ID()) {
@@ -74,7 +74,7 @@ func (t *Tree) checkOwn(d host.OwnDir) error {
 	if f.Err != nil {
 		return fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), f.Err)
 	}
-	if dir, ok := t.writableAt(f); ok {
+	if dir, ok := t.WritableAt(f); ok {
 		return refuse(dir, "", "work on a copy elsewhere, and put it there afterwards")
 	}
 	for _, n := range t.nodes {
@@ -102,7 +102,7 @@ func (t *Tree) receiptMasks() (list []mask, err error) {
 		}
 	}
 	for _, f := range files {
-		if dir, ok := t.writableAt(f); ok {
+		if dir, ok := t.WritableAt(f); ok {
 			return nil, &host.NeedError{
 				Reason: host.Untrusted,
 				What: fmt.Sprintf("report to %s: the program may write to %s, and could forge the receipt",

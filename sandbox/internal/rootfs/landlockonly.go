@@ -27,7 +27,7 @@ func LandlockOnly(
 	if err := refuseMounts(p, t, h); err != nil {
 		return nil, "", err
 	}
-	tree := p.Tree()
+	tree := h.Tree(p)
 	if err := refuseNested(tree); err != nil {
 		return nil, "", err
 	}

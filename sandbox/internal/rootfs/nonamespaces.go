@@ -38,7 +38,7 @@ func NewBare(p *policy.Policy, t host.Target, f *host.Facts, keep caps.Set) (*Ba
 	if err := refuseBare(p, t, f); err != nil {
 		return nil, err
 	}
-	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: Options{Keep: keep}, bare: true}
+	tree := &Tree{policy: p, entries: f.Tree(p), facts: f, target: t, opts: Options{Keep: keep}, bare: true}
 	b := &Bare{Tree: tree}
 	for _, part := range [...]func() error{
 		tree.addEntries, tree.addSockets, b.refuseOwn, tree.resolve, tree.addGuards, tree.addAliases, tree.hide, b.chooseDir,

@@ -59,9 +59,10 @@ func (t *Tree) resolve() error {
 	// Of two nodes at one path the first counts.
 	t.nodes = slices.CompactFunc(t.nodes, func(a, b Node) bool { return a.Path == b.Path })
 	t.sort()
-	for _, n := range t.nodes {
-		if n.Kind == Read && !n.Device {
-			t.guards = append(t.guards, n)
+	t.guards = make([]Node, 0, len(t.nodes))
+	for i := range t.nodes {
+		if n := &t.nodes[i]; n.Kind == Read && !n.Device {
+			t.guards = append(t.guards, *n)
 		}
 	}
 	return nil
@@ -214,17 +215,22 @@ func (t *Tree) move(n Node) error {
 
 // dropRedundant drops what the node over it shows in the same way.
 func (t *Tree) dropRedundant() {
-	all := t.nodes
-	t.nodes, t.index = make([]Node, 0, len(all)), make(map[string]int, len(all))
-	for _, n := range all {
+	// Each of the nodes over one comes before it, and has its place already: what is
+	// kept moves up, and only what has been read is written over.
+	kept := t.nodes[:0]
+	clear(t.index)
+	for i := range t.nodes {
+		n := &t.nodes[i]
 		up := t.over(n.Path)
 		same := up.Kind == n.Kind && (n.Kind == Read || n.Kind == Write) && n.From == "" && up.From == "" && !n.Device &&
 			up.NoExec == n.NoExec && n.Path != "/" && n.Source.Real == up.HostPath(n.Path)
 		if !same {
-			t.index[n.Path] = len(t.nodes)
-			t.nodes = append(t.nodes, n)
+			t.index[n.Path] = len(kept)
+			kept = append(kept, *n)
 		}
 	}
+	clear(t.nodes[len(kept):])
+	t.nodes = kept
 }
 
 // addAliases makes a read-only entry hold for its file and not for one name of
@@ -233,9 +239,10 @@ func (t *Tree) dropRedundant() {
 // and where that says that nothing is to be executed, this holds there as well.
 func (t *Tree) addAliases() error {
 	var more []Node
-	add := func(guard Node, link bool) {
+	add := func(guard *Node, link bool) {
 		real := guard.Source.Real
-		for _, dir := range t.nodes {
+		for i := range t.nodes {
+			dir := &t.nodes[i]
 			loose := dir.Kind == Write || link && dir.Kind == Read && guard.NoExec && !dir.NoExec
 			if !loose || dir.Device || real == dir.Source.Real || !policy.Within(real, dir.Source.Real) {
 				continue
@@ -257,14 +264,18 @@ func (t *Tree) addAliases() error {
 	if err != nil {
 		return err
 	}
-	for _, n := range slices.Concat(t.guards, decided) {
-		add(n, false)
+	for _, list := range [...][]Node{t.guards, decided} {
+		for i := range list {
+			add(&list[i], false)
+		}
 	}
-	for _, n := range t.links {
-		add(n, true)
+	for i := range t.links {
+		add(&t.links[i], true)
 	}
-	t.nodes = append(t.nodes, more...)
-	t.sort()
+	if len(more) > 0 {
+		t.nodes = append(t.nodes, more...)
+		t.sort()
+	}
 	t.dropRedundant()
 	return nil
 }

@@ -41,12 +41,12 @@ func (t *Tree) addSockets() error {
 		case f.Mode == 0 && x.Optional:
 			continue
 		case f.Mode == 0:
-			return &host.MissingError{Path: x.Name}
+			return &host.MissingError{Path: x.Name, Socket: true}
 		case f.Mode != unix.S_IFSOCK && !f.Dir():
 			return &host.NeedError{
 				Reason: host.WrongFile,
 				What:   fmt.Sprintf("allow connecting to %s: it is neither a socket nor a directory", text.Quote(x.Name)),
-				Fix:    "take it out of the policy's files.sockets",
+				Fix:    "--socket and files.sockets name a socket, or a directory that has some",
 			}
 		case over.Kind.FromHost() && f.Real != t.shownAs(over, x.Name):
 			// The target could have made the link, and must not choose the socket.

@@ -126,7 +126,7 @@ type Tree struct {
 // New decides what each path inside is, in a new mount namespace. It is an error where
 // that cannot be as the policy says.
 func New(p *policy.Policy, t host.Target, f *host.Facts, o Options) (*Tree, error) {
-	tree := &Tree{policy: p, entries: p.Tree(), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
+	tree := &Tree{policy: p, entries: f.Tree(p), facts: f, target: t, opts: o, tmpSize: policy.ParsePath(p.Limits.Tmp).Name}
 	for _, part := range [...]func() error{
 		tree.checkTmpSize, tree.addEntries, tree.addSockets, tree.addOwn, tree.addNotifySocket, tree.addDev,
 		tree.addDevices, tree.resolve, tree.placeOwn, tree.addRunLinks, tree.addGuards, tree.addAliases, tree.hide,
@@ -183,9 +183,12 @@ func (t *Tree) has(name string) bool { _, ok := t.index[name]; return ok }
 // sort sorts the nodes and fills the index.
 func (t *Tree) sort() {
 	slices.SortStableFunc(t.nodes, func(a, b Node) int { return byDepth(a.Path, b.Path) })
-	t.index = make(map[string]int, len(t.nodes))
-	for i, n := range t.nodes {
-		t.index[n.Path] = i
+	if t.index == nil {
+		t.index = make(map[string]int, len(t.nodes))
+	}
+	clear(t.index)
+	for i := range t.nodes {
+		t.index[t.nodes[i].Path] = i
 	}
 }
 

@@ -5,12 +5,15 @@ package startstate
 /*
 #define _GNU_SOURCE
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static unsigned long long ignored, blocked;
 static struct rlimit files;
+static int death;
 
-// This runs before main, and so before the Go runtime, which changes all three.
+// This runs before main, and so before the Go runtime, which changes the first three. The
+// fourth is this thread's, and other threads do not have it.
 __attribute__((constructor)) static void look(void) {
 	struct sigaction sa;
 	for (int n = 1; n < 32; n++) // real-time signals are not worth 33 more calls
@@ -18,16 +21,19 @@ __attribute__((constructor)) static void look(void) {
 			ignored |= 1ULL << (n - 1);
 	sigset_t mask;
 	if (sigprocmask(SIG_BLOCK, 0, &mask) == 0)
-		for (int n = 1; n < 32; n++)
+		for (int n = 1; n <= 64; n++)
 			if (sigismember(&mask, n) == 1)
 				blocked |= 1ULL << (n - 1);
 	getrlimit(RLIMIT_NOFILE, &files);
+	if (prctl(PR_GET_PDEATHSIG, &death) != 0)
+		death = 0;
 }
 
 static unsigned long long get_ignored(void) { return ignored; }
 static unsigned long long get_blocked(void) { return blocked; }
 static unsigned long long get_soft(void) { return files.rlim_cur; }
 static unsigned long long get_hard(void) { return files.rlim_max; }
+static int get_death(void) { return death; }
 */
 import "C"
 
@@ -39,3 +45,7 @@ func Mask() uint64 { return uint64(C.get_blocked()) }
 
 // OpenFiles is RLIMIT_NOFILE, soft and hard.
 func OpenFiles() (soft, hard uint64) { return uint64(C.get_soft()), uint64(C.get_hard()) }
+
+// DeathSignal is the signal that the process gets when its parent dies, or 0: see
+// PR_SET_PDEATHSIG in prctl(2).
+func DeathSignal() int { return int(C.get_death()) }

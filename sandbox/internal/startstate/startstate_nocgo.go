@@ -21,3 +21,7 @@ func OpenFiles() (soft, hard uint64) {
 	}
 	return now.Cur, now.Max
 }
+
+// DeathSignal is the signal that the process gets when its parent dies, which is not known
+// here.
+func DeathSignal() int { return 0 }

@@ -60,7 +60,9 @@ func Valid(fd int, id uint64) bool {
 	return ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id)) == 0
 }
 
+// ioctl makes a call that does not wait, so the runtime need not know: of one that asks all
+// the time it is made three times for each question.
 func ioctl(fd int, request uintptr, arg unsafe.Pointer) unix.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
+	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
 	return errno
 }
