@@ -54,8 +54,8 @@ func fill(a *step.Asm, dir step.Slot, name, text string) {
 	a.Sys(unix.SYS_CLOSE, fd.Arg())
 }
 
-// FileOver mounts a read-only file with that text over the file at Path. That is
-// a file of the host, or an empty one that sbx made in a writable tmpfs.
+// FileOver mounts a file with that text over the file at Path. That is a file of the
+// host, or an empty one that sbx made. It is read-only, and all may read it.
 type FileOver struct {
 	Path, Text string
 	// Below and ID are as in Mask.
@@ -64,10 +64,22 @@ type FileOver struct {
 	// Scratch is the slot of the scratch tmpfs: the root tmpfs, or
 	// step.SlotScratch where the root is a directory of the host's.
 	Scratch step.Slot
+	// Own says that it has the mode Mode, and Writable that it can be written and executed;
+	// then Size is as in Tmpfs.
+	Own, Writable bool
+	Mode          uint32
+	Size          string
 }
 
 func (o FileOver) String() string {
-	return fmt.Sprintf("mount a file of %d bytes over %s", len(o.Text), text.Quote(o.Path))
+	s := fmt.Sprintf("mount a file of %d bytes over %s", len(o.Text), text.Quote(o.Path))
+	if o.Own {
+		s += fmt.Sprintf(", mode %04o", o.Mode)
+	}
+	if o.Writable {
+		s += ", writable"
+	}
+	return s
 }
 
 func (FileOver) Kind() string { return "mount-file" }
@@ -84,13 +96,22 @@ func (o FileOver) Hint(err error) string {
 func (o FileOver) Compile(a *step.Asm) {
 	const name = "file"
 	fs, tree := a.Temp(), a.Temp()
-	fsmount(a, fs, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC,
-		"mode", "0755", "size", fmt.Sprint(len(o.Text)+1<<16))
+	attrs, opts := uint64(inert), []string{"mode", "0755", "size", fmt.Sprint(len(o.Text) + 1<<16)}
+	if o.Writable {
+		attrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+		if opts = opts[:2]; o.Size != "" {
+			opts = append(opts, "size", o.Size)
+		}
+	}
+	fsmount(a, fs, "tmpfs", attrs&^unix.MOUNT_ATTR_RDONLY, opts...)
 	fill(a, fs, name, o.Text)
+	if o.Own {
+		a.Sys(unix.SYS_FCHMODAT, fs.Arg(), a.Str(name), step.Int(o.Mode))
+	}
 	attachScratch(a, fs, o.Scratch)
 	a.Sys(unix.SYS_OPEN_TREE, o.Scratch.Arg(), a.Str(scratchMount+"/"+name),
 		step.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)).To(tree)
-	setattr(a, tree.Arg(), "", inert, 0)
+	setattr(a, tree.Arg(), "", attrs, 0)
 	detachScratch(a, fs, o.Scratch)
 	if o.ID == (ID{}) {
 		attach(a, tree, o.Path, o.Below)

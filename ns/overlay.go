@@ -51,6 +51,11 @@ type Overlay struct {
 	Mode     uint32
 	Own      bool
 	UID, GID uint32
+	// Under are further lower directories below Lower, the upper ones first. It is a pointer
+	// so that steps can be compared.
+	Under *[]Layer
+	// ReadOnly says that nothing can be changed: there is no upper directory.
+	ReadOnly bool
 	// Review says that changes are kept to be looked at. Without Upper such a step is only
 	// printed.
 	Review bool
@@ -64,7 +69,14 @@ func (o Overlay) String() string {
 	if o.Path != o.Lower.Path {
 		s += " at " + text.Quote(o.Path)
 	}
-	if o.Upper.Path != "" {
+	if o.Under != nil {
+		for _, l := range *o.Under {
+			s += " over " + text.Quote(l.Path)
+		}
+	}
+	if o.ReadOnly {
+		s += ", read-only"
+	} else if o.Upper.Path != "" {
 		s += ", changes go to " + text.Quote(o.Upper.Path)
 	} else if o.Review {
 		s += ", changes are kept for review"
@@ -101,8 +113,15 @@ func (Overlay) Hint(err error) string {
 func (o Overlay) Compile(a *step.Asm) {
 	const setFlag = 0 // FSCONFIG_SET_FLAG
 	lower, upper, work := o.Lower.open(a), scratchMount+"/u", scratchMount+"/w"
+	if o.Under != nil {
+		for _, l := range *o.Under {
+			lower += ":" + l.open(a)
+		}
+	}
 	tmp := a.Temp()
-	if o.Upper.Path != "" {
+	if o.ReadOnly {
+		upper = ""
+	} else if o.Upper.Path != "" {
 		upper, work = o.Upper.open(a), o.Work.open(a)
 	} else {
 		opts := []string{"mode", "0700"}
@@ -122,10 +141,16 @@ func (o Overlay) Compile(a *step.Asm) {
 	if o.NoExec {
 		flags |= unix.MOUNT_ATTR_NOEXEC
 	}
-	fs := fsopen(a, "overlay", "lowerdir", lower, "upperdir", upper, "workdir", work)
+	opts := []string{"lowerdir", lower}
+	if o.ReadOnly {
+		flags |= unix.MOUNT_ATTR_RDONLY
+	} else {
+		opts = append(opts, "upperdir", upper, "workdir", work)
+	}
+	fs := fsopen(a, "overlay", opts...)
 	a.Sys(unix.SYS_FSCONFIG, fs.Arg(), step.Int(setFlag), a.Str("userxattr"), step.Int(0), step.Int(0))
 	fscreate(a, fs, fd, flags)
-	if o.Upper.Path == "" {
+	if o.Upper.Path == "" && !o.ReadOnly {
 		detachScratch(a, tmp, o.Scratch)
 	}
 	attach(a, fd, o.Path, o.Below)

@@ -18,6 +18,8 @@ type (
 	Target = host.Target
 	// Place is a directory that a flag or the environment names; see Follow.
 	Place = host.Place
+	// Detail is what a policy does not say of a path inside; see Target.
+	Detail = host.Detail
 	// Review says that changes are kept apart; see Target.
 	Review = host.Review
 	// Guard are the patterns of a policy's guard and unguard.

@@ -40,6 +40,29 @@ func (l *launch) keepNamed(args []string) (notes []string) {
 	return notes
 }
 
+// keepNumbered hands over the sockets, the pipes and the memory that arguments name by the
+// number of their descriptors alone. Bubblewrap's callers open them for the program, which
+// finds there whoever talks to it.
+func (l *launch) keepNumbered(args []string) {
+	for _, arg := range args {
+		n, err := strconv.ParseUint(arg, 10, 31)
+		fd := int(n)
+		if err != nil || fd < 3 || strconv.Itoa(fd) != arg || slices.Contains(l.KeepFD, fd) || l.ownDescriptor(fd) {
+			continue
+		}
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		closes, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || closes&unix.FD_CLOEXEC != 0 || flags&unix.O_PATH != 0 || unix.Fstat(fd, &st) != nil {
+			continue
+		}
+		kind := st.Mode & unix.S_IFMT
+		if kind == unix.S_IFSOCK || kind == unix.S_IFIFO || kind == unix.S_IFREG && st.Nlink == 0 {
+			l.KeepFD = append(l.KeepFD, fd)
+		}
+	}
+}
+
 // descriptorIn is the descriptor that an argument names, alone or behind a "=".
 func descriptorIn(arg string) (n int, ok bool) {
 	for _, dir := range [...]string{"/dev/fd/", "/proc/self/fd/"} {

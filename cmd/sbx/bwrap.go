@@ -25,7 +25,7 @@ import (
 const bwrapWord = "bwrap"
 
 // bwrapVersion is the version of bubblewrap whose options there are.
-const bwrapVersion = "0.11.0"
+const bwrapVersion = "0.12.0"
 
 // bwrapCmd is "sbx bwrap". Its words are read by runBwrap, before kong sees them; what
 // kong knows of it is for the help.
@@ -43,65 +43,99 @@ func (c *bwrapCmd) Run() error {
 // the program's, or 1 with a line as bubblewrap prints it.
 func runBwrap(args []string) int {
 	hurry()
-	code, target, err := bwrapRun(args)
+	b := &bwrapRunner{}
+	code, err := b.run(args)
 	if err != nil {
 		message := err.Error()
-		var errno unix.Errno
-		if code, _ := outcome(err); (code == 126 || code == 127) && errors.As(err, &errno) {
-			message = "execvp " + target + ": " + strings.ToUpper(errno.Error()[:1]) + errno.Error()[1:]
+		if code, _ := outcome(err); code == 126 || code == 127 {
+			message = "execvp " + b.target + ": " + said(err).Error()
 		}
-		fmt.Fprintf(os.Stderr, "bwrap: %s\n", text.OneLine(message))
+		b.print(3, message)
 		say("hint", sandbox.Hint(err))
 		return 1
 	}
 	return code
 }
 
-func bwrapRun(args []string) (code int, target string, err error) {
+// bwrapRunner runs a line, of which the program is known as far as it was read.
+type bwrapRunner struct {
+	target string
+	levels bool // messages have their level in front
+}
+
+// print prints a message as bubblewrap does, with its level as of sd-daemon(3).
+func (b *bwrapRunner) print(level int, message string) {
+	prefix := ""
+	if b.levels {
+		prefix = fmt.Sprintf("<%d>", level)
+	}
+	fmt.Fprintf(os.Stderr, "%sbwrap: %s\n", prefix, text.OneLine(message))
+}
+
+func (b *bwrapRunner) run(args []string) (code int, err error) {
 	cwd, err := os.Getwd()
 	if err != nil {
-		return 0, "", fmt.Errorf("find the current directory: %w", err)
+		return 0, fmt.Errorf("find the current directory: %w", err)
 	}
-	line, err := bwrap.Parse(args, bwrapOptions(cwd))
+	o := bwrapOptions(cwd)
+	o.IsDir = func(name string) (dir, there bool) {
+		st, err := os.Stat(name)
+		return err == nil && st.IsDir(), err == nil
+	}
+	line, err := bwrap.Parse(args, o)
 	if err != nil {
-		return 0, target, err
+		return 0, err
 	}
 	if line.Help {
-		return 0, target, bwrap.PrintHelp(os.Stdout)
+		return 0, bwrap.PrintHelp(os.Stdout, bwrapName())
 	}
 	if line.Version {
 		_, err := fmt.Printf("bubblewrap %s\n", bwrapVersion)
-		return 0, target, err
+		return 0, err
 	}
-	target = line.Command[0]
+	b.target, b.levels = line.Command[0], line.LevelPrefix
+	for _, w := range line.Warnings {
+		b.print(4, w)
+	}
 	for _, name := range line.Needed {
 		if err := unix.Access(name, unix.F_OK); err != nil {
 			// Bubblewrap's words, which programs look for.
-			return 0, target, &os.PathError{Op: "Can't find source path", Path: text.Quote(name), Err: err}
+			return 0, fmt.Errorf("Can't find source path %s: %w", text.Quote(name), said(err))
+		}
+	}
+	if !line.DryRun {
+		if err := makeAll(line.Make); err != nil {
+			return 0, err
 		}
 	}
 	c, plan, err := planBwrap(line, cwd)
 	if err != nil {
-		return 0, target, err
+		return 0, err
 	}
 	if line.DryRun {
 		c.Release()
 		_, err := fmt.Print(plan)
-		return 0, target, err
+		return 0, err
 	}
 	if err := lockAll(line, plan); err != nil {
-		return 0, target, err
+		return 0, err
 	}
 	runtime.LockOSThread()
+	if line.DieWithParent {
+		// It belongs to this thread, which stays.
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+			return 0, fmt.Errorf("end with the process that started sbx: %w", err)
+		}
+	}
 	if err := underWay(); err != nil {
-		return 0, target, err
+		return 0, err
 	}
 	if err := sandbox.GuardBinary(plan); err != nil {
-		return 0, target, err
+		return 0, err
 	}
 	for _, fd := range line.Block {
 		if err := awaitByte(fd); err != nil {
-			return 0, target, err
+			return 0, err
 		}
 	}
 	told := bwrapTeller{line: line}
@@ -109,12 +143,20 @@ func bwrapRun(args []string) (code int, target string, err error) {
 	if err == nil {
 		told.ended(exit.Code())
 	}
-	return exit.Code(), target, errors.Join(err, told.err)
+	return exit.Code(), errors.Join(err, told.err)
+}
+
+// bwrapName is what the help calls this program.
+func bwrapName() string {
+	if path.Base(os.Args[0]) == bwrapWord {
+		return os.Args[0]
+	}
+	return "sbx bwrap"
 }
 
 // bwrapOptions are what a line of bubblewrap's is read with.
 func bwrapOptions(cwd string) bwrap.Options {
-	o := bwrap.Options{Dir: cwd, Read: readDescriptor, Root: os.Geteuid() == 0}
+	o := bwrap.Options{Dir: cwd, Read: readDescriptor, Root: os.Geteuid() == 0, UID: os.Getuid(), GID: os.Getgid()}
 	entries, err := os.ReadDir("/dev")
 	if err != nil {
 		return o // there is none to show
@@ -142,13 +184,11 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, fd := range line.Filters {
-		program, err := readProgram(fd)
-		if err != nil {
-			return nil, nil, err
-		}
-		filters = append(filters, program)
+	programs, err := readPrograms(line.Filters)
+	if err != nil {
+		return nil, nil, err
 	}
+	filters = append(filters, programs...)
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
 		return slices.Contains(line.Unset, name)
@@ -159,10 +199,23 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	}
 	l := newLaunch()
 	notes := l.keepNamed(line.Command[1:])
+	l.keepNumbered(line.Command[1:])
 	t := sandbox.Target{Path: line.Command[0], Args: line.Command, Env: env, Home: home, PID: os.Getpid(),
 		Dir: cwd, Elsewhere: home, KeepFDs: l.KeepFD, Announce: len(line.Info)+len(line.Status) > 0}
 	if !p.Files.Shows(home) {
 		t.Elsewhere = "/"
+	}
+	t.First = line.First
+	t.Details = make(map[string]sandbox.Detail, len(line.Details))
+	for name, d := range line.Details {
+		t.Details[name] = sandbox.Detail(d)
+	}
+	switch {
+	case line.Argv0 != nil:
+		t.Args = append([]string{*line.Argv0}, line.Command[1:]...)
+	case line.Command[0] == "/proc/self/exe":
+		// It is sbx, which takes bubblewrap's options by that name alone.
+		t.Args = append([]string{bwrapWord}, line.Command[1:]...)
 	}
 	if line.Dir != "" {
 		t.Dir, t.Elsewhere = line.Dir, ""

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -17,17 +18,28 @@ import (
 	"sbx/sandbox"
 )
 
-// readProgram reads a compiled filter as seccomp_export_bpf(3) writes it.
-func readProgram(fd int) (seccomp.Program, error) {
+// readPrograms reads compiled filters as seccomp_export_bpf(3) writes them.
+func readPrograms(fds []int) (list []seccomp.Program, err error) {
 	const most, instruction = 4096, 8 // BPF_MAXINSNS, and the size of one
-	data, err := readDescriptor(fd)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the filter of descriptor %d: %w", fd, err)
-	case len(data) == 0 || len(data)%instruction != 0 || len(data) > most*instruction:
-		return nil, fmt.Errorf("read the filter of descriptor %d: %d bytes are no program", fd, len(data))
+	for i, fd := range fds {
+		if slices.Contains(fds[:i], fd) { // bubblewrap closes what it has read
+			return nil, fmt.Errorf("Can't read seccomp data: %w", said(unix.EBADF))
+		}
+		data, err := readDescriptor(fd)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("Can't read seccomp data: %w", said(err))
+		case len(data)%instruction != 0:
+			return nil, bwrap.Error("Invalid seccomp data, must be multiple of 8")
+		}
+		list = append(list, seccomp.Program(data))
 	}
-	return seccomp.Program(data), nil
+	for i, p := range list {
+		if len(p) == 0 || len(p) > most*instruction {
+			return nil, fmt.Errorf("read the filter of descriptor %d: %d bytes are no program", fds[i], len(p))
+		}
+	}
+	return list, nil
 }
 
 // lockAll takes a lock on each file that is to be locked while the sandbox is there.
@@ -120,25 +132,21 @@ type bwrapTeller struct {
 
 // ready tells of the program's process and of the sandbox's namespaces.
 func (b *bwrapTeller) ready(pid, _ int) {
-	lines := `"child-pid": ` + strconv.Itoa(pid)
-	facts := map[string]uint64{"child-pid": uint64(pid)}
+	facts := []string{`"child-pid": ` + strconv.Itoa(pid)}
 	for _, name := range []string{"cgroup", "ipc", "mnt", "net", "pid", "uts"} {
 		var st, own unix.Stat_t
 		if unix.Stat("/proc/"+strconv.Itoa(pid)+"/ns/"+name, &st) != nil || // it may have ended
 			unix.Stat("/proc/self/ns/"+name, &own) != nil || st.Ino == own.Ino {
 			continue
 		}
-		lines += fmt.Sprintf(",\n    \"%s-namespace\": %d", name, st.Ino)
-		facts[name+"-namespace"] = st.Ino
+		facts = append(facts, fmt.Sprintf(`"%s-namespace": %d`, name, st.Ino))
 	}
 	for _, fd := range b.line.Info {
-		b.write(fd, "{\n    "+lines+"\n}\n")
+		b.write(fd, "{\n    "+strings.Join(facts, ",\n    ")+"\n}\n")
 		unix.Close(fd) // who reads it waits for the end
 	}
-	line, err := json.Marshal(facts)
-	b.err = errors.Join(b.err, err)
 	for _, fd := range b.line.Status {
-		b.write(fd, string(line)+"\n")
+		b.write(fd, "{ "+strings.Join(facts, ", ")+" }\n")
 	}
 }
 

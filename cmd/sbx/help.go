@@ -21,7 +21,7 @@ func (c *helpCmd) Run() error {
 	case c.Words[0] == "man" && len(c.Words) <= 2:
 		return printManual(os.Stdout, strings.Join(c.Words[1:], ""))
 	case c.Words[0] == bwrapWord && len(c.Words) == 1:
-		return bwrap.PrintHelp(os.Stdout)
+		return bwrap.PrintHelp(os.Stdout, "sbx bwrap")
 	}
 	_, err := parseCommand(append(slices.Clone(c.Words), "--help"))
 	return err

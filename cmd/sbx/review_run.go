@@ -64,8 +64,8 @@ func (x *reviewing) begin(plan *sandbox.Plan, target []string) error {
 	var dirs []review.Dir
 	for _, d := range plan.Reviewed() {
 		dirs = append(dirs, review.Dir{
-			File: !d.Source.Dir(), Path: d.Path, Real: d.Source.Real, Dev: unix.Mkdev(d.Source.Major, d.Source.Minor),
-			Ino: d.Source.Ino, Held: d.Held,
+			File: !d.Source.Dir(), Path: d.Path, Real: d.Source.Real,
+			Dev: unix.Mkdev(d.Source.Major, d.Source.Minor), Ino: d.Source.Ino, Held: d.Held,
 		})
 	}
 	x.apart.Layers = map[string][2]string{}

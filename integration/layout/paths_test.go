@@ -75,6 +75,7 @@ var paths = map[string]string{
 	"internal/inspect":                        "processes in /proc, and their cgroups",
 	"sandbox/internal/doctor":                 "files that are written in sbx",
 	"sandbox/internal/trial":                  "it runs in the sandbox: processes in /proc",
+	"cmd/sbx/bwrap_make.go":                   "what the line shows, and names beneath it, without following links",
 	"cmd/sbx/policy_try.go":                   "whether something is there, for the words about a line of [expect]",
 	"cmd/sbx/trust.go":                        "beside the user's policies; its owner and mode are checked",
 	"cmd/sbx/writefile.go":                    "output of subcommands, to where the user says",

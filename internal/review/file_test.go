@@ -52,8 +52,9 @@ func TestFile(t *testing.T) {
 	l.want()
 	l.must(os.WriteFile(copied, []byte("new!"), 0o640))
 	l.want("modified f")
-	for name, ok := range map[string]bool{host: true, "/inside/f": true, l.lower: false, l.lower + "/other": false,
-		"/": false} {
+	for name, ok := range map[string]bool{
+		host: true, "/inside/f": true, l.lower: false, l.lower + "/other": false, "/": false,
+	} {
 		if s, err := l.review.Select(name); (err == nil && string(s.Path) == "f") != ok {
 			t.Errorf("%s is %q, %v", name, s.Path, err)
 		}

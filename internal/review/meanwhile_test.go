@@ -199,6 +199,5 @@ func TestTwoReviews(t *testing.T) {
 	}
 	l.keep(true)
 	l.host("both=second", "d/", "d/f=second", "free=second", "gone=second", "n/", "n/same=first", "n/x=second",
-		"n/y=second",
-		"r2=1", "s=second", "t/", "t/f=1", "t/m=second", "t/n=second")
+		"n/y=second", "r2=1", "s=second", "t/", "t/f=1", "t/m=second", "t/n=second")
 }

@@ -104,27 +104,49 @@ func TestArgs(t *testing.T) {
 // TestRefused: what cannot be had, or is not understood, is said, and nothing runs.
 func TestRefused(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                            "there is no program to run",
-		"--nosuch x":                  `bubblewrap has no option --nosuch`,
-		"--bind /a":                   "read --bind: it takes 2 arguments",
-		"--uid 5 x":                   "--uid: it needs --unshare-user",
-		"--hostname h x":              "--hostname: it needs --unshare-uts",
-		"--disable-userns x":          "--disable-userns: it needs --unshare-user",
-		"--unshare-user --userns 3 x": "either new or entered",
-		"--cap-add nosuch x":          "there is no capability nosuch",
-		"--perms 9 --tmpfs /t x":      "9 is no mode in octal",
-		"--size 0 --tmpfs /t x":       "0 is no number of bytes",
-		"--ro-bind /usr /usr --dir /usr/x --symlink a /usr/y x": "there is no place for it",
-		"--symlink a /b --dir /b x":                             "it is there, and no directory",
-		"--proc /p x":                                           "sbx mounts it at /proc alone",
-		"--mqueue /m x":                                         "sbx mounts no message queues",
-		"--overlay-src /a --overlay-src /b --tmp-overlay /o x":  "takes one --overlay-src, and here are 2",
-		"--overlay-src /a x":                                    "no overlay follows",
-		"--file x /f y":                                         "x is no descriptor",
-		"--ro-bind-data 4 /f y":                                 "read descriptor 4: no descriptor 4",
-		"--userns-block-fd 3 x":                                 "sbx maps the ids itself",
-		"--remount-ro /x y":                                     "nothing is mounted there",
-		"--chmod 700 /x y":                                      "changes the mode of nothing but what it makes",
+		"":                                     "there is no program to run",
+		"--nosuch x":                           "Unknown option --nosuch",
+		"--bind /a":                            "--bind takes two arguments",
+		"--overlay /a":                         "--overlay takes three arguments",
+		"--dir":                                "--dir takes an argument",
+		"--uid 5 x":                            "Specifying --uid requires --unshare-user or --userns",
+		"--unshare-user --uid a x":             "Invalid uid: a",
+		"--hostname h x":                       "Specifying --hostname requires --unshare-uts",
+		"--disable-userns x":                   "--disable-userns requires --unshare-user",
+		"--unshare-user --userns 3 x":          "--userns is not compatible with --unshare-user",
+		"--as-pid-1 x":                         "Specifying --as-pid-1 requires --unshare-pid",
+		"--cap-add nosuch x":                   "unknown cap: nosuch",
+		"--perms 9 --tmpfs /t x":               "--perms takes an octal argument <= 07777",
+		"--perms 700 --perms 700 --tmpfs /t x": "--perms given twice for the same action",
+		"--perms 700 --proc /proc x":           "--perms must be followed by an option that creates a file",
+		"--size 1 --dir /t x":                  "--size must be followed by --tmpfs",
+		"--size 1 --size 1 --tmpfs /t x":       "--size given twice for the same action",
+		"--size 0 --tmpfs /t x":                "--size takes a non-zero number of bytes",
+		"--size -1 --tmpfs /t x":               "--size takes a non-zero number of bytes",
+		"--size 18446744073709551616 --tmpfs /t x":               "--size (for tmpfs) is limited to",
+		"--size 9223372036854775808 --tmpfs /t x":                "--size (for tmpfs) is limited to",
+		"--symlink a /b --dir /b x":                              "Destination is not a directory /b",
+		"--symlink a /b --symlink c /b x":                        "Can't make symlink at /b: existing destination is a",
+		"--dir /b --symlink c /b x":                              "destination exists and is not a symlink",
+		"--dir /d --symlink d /l --ro-bind /usr /l x":            "Can't mount on symlink destination /l",
+		"--symlink l2 /l --symlink l /l2 --dir /l/x y":           "Too many levels of symbolic links",
+		"--proc /proc --symlink /proc/self/fd/9 /l --dir /l/x y": "there is no place for it",
+		"--proc /p x":                        "sbx mounts it at /proc alone",
+		"--mqueue /m x":                      "sbx mounts no message queues",
+		"--tmp-overlay /o x":                 "--tmp-overlay requires at least one --overlay-src",
+		"--overlay /u /w /o x":               "--overlay requires at least one --overlay-src",
+		"--overlay-src /a --ro-overlay /o x": "--ro-overlay requires at least two --overlay-src",
+		"--overlay-src /a x":                 "--overlay-src must be followed by another --overlay-src or one of",
+		"--overlay-src /a --chdir / x":       "--overlay-src must be followed by another --overlay-src or one of",
+		"--file x /f y":                      "Invalid fd: x",
+		"--seccomp -1 y":                     "Invalid fd: -1",
+		"--seccomp 3 --add-seccomp-fd 4 y":   "--add-seccomp-fd cannot be combined with --seccomp",
+		"--add-seccomp-fd 3 --seccomp 4 y":   "--seccomp cannot be combined with --add-seccomp-fd",
+		"--argv0 a --argv0 b y":              "--argv0 used multiple times",
+		"--ro-bind-data 4 /f y":              "read descriptor 4: no descriptor 4",
+		"--userns-block-fd 3 x":              "sbx maps the ids itself",
+		"--remount-ro /x y":                  "nothing is mounted there",
+		"--chmod 700 /x y":                   "Can't chmod 0700 /x: No such file or directory",
 	} {
 		if _, err := parse(t, line, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", line, err, want)
@@ -132,6 +154,57 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := bwrap.Parse(slices.Repeat([]string{"--unshare-pid"}, 10000), bwrap.Options{}); err == nil {
 		t.Error("any number of arguments is taken")
+	}
+}
+
+// TestMade: what is to be there in a directory of the host's that can be written is made
+// there first, and elsewhere it has to be there.
+func TestMade(t *testing.T) {
+	l, err := bwrap.Parse(strings.Fields("--ro-bind /usr /usr --bind /w /in --dir /in/a/b --perms 0700 --dir /in/c "+
+		"--symlink t /in/l --chmod 1777 /in/c --ro-bind /dir /in/m --ro-bind /file /in/n --dir /usr/x --symlink y /usr/z "+
+		"--dir /own --symlink own /via --ro-bind /dir /via/d p"),
+		bwrap.Options{IsDir: func(name string) (bool, bool) { return name != "/file", true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []bwrap.Made{
+		{Path: "/in/a/b", Dir: "/w", Rel: "a/b", What: bwrap.MakeDir, Mode: 0o755},
+		{Path: "/in/c", Dir: "/w", Rel: "c", What: bwrap.MakeDir, Mode: 0o700, HasMode: true},
+		{Path: "/in/l", Dir: "/w", Rel: "l", What: bwrap.MakeLink, Target: "t"},
+		{Path: "/in/c", Dir: "/w", Rel: "c", What: bwrap.MakeMode, Mode: 0o1777},
+		{Path: "/in/m", Dir: "/w", Rel: "m", What: bwrap.MakeMountPoint, Source: "/"},
+		{Path: "/in/n", Dir: "/w", Rel: "n", What: bwrap.MakeMountPoint},
+		{Path: "/usr/x", Dir: "/usr", Rel: "x", What: bwrap.MakeDir, Mode: 0o755, ReadOnly: true},
+		{Path: "/usr/z", Dir: "/usr", Rel: "z", What: bwrap.MakeLink, Target: "y", ReadOnly: true},
+	}
+	if !slices.Equal(l.Make, want) {
+		t.Errorf("%+v", l.Make)
+	}
+	if !slices.Contains(l.Policy.Files.Read, "/own/d") { // the link was followed
+		t.Errorf("%s", l.Policy.Print())
+	}
+	for line, want := range map[string]string{
+		"--ro-bind-data 5 /f --ro-bind /dir /f x":    "Destination is not a directory /f",
+		"--dir /d --ro-bind /file /d x":              "Destination is not a file /d",
+		"--ro-bind-data 5 /f --ro-bind /file /f/x p": "Can't mkdir parents for /f/x: Not a directory",
+		"--ro-bind-data 5 /f --dir /f/x p":           "Can't mkdir parents for /f/x: Not a directory",
+	} {
+		_, err := bwrap.Parse(strings.Fields(line), bwrap.Options{
+			Read:  func(int) ([]byte, error) { return nil, nil },
+			IsDir: func(name string) (bool, bool) { return name == "/dir", true }})
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+}
+
+// TestWarnings: of some options the last one counts.
+func TestWarnings(t *testing.T) {
+	l, err := parse(t, "--level-prefix --chdir /a --chdir /b --argv0 name --die-with-parent "+
+		"--not-a-security-boundary x", nil)
+	if err != nil || l.Dir != "/b" || !l.LevelPrefix || !l.DieWithParent || l.Argv0 == nil || *l.Argv0 != "name" ||
+		!slices.Equal(l.Warnings, []string{"Only the last --chdir option will take effect"}) {
+		t.Errorf("%+v, %v", l, err)
 	}
 }
 

@@ -1,10 +1,13 @@
 package bwrap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"sbx/internal/text"
 	"sbx/policy"
@@ -36,6 +39,8 @@ type node struct {
 	upper, work string
 	text        string
 	readOnly    bool
+	under       []string // further layers of an overlay, the upper ones first
+	writable    bool     // of a file
 }
 
 // tree has the nodes by path.
@@ -61,18 +66,104 @@ func (t tree) over(name string) (string, *node) {
 	}
 }
 
+// at is a path inside. Links that the line makes are followed, but for one at the path
+// itself.
+func (r *reader) at(s string) (string, error) {
+	rest, at := parts(s), "/"
+	for links := 0; len(rest) > 0; {
+		next := path.Join(at, rest[0])
+		rest = rest[1:]
+		n := r.root[next]
+		switch {
+		case len(rest) == 0 || n == nil:
+		case n.kind == file:
+			return "", words("Can't mkdir parents for %s: Not a directory", text.Quote(s))
+		case n.kind == link:
+			if links++; links > 40 {
+				return "", words("Can't mkdir parents for %s: Too many levels of symbolic links", text.Quote(s))
+			}
+			to := n.from
+			if !path.IsAbs(to) {
+				to = path.Join(at, to)
+			}
+			rest, at = append(parts(to), rest...), "/"
+			continue
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// parts are the names in a path from the root.
+func parts(s string) []string {
+	if s = inside(s); s == "/" {
+		return nil
+	}
+	return strings.Split(s[1:], "/")
+}
+
 // place says whether something can be made at the path, which the sandbox's own
-// directories and file systems allow.
-func (r *reader) place(name string) error {
+// directories and file systems allow. In a directory of the host's that can be written it
+// is made before the start, as m says; then elsewhere is true.
+func (r *reader) place(name string, m Made) (elsewhere bool, err error) {
 	at, n := r.root.over(name)
 	switch n.kind {
 	case private, made:
-		return nil
+		return false, nil
 	case file, link:
-		return fmt.Errorf("there is no place for it: %s is no directory", text.Quote(at))
+		return false, words("Can't mkdir parents for %s: Not a directory", text.Quote(name))
+	case read, write, device:
+		if !path.IsAbs(n.from) {
+			break
+		}
+		m.Path, m.Dir, m.ReadOnly = name, n.from, n.kind == read
+		m.Rel = strings.TrimPrefix(strings.TrimPrefix(name, at), "/")
+		r.line.Make = append(r.line.Make, m)
+		return true, nil
 	}
-	return fmt.Errorf("there is no place for it: %s shows a directory of the host's, in which sbx makes nothing",
-		text.Quote(at))
+	return false, fmt.Errorf("there is no place for it: sbx makes nothing in what is mounted at %s", text.Quote(at))
+}
+
+// mount puts a mount at a path, for what the host has at from, "" for a directory of the
+// sandbox's own.
+func (r *reader) mount(s, from string, n *node) error {
+	name, err := r.at(s)
+	if err != nil {
+		return err
+	}
+	isDir, known := true, true
+	if from != "" {
+		known = false
+		if r.options.IsDir != nil {
+			isDir, known = r.options.IsDir(from)
+		}
+	}
+	if n.kind == file {
+		isDir, known = false, true
+	}
+	if was := r.root[name]; was != nil {
+		switch {
+		case was.kind == link:
+			return words("Can't mount on symlink destination %s", text.Quote(s))
+		case !known:
+		case was.kind == file && isDir:
+			return words("Destination is not a directory %s", text.Quote(s))
+		case (was.kind == private || was.kind == made) && !isDir:
+			return words("Destination is not a file %s", text.Quote(s))
+		}
+	}
+	if at, over := r.root.over(name); known && at != name && (over.kind == write || over.kind == device) &&
+		path.IsAbs(over.from) {
+		m := Made{What: MakeMountPoint}
+		if isDir {
+			m.Source = "/"
+		}
+		if _, err := r.place(name, m); err != nil {
+			return err
+		}
+	}
+	r.root.mount(name, n)
+	return nil
 }
 
 // bind takes an option that shows a file of the host.
@@ -82,9 +173,16 @@ func bind(k kind, optional bool) func(*reader, []string) error {
 		if err != nil {
 			return err
 		}
-		r.next()
-		r.root.mount(inside(v[1]), &node{kind: k, from: from, optional: optional})
-		return nil
+		if optional && r.options.IsDir != nil {
+			if _, there := r.options.IsDir(from); !there {
+				return nil
+			}
+		}
+		n := &node{kind: k, from: from, optional: optional}
+		if from == "/proc" && inside(v[1]) == from {
+			n = &node{kind: own} // the host's would show its processes, and open a way to them
+		}
+		return r.mount(v[1], from, n)
 	}
 }
 
@@ -94,19 +192,20 @@ func bindFD(k kind) func(*reader, []string) error {
 		if err != nil {
 			return err
 		}
-		r.next()
-		r.root.mount(inside(v[1]), &node{kind: k, from: "fd:" + strconv.Itoa(n)})
-		return nil
+		return r.mount(v[1], "/proc/self/fd/"+strconv.Itoa(n), &node{kind: k, from: "fd:" + strconv.Itoa(n)})
 	}
 }
 
 // remount makes what is mounted at the path read-only.
 func (r *reader) remount(v []string) error {
-	n, ok := r.root[inside(v[0])]
+	name, err := r.at(v[0])
+	if err != nil {
+		return err
+	}
+	n, ok := r.root[name]
 	if !ok {
 		return errors.New("nothing is mounted there")
 	}
-	r.next()
 	switch n.kind {
 	case write, device:
 		n.kind = read
@@ -127,85 +226,93 @@ func (r *reader) overlaySource(v []string) error {
 	return err
 }
 
-// layers takes the source of the next overlay.
-func (r *reader) layers() (string, error) {
+// layers makes a node of the sources of the next overlay, of which the last one is on top.
+func (r *reader) layers(option string, least int) (*node, error) {
 	list := r.sources
 	r.sources = nil
-	r.next()
-	if len(list) != 1 {
-		return "", fmt.Errorf("this cannot be had: an overlay takes one --overlay-src, and here are %d", len(list))
+	if len(list) < least {
+		return nil, words("%s requires at least %s --overlay-src", option, [...]string{"", "one", "two"}[least])
 	}
-	return list[0], nil
+	slices.Reverse(list)
+	return &node{kind: layered, from: list[0], under: list[1:]}, nil
 }
 
 func (r *reader) overlay(v []string) error {
-	from, err := r.layers()
+	n, err := r.layers("--overlay", 1)
 	if err != nil {
 		return err
 	}
-	n := &node{kind: layered, from: from}
 	if n.upper, err = r.host(v[0]); err != nil {
 		return err
 	}
 	if n.work, err = r.host(v[1]); err != nil {
 		return err
 	}
-	r.root.mount(inside(v[2]), n)
-	return nil
+	return r.mount(v[2], "", n)
 }
 
 func (r *reader) tmpOverlay(v []string) error {
-	from, err := r.layers()
-	if err == nil {
-		r.root.mount(inside(v[0]), &node{kind: layered, from: from})
+	n, err := r.layers("--tmp-overlay", 1)
+	if err != nil {
+		return err
 	}
-	return err
+	return r.mount(v[0], "", n)
 }
 
 func (r *reader) readOverlay(v []string) error {
-	return errors.New("this cannot be had: sbx lays one directory over another only where it is writable")
+	n, err := r.layers("--ro-overlay", 2)
+	if err != nil {
+		return err
+	}
+	n.readOnly = true
+	return r.mount(v[0], "", n)
 }
 
 // system takes --proc or --dev.
 func system(name string) func(*reader, []string) error {
 	return func(r *reader, v []string) error {
-		r.next()
 		if inside(v[0]) != name {
 			return fmt.Errorf("this cannot be had: sbx mounts it at %s alone", name)
 		}
 		r.root.mount(name, &node{kind: own})
+		if name == "/dev" { // as bubblewrap has it
+			r.root["/dev/core"] = &node{kind: link, from: "/proc/kcore"}
+		}
 		return nil
 	}
 }
 
 func (r *reader) tmpfs(v []string) error {
 	n := &node{kind: private}
-	n.mode, n.size = r.next()
-	r.root.mount(inside(v[0]), n)
-	return nil
+	n.mode, n.size = r.nextMode(), r.nextSize()
+	return r.mount(v[0], "", n)
 }
 
-func (r *reader) mqueue(v []string) error {
-	r.next()
+func (r *reader) mqueue([]string) error {
 	return errors.New("this cannot be had: sbx mounts no message queues; programs make them without by mq_open(3)")
 }
 
 // directory makes a directory, unless there is one.
 func (r *reader) directory(v []string) error {
-	name := inside(v[0])
-	mode, _ := r.next()
+	mode := r.nextMode()
+	name, err := r.at(v[0])
+	if err != nil {
+		return err
+	}
 	at, n := r.root.over(name)
-	if at == name {
-		if n.kind == file || n.kind == link {
-			return errors.New("it is there, and no directory")
+	switch {
+	case at == name && (n.kind == file || n.kind == link):
+		return words("Destination is not a directory %s", text.Quote(v[0]))
+	case at == name, n.kind == own && slices.Contains([]string{"/dev/pts", "/dev/shm"}, name):
+		return nil
+	}
+	m := Made{What: MakeDir, Mode: 0o755, HasMode: mode != ""}
+	if m.HasMode {
+		if m.Mode, err = octal("--perms", mode); err != nil {
+			return err
 		}
-		return nil
 	}
-	if n.kind == own || n.kind >= read && n.kind <= layered {
-		// It is there on the host, or it cannot be made: the launch says so.
-		return nil
-	}
-	if err := r.place(name); err != nil {
+	if elsewhere, err := r.place(name, m); elsewhere || err != nil {
 		return err
 	}
 	r.root[name] = &node{kind: made, mode: mode}
@@ -213,61 +320,61 @@ func (r *reader) directory(v []string) error {
 }
 
 // content takes an option that makes a file of what a descriptor has.
-func content(writable bool) func(*reader, []string) error {
+func content(writable bool, mode string) func(*reader, []string) error {
 	return func(r *reader, v []string) error {
+		n := &node{kind: file, mode: cmp.Or(r.nextMode(), mode), writable: writable}
 		data, err := r.contents(v[0])
 		if err != nil {
 			return err
 		}
-		name := inside(v[1])
-		if mode, _ := r.next(); mode != "" || writable {
-			r.lose("%s is a file that all may read and nobody may write", text.Quote(name))
+		if inside(v[1]) == "/" {
+			return words("Destination is not a file %s", text.Quote(v[1]))
 		}
-		if name == "/" {
-			return errors.New("it is a directory")
-		}
-		if _, n := r.root.over(name); n.kind <= made {
-			if err := r.place(name); err != nil {
-				return err
-			}
-		}
-		r.root.mount(name, &node{kind: file, text: string(data)})
-		return nil
+		n.text = string(data)
+		return r.mount(v[1], "", n)
 	}
 }
 
 func (r *reader) symlink(v []string) error {
-	name := inside(v[1])
-	r.next()
-	if n, ok := r.root[name]; ok && n.kind == link && n.from == v[0] {
-		return nil
-	} else if ok {
-		return errors.New("something is there already")
+	name, err := r.at(v[1])
+	if err != nil {
+		return err
 	}
-	if err := r.place(name); err != nil {
+	if n, ok := r.root[name]; ok {
+		switch {
+		case n.kind != link:
+			return words("Can't make symlink at %s: destination exists and is not a symlink", text.Quote(v[1]))
+		case n.from != v[0]:
+			return words("Can't make symlink at %s: existing destination is %s", text.Quote(v[1]), text.Quote(n.from))
+		}
+		return nil
+	}
+	if elsewhere, err := r.place(name, Made{What: MakeLink, Target: v[0]}); elsewhere || err != nil {
 		return err
 	}
 	r.root[name] = &node{kind: link, from: v[0]}
 	return nil
 }
 
-// chmod changes the mode of what was made before.
+// chmod changes the mode of what is there.
 func (r *reader) chmod(v []string) error {
-	mode, _ := r.next()
-	if err := r.perms(v[:1]); err != nil {
+	mode, err := octal("--chmod", v[0])
+	if err != nil {
 		return err
 	}
-	set, _ := r.next()
-	r.mode = mode
-	name := inside(v[1])
+	name, err := r.at(v[1])
+	if err != nil {
+		return err
+	}
 	n, ok := r.root[name]
 	switch {
-	case ok && (n.kind == private || n.kind == made):
-		n.mode = set
-	case ok && n.kind == file:
-		r.lose("--chmod: %s keeps its mode", text.Quote(name))
-	default:
-		return errors.New("this cannot be had: sbx changes the mode of nothing but what it makes")
+	case ok && (n.kind == private || n.kind == made || n.kind == file):
+		n.mode = fmt.Sprintf("%04o", mode)
+		return nil
 	}
-	return nil
+	if _, over := r.root.over(name); !ok && over.kind <= made {
+		return words("Can't chmod %#o %s: No such file or directory", mode, text.Quote(v[1]))
+	}
+	_, err = r.place(name, Made{What: MakeMode, Mode: mode})
+	return err
 }

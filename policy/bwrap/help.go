@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// PrintHelp prints the options.
-func PrintHelp(w io.Writer) error {
+// PrintHelp prints the options of what was called by that name.
+func PrintHelp(w io.Writer, name string) error {
 	var b strings.Builder
-	b.WriteString("usage: bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n\n")
+	b.WriteString("usage: " + name + " [OPTIONS...] [--] COMMAND [ARGS...]\n\n")
 	b.WriteString("sbx reads bubblewrap's options; see bwrap(1) and sbx(1). Those that there are:\n\n")
 	for _, o := range options() {
 		b.WriteString("    " + o.name + strings.Repeat(" ARG", o.values) + "\n")

@@ -43,6 +43,20 @@ type Line struct {
 	Locks []string
 	// Needed are paths of the host that have to be there.
 	Needed []string
+	// Argv0 is what the program is called instead of its own name, or nil.
+	Argv0 *string
+	// Make is what is made on the host first, in what the line lets be written.
+	Make []Made
+	// Warnings are what bubblewrap says of a line, and goes on. LevelPrefix puts the level
+	// of sd-daemon(3) before each message.
+	Warnings    []string
+	LevelPrefix bool
+	// Details are what the policy does not say of paths inside, by the path.
+	Details map[string]Detail
+	// First says that the program is process 1 of its pid namespace.
+	First bool
+	// DieWithParent says that the sandbox ends with the process that started it.
+	DieWithParent bool
 	// DryRun, Help and Version print the plan, the help or the version.
 	DryRun, Help, Version bool
 }
@@ -57,11 +71,63 @@ type Options struct {
 	Devices []string
 	// Root says that root starts the sandbox.
 	Root bool
+	// UID and GID are the caller's.
+	UID, GID int
+	// IsDir says whether a path of the host is a directory, if anything is there; nil:
+	// nothing is known of it.
+	IsDir func(name string) (dir, there bool)
 }
+
+// Error is an error in bubblewrap's words, which programs look for.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+func words(format string, args ...any) error { return Error(fmt.Sprintf(format, args...)) }
+
+// Made is something that is made in a directory of the host before the start, as
+// bubblewrap does in what a line lets be written.
+type Made struct {
+	// Path is what it is called inside. Dir is the directory of the host that has it, at
+	// Rel.
+	Path, Dir, Rel string
+	// What it is: a directory, a link to Target, a mount point for what Source is, or the
+	// mode of what is there.
+	What   MadeKind
+	Target string
+	Source string
+	// Mode is that of a directory, or the new one. HasMode says that the line gives it.
+	Mode    uint32
+	HasMode bool
+	// ReadOnly says that nothing can be made there: it has to be there.
+	ReadOnly bool
+}
+
+// Detail is what a policy does not say of a path inside.
+type Detail struct {
+	// Under are further layers of an overlay, the upper ones first. ReadOnly says that it,
+	// or a tmpfs, is read-only in the end.
+	Under    []string
+	ReadOnly bool
+	// Own says that a file has the mode Mode, and Writable that its content can be changed.
+	Own, Writable bool
+	Mode          uint32
+}
+
+// MadeKind says what Made makes.
+type MadeKind uint8
+
+// What Made makes.
+const (
+	MakeDir MadeKind = iota
+	MakeLink
+	MakeMountPoint
+	MakeMode
+)
 
 // Parse reads the arguments that follow the program's name.
 func Parse(args []string, o Options) (*Line, error) {
-	r := &reader{options: o, line: &Line{}, namespaces: map[string]bool{}, uid: -1, gid: -1,
+	r := &reader{options: o, line: &Line{}, namespaces: map[string]bool{}, given: map[string]bool{}, uid: -1, gid: -1,
 		root: tree{"/": {kind: private}}}
 	if err := r.read(args, true); err != nil {
 		return nil, err
@@ -83,7 +149,6 @@ type reader struct {
 	total      int
 	namespaces map[string]bool // what is unshared
 	join       []joined
-	argv0      *string
 	caps       capabilities
 	uid, gid   int
 	hostname   string
@@ -92,12 +157,14 @@ type reader struct {
 	noUsers    bool
 	mode, size string // for the next operation
 	sources    []string
+	given      map[string]bool // options of which the last one counts
+	stacked    bool            // --add-seccomp-fd was there
 }
 
 // read reads arguments. top says that they are the line's own, where the command follows.
 func (r *reader) read(args []string, top bool) error {
 	if r.total += len(args); r.total > maxArgs {
-		return fmt.Errorf("read the options: more than %d arguments", maxArgs)
+		return words("Exceeded maximum number of arguments %d", maxArgs)
 	}
 	known := options()
 	for len(args) > 0 {
@@ -115,19 +182,32 @@ func (r *reader) read(args []string, top bool) error {
 		}
 		i := slices.IndexFunc(known, func(o option) bool { return o.name == word })
 		if i < 0 {
-			return fmt.Errorf("read the options: bubblewrap has no option %s", text.Quote(word))
+			return words("Unknown option %s", text.Quote(word))
 		}
 		opt := &known[i]
 		if len(args) <= opt.values {
-			return fmt.Errorf("read %s: it takes %s", word, counted(opt.values))
+			return words("%s takes %s", word, counted(opt.values))
 		}
 		given := args[1 : 1+opt.values]
 		args = args[1+opt.values:]
-		if opt.take == nil {
-			continue // sbx does so in any case
+		switch {
+		case word == "--args" && !top:
+			return words("--args not supported in arguments file")
+		case opt.last && r.given[word]:
+			r.line.Warnings = append(r.line.Warnings, "Only the last "+word+" option will take effect")
 		}
-		if err := opt.take(r, given); err != nil {
-			return fmt.Errorf("%s: %w", strings.Join(append([]string{word}, quoted(given)...), " "), err)
+		r.given[word] = true
+		if opt.take != nil { // else sbx does so in any case
+			err := opt.take(r, given)
+			if bare := Error(""); errors.As(err, &bare) {
+				return bare
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", strings.Join(append([]string{word}, quoted(given)...), " "), err)
+			}
+		}
+		if err := r.used(word); err != nil {
+			return err
 		}
 		if r.line.Help || r.line.Version {
 			return nil
@@ -135,6 +215,23 @@ func (r *reader) read(args []string, top bool) error {
 	}
 	return nil
 }
+
+// used says what an option has left of the ones before it that are about the next one.
+func (r *reader) used(word string) error {
+	modifies := word == "--perms" || word == "--size"
+	switch {
+	case !modifies && r.mode != "":
+		return words("--perms must be followed by an option that creates a file")
+	case !modifies && r.size != "":
+		return words("--size must be followed by --tmpfs")
+	case word != "--overlay-src" && len(r.sources) > 0:
+		return words(sourceAlone)
+	}
+	return nil
+}
+
+const sourceAlone = "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, " +
+	"or --ro-overlay"
 
 func quoted(list []string) []string {
 	out := make([]string, len(list))
@@ -145,26 +242,23 @@ func quoted(list []string) []string {
 }
 
 func counted(n int) string {
-	if n == 1 {
-		return "one argument"
-	}
-	return strconv.Itoa(n) + " arguments"
+	return [...]string{"no arguments", "an argument", "two arguments", "three arguments"}[n]
 }
 
 // descriptor reads the number of a descriptor.
 func descriptor(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || strconv.Itoa(n) != s {
-		return 0, fmt.Errorf("%s is no descriptor", text.Quote(s))
+		return 0, words("Invalid fd: %s", text.Quote(s))
 	}
 	return n, nil
 }
 
-// number reads an id.
-func number(s string) (int, error) {
+// number reads an id of that kind.
+func number(kind, s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%s is no id", text.Quote(s))
+		return 0, words("Invalid %s: %s", kind, text.Quote(s))
 	}
 	return int(n), nil
 }
@@ -191,6 +285,10 @@ func (r *reader) lose(format string, args ...any) {
 	r.line.Lost = append(r.line.Lost, fmt.Sprintf(format, args...))
 }
 
+func (l *Line) makes() bool {
+	return slices.ContainsFunc(l.Make, func(m Made) bool { return !m.ReadOnly })
+}
+
 // Losses are what a policy by itself leaves out: what Lost says, and what is no part of
 // a sandbox but of a run.
 func (l *Line) Losses() []string {
@@ -205,6 +303,8 @@ func (l *Line) Losses() []string {
 		{"--info-fd, --json-status-fd, --sync-fd, --block-fd: they are of a run",
 			len(l.Info)+len(l.Status)+len(l.Sync)+len(l.Block) > 0},
 		{"--lock-file: it is of a run", len(l.Locks) > 0},
+		{"--argv0: a program is called by its own name", l.Argv0 != nil},
+		{"--dir, --symlink, --chmod and mount points in what the host shows: they are made by a run", l.makes()},
 	} {
 		if x.has {
 			list = append(list, x.what)

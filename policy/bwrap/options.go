@@ -3,6 +3,7 @@ package bwrap
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,92 +18,143 @@ type option struct {
 	values int
 	// take reads the values. Nil: what the option asks for is so in any case.
 	take func(r *reader, v []string) error
+	// last says that of several ones the last counts.
+	last bool
 }
 
 // options are those of bubblewrap's manual, in its order, and --dry-run, which is ours.
 func options() []option {
+	list := allOptions()
+	for i := range list {
+		list[i].last = slices.Contains(lastCounts[:], list[i].name)
+	}
+	return list
+}
+
+// lastCounts are the options of which the last one counts.
+var lastCounts = [...]string{
+	"--chdir", "--exec-label", "--file-label", "--sync-fd", "--block-fd", "--userns-block-fd", "--info-fd",
+	"--json-status-fd", "--seccomp", "--userns", "--userns2", "--pidns", "--uid", "--gid", "--hostname",
+}
+
+func allOptions() []option {
 	return []option{
-		{"--help", 0, func(r *reader, _ []string) error { r.line.Help = true; return nil }},
-		{"--version", 0, func(r *reader, _ []string) error { r.line.Version = true; return nil }},
-		{"--dry-run", 0, func(r *reader, _ []string) error { r.line.DryRun = true; return nil }},
-		{"--args", 1, (*reader).args},
-		{"--argv0", 1, func(r *reader, v []string) error { r.argv0 = &v[0]; return nil }},
-		{"--level-prefix", 0, nil},
-		{"--unshare-all", 0, unshare("user", "ipc", "pid", "net", "uts", "cgroup")},
-		{"--share-net", 0, func(r *reader, _ []string) error { r.namespaces["net"] = false; return nil }},
-		{"--unshare-user", 0, unshare("user")},
-		{"--unshare-user-try", 0, unshare("user")},
-		{"--unshare-ipc", 0, unshare("ipc")},
-		{"--unshare-pid", 0, unshare("pid")},
-		{"--unshare-net", 0, unshare("net")},
-		{"--unshare-uts", 0, unshare("uts")},
-		{"--unshare-cgroup", 0, unshare("cgroup")},
-		{"--unshare-cgroup-try", 0, unshare("cgroup")},
-		{"--userns", 1, join("user")},
-		{"--userns2", 1, cannot("sbx enters one user namespace alone")},
-		{"--disable-userns", 0, func(r *reader, _ []string) error { r.noUsers = true; return nil }},
-		{"--assert-userns-disabled", 0, func(r *reader, _ []string) error { r.noUsers = true; return nil }},
-		{"--pidns", 1, join("pid")},
-		{"--uid", 1, func(r *reader, v []string) (err error) { r.uid, err = number(v[0]); return err }},
-		{"--gid", 1, func(r *reader, v []string) (err error) { r.gid, err = number(v[0]); return err }},
-		{"--hostname", 1, func(r *reader, v []string) error { r.hostname = v[0]; return nil }},
-		{"--chdir", 1, func(r *reader, v []string) error { r.line.Dir = inside(v[0]); return nil }},
-		{"--clearenv", 0, func(r *reader, _ []string) error {
+		{name: "--help", values: 0, take: func(r *reader, _ []string) error { r.line.Help = true; return nil }},
+		{name: "--version", values: 0, take: func(r *reader, _ []string) error { r.line.Version = true; return nil }},
+		{name: "--dry-run", values: 0, take: func(r *reader, _ []string) error { r.line.DryRun = true; return nil }},
+		{name: "--args", values: 1, take: (*reader).args},
+		{name: "--argv0", values: 1, take: func(r *reader, v []string) error {
+			if r.line.Argv0 != nil {
+				return words("--argv0 used multiple times")
+			}
+			r.line.Argv0 = &v[0]
+			return nil
+		}},
+		{name: "--level-prefix", values: 0, take: func(r *reader, _ []string) error {
+			r.line.LevelPrefix = true
+			return nil
+		}},
+		{name: "--not-a-security-boundary", values: 0, take: nil},
+		{name: "--unshare-all", values: 0, take: unshare("user", "ipc", "pid", "net", "uts", "cgroup")},
+		{name: "--share-net", values: 0, take: func(r *reader, _ []string) error { r.namespaces["net"] = false; return nil }},
+		{name: "--unshare-user", values: 0, take: unshare("user")},
+		{name: "--unshare-user-try", values: 0, take: unshare("user")},
+		{name: "--unshare-ipc", values: 0, take: unshare("ipc")},
+		{name: "--unshare-pid", values: 0, take: unshare("pid")},
+		{name: "--unshare-net", values: 0, take: unshare("net")},
+		{name: "--unshare-uts", values: 0, take: unshare("uts")},
+		{name: "--unshare-cgroup", values: 0, take: unshare("cgroup")},
+		{name: "--unshare-cgroup-try", values: 0, take: unshare("cgroup")},
+		{name: "--userns", values: 1, take: join("user")},
+		{name: "--userns2", values: 1, take: cannot("sbx enters one user namespace alone")},
+		{name: "--disable-userns", values: 0, take: func(r *reader, _ []string) error {
+			r.noUsers = true
+			return nil
+		}},
+		{name: "--assert-userns-disabled", values: 0, take: func(r *reader, _ []string) error {
+			r.noUsers = true
+			return nil
+		}},
+		{name: "--pidns", values: 1, take: join("pid")},
+		{name: "--uid", values: 1, take: func(r *reader, v []string) (err error) {
+			r.uid, err = number("uid", v[0])
+			return err
+		}},
+		{name: "--gid", values: 1, take: func(r *reader, v []string) (err error) {
+			r.gid, err = number("gid", v[0])
+			return err
+		}},
+		{name: "--hostname", values: 1, take: func(r *reader, v []string) error { r.hostname = v[0]; return nil }},
+		{name: "--chdir", values: 1, take: func(r *reader, v []string) error { r.line.Dir = inside(v[0]); return nil }},
+		{name: "--clearenv", values: 0, take: func(r *reader, _ []string) error {
 			r.line.Clear, r.line.Set, r.line.Unset = true, nil, nil
 			return nil
 		}},
-		{"--setenv", 2, (*reader).setenv},
-		{"--unsetenv", 1, (*reader).unsetenv},
-		{"--lock-file", 1, func(r *reader, v []string) error {
+		{name: "--setenv", values: 2, take: (*reader).setenv},
+		{name: "--unsetenv", values: 1, take: (*reader).unsetenv},
+		{name: "--lock-file", values: 1, take: func(r *reader, v []string) error {
 			r.line.Locks = append(r.line.Locks, inside(v[0]))
 			return nil
 		}},
-		{"--sync-fd", 1, add(func(l *Line) *[]int { return &l.Sync })},
-		{"--bind", 2, bind(write, false)},
-		{"--bind-try", 2, bind(write, true)},
-		{"--dev-bind", 2, bind(device, false)},
-		{"--dev-bind-try", 2, bind(device, true)},
-		{"--ro-bind", 2, bind(read, false)},
-		{"--ro-bind-try", 2, bind(read, true)},
-		{"--bind-fd", 2, bindFD(write)},
-		{"--ro-bind-fd", 2, bindFD(read)},
-		{"--remount-ro", 1, (*reader).remount},
-		{"--overlay-src", 1, (*reader).overlaySource},
-		{"--overlay", 3, (*reader).overlay},
-		{"--tmp-overlay", 1, (*reader).tmpOverlay},
-		{"--ro-overlay", 1, (*reader).readOverlay},
-		{"--exec-label", 1, func(r *reader, v []string) error { r.label = v[0]; return nil }},
-		{"--file-label", 1, cannot("sbx labels no files")},
-		{"--proc", 1, system("/proc")},
-		{"--dev", 1, system("/dev")},
-		{"--tmpfs", 1, (*reader).tmpfs},
-		{"--mqueue", 1, (*reader).mqueue},
-		{"--dir", 1, (*reader).directory},
-		{"--file", 2, content(true)},
-		{"--bind-data", 2, content(true)},
-		{"--ro-bind-data", 2, content(false)},
-		{"--symlink", 2, (*reader).symlink},
-		{"--seccomp", 1, func(r *reader, v []string) (err error) {
+		{name: "--sync-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Sync })},
+		{name: "--bind", values: 2, take: bind(write, false)},
+		{name: "--bind-try", values: 2, take: bind(write, true)},
+		{name: "--dev-bind", values: 2, take: bind(device, false)},
+		{name: "--dev-bind-try", values: 2, take: bind(device, true)},
+		{name: "--ro-bind", values: 2, take: bind(read, false)},
+		{name: "--ro-bind-try", values: 2, take: bind(read, true)},
+		{name: "--bind-fd", values: 2, take: bindFD(write)},
+		{name: "--ro-bind-fd", values: 2, take: bindFD(read)},
+		{name: "--remount-ro", values: 1, take: (*reader).remount},
+		{name: "--overlay-src", values: 1, take: (*reader).overlaySource},
+		{name: "--overlay", values: 3, take: (*reader).overlay},
+		{name: "--tmp-overlay", values: 1, take: (*reader).tmpOverlay},
+		{name: "--ro-overlay", values: 1, take: (*reader).readOverlay},
+		{name: "--exec-label", values: 1, take: func(r *reader, v []string) error { r.label = v[0]; return nil }},
+		{name: "--file-label", values: 1, take: cannot("labeling is not supported: sbx labels no files")},
+		{name: "--proc", values: 1, take: system("/proc")},
+		{name: "--dev", values: 1, take: system("/dev")},
+		{name: "--tmpfs", values: 1, take: (*reader).tmpfs},
+		{name: "--mqueue", values: 1, take: (*reader).mqueue},
+		{name: "--dir", values: 1, take: (*reader).directory},
+		{name: "--file", values: 2, take: content(true, "0666")},
+		{name: "--bind-data", values: 2, take: content(true, "0600")},
+		{name: "--ro-bind-data", values: 2, take: content(false, "0600")},
+		{name: "--symlink", values: 2, take: (*reader).symlink},
+		{name: "--seccomp", values: 1, take: func(r *reader, v []string) (err error) {
+			if r.stacked {
+				return words("--seccomp cannot be combined with --add-seccomp-fd")
+			}
 			n, err := descriptor(v[0])
 			r.line.Filters = []int{n}
 			return err
 		}},
-		{"--add-seccomp-fd", 1, add(func(l *Line) *[]int { return &l.Filters })},
-		{"--block-fd", 1, add(func(l *Line) *[]int { return &l.Block })},
-		{"--userns-block-fd", 1, cannot("sbx maps the ids itself; --uid and --gid choose them")},
-		{"--info-fd", 1, add(func(l *Line) *[]int { return &l.Info })},
-		{"--json-status-fd", 1, add(func(l *Line) *[]int { return &l.Status })},
-		{"--new-session", 0, func(r *reader, _ []string) error { r.session = true; return nil }},
-		{"--die-with-parent", 0, nil},
-		{"--as-pid-1", 0, func(r *reader, _ []string) error {
+		{name: "--add-seccomp-fd", values: 1, take: func(r *reader, v []string) error {
+			if r.given["--seccomp"] {
+				return words("--add-seccomp-fd cannot be combined with --seccomp")
+			}
+			r.stacked = true
+			return add(func(l *Line) *[]int { return &l.Filters })(r, v)
+		}},
+		{name: "--block-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Block })},
+		{name: "--userns-block-fd", values: 1, take: cannot("sbx maps the ids itself; --uid and --gid choose them")},
+		{name: "--info-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Info })},
+		{name: "--json-status-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Status })},
+		{name: "--new-session", values: 0, take: func(r *reader, _ []string) error { r.session = true; return nil }},
+		{name: "--die-with-parent", values: 0, take: func(r *reader, _ []string) error {
+			r.line.DieWithParent = true
+			return nil
+		}},
+		{name: "--as-pid-1", values: 0, take: func(r *reader, _ []string) error {
+			r.line.First = true
 			r.lose("--as-pid-1: the program is not process 1, which stays sbx's init")
 			return nil
 		}},
-		{"--cap-add", 1, func(r *reader, v []string) error { return r.caps.change(v[0], true) }},
-		{"--cap-drop", 1, func(r *reader, v []string) error { return r.caps.change(v[0], false) }},
-		{"--perms", 1, (*reader).perms},
-		{"--size", 1, (*reader).sized},
-		{"--chmod", 2, (*reader).chmod},
+		{name: "--cap-add", values: 1, take: func(r *reader, v []string) error { return r.caps.change(v[0], true) }},
+		{name: "--cap-drop", values: 1, take: func(r *reader, v []string) error { return r.caps.change(v[0], false) }},
+		{name: "--perms", values: 1, take: (*reader).perms},
+		{name: "--size", values: 1, take: (*reader).sized},
+		{name: "--chmod", values: 2, take: (*reader).chmod},
 	}
 }
 
@@ -196,28 +248,46 @@ func (r *reader) unsetenv(v []string) error {
 
 // perms and sized are for the next operation alone.
 func (r *reader) perms(v []string) error {
-	n, err := strconv.ParseUint(v[0], 8, 32)
-	if err != nil || n > 0o7777 {
-		return fmt.Errorf("%s is no mode in octal", text.Quote(v[0]))
+	if r.mode != "" {
+		return words("--perms given twice for the same action")
 	}
+	n, err := octal("--perms", v[0])
 	r.mode = fmt.Sprintf("%04o", n)
-	return nil
+	return err
+}
+
+func octal(option, s string) (uint32, error) {
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || n > 0o7777 {
+		return 0, words("%s takes an octal argument <= 07777", option)
+	}
+	return uint32(n), nil
 }
 
 func (r *reader) sized(v []string) error {
-	n, err := strconv.ParseUint(v[0], 10, 63)
+	if r.size != "" {
+		return words("--size given twice for the same action")
+	}
+	n, err := strconv.ParseUint(v[0], 10, 64)
+	if errors.Is(err, strconv.ErrRange) || n > math.MaxInt64 {
+		return words("--size (for tmpfs) is limited to %d", math.MaxInt64)
+	}
 	if err != nil || n == 0 {
-		return fmt.Errorf("%s is no number of bytes", text.Quote(v[0]))
+		return words("--size takes a non-zero number of bytes")
 	}
 	r.size = v[0]
 	return nil
 }
 
-// next takes what --perms and --size say of this operation.
-func (r *reader) next() (mode, size string) {
-	mode, size = r.mode, r.size
-	r.mode, r.size = "", ""
-	return mode, size
+// nextMode takes what --perms says of this operation, nextSize what --size does.
+func (r *reader) nextMode() (mode string) {
+	mode, r.mode = r.mode, ""
+	return mode
+}
+
+func (r *reader) nextSize() (size string) {
+	size, r.size = r.size, ""
+	return size
 }
 
 // capabilities are what --cap-add and --cap-drop leave, in their order.
@@ -235,7 +305,7 @@ func (c *capabilities) change(name string, keep bool) error {
 		c.all, c.kept = keep, nil
 		return nil
 	case !slices.Contains(capability.Names(), short):
-		return fmt.Errorf("there is no capability %s", text.Quote(name))
+		return words("unknown cap: %s", text.Quote(name))
 	case c.all && !keep:
 		c.all = false
 		for _, k := range capability.Names() {

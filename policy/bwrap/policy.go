@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"sbx/internal/text"
 	"sbx/policy"
 	"sbx/policy/capability"
 )
@@ -17,10 +18,7 @@ func (r *reader) finish() error {
 		return errors.New("there is no program to run")
 	}
 	if len(r.sources) > 0 {
-		return errors.New("--overlay-src: no overlay follows")
-	}
-	if r.argv0 != nil {
-		return errors.New("--argv0: this cannot be had: a program is called by its own name")
+		return words(sourceAlone)
 	}
 	p := &policy.Policy{Name: "bwrap", Version: 1, Summary: "Imported from a command line of bubblewrap's"}
 	r.line.Policy = p
@@ -30,7 +28,9 @@ func (r *reader) finish() error {
 	if err := r.privileges(p); err != nil {
 		return err
 	}
-	r.files(p)
+	if err := r.files(p); err != nil {
+		return err
+	}
 	r.environment(p)
 	if r.session {
 		p.Process.Terminal = "new-session"
@@ -51,31 +51,39 @@ func (r *reader) spaces(p *policy.Policy) error {
 	}
 	for _, j := range r.join {
 		if j.kind == "user" && r.namespaces["user"] {
-			return errors.New("--userns and --unshare-user: the namespace is either new or entered")
+			return words("--userns is not compatible with --unshare-user")
 		}
 		*set[j.kind] = "/proc/self/fd/" + strconv.Itoa(j.fd)
 	}
 	entered := slices.ContainsFunc(r.join, func(j joined) bool { return j.kind == "user" })
 	for _, id := range []struct {
-		name  string
-		value int
-		field **int
-	}{{"--uid", r.uid, &p.Namespaces.UID}, {"--gid", r.gid, &p.Namespaces.GID}} {
+		name       string
+		value, own int
+		field      **int
+	}{{"--uid", r.uid, r.options.UID, &p.Namespaces.UID}, {"--gid", r.gid, r.options.GID, &p.Namespaces.GID}} {
 		switch {
+		case id.value < 0 && entered: // bubblewrap keeps the caller's
+			*id.field = &id.own
 		case id.value < 0:
 		case !r.namespaces["user"] && !entered:
-			return errors.New(id.name + ": it needs --unshare-user or --userns")
+			return words("Specifying %s requires --unshare-user or --userns", id.name)
 		default:
 			*id.field = &id.value
 		}
 	}
 	if r.noUsers && !r.namespaces["user"] && !entered {
-		return errors.New("--disable-userns: it needs --unshare-user or --userns")
+		return words("--disable-userns requires --unshare-user")
 	}
 	if r.hostname != "" && !r.namespaces["uts"] {
-		return errors.New("--hostname: it needs --unshare-uts")
+		return words("Specifying --hostname requires --unshare-uts")
 	}
 	p.Namespaces.Hostname = r.hostname
+	switch {
+	case r.line.First && !r.namespaces["pid"]:
+		return words("Specifying --as-pid-1 requires --unshare-pid")
+	case r.line.First && len(r.line.Locks) > 0:
+		return words("Specifying --as-pid-1 and --lock-file is not permitted")
+	}
 	return nil
 }
 
@@ -115,8 +123,17 @@ func (r *reader) privileges(p *policy.Policy) error {
 	return nil
 }
 
+// detail notes what the policy does not say of a path, and what it is by the policy alone.
+func (r *reader) detail(name string, d Detail, lost string, args ...any) {
+	if r.line.Details == nil {
+		r.line.Details = map[string]Detail{}
+	}
+	r.line.Details[name] = d
+	r.lose(lost, args...)
+}
+
 // files says what is inside.
-func (r *reader) files(p *policy.Policy) {
+func (r *reader) files(p *policy.Policy) error {
 	f := &p.Files
 	no := false
 	for name, field := range map[string]**bool{"/proc": &f.Proc, "/dev": &f.Dev} {
@@ -155,7 +172,18 @@ func (r *reader) files(p *policy.Policy) {
 		case layered:
 			f.Overlay = append(f.Overlay, entry)
 			o.Upper, o.Work = n.upper, n.work
+			r.line.Needed = append(r.line.Needed, n.under...)
+			if n.readOnly || len(n.under) > 0 {
+				r.detail(name, Detail{Under: n.under, ReadOnly: n.readOnly},
+					"%s is an overlay of %s alone, and can be written", text.Quote(name), text.Quote(n.from))
+			}
 		case file:
+			mode, err := octal("--perms", n.mode)
+			if err != nil {
+				return err
+			}
+			r.detail(name, Detail{Own: true, Writable: n.writable, Mode: mode},
+				"%s is a file that all may read and nobody may write", text.Quote(name))
 			if f.Inline == nil {
 				f.Inline = map[string]string{}
 			}
@@ -184,6 +212,7 @@ func (r *reader) files(p *policy.Policy) {
 	}
 	f.OwnSockets = new(bool)
 	*f.OwnSockets = true
+	return nil
 }
 
 // empty is a tmpfs or a directory, which can be written as one. The root stays read-only.
@@ -195,9 +224,12 @@ func (r *reader) empty(f *policy.Files, name string, n *node, o *policy.PathOpti
 	switch at, over := r.root.over(path.Dir(name)); {
 	case name == "/":
 		*o = policy.PathOptions{}
+	case n.readOnly:
+		r.detail(name, Detail{ReadOnly: true}, "%s is a tmpfs that can be written", text.Quote(name))
+		f.Tmpfs = append(f.Tmpfs, name)
 	case n.kind == made && at != "/" && over.kind <= made && !over.readOnly:
 		f.Directories = append(f.Directories, name) // in a tmpfs they can be written
-	case n.readOnly, n.kind == made && over.readOnly:
+	case n.kind == made && over.readOnly:
 		o.Size = ""
 		f.Directories = append(f.Directories, name)
 	default:

@@ -34,18 +34,13 @@ func (h *Facts) probeOverlays(tree *policy.Tree, t Target) error {
 			continue
 		}
 		source := e.Source()
-		f := h.Files[source]
-		var st unix.Statfs_t
-		if err := unix.Fstatfs(f.FD, &st); err != nil {
-			return fmt.Errorf("look at the file system of %s: %w", text.Quote(source), err)
-		}
-		f.NoExec = st.Flags&unix.ST_NOEXEC != 0
-		for _, m := range mounts {
-			if m != f.Real && policy.Within(m, f.Real) {
-				f.Mounted = m
+		for _, name := range append([]string{source}, t.Details[e.Name].Under...) {
+			h.lookOnce(name)
+			if err := h.lookAtLayer(name, mounts); err != nil {
+				return err
 			}
 		}
-		h.Files[source] = f
+		f := h.Files[source]
 		layers := [2]string{e.Options.Upper, e.Options.Work}
 		if e.Kind == policy.KindWrite {
 			layers = t.Review.Layers[f.Real]
@@ -59,6 +54,26 @@ func (h *Facts) probeOverlays(tree *policy.Tree, t Target) error {
 			}
 		}
 	}
+	return nil
+}
+
+// lookAtLayer finds out what is to be known of an overlay's lower directory.
+func (h *Facts) lookAtLayer(name string, mounts []string) error {
+	f := h.Files[name]
+	if f.Mode == 0 {
+		return nil // the plan says so
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(f.FD, &st); err != nil {
+		return fmt.Errorf("look at the file system of %s: %w", text.Quote(name), err)
+	}
+	f.NoExec = st.Flags&unix.ST_NOEXEC != 0
+	for _, m := range mounts {
+		if m != f.Real && policy.Within(m, f.Real) {
+			f.Mounted = m
+		}
+	}
+	h.Files[name] = f
 	return nil
 }
 

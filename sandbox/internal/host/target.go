@@ -54,6 +54,11 @@ type Target struct {
 	// Review, if not nil, says that what the program writes to the host is kept apart, to be
 	// looked at first.
 	Review *Review
+	// Details are what a policy does not say of paths inside, by the path.
+	Details map[string]Detail
+	// First makes the target process 1 of a pid namespace of its own, where the policy asks
+	// for a new one: then nothing reaps for it, and it takes only signals that it handles.
+	First bool
 	// KeepFDs are descriptors above 2 that the target gets under the same numbers.
 	KeepFDs []int
 	// Announce says that the launcher is told which process the target is, and sees its
@@ -72,6 +77,19 @@ type Review struct {
 	// Layers are the upper and the work directory for the directory of that real path. It is
 	// nil where they have not been made, so the plan can be printed and not executed.
 	Layers map[string][2]string
+}
+
+// Detail is what a policy does not say of a path inside.
+type Detail struct {
+	// Under are directories of the host that an overlay has below its own, the upper ones
+	// first.
+	Under []string
+	// ReadOnly says that a tmpfs or an overlay is read-only in the end.
+	ReadOnly bool
+	// Own says that a file has the mode Mode, and Writable that the target can change what
+	// is in it.
+	Own, Writable bool
+	Mode          uint32
 }
 
 // NotifySocket is the service manager's socket for notifications, or "": see

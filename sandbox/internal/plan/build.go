@@ -172,7 +172,7 @@ func order(d *decisions) *Plan {
 		add(setup, caps.Bounding{Keep: d.keep, Last: d.lastCap}, caps.Securebits{RootKeeps: d.keep != 0 && d.ns.uid == 0})
 	}
 	if !d.inPlace {
-		add(setup, process.Fork{Copy: d.ns.new&ns.Time != 0})
+		add(setup, process.Fork{Copy: d.ns.new&ns.Time != 0, First: d.first})
 		orderInit(plan, d)
 	}
 

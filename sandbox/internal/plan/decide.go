@@ -13,7 +13,6 @@ import (
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/sandbox/internal/fallbackfilter"
 	"sbx/sandbox/internal/gateway"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
@@ -78,6 +77,8 @@ type decisions struct {
 	ignored, mask uint64
 
 	announce, sharesPIDNS, allWritable, dropGroups, noUserNS, noCore, layersByProc, verifySeccomp, keepsBounding bool
+	// first says that the target is process 1 of a pid namespace of its own.
+	first bool
 
 	notes, remarks []string
 }
@@ -160,6 +161,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.streams.proc {
 		d.ids.openProc()
 	}
+	d.first = t.First && d.ns.new&ns.PID != 0
 	d.layersByProc = (len(p.Files.Overlay) > 0 || t.Review != nil) && !d.ids.hasProc()
 	d.dropGroups = d.ns.canDropGroups(h)
 	if d.bare != nil {
@@ -358,46 +360,4 @@ func (d *decisions) decideFiles(p *policy.Policy, t host.Target, h *host.Facts) 
 	d.allWritable, d.dir = d.tree.AllWritable(), d.tree.Dir
 	d.notes = slices.Concat(d.tree.Notes, d.limits.notes)
 	return d.tree.Rules(), nil
-}
-
-// decideFilters decides which seccomp filters are loaded.
-func (d *decisions) decideFilters(
-	p *policy.Policy, t host.Target, h *host.Facts, programs []seccomp.Program, decoded filters,
-) {
-	flags := filterFlags(p)
-	d.decideSetID(p, t, h, decoded)
-	d.fallback = append(d.fallback, d.groupFilter(h, flags)...)
-	d.fallback = append(d.fallback, d.bareFilters(p, t, h, flags)...)
-	if !d.noNet {
-		d.fallback = append(d.fallback, d.socketFilter(p, t, h, decoded, flags)...)
-	}
-	d.fallback = append(d.fallback, d.fileFilter(p, h, flags)...)
-	if d.sharesPIDNS {
-		d.fallback = append(d.fallback, fallback(fallbackfilter.OwnProcess, flags))
-	}
-	if d.shown().NothingWrittenRuns() {
-		d.fallback = append(d.fallback, fallback(fallbackfilter.MemoryPrograms, flags))
-	}
-	for _, f := range d.handed.filters() {
-		d.fallback = append(d.fallback, fallback(f, flags))
-	}
-	for i, f := range programs {
-		name := p.Name
-		if len(programs) > 1 {
-			name = fmt.Sprintf("%s/%d", p.Name, i+1)
-		}
-		d.filters = append(d.filters, process.Seccomp{Name: name, Program: string(f), Flags: flags})
-	}
-	d.verifySeccomp = decoded.allow(unix.SYS_PRCTL, unix.PR_GET_SECCOMP)
-}
-
-func filterFlags(p *policy.Policy) int {
-	f := 0
-	if policy.IsTrue(p.Seccomp.Log) {
-		f |= unix.SECCOMP_FILTER_FLAG_LOG
-	}
-	if policy.IsTrue(p.Seccomp.SpecAllow) {
-		f |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
-	}
-	return f
 }

@@ -11,9 +11,14 @@ type Fork struct {
 	// Copy gives the target a copy of the init's memory. A new time namespace needs
 	// it: a fork that shares memory does not enter the namespace.
 	Copy bool
+	// First makes the target process 1 of a pid namespace of its own, below the init's.
+	First bool
 }
 
 func (f Fork) String() string {
+	if f.First {
+		return "fork the target from the init, as process 1 of a pid namespace of its own"
+	}
 	if f.Copy {
 		return "fork the target from the init, with memory of its own"
 	}
@@ -24,11 +29,14 @@ func (Fork) Kind() string { return "fork-target" }
 
 // Compile is one clone(2). The target shares init's memory until its exec.
 func (f Fork) Compile(a *step.Asm) {
-	if f.Copy {
-		a.Fork(int(unix.SIGCHLD))
-		return
+	flags := int(unix.SIGCHLD)
+	if !f.Copy {
+		flags |= unix.CLONE_VM
 	}
-	a.Fork(unix.CLONE_VM | int(unix.SIGCHLD))
+	if f.First {
+		flags |= unix.CLONE_NEWPID
+	}
+	a.Fork(flags)
 }
 
 // WaitInit makes the target wait until the init has dropped its own privileges.

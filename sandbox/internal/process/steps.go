@@ -200,6 +200,9 @@ type Seccomp struct {
 	Why     string // what it is loaded for; empty: it is the policy's
 	Program string // sock_filter structures, 8 bytes each
 	Flags   int    // SECCOMP_FILTER_FLAG_*
+	// ByPrctl loads it by prctl(2), which takes no flags: a filter before it denies
+	// seccomp(2). Bubblewrap's callers make such.
+	ByPrctl bool
 }
 
 func (s Seccomp) String() string {
@@ -208,10 +211,14 @@ func (s Seccomp) String() string {
 
 func (Seccomp) Kind() string { return "load-seccomp-filter" }
 
-// Compile is one seccomp(2), Linux 3.17.
+// Compile is one seccomp(2), Linux 3.17, or prctl(2).
 func (s Seccomp) Compile(a *step.Asm) {
 	prog := a.Bytes([]byte(s.Program))
 	fprog := a.Words(step.Int(len(s.Program)/8), prog)
+	if s.ByPrctl {
+		a.Sys(unix.SYS_PRCTL, step.Int(unix.PR_SET_SECCOMP), step.Int(unix.SECCOMP_MODE_FILTER), fprog)
+		return
+	}
 	a.Sys(unix.SYS_SECCOMP, step.Int(unix.SECCOMP_SET_MODE_FILTER), step.Int(s.Flags), fprog)
 }
 

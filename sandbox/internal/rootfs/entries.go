@@ -110,6 +110,9 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 			t.Notes = append(t.Notes, text.Quote(n.Path)+" is left out: "+err.Error())
 			return n, false, nil
 		}
+		if err == nil {
+			err = t.under(n)
+		}
 	}
 	return n, err == nil, err
 }

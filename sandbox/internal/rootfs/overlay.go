@@ -52,10 +52,35 @@ func (l *layout) overlay(n Node, below bool) ns.Overlay {
 	}
 	if n.Layers != nil {
 		o.Upper, o.Work, o.Size, o.Mode = layer(n.Layers[0]), layer(n.Layers[1]), "", 0
+	} else if d := l.target.Details[n.Path]; d.ReadOnly {
+		o.ReadOnly, o.Size, o.Mode = true, "", 0
 	} else if l.facts.UID == 0 && !l.opts.UserNS && (n.Source.UID != 0 || n.Source.GID != 0) {
 		o.Own, o.UID, o.GID = true, n.Source.UID, n.Source.GID
 	}
+	if under := l.target.Details[n.Path].Under; len(under) > 0 {
+		o.Under = new([]ns.Layer)
+		for _, name := range under {
+			*o.Under = append(*o.Under, layer(l.facts.Files[name]))
+		}
+	}
 	return o
+}
+
+// under checks the directories that an overlay has below its own.
+func (t *Tree) under(n Node) error {
+	for _, name := range t.target.Details[n.Path].Under {
+		f := t.facts.Files[name]
+		if f.Err != nil {
+			return fmt.Errorf("look at %s: %w", text.Quote(name), f.Err)
+		}
+		if f.Mode == 0 {
+			return fmt.Errorf("overlay %s: look at %s: %w", text.Quote(n.Path), text.Quote(name), unix.ENOENT)
+		}
+		if err := checkOverlay(Node{Path: n.Path, Source: f}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func layer(f host.File) ns.Layer { return ns.Layer{Path: f.Real, ID: f.ID(), FD: f.FD} }

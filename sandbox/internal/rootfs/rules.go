@@ -16,6 +16,8 @@ func (t *Tree) Rules() []step.Step {
 		case n.Device || t.maskOver(n.Path) != "":
 		case n.Kind == Write || n.Kind == Overlay:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write, File: !n.Source.Dir()})
+		case n.Kind == File && t.target.Details[n.Path].Writable:
+			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write, File: true})
 		case n.Kind == Tmpfs && !t.isOwnDev(n):
 			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write})
 		}

@@ -66,6 +66,11 @@ func (t *Tree) ReadOnly() []string {
 	if n, _ := t.deepest("/dev"); t.isOwnDev(n) {
 		list = append(list, "/dev")
 	}
+	for _, n := range t.nodes {
+		if n.Kind == Tmpfs && t.target.Details[n.Path].ReadOnly {
+			list = append(list, n.Path)
+		}
+	}
 	return list
 }
 
@@ -92,12 +97,15 @@ func (l *layout) place(n Node) {
 		if up.Kind != Overlay { // an overlay's files have other inode numbers
 			o.ID = n.Source.ID()
 		}
+		l.detail(&o)
 		l.add(o)
 		return
-	case n.Kind == File && l.inTmpfs(up):
+	case n.Kind == File && (l.inTmpfs(up) || l.target.Details[n.Path].Own):
 		l.parents(n.Path)
 		l.pinParents(n.Path)
-		l.add(ns.File{Path: n.Path}, ns.FileOver{Path: n.Path, Text: n.Text, Scratch: l.scratch})
+		o := ns.FileOver{Path: n.Path, Text: n.Text, Scratch: l.scratch}
+		l.detail(&o)
+		l.add(ns.File{Path: n.Path}, o)
 		return
 	}
 	if !below {
@@ -146,6 +154,13 @@ func (l *layout) place(n Node) {
 		b.Below = below
 		b.Over = below && up.Kind != Overlay && up.insidePath(n.Source.Real) == n.Path
 		l.add(b)
+	}
+}
+
+// detail gives a file what the policy does not say of it.
+func (l *layout) detail(o *ns.FileOver) {
+	if d := l.target.Details[o.Path]; d.Own {
+		o.Own, o.Writable, o.Mode, o.Size = true, d.Writable, d.Mode, l.tmpSize
 	}
 }
 
