@@ -99,7 +99,7 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 	}
 	for _, name := range line.Needed {
 		if err := unix.Access(name, unix.F_OK); err != nil {
-			// Bubblewrap's words, which programs look for.
+			//lint:ignore ST1005 these are bubblewrap's words, which programs look for
 			return 0, fmt.Errorf("Can't find source path %s: %w", text.Quote(name), said(err))
 		}
 	}

@@ -18,17 +18,23 @@ import (
 	"sbx/sandbox"
 )
 
+// unreadable says that a filter cannot be read.
+func unreadable(err error) error {
+	//lint:ignore ST1005 these are bubblewrap's words, which programs look for
+	return fmt.Errorf("Can't read seccomp data: %w", said(err))
+}
+
 // readPrograms reads compiled filters as seccomp_export_bpf(3) writes them.
 func readPrograms(fds []int) (list []seccomp.Program, err error) {
 	const most, instruction = 4096, 8 // BPF_MAXINSNS, and the size of one
 	for i, fd := range fds {
 		if slices.Contains(fds[:i], fd) { // bubblewrap closes what it has read
-			return nil, fmt.Errorf("Can't read seccomp data: %w", said(unix.EBADF))
+			return nil, unreadable(unix.EBADF)
 		}
 		data, err := readDescriptor(fd)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("Can't read seccomp data: %w", said(err))
+			return nil, unreadable(err)
 		case len(data)%instruction != 0:
 			return nil, bwrap.Error("Invalid seccomp data, must be multiple of 8")
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -395,12 +394,4 @@ func shownPath(s, cwd, home string) string {
 		return "?" + bare
 	}
 	return bare
-}
-
-// absolute is path as seen from dir, clean.
-func absolute(path, dir string) string {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	return filepath.Join(dir, path)
 }
