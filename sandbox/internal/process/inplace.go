@@ -24,11 +24,12 @@ func (ClearHandlers) String() string { return "restore the default action of all
 
 func (ClearHandlers) Kind() string { return "clear-handlers" }
 
-// Compile is one rt_sigaction(2) for each signal.
+// Compile is one rt_sigaction(2) for each signal but 32 and 33. Those are the C libraries' own:
+// sbx handles neither, and who started it may have left them ignored, as make does.
 func (c ClearHandlers) Compile(a *step.Asm) {
 	action := a.Words(step.Int(0), step.Int(0), step.Int(0), step.Int(0)) // SIG_DFL
 	for n := 1; n <= 64; n++ {
-		if n != int(unix.SIGKILL) && n != int(unix.SIGSTOP) && c.Blocked&(1<<uint(n-1)) == 0 {
+		if n != int(unix.SIGKILL) && n != int(unix.SIGSTOP) && n != 32 && n != 33 && c.Blocked&(1<<uint(n-1)) == 0 {
 			a.Sys(unix.SYS_RT_SIGACTION, step.Int(n), action, step.Int(0), step.Int(8))
 		}
 	}
