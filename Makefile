@@ -137,9 +137,10 @@ test: lint unit race integration test-kernel ## everything CI runs, at most 10 m
 unit: setup-test ## tests that need no privilege
 	$(GOTEST) $$(go list ./... | grep -v /integration)
 
-# What is pure and has no goroutines is left out: it would take minutes.
+# What is pure and has no goroutines is left out, as are the sweeps of faults: they would take
+# minutes. make soak has the sweeps.
 race: setup-test ## the launcher under the race detector
-	$(GOTEST) -race $$(go list ./sandbox/... | grep -v /rootfs) ./policy/seccomp/cache
+	$(GOTEST) -race -skip Faults $$(go list ./sandbox/... | grep -v /rootfs) ./policy/seccomp/cache
 
 integration: setup-test build ## the user's view: real programs, as root and as a user
 	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/...
@@ -217,8 +218,9 @@ fuzz: setup-test ## every fuzz target for FUZZTIME (60s)
 
 soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SOAKTIME (20m) of more
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
+	$(GOTEST) -race -count=1 -run Faults ./sandbox/internal/launch
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) \
-	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep' ./integration
+	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestStorm|TestInitStopped' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache
