@@ -51,8 +51,8 @@ const (
 		"|AllOfHost|HostPID|HostMount|JoinedNamespaces" +
 		"|NestedAndWrapped|ProcAndSys|MountFlags|KernelSurface|LimitKills|OwnTerminal|TerminalGroup)$" +
 		"|^TestScript$/^(root|status|identity|hidden|limits|label|files-.*|" + scripts + ")$"
-	short = "^(TestGuest|TestPrivilegesCannotGrow|TestTerminalGroup)$|^TestScript$/^(identity|status|root|" +
-		scripts + ")$"
+	short = "^(TestGuest|TestPrivilegesCannotGrow|TestTerminalGroup)$|^TestScript$/^(identity|status|" +
+		"guest-(core|limits|nonamespaces))$"
 	refusals = "^(TestGuest|TestNoLandlock|TestPrivilegesCannotGrow|TestTerminalGroup)$|^TestScript$/^(root|" +
 		scripts + ")$"
 	scripts  = "guest-.*"
