@@ -90,19 +90,28 @@ type Tree struct {
 	index  map[string]int
 }
 
+// kindList is a list of paths that are of one kind.
+type kindList struct {
+	kind Kind
+	list []string
+}
+
+// lists are the lists of paths, in the order in which an entry for a path that stands in
+// several of them is found.
+func (f *Files) lists() [5]kindList {
+	return [...]kindList{
+		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs},
+		{KindDirectory, f.Directories},
+	}
+}
+
 // Tree sorts the policy's [files]. The policy is expanded: its paths are
 // absolute and clean, with no variables in them.
 func (p *Policy) Tree() *Tree {
 	f := &p.Files
 	n := len(f.Write) + len(f.Read) + len(f.Overlay) + len(f.Tmpfs) + len(f.Directories) + len(f.Inline) + len(f.Symlinks)
 	t := &Tree{Entries: make([]Entry, 0, n), index: make(map[string]int, n)}
-	for _, l := range [...]struct {
-		kind Kind
-		list []string
-	}{
-		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs},
-		{KindDirectory, f.Directories},
-	} {
+	for _, l := range f.lists() {
 		for _, s := range l.list {
 			e := Entry{Path: ParsePath(s), Kind: l.kind}
 			if len(f.Paths) > 0 {
@@ -234,13 +243,7 @@ func (f *Files) At(name string) Entry {
 
 // get is Tree.Get.
 func (f *Files) get(name string) (e Entry, ok bool) {
-	for _, l := range [...]struct {
-		kind Kind
-		list []string
-	}{
-		{KindWrite, f.Write}, {KindRead, f.Read}, {KindOverlay, f.Overlay}, {KindTmpfs, f.Tmpfs},
-		{KindDirectory, f.Directories},
-	} {
+	for _, l := range f.lists() {
 		for _, s := range l.list {
 			if withoutMark(s) != name {
 				continue
