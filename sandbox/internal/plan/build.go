@@ -188,6 +188,9 @@ func order(d *decisions) *Plan {
 	if plan.PTY != nil {
 		add(to, terminal.Foreground{}) // needs the group, and the descriptor that is closed below
 	}
+	if len(d.exec.OwnPID) > 0 {
+		add(to, process.KnowPID{Names: d.exec.OwnPID}) // before the filter, which may deny the call
+	}
 	if d.noUserNS {
 		// A second restriction on new user namespaces, in case the filter has a gap. It
 		// needs CAP_SYS_RESOURCE in the new namespace; in the host's it would change the

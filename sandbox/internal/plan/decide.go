@@ -294,7 +294,7 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 // decideTarget decides what is executed, and with which environment and descriptors.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
-	env, kept := environment(p, t, listen)
+	env, own, kept := environment(p, t, listen)
 	if _, relayed := t.NotifyPlace(p); relayed {
 		d.announce = true // the relay has to know the target
 		d.notify = Notify{Address: t.NotifySocket(), FD: -1}
@@ -306,6 +306,7 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	if d.exec, err = execStep(t, env); err != nil {
 		return err
 	}
+	d.exec.OwnPID = own
 	for _, f := range h.Handed {
 		if err := leadsOut(f); err != nil {
 			return err
