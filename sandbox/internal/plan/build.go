@@ -36,7 +36,7 @@ func order(d *decisions) *Plan {
 	plan := &Plan{
 		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
 		InPlace: d.inPlace,
-		Dir:     d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
+		Dir:     d.dir, Notes: d.notes, Missing: d.missing, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed, Learns: d.learns,
 		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
