@@ -20,7 +20,7 @@ tested='{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}'
 for package in $(go list -f "$tested" ./... | grep -v -E '/integration|/cmd/'); do
 	case $package in
 	sbx/policy | sbx/policy/seccomp | sbx/policies/filters | sbx/ns | sbx/caps | sbx/internal/step | sbx/internal/text | \
-		sbx/internal/sys | sbx/internal/timerslack)
+		sbx/internal/sys)
 		go test -ldflags "-linkmode external -extldflags '-static'" -exec qemu-aarch64-static -short "$package"
 		;;
 	*)
