@@ -139,6 +139,7 @@ quick: setup-quick ## go vet and the tests that start no sandbox: a minute, no p
 test: setup-test build ## everything CI runs, at most 10 minutes on two cores
 	@integration/setup.sh --kernel
 	@$(MAKE) --no-print-directory test-kernel >$(CACHE)/test-kernel.log 2>&1 & guest=$$!; \
+	trap 'kill $$guest' INT TERM; \
 	status=0; $(MAKE) --no-print-directory lint unit race || status=$$?; \
 	wait $$guest || status=$$?; cat $(CACHE)/test-kernel.log; exit $$status
 	@$(MAKE) --no-print-directory integration
@@ -231,7 +232,7 @@ soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SO
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
 	$(GOTEST) -race -count=1 -run Faults ./sandbox/internal/launch
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) \
-	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestStorm|TestInitStopped' ./integration
+	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestOracle|TestStorm|TestInitStopped' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache
