@@ -2,7 +2,6 @@ package policy
 
 import (
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,7 +19,7 @@ func NoProject(dir, home string) string {
 		below = dir
 	}
 	for name := range strings.SplitSeq(below, "/") {
-		if inHome && strings.HasPrefix(name, ".") || slices.Contains(toolDirs[:], name) {
+		if inHome && strings.HasPrefix(name, ".") || keptByPrograms(name) {
 			return "it is in a directory " + strconv.Quote(name) + ", which programs keep for themselves"
 		}
 	}
@@ -30,10 +29,11 @@ func NoProject(dir, home string) string {
 	return ""
 }
 
-// toolDirs are directories whose contents programs run or obey: those that
-// package policies guards in a project, and what their like have in a home.
+// toolDirs are directories whose contents programs run or obey, beside those of
+// repositories: those that package policies guards in a project, and what their like have
+// in a home.
 var toolDirs = [...]string{
-	".git", ".hg", ".jj", ".svn", ".bzr", ".pijul", ".husky", ".github", ".gitlab", ".gitea", ".forgejo", ".circleci",
+	".husky", ".github", ".gitlab", ".gitea", ".forgejo", ".circleci",
 	".buildkite", ".woodpecker", ".ci", ".vscode", ".idea", ".fleet", ".zed", ".helix", ".nvim", ".vim", ".emacs.d",
 	".devcontainer", ".cargo", ".yarn", ".mvn", ".gradle", ".claude", ".cursor", ".codex", ".gemini", ".direnv", ".sbx",
 	".config", ".local", ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".password-store",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -231,8 +230,5 @@ func repository(dir, home string) bool {
 	if policy.ProjectDir(dir, home) == "" || policy.NoProject(dir, home) != "" || policy.SystemPlace(dir) != "" {
 		return false
 	}
-	var st unix.Stat_t
-	return slices.ContainsFunc([]string{".git", ".hg", ".jj"}, func(name string) bool {
-		return unix.Lstat(path.Join(dir, name), &st) == nil
-	})
+	return len(repositoryMarks(dir)) > 0
 }
