@@ -27,6 +27,8 @@ type Stdio struct {
 	Anonymous string
 	// Flags are its access mode and its status flags; see F_GETFL in fcntl(2).
 	Flags int
+	// Memory says that it is a memfd that is not sealed against writing.
+	Memory bool
 	// Terminal says that it is a terminal, and no master of one.
 	Terminal bool
 	// ID identifies its file, and Rdev is a device file's own number.
@@ -131,6 +133,7 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 	switch s.Mode {
 	case unix.S_IFREG:
 		s.OnHost, s.Seeks = st.Nlink > 0, true
+		s.Memory = !s.OnHost && !s.Path && unsealed(s.FD)
 	case unix.S_IFBLK:
 		s.OnHost, s.Seeks = true, true
 	case unix.S_IFCHR:
@@ -168,6 +171,17 @@ func anonymous(fd int) string {
 func (s Stdio) OpenFlags() int {
 	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT | unix.O_PATH |
 		unix.O_DIRECTORY)
+}
+
+// unsealed says whether a file without a name is a memfd that can be written. The kernel
+// keeps the name of another file that is gone, whose directory is not the root.
+func unsealed(fd int) bool {
+	name, err := readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil || !strings.HasPrefix(name, "/memfd:") {
+		return false
+	}
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	return err != nil || seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) == 0
 }
 
 // fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.
