@@ -47,7 +47,7 @@ func TestSystemdUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := bootSystemd(t, units)
+	s := bootSystemd(t, "", units)
 	s.place(t, string(doc))
 	tried := 0
 	for _, section := range strings.Split(string(doc), "\n### ")[1:] {
