@@ -32,10 +32,10 @@ mount -t proc proc "$root/proc"
 ip link set lo up
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
-mkdir "$root/run/units"
-cp "$1"/*.service "$1"/*.socket "$1"/*.target "$root/run/units"
+mkdir -p "$root/run/systemd/system"
+cp "$1"/*.service "$1"/*.socket "$1"/*.target "$root/run/systemd/system"
 cp "$1"/notifier.py "$2" "$root/run"
-chmod 755 "$root/run/units"
+chmod 755 "$root/run/systemd/system"
 mount -t tmpfs tmpfs "$root/var/tmp"
 mount -t tmpfs tmpfs "$root/var/lib"
 mount -t tmpfs tmpfs "$root/etc/systemd"
@@ -45,7 +45,7 @@ if [ -n "$root" ]; then
   pivot_root . run/host
   umount -l /run/host
 fi
-exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin container=sbx-test SYSTEMD_UNIT_PATH=/run/units \
+exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin container=sbx-test SYSTEMD_UNIT_PATH=/run/systemd/system \
   /lib/systemd/systemd --system --unit=test.target --log-target=console --show-status=no`
 
 // bootedSystemd is a real service manager.
