@@ -1686,15 +1686,16 @@ func resolvedAgentFilesInspect() []string {
 
 func resolvedAgentFilesGuard() []string {
 	return []string{
-		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
+		"**/.bzr", "**/.fslckout", "**/.git", "**/.hg", "**/.jj", "**/.pijul", "**/.repo", "**/.sl",
+		"**/.svn", "**/CVS", "**/_FOSSIL_", "**/_darcs", "**/commondir", "**/config.worktree",
 		"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
 		"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
-		"CVS", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
-		"_FOSSIL_", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
-		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
-		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
-		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
-		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
+		"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
+		"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
+		"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
+		"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
+		"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
+		"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 
@@ -1841,15 +1842,15 @@ func resolvedBuildFilesInspect() []string {
 
 func resolvedBuildFilesGuard() []string {
 	return []string{
-		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
+		"**/.bzr", "**/.fslckout", "**/.git", "**/.hg", "**/.jj", "**/.pijul", "**/.repo", "**/.sl",
+		"**/.svn", "**/CVS", "**/_FOSSIL_", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
 		"*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md",
-		"CONVENTIONS.md", "CRUSH.md", "CVS", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*",
-		"Rprofile*", "Session.vim", "WARP.md", "_FOSSIL_", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml",
-		"azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json",
-		"cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl",
-		"lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/", "netlify.toml",
-		"opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py", "usercustomize.py",
-		"vercel.json", "wercker.yml",
+		"CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*",
+		"Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
+		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
+		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
+		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
+		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 

@@ -74,10 +74,10 @@ func obeyed(dir, home, search string) string {
 // gitDir says whether git takes the directory for a repository's own, whatever
 // its name is.
 func gitDir(dir string) bool {
-	has := func(name string) bool {
-		return unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil
-	}
-	return has("HEAD") && (has("objects") && has("refs") || has("commondir"))
+	bare, _ := policy.BareRepository(func(name string) (bool, error) { // it fails for nothing
+		return unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil, nil
+	})
+	return bare
 }
 
 // absolute is path as seen from dir, clean.

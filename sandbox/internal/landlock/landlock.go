@@ -240,7 +240,8 @@ func (r StdioRule) Compile(a *step.Asm) {
 	if allow &= handled(r.ABI); allow == 0 {
 		return
 	}
-	addRule(a, allow, step.Fd(r.FD))
+	// EBADFD: it is of a file system of the kernel's own, such as a memfd, which Landlock leaves alone.
+	addRule(a, allow, step.Fd(r.FD)).Or(unix.EBADFD)
 }
 
 // ABI is the kernel's Landlock version, or 0 where it has none or has it switched

@@ -175,6 +175,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if err := d.refuseLeftovers(p, h); err != nil {
 		return nil, err
 	}
+	if err := d.refuseMemory(h); err != nil {
+		return nil, err
+	}
 	if err := d.decideHanded(p, t, h); err != nil {
 		return nil, err
 	}
@@ -313,27 +316,6 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	}
 	d.fds, err = descriptors(t, listen)
 	return err
-}
-
-// leadsOut refuses a descriptor by which the target would leave the sandbox, unless the
-// caller hands it over on purpose.
-func leadsOut(f host.Handed) error {
-	unasked := f.FD <= 2 || f.Listen
-	what, fix := "", "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose"
-	switch {
-	case f.Ring():
-		what, fix = "it is an io_uring, by which the target would do what it likes with the files of the host",
-			"close it for sbx"
-	case unasked && (f.Mode == unix.S_IFDIR || f.Path):
-		what = "it is open to a directory of the host, or by O_PATH, and leads out of the sandbox"
-	case unasked && f.Acts():
-		what = "it is no file or socket but of the kind " + text.Quote(f.Anonymous) + ", and may lead out of the sandbox"
-	default:
-		return nil
-	}
-	return &host.NeedError{
-		Reason: host.LeadsOut, What: fmt.Sprintf("hand over descriptor %d: %s", f.FD, what), Fix: fix,
-	}
 }
 
 // decideFiles makes the root file system, and returns the Landlock rules for files.
