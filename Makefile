@@ -9,8 +9,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd setup-callers
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-network test-agents test-formats test-jobs test-learn test-review test-packages \
-  test-cookbook test-systemd test-callers \
+  test-kernel test-kernels test-network test-agents test-formats test-inspect test-jobs test-learn test-review \
+  test-packages test-cookbook test-systemd test-callers \
   lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
@@ -202,6 +202,11 @@ test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the l
 test-review: setup-test build ## reviews: hostile programs, 100,000 files, kills, npm, vim
 	@integration/setup.sh --review
 	SBX_REVIEW=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run TestReview ./integration
+
+test-inspect: setup-test build ## sbx inspect of what other launchers start, firejail too
+	@integration/setup.sh --inspect
+	SBX_INSPECT=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run 'TestInspect|TestSystemd$$' ./integration
 
 test-learn: setup-test build ## policies learnt of nginx, git, go, npm, pip, PostgreSQL and others
 	@integration/setup.sh --learn
