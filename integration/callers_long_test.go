@@ -160,7 +160,8 @@ func sshCaller(t *testing.T) {
 	}
 	// It wants a /run/sshd, which the machine need not have.
 	server := exec.Command("unshare", "-m", "bash", "-c",
-		"mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f "+filepath.Join(dir, "config"))
+		"mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f "+filepath.Join(dir,
+			"config"))
 	background(t, server)
 	await(t, "the ssh server", func() bool {
 		c, err := net.Dial("tcp", l.Addr().String())
@@ -173,7 +174,8 @@ func sshCaller(t *testing.T) {
 		`printf 'b\na\n' | ` + ssh + `RUN sort; echo ${PIPESTATUS[@]}`,
 		`head -c 300000 /dev/zero | ` + ssh + `RUN cat | wc -c`,
 		ssh + `RUN sh -c "'kill -TERM \$\$'"; echo $?`,
-		strings.Replace(ssh, "ssh ", "ssh -tt ", 1) + `RUN sh -c "'test -t 0 && tty -s && echo terminal'" </dev/null; echo $?`,
+		strings.Replace(ssh, "ssh ", "ssh -tt ", 1) +
+			`RUN sh -c "'test -t 0 && tty -s && echo terminal'" </dev/null; echo $?`,
 	} {
 		same(t, script, t.TempDir())
 	}
@@ -193,7 +195,8 @@ func cronCaller(t *testing.T) {
 		}
 	}
 	layFile(t, filepath.Join(dir, "crontab"), table.String())
-	server := exec.Command("unshare", "-m", "bash", "-c", `mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 777 /run/jobs &&
+	server := exec.Command("unshare", "-m", "bash", "-c",
+		`mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 777 /run/jobs &&
 mount --bind "$1" /run/jobs && mount -t tmpfs tmpfs /var/spool/cron && mkdir /var/spool/cron/crontabs &&
 mount -t tmpfs -o mode=755 tmpfs /etc/cron.d && cp "$1"/crontab /etc/cron.d/jobs && chmod 644 /etc/cron.d/jobs &&
 mount --bind /dev/null /etc/crontab && exec cron -f`, "bash", dir)

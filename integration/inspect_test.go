@@ -171,7 +171,8 @@ func TestInspectFirejail(t *testing.T) {
 	if os.Getenv("SBX_INSPECT") == "" || !asRoot() {
 		return // firejail starts for users with a line in /etc/passwd: root's test is such a one, the user's is not
 	}
-	jail := startWaiting(t, []string{"HOME=/"}, "/", "setpriv", "--reuid=33", "--regid=33", "--clear-groups", "firejail", "--quiet", "--noprofile", "--seccomp", "--nonewprivs",
+	jail := startWaiting(t, []string{"HOME=/"}, "/", "setpriv", "--reuid=33", "--regid=33", "--clear-groups",
+		"firejail", "--quiet", "--noprofile", "--seccomp", "--nonewprivs",
 		"--caps.drop=all", "--net=none", "sh", "-c", waits)
 	i := inspected(t, pidBelow(t, jail.Process.Pid))
 	if i.Seccomp != "filter" || i.Filters == 0 || !i.NoNewPrivs || !strings.Contains(i.own(), "mnt pid net") ||
