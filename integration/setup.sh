@@ -12,6 +12,7 @@
 #   integration/setup.sh --jobs     also the programs of `make test-jobs`
 #   integration/setup.sh --network  also the programs of `make test-network`
 #   integration/setup.sh --review   also what `make test-review` runs with --review
+#   integration/setup.sh --inspect  also firejail, at whose processes `make test-inspect` looks
 #   integration/setup.sh --learn    also the programs that `make test-learn` learns policies of
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
@@ -71,6 +72,7 @@ python3-pip python3-venv wget"
 	tools="$test_tools cargo chromium dig javac nc npm sshd wget"
 	;;
 --review) packages="$test npm vim" tools="$test_tools npm vim" ;;
+--inspect) packages="$test firejail" tools="$test_tools firejail" ;;
 --learn)
 	packages="$test npm python3-pip python3-setuptools python3-wheel redis-server postgresql ffmpeg"
 	tools="$test_tools npm redis-server psql ffmpeg"

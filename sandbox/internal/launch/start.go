@@ -66,6 +66,9 @@ type hooks struct {
 	table, janitor func(*step.Table)
 	// adopt makes this process the parent of orphans; see adoptOrphans.
 	adopt bool
+	// born and caught are Attached.Born and the descriptor of signals.Catch.
+	born   func(pid int) (until []int, err error)
+	caught int
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -86,6 +89,9 @@ func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
 func Start(p *plan.Plan) (*Process, error) {
 	if len(p.Explained) > 0 {
 		return nil, errors.New("start a sandbox whose denials are to be explained: only Run can")
+	}
+	if p.Holds {
+		return nil, errors.New("start a sandbox that is to wait for the launcher: only Run can")
 	}
 	return start(p, hooks{})
 }
@@ -182,6 +188,11 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	}
 	if p.Ranges != nil {
 		if err = ps.mapRanges(p.Ranges); err != nil {
+			return nil, err
+		}
+	}
+	if p.Holds {
+		if err = ps.letGo(h); err != nil {
 			return nil, err
 		}
 	}

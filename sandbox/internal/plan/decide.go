@@ -96,6 +96,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.ns, err = namespaces(p, h); err != nil {
 		return nil, err
 	}
+	d.ns.manyIDs = policy.IsTrue(p.Namespaces.Ranges) || t.MappedOutside
 	if err := d.refuseInPlace(p, t); err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 			return nil, err
 		}
 	}
-	if d.ids, err = ids(p, h, d.ns, d.sharesPIDNS); err != nil {
+	if d.ids, err = ids(p, t, h, d.ns, d.sharesPIDNS); err != nil {
 		return nil, err
 	}
 	if d.labels, err = labels(p, h); err != nil {

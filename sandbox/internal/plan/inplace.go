@@ -55,6 +55,7 @@ func (d *decisions) refuseInPlace(p *policy.Policy, t host.Target) error {
 			"say time = \"host\" in the policy's [namespaces], or " + supervised},
 		{t.Receipt != nil, "write a receipt", nobody, "leave out --report, or " + supervised},
 		{t.Announce, "tell of the exec", nobody, "leave out --ready-fd, or " + supervised},
+		{t.Hold, "tell of the sandbox before it is made", nobody, supervised},
 		{t.ExplainFiles, "explain which files were denied", nobody, "leave out --explain-files, or " + supervised},
 		{t.Explain && policy.IsTrue(p.Report.Keep), "keep what was denied", nobody,
 			"take keep = true out of the policy's [report], or " + supervised},
