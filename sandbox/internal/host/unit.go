@@ -56,7 +56,7 @@ func unitType(unit string, dirs []string) (kind string) {
 	var texts []string
 	for _, name := range names {
 		for _, dir := range dirs {
-			if text, err := sys.ReadFile(dir + "/" + name); err == nil && len(texts) == 0 {
+			if text, err := sys.ReadRegular(dir + "/" + name); err == nil && len(texts) == 0 {
 				texts = append(texts, text)
 			}
 		}
@@ -76,7 +76,7 @@ func unitType(unit string, dirs []string) (kind string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(dropIns)) {
-		if text, err := sys.ReadFile(dropIns[name]); err == nil {
+		if text, err := sys.ReadRegular(dropIns[name]); err == nil {
 			texts = append(texts, text)
 		}
 	}
