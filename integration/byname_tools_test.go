@@ -20,7 +20,8 @@ func toolsEntry(t *testing.T, notes string) (command string, args []string) {
 		Command string
 		Args    []string
 	}
-	line := regexp.MustCompile(`(?m)^\{"command": "sbx".*\}$`).FindString(readFile(t, filepath.Join(base, "docs", "network.md")))
+	doc := readFile(t, filepath.Join(base, "docs", "network.md"))
+	line := regexp.MustCompile(`(?m)^\{"command": "sbx".*\}$`).FindString(doc)
 	if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Command != "sbx" {
 		t.Fatalf("docs/network.md has no entry for a server: %q, %v", line, err)
 	}
