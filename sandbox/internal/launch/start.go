@@ -29,6 +29,7 @@ type Process struct {
 	janitor *janitor // nil if there is nothing to undo on the host
 	setID   setIDs   // what is done against set-id files on the host
 	cgroup  int      // the sandbox's, or -1
+	missing []string // see Exit.Missing
 	private privateDir
 	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
@@ -220,7 +221,7 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
-		exit.Usage = ps.usage(&used)
+		exit.Usage, exit.Missing = ps.usage(&used), ps.missing
 		ps.tellLimits(&exit)
 		exit.Notes = slices.Concat(exit.Notes, ps.leftNote(exit), failed, lost, ps.deniedNotes(exit))
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost

@@ -89,6 +89,21 @@ func (d *decisions) refuseLeftovers(p *policy.Policy, h *host.Facts) error {
 			"they are looked for again when the program has ended, and nobody stays who could",
 			"take "+text.Quote(dir)+" out of write in the policy's [files], or the names out of guard, or "+supervised)
 	}
+	if d.tree.AnyOnHost() {
+		for _, x := range d.tree.OnHost() {
+			fix := ""
+			switch x.Is {
+			case rootfs.Hidden.String():
+				fix = "show it with --show " + text.Quote(x.Path) + ", or take it out of hide in the policy's [files], or "
+			case rootfs.Read.String():
+				fix = "take it out of read in the policy's [files], or write no directory that it is in, or "
+			default:
+				continue // private in its place, as /dev
+			}
+			return needsLauncher("have "+text.Quote(x.Path)+" "+x.Is, "if another file comes to its place on the host the "+
+				"kernel drops the mount, and nobody stays who could tell", fix+supervised)
+		}
+	}
 	if x := d.private; x != nil {
 		var out []string
 		for _, dir := range x.Dirs {

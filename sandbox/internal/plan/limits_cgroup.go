@@ -221,7 +221,7 @@ func (l *Limits) dataOfEach(h *host.Facts, raises bool, a limitValue, value stri
 		limit.Soft, limit.Hard = most, most
 		limit.Name += fmt.Sprintf(", lowered to the caller's own limit of %d", most)
 	}
-	l.target = append(l.target, limit)
+	l.target, l.missing = append(l.target, limit), append(l.missing, missingMemoryTotal)
 	l.notes = append(l.notes, fmt.Sprintf("%s holds for each process by itself, not for all together, "+
 		"and for no shared memory: %s", a.name, lacking(h, cgroup.Memory)))
 	return nil

@@ -57,8 +57,9 @@ type Plan struct {
 	Prepare, Cleanup []step.Step
 	// Dir is the directory that the target starts in.
 	Dir string
-	// Notes say which optional protections are missing.
-	Notes []string
+	// Notes say which optional protections are missing, and Missing names them; see
+	// Protections.
+	Notes, Missing []string
 	// Remarks say what the policy leaves open by its own word. They are printed with the
 	// plan only.
 	Remarks []string
