@@ -372,22 +372,3 @@ func TestGitConfig(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
-
-// TestMayGuard: no name that a pattern means is left out by its first and last byte.
-func TestMayGuard(t *testing.T) {
-	names := []string{"a", ".git", ".gi", "git", "Jenkinsfile", "Jenkinsfile.old", "x.code-workspace", "mise.local.toml",
-		"axb", "anythingXatall", "b"}
-	for _, text := range []string{".git", "Jenkinsfile*", "*.code-workspace", "mise*.toml", "a?b", "[x-z]", "*X*", "*",
-		"b"} {
-		g := newGuarding(&policy.Files{Guard: []string{"**/" + text}}, "/p")
-		for _, name := range names {
-			if g.guards(name, unix.DT_REG, false) && !g.mayGuard([]byte(name)) {
-				t.Errorf("%s means %s and is not compared with it", text, name)
-			}
-		}
-	}
-	g := newGuarding(&policy.Files{Guard: []string{"**/.git", ".*", "Jenkinsfile*"}}, "/p")
-	if g.mayGuard([]byte("Jenkinsfile")) || !g.mayGuard([]byte(".gitmodules")) {
-		t.Error("what is compared does not depend on the patterns for any depth alone")
-	}
-}
