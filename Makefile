@@ -241,7 +241,8 @@ soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SO
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
 	$(GOTEST) -race -count=1 -run Faults ./sandbox/internal/launch
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) \
-	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestOracle|TestStorm|TestInitStopped' ./integration
+	$(GOTEST) -tags soak -count=1 -timeout 8h -v \
+	  -run 'Soak|TestFaultSweep|TestOracle|TestStorm|TestInitStopped' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache

@@ -254,8 +254,9 @@ func TestOwnPID(t *testing.T) {
 	}
 	for _, flags := range []string{"--policy web", "--policy " + dir + "/shared.toml", "--policy " + dir + "/bare.toml",
 		"--policy " + dir + "/bare.toml --exec"} {
-		r := run(t, call{dir: t.TempDir(), args: []string{"sh", "-c", "export LISTEN_PID=$$ WATCHDOG_PID=$$ SYSTEMD_EXEC_PID=$$\n" +
-			"exec " + binary("sbx") + " " + flags + ` -- sh -c 'echo $$ $LISTEN_PID $WATCHDOG_PID $SYSTEMD_EXEC_PID'`}})
+		r := run(t, call{dir: t.TempDir(), args: []string{"sh", "-c",
+			"export LISTEN_PID=$$ WATCHDOG_PID=$$ SYSTEMD_EXEC_PID=$$\n" +
+				"exec " + binary("sbx") + " " + flags + ` -- sh -c 'echo $$ $LISTEN_PID $WATCHDOG_PID $SYSTEMD_EXEC_PID'`}})
 		if f := strings.Fields(r.stdout); len(f) != 4 || len(slices.Compact(f)) != 1 {
 			t.Errorf("%s: %v, want one pid four times", flags, r)
 		}
