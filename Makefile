@@ -7,10 +7,10 @@ SHELL := /bin/bash
 # Two runs of apt at the same time would fail by its lock, and Go uses all
 # processors as it is.
 .NOTPARALLEL:
-SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd
+SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd setup-callers
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
   test-kernel test-kernels test-network test-agents test-formats test-inspect test-jobs test-learn test-review \
-  test-packages test-cookbook test-systemd \
+  test-packages test-cookbook test-systemd test-callers \
   lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
@@ -186,6 +186,10 @@ test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whos
 test-systemd: setup-systemd build ## units of every kind, and of docs/systemd.md, under a real systemd, as root
 	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
 	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd(Units)?$$' ./integration
+
+test-callers: setup-callers build ## sbx started by sudo, su, ssh, cron, and programs in Rust and JavaScript
+	SBX_CALLERS=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run 'TestCallersLong$$' ./integration
 
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh

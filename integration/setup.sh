@@ -17,6 +17,7 @@
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
 #   integration/setup.sh --systemd  also the servers of docs/systemd.md
+#   integration/setup.sh --callers  also what `make test-callers` starts sbx with
 #   integration/setup.sh --packages also what `make test-packages` installs them with
 #   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
 set -eu
@@ -87,6 +88,10 @@ python3-pip python3-venv wget"
 --systemd)
 	packages="$test redis-server postgresql dbus-daemon"
 	tools="$test_tools redis-server redis-cli psql dbus-daemon"
+	;;
+--callers)
+	packages="$test cron nodejs openssh-client openssh-server rustc sudo"
+	tools="$test_tools cron node rustc ssh sshd sudo"
 	;;
 --packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)

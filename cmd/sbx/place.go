@@ -12,6 +12,9 @@ import (
 	"sbx/sandbox"
 )
 
+// closedDir is why a directory is no project that another user has called su or sudo in.
+const closedDir = "its owner does not let you read it"
+
 // projectDir is the directory to start in as a project, or "" where it cannot be
 // one. With why somebody could mean it as one, but not by standing in it: -C says so.
 func (l *launch) projectDir(w *where) (project, why string) {
@@ -29,6 +32,9 @@ func (l *launch) projectDir(w *where) (project, why string) {
 	}
 	if why == "" && !below(w.cwd, w.home) && !below(w.cwd, own) {
 		why = policy.SystemPlace(w.cwd)
+	}
+	if why == "" && unix.Faccessat(unix.AT_FDCWD, w.cwd, unix.R_OK|unix.X_OK, 0) == unix.EACCES {
+		why = closedDir
 	}
 	if why == "" {
 		why = obeyed(w.cwd, w.home, os.Getenv("PATH"))
