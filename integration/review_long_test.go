@@ -275,3 +275,22 @@ func TestReviewPrograms(t *testing.T) {
 	l.sbx("review", "gc").want(t, 0)
 	l.none()
 }
+
+// TestReviewFUSE: a file system that cannot keep an overlay's changes, really mounted. NFS is
+// refused in the same way; there is none here to try.
+func TestReviewFUSE(t *testing.T) {
+	if !longReviews() || !asRoot() {
+		return // it takes a mount of fuse2fs's
+	}
+	l := newReviewLab(t, "a=old")
+	script := "truncate -s 16M image && mke2fs -q -t ext4 -d project image && mkdir m && fuse2fs image m && cd m && " +
+		"XDG_STATE_HOME=" + l.dir + "/state " + binary("sbx") + " --review=keep -p project -- touch ran; status=$?; cd ..; " +
+		"ls m; umount m; exit $status"
+	r := run(t, call{args: []string{"unshare", "-m", "sh", "-c", script}, dir: l.dir})
+	if r.status != 125 || !strings.Contains(r.stderr, "its file system is FUSE, which cannot keep an overlay's changes") ||
+		!strings.Contains(r.stdout, "a\n") || strings.Contains(r.stdout, "ran") {
+		t.Errorf("%v", r)
+	}
+	l.none()
+	noStrays(t)
+}

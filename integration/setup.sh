@@ -71,7 +71,7 @@ case $mode in
 python3-pip python3-venv wget"
 	tools="$test_tools cargo chromium dig javac nc npm sshd wget"
 	;;
---review) packages="$test npm vim" tools="$test_tools npm vim" ;;
+--review) packages="$test fuse2fs npm vim" tools="$test_tools fuse2fs npm vim" ;;
 --inspect) packages="$test firejail" tools="$test_tools firejail" ;;
 --learn)
 	packages="$test npm python3-pip python3-setuptools python3-wheel redis-server postgresql ffmpeg"
