@@ -10,7 +10,7 @@ type special struct {
 
 // specials are those ranges; see the registries of special-purpose addresses at IANA
 // (RFC 6890). Of ranges that overlap the narrower one is first. An array is no garbage.
-func specials() [21]special {
+func specials() [23]special {
 	v4 := func(a, b, c, d byte, bits int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 	}
@@ -26,6 +26,7 @@ func specials() [21]special {
 		{v4(192, 168, 0, 0, 16), "a private"},
 		{v4(100, 64, 0, 0, 10), "a carrier's private"},
 		{v4(192, 0, 0, 0, 24), "a special"},
+		{v4(192, 88, 99, 0, 24), "a tunnel's (6to4)"},
 		{v4(198, 18, 0, 0, 15), "a test network's"},
 		{v4(224, 0, 0, 0, 4), "a multicast"},
 		{v4(240, 0, 0, 0, 4), "a reserved"},
@@ -38,6 +39,7 @@ func specials() [21]special {
 		{v6(0xff, 0, 8), "a multicast"},
 		{v6(0x01, 0, 64), "a discarded"},
 		{v6(0x20, 0x02, 16), "a tunnel's (6to4)"},
+		{v6(0x5f, 0, 16), "a segment's (SRv6)"},
 		{netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01}), 32), "a tunnel's (Teredo)"},
 	}
 }

@@ -118,6 +118,7 @@ func TestGuard(t *testing.T) {
 		"::", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "fe80::1", "febf::1", "fec0::1", "fc00::1", "fd00:ec2::254",
 		"ff02::1",
 		"64:ff9b::10.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2001:0:1::", "100::1",
+		"192.88.99.1", "5f00::1",
 	} {
 		if addr := netip.MustParseAddr(a); none.Resolved(addr, 443, false) || Guarded(addr) == "" {
 			t.Errorf("a name leads to %s", a)
