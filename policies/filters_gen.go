@@ -55,10 +55,15 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
+rule ioctl
+when arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}
+then errno:EOPNOTSUPP
+rule file_setattr
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "8d2ea9baeb482eab",
-		arm64: "630ef7cf8b32e687",
+		amd64: "6eea38ed7202faba",
+		arm64: "5408ba14c11706e8",
 	},
 	// build, cargo, go
 	{
@@ -107,13 +112,18 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
+rule ioctl
+when arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}
+then errno:EOPNOTSUPP
+rule file_setattr
+then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "499d480b773584fd",
-		arm64: "da2c0ad4fc18bbcc",
+		amd64: "0aad22bc428a9566",
+		arm64: "847cd03e6d6dcb7d",
 	},
 	// debug
 	{
@@ -162,13 +172,18 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
+rule ioctl
+when arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}
+then errno:EOPNOTSUPP
+rule file_setattr
+then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "e6841f97a339b856",
-		arm64: "3487a680826de3c4",
+		amd64: "729ab1f3c00fbf07",
+		arm64: "947fc46726546168",
 	},
 	// filter, judge
 	{
@@ -220,6 +235,11 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
+rule ioctl
+when arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}
+then errno:EOPNOTSUPP
+rule file_setattr
+then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
 then errno:EPERM
@@ -227,8 +247,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "f7bbde36ea490e62",
-		arm64: "11885f4aa5c21171",
+		amd64: "c3e21e77ee850e1e",
+		arm64: "54a7d1a2c0e6a81f",
 	},
 	// kernel
 	{
@@ -372,6 +392,11 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
+rule ioctl
+when arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}
+then errno:EOPNOTSUPP
+rule file_setattr
+then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
 then errno:EPERM
@@ -379,8 +404,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "62bb697f3e1c87d2",
-		arm64: "07123cfea16b6911",
+		amd64: "59031b7c5985dc81",
+		arm64: "77c4356db24015be",
 	},
 	// shell
 	{
@@ -432,9 +457,14 @@ then errno:EACCES
 rule ioctl
 when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
 then errno:EOPNOTSUPP
+rule ioctl
+when arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}
+then errno:EOPNOTSUPP
+rule file_setattr
+then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "9c436703def2761a",
-		arm64: "3141c1c43c24e270",
+		amd64: "dbe1e8664cb9768b",
+		arm64: "788f1c4f4240eaeb",
 	},
 }

@@ -1780,6 +1780,12 @@ func resolvedAgentSeccompRules() []seccomp.Rule {
 			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{Syscalls: []string{"file_setattr"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95}},
 	}
 }
 
@@ -1933,6 +1939,12 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{Syscalls: []string{"file_setattr"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95}},
+		seccomp.Rule{
 			Syscalls: []string{"personality"},
 			When:     []string{"arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 1},
@@ -2056,6 +2068,12 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
 			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
+		seccomp.Rule{
+			Syscalls: []string{"ioctl"},
+			When:     []string{"arg1 in {0x40087602, 0x40047602, 0x40086604, 0x40046604, 0x40806685, 0x40047211}"},
+			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+		},
+		seccomp.Rule{Syscalls: []string{"file_setattr"}, Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95}},
 		seccomp.Rule{
 			Syscalls: []string{"socket", "socketpair"}, When: []string{"arg0 != AF_UNIX"},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
