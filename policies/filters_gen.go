@@ -10,7 +10,7 @@ var filterKeys = [...]struct{ key, amd64, arm64 string }{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap process_madvise
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap file_setattr process_madvise
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -53,19 +53,19 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "8d2ea9baeb482eab",
-		arm64: "630ef7cf8b32e687",
+		amd64: "13410a07383a9646",
+		arm64: "cbec1c0f06c909fc",
 	},
 	// build, cargo, go
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore ptrace
-deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module file_setattr finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -105,22 +105,22 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "499d480b773584fd",
-		arm64: "da2c0ad4fc18bbcc",
+		amd64: "b0fb6a9172a30c1a",
+		arm64: "7015f323f7c30ccc",
 	},
 	// debug
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore ptrace
-deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module file_setattr finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -160,22 +160,22 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
 then errno:EPERM
 architectures
 `,
-		amd64: "e6841f97a339b856",
-		arm64: "3487a680826de3c4",
+		amd64: "2045183c980aa9ba",
+		arm64: "e5ed9e8c4dd3c040",
 	},
 	// filter, judge
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore
-deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap mq_open msgget process_madvise semget shmget
+deny @cpu-emulation @kernel-surface @obsolete @raw-io @swap file_setattr mq_open msgget process_madvise semget shmget
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -218,7 +218,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -227,8 +227,8 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "f7bbde36ea490e62",
-		arm64: "11885f4aa5c21171",
+		amd64: "12e6e76030b2a99e",
+		arm64: "b8af11d25f97612a",
 	},
 	// kernel
 	{
@@ -370,7 +370,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -379,15 +379,15 @@ rule fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat set
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "62bb697f3e1c87d2",
-		arm64: "07123cfea16b6911",
+		amd64: "72d4b35c2a69c3d3",
+		arm64: "2331ed7fd1310ef6",
 	},
 	// shell
 	{
 		key: `default errno:EPERM
 unknown errno:ENOSYS
 allow @pkey @system-service mincore ptrace
-deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
+deny @cpu-emulation @obsolete @raw-io @swap add_key bpf delete_module file_setattr finit_module init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl lookup_dcookie perf_event_open pidfd_getfd process_madvise reboot remap_file_pages request_key userfaultfd
 rule socket socketpair
 when arg0 == AF_NETLINK && arg2 != NETLINK_ROUTE
 when arg0 not in {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}
@@ -430,11 +430,11 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}
+when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 architectures
 `,
-		amd64: "9c436703def2761a",
-		arm64: "3141c1c43c24e270",
+		amd64: "4654419b8ce089ac",
+		arm64: "68cda2803771dfbc",
 	},
 }

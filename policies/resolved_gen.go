@@ -114,9 +114,8 @@ func resolvedAgent(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -172,9 +171,8 @@ func resolvedBase(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -234,9 +232,8 @@ func resolvedBrowser(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -435,9 +432,8 @@ func resolvedCommit(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -514,9 +510,8 @@ func resolvedDb(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -591,10 +586,10 @@ func resolvedDebug(yes, no *bool) *policy.Policy {
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
 			Allow:   []string{"@pkey", "@system-service", "mincore", "ptrace"},
 			Deny: []string{
-				"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "finit_module",
-				"init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load",
-				"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "process_madvise",
-				"reboot", "remap_file_pages", "request_key", "userfaultfd",
+				"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "file_setattr",
+				"finit_module", "init_module", "io_uring_enter", "io_uring_register", "io_uring_setup",
+				"kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd",
+				"process_madvise", "reboot", "remap_file_pages", "request_key", "userfaultfd",
 			},
 			Rules: resolvedBuildSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
@@ -650,9 +645,8 @@ func resolvedDefault(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -716,9 +710,8 @@ func resolvedFetch(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -839,9 +832,8 @@ func resolvedGit(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1095,9 +1087,8 @@ func resolvedMcp(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1170,9 +1161,8 @@ func resolvedNpm(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1294,9 +1284,8 @@ func resolvedPip(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1350,9 +1339,8 @@ func resolvedProject(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1571,9 +1559,8 @@ func resolvedWeb(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1627,9 +1614,8 @@ func resolvedWorker(yes, no *bool) *policy.Policy {
 		Seccomp: seccomp.Policy{
 			Default: seccomp.Action{Kind: seccomp.Errno, Errno: 1},
 			Unknown: seccomp.Action{Kind: seccomp.Errno, Errno: 38},
-			Allow:   []string{"@pkey", "@system-service", "mincore"},
-			Deny:    []string{"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "process_madvise"},
-			Rules:   resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
+			Allow:   []string{"@pkey", "@system-service", "mincore"}, Deny: resolvedAgentSeccompDeny(),
+			Rules: resolvedAgentSeccompRules(), Architectures: []string{}, Log: no, SpecAllow: no,
 			WaitKillable: no,
 		},
 		Expect: policy.Expect{
@@ -1715,6 +1701,13 @@ func resolvedAgentFilesUnguard() []string {
 	}
 }
 
+func resolvedAgentSeccompDeny() []string {
+	return []string{
+		"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "file_setattr",
+		"process_madvise",
+	}
+}
+
 func resolvedAgentSeccompRules() []seccomp.Rule {
 	return []seccomp.Rule{
 		seccomp.Rule{
@@ -1777,8 +1770,10 @@ func resolvedAgentSeccompRules() []seccomp.Rule {
 		},
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"},
-			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			When: []string{
+				"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 	}
 }
@@ -1865,10 +1860,10 @@ func resolvedBuildFilesOverlay() []string {
 
 func resolvedBuildSeccompDeny() []string {
 	return []string{
-		"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "finit_module",
-		"init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kcmp", "kexec_file_load",
-		"kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd", "process_madvise",
-		"reboot", "remap_file_pages", "request_key", "userfaultfd",
+		"@cpu-emulation", "@obsolete", "@raw-io", "@swap", "add_key", "bpf", "delete_module", "file_setattr",
+		"finit_module", "init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "kcmp",
+		"kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "perf_event_open", "pidfd_getfd",
+		"process_madvise", "reboot", "remap_file_pages", "request_key", "userfaultfd",
 	}
 }
 
@@ -1929,8 +1924,10 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 		},
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"},
-			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			When: []string{
+				"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"personality"},
@@ -1986,8 +1983,8 @@ func resolvedDefaultFilesRead() []string {
 
 func resolvedFilterSeccompDeny() []string {
 	return []string{
-		"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "mq_open", "msgget",
-		"process_madvise", "semget", "shmget",
+		"@cpu-emulation", "@kernel-surface", "@obsolete", "@raw-io", "@swap", "file_setattr", "mq_open",
+		"msgget", "process_madvise", "semget", "shmget",
 	}
 }
 
@@ -2053,8 +2050,10 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 		},
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"},
-			When:     []string{"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a}"},
-			Action:   seccomp.Action{Kind: seccomp.Errno, Errno: 95},
+			When: []string{
+				"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
+			},
+			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
 		seccomp.Rule{
 			Syscalls: []string{"socket", "socketpair"}, When: []string{"arg0 != AF_UNIX"},

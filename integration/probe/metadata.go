@@ -65,6 +65,8 @@ func metadataWays(fd, by int, path string) []metadataWay {
 		{"removexattr", func() error { return unix.Removexattr(path, "user.kept") }},
 		{"acl", func() error { return unix.Setxattr(path, "system.posix_acl_access", everybody(), 0) }},
 		{"setflags", func() error { return setFlags(fd) }},
+		{"setflags file_setattr", func() error { return setAttr(fd) }},
+		{"setflags version", func() error { return setVersion(fd) }},
 		{"lease", func() error { return lease(fd, unix.F_RDLCK) }},
 		{"write lease", func() error { return lease(fd, unix.F_WRLCK) }},
 		{"lease once more", func() error {
@@ -115,6 +117,33 @@ func setFlags(fd int) error {
 	}
 	const nodump = 0x40 // FS_NODUMP_FL
 	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|nodump))
+}
+
+// setAttr is setFlags by file_setattr(2), of Linux 6.17.
+func setAttr(fd int) error {
+	const get, set, size = 468, 469, 24
+	var attr [size]byte // struct file_attr: 64 bits of flags, then numbers
+	var empty [1]byte
+	call := func(nr uintptr) error {
+		_, _, errno := unix.Syscall6(nr, uintptr(fd), uintptr(unsafe.Pointer(&empty)), uintptr(unsafe.Pointer(&attr)), size,
+			unix.AT_EMPTY_PATH, 0)
+		return errnoOrNil(errno)
+	}
+	if err := call(get); err != nil {
+		return err
+	}
+	attr[0] |= 0x80 // FS_XFLAG_NODUMP
+	return call(set)
+}
+
+// setVersion sets the version by which NFS tells files with one number apart.
+func setVersion(fd int) error {
+	const get, set = 0x80087601, 0x40087602 // FS_IOC_GETVERSION, FS_IOC_SETVERSION
+	version, err := unix.IoctlGetUint32(fd, get)
+	if err != nil {
+		return err
+	}
+	return unix.IoctlSetPointerInt(fd, set, int(version+1))
 }
 
 // lease takes a lease, and gives it back.
