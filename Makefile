@@ -157,9 +157,12 @@ integration: setup-test build ## the user's view: real programs, as root and as 
 
 # In guests, under qemu. KERNELS names some of the matrix, RUN some tests.
 KERNELS ?= all
-test-kernels: setup-test build ## all of that on Debian's kernels (KERNELS="6.1 new" RUN=TestScript/limits)
+# On the running kernel, which needs no guest, with all that make test-systemd does.
+test-kernels: setup-test setup-systemd build ## all of that on Debian's kernels (KERNELS="6.1 new" RUN=TestScript/limits)
 	@integration/setup.sh --kernels
+	@integration/newroot.sh
 	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx \
+	SBX_SYSTEMD=1 SBX_SYSTEMD_ROOT=$(CACHE)/newroot \
 	$(GOTEST) -count=1 -timeout 60m -v ./integration/kernels
 
 test-kernel: setup-test build ## a short form of it on one kernel

@@ -32,15 +32,17 @@ func TestByNameLoad(t *testing.T) {
 	})
 }
 
-// startByName starts sbx with the probe.
-func startByName(t *testing.T, as string, attr *syscall.SysProcAttr, attempt string) (*exec.Cmd, *bufio.Reader) {
+// startByName starts sbx with the probe, which is to reach one host.
+func startByName(
+	t *testing.T, as string, attr *syscall.SysProcAttr, host, attempt string,
+) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	var a syscall.SysProcAttr
 	if attr != nil {
 		a = *attr
 	}
-	cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--host", serverAddr+":9", "--", binary("probe"),
-		"byname", attempt)
+	cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--host", host, "--", binary("probe"), "byname",
+		attempt)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = filepath.Join(base, as), userEnv(), &a
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -58,7 +60,7 @@ func idleConnections(t *testing.T, w *world, as string, attr *syscall.SysProcAtt
 	t.Helper()
 	var memory [2]int
 	for i, count := range [...]int{1, 1000} {
-		cmd, said := startByName(t, as, attr, "many="+serverAddr+":9/"+strconv.Itoa(count))
+		cmd, said := startByName(t, as, attr, serverAddr+":9", "many="+serverAddr+":9/"+strconv.Itoa(count))
 		if line, err := said.ReadString('\n'); line != "held\n" {
 			t.Fatalf("as %s: %q, %v", as, line, err)
 		}
@@ -91,7 +93,7 @@ func idleConnections(t *testing.T, w *world, as string, attr *syscall.SysProcAtt
 // killedAfter: whenever sbx is killed, its connections end, and what it started.
 func killedAfter(t *testing.T, w *world, as string, attr *syscall.SysProcAttr, after time.Duration) {
 	t.Helper()
-	cmd, said := startByName(t, as, attr, "again="+serverAddr+":9")
+	cmd, said := startByName(t, as, attr, serverAddr+":9", "again="+serverAddr+":9")
 	time.Sleep(after)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

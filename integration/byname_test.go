@@ -236,21 +236,8 @@ func TestByNameProxy(t *testing.T) {
 func TestByNameDies(t *testing.T) {
 	onceInWorld(t, func(t *testing.T, w *world) {
 		for as, attr := range callers() {
-			var a syscall.SysProcAttr
-			if attr != nil {
-				a = *attr
-			}
-			cmd := exec.Command(binary("sbx"), "--read", binary("probe"), "--host", "a.example:9", "--",
-				binary("probe"), "byname", "hold=a.example:9")
-			cmd.Dir, cmd.Env, cmd.SysProcAttr = filepath.Join(base, as), userEnv(), &a
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := out.Read(make([]byte, 5)); err != nil {
+			cmd, out := startByName(t, as, attr, "a.example:9", "hold=a.example:9")
+			if _, err := out.ReadByte(); err != nil {
 				t.Fatal(err)
 			}
 			for before := time.Now(); w.held.Load() == 0 && time.Since(before) < 5*time.Second; {

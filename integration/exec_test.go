@@ -59,26 +59,9 @@ func inPlace(t *testing.T, args []string) (cmd *exec.Cmd, in io.WriteCloser, out
 	t.Helper()
 	cmd = exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = t.TempDir(), userEnv()
-	stderr := &strings.Builder{}
-	cmd.Stderr = stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	out = bufio.NewReader(stdout)
-	if first, err = out.ReadString('\n'); err != nil {
-		_ = cmd.Wait()
-		t.Fatalf("%q: %v\n%s", args, err, stderr)
-	}
-	return cmd, in, out, strings.TrimSuffix(first, "\n")
+	cmd.Stderr = &strings.Builder{}
+	in, out, first = begin(t, cmd)
+	return cmd, in, out, first
 }
 
 // statOf are the fields of /proc/PID/stat from the third one on; see proc(5).

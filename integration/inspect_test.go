@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,11 +63,19 @@ func startWaiting(t *testing.T, env []string, dir string, args ...string) *exec.
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env, cmd.Dir, cmd.Stderr = append(userEnv(), env...), dir, os.Stderr
-	out, err := cmd.StdoutPipe()
+	begin(t, cmd)
+	return cmd
+}
+
+// begin starts a program whose input and output are pipes, and returns after its first line
+// of output. With the test it ends.
+func begin(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out *bufio.Reader, first string) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := cmd.StdinPipe()
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,10 +87,13 @@ func startWaiting(t *testing.T, env []string, dir string, args ...string) *exec.
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("%v did not begin: %v", args, err)
+	out = bufio.NewReader(stdout)
+	if first, err = out.ReadString('\n'); err != nil {
+		cmd.Process.Kill()
+		cmd.Wait() // until all is in its Stderr
+		t.Fatalf("%q did not begin: %v\n%v", cmd.Args, err, cmd.Stderr)
 	}
-	return cmd
+	return in, out, strings.TrimSuffix(first, "\n")
 }
 
 // pidBelow is the youngest process below one, whose pid is on the host.

@@ -13,7 +13,7 @@ echo "deb [arch=amd64 signed-by=$keyring] ${DEBIAN_MIRROR:-http://deb.debian.org
 apt=(-qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=-
 	-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work" -o Dir::Cache::Archives="$work/archives"
 	-o Dir::State::Status=/dev/null -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3
-	-o APT::Architecture=amd64 -o APT::Install-Recommends=false)
+	-o APT::Architecture=amd64 -o APT::Install-Recommends=false -o Debug::NoLocking=1)
 echo "newroot: Debian 13's systemd and python3"
 apt-get "${apt[@]}" update
 apt-get "${apt[@]}" install -y --download-only base-files base-passwd bash coreutils dash python3 systemd >/dev/null

@@ -268,6 +268,11 @@ func serveEcho(s string) error {
 	if err != nil {
 		return err
 	}
+	return serveAll(l, count, nil)
+}
+
+// serveAll gives so many connections back what they say, and then does something to them.
+func serveAll(l net.Listener, count int, then func(net.Conn) error) error {
 	fmt.Println("serving")
 	for range count {
 		c, err := l.Accept()
@@ -276,6 +281,11 @@ func serveEcho(s string) error {
 		}
 		if _, err := io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}); err != nil {
 			return err
+		}
+		if then != nil {
+			if err := then(c); err != nil {
+				return err
+			}
 		}
 		c.Close()
 	}
@@ -292,25 +302,13 @@ func serveSocket(s string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("serving")
-	for range count {
-		c, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}); err != nil {
-			return err
-		}
+	return serveAll(l, count, func(c net.Conn) error {
 		raw, err := c.(*net.UnixConn).SyscallConn()
 		if err != nil {
 			return err
 		}
-		if err := raw.Control(func(fd uintptr) { fmt.Fprintf(c, " %d", addresses(fd)) }); err != nil {
-			return err
-		}
-		c.Close()
-	}
-	return nil
+		return raw.Control(func(fd uintptr) { fmt.Fprintf(c, " %d", addresses(fd)) })
+	})
 }
 
 func linkAndStay(s string) error {
