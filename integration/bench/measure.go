@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ type benchCase struct {
 	// flags are sbx's; what others get is derived from sbx's plan.
 	flags []string
 	heavy bool
+	// atOnce is how many of each contender run at the same time; 0: one.
+	atOnce int
 	// others also measures the tools that have no exact equivalent.
 	others bool
 	// projects compares directories to start in, not tools.
@@ -41,6 +44,8 @@ func (b *runner) cases() []benchCase {
 		{title: "All namespaces, the files of policy pure", flags: []string{"--policy", "pure"}, others: true},
 		{title: "Read-only root, no new network namespace",
 			flags: []string{"--policy", "pure", "--read", "/", "--net", "host"}},
+		{title: "The same, 8 at once: the time for 8", flags: []string{"--policy", "pure", "--read", "/", "--net", "host"},
+			heavy: true, atOnce: 8},
 		{title: "100 binds", flags: append([]string{"--policy", "pure"}, binds(100)...)},
 		{title: "800 binds", flags: append([]string{"--policy", "pure"}, binds(800)...), heavy: true},
 		{title: "A project of 200,000 files, policy project", flags: []string{"--policy", "project"}, heavy: true,
@@ -111,25 +116,9 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 	for round := range rounds + 3 {
 		for i := range contenders {
 			i = (i + round) % len(contenders)
-			for _, f := range files[i] {
-				if _, err := f.Seek(0, 0); err != nil {
-					return outcome{}, err
-				}
-			}
-			cmd := b.command(contenders[i].args)
-			cmd.ExtraFiles = files[i]
-			if contenders[i].dir != "" {
-				cmd.Dir = contenders[i].dir
-			}
-			var stderr strings.Builder
-			if round == 0 {
-				cmd.Stderr = &stderr
-			}
-			start := time.Now()
-			err := cmd.Run()
-			took := time.Since(start)
+			took, err := b.once(contenders[i], files[i], max(c.atOnce, 1))
 			if err != nil {
-				return outcome{}, fmt.Errorf("%.400q: %w\n%s", contenders[i].args, err, stderr.String())
+				return outcome{}, err
 			}
 			if round >= 3 { // the first ones fill caches
 				times[i] = append(times[i], took)
@@ -142,6 +131,40 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 		o.rows = append(o.rows, row{con, times[i][0], times[i][len(times[i])/2]})
 	}
 	return o, nil
+}
+
+// once is the time that n runs at the same time take.
+func (b *runner) once(con contender, files []*os.File, n int) (time.Duration, error) {
+	cmds := make([]*exec.Cmd, n)
+	var stderr strings.Builder
+	for i := range cmds {
+		cmds[i] = b.command(con.args)
+		if con.dir != "" {
+			cmds[i].Dir = con.dir
+		}
+		for _, f := range files { // each with an offset of its own
+			own, err := os.Open(f.Name())
+			if err != nil {
+				return 0, err
+			}
+			defer own.Close()
+			cmds[i].ExtraFiles = append(cmds[i].ExtraFiles, own)
+		}
+	}
+	cmds[0].Stderr = &stderr
+	start := time.Now()
+	for _, cmd := range cmds {
+		if err := cmd.Start(); err != nil {
+			return 0, err
+		}
+	}
+	var failed error
+	for _, cmd := range cmds {
+		if err := cmd.Wait(); err != nil {
+			failed = fmt.Errorf("%.400q: %w\n%s", con.args, err, stderr.String())
+		}
+	}
+	return time.Since(start), failed
 }
 
 // table is the outcome in Markdown; ratios are to bubblewrap.
