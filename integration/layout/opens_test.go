@@ -39,9 +39,8 @@ var looksItself = map[string]string{
 	"sandbox/internal/notify: holds":        "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: idle":         "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: needs":        "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: who":          "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: status":       "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: noTerminal":   "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: learnAccess":  "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: leavesAlone":  "a name below /proc, as proc makes it",
 }
 

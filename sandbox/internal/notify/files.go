@@ -30,7 +30,9 @@ type fileKey struct {
 type files struct {
 	seen  map[fileKey]*explain.File // nil: nothing is wrong with it
 	order []*explain.File
-	full  map[string]string // without "." and "..", of paths as they were said
+	// searched are what search has found, from the root inside.
+	searched map[searched]bool
+	full     map[string]string // without "." and "..", of paths as they were said
 	// allows are the rights that the Landlock domain gives at a path, or nil; see Restrict.
 	allows func(real string) uint64
 }
