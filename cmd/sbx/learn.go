@@ -144,7 +144,7 @@ func (g *learning) widen(p *policy.Policy) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.observe, g.knows = learn.Observe(seccomp.Native(), known), learn.Numbers(seccomp.Native(), known)
+	g.observe, g.knows = learn.Observe(seccomp.Native(), known), explain.Numbers(known, seccomp.Native())
 	return learn.Calls(p), nil
 }
 

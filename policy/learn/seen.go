@@ -124,21 +124,6 @@ func Observe(a seccomp.Arch, known []string) (list []uint32) {
 	return list
 }
 
-// Numbers are those of the calls, sorted.
-func Numbers(a seccomp.Arch, names []string) (list []uint32) {
-	for _, name := range names {
-		s, err := seccomp.LookupSyscall(name)
-		if err != nil {
-			continue
-		}
-		if nr, ok := s.Number(a); ok {
-			list = append(list, nr)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
 // startCalls are made once by each program that starts.
 var startCalls = [...]string{"set_tid_address", "arch_prctl", "sched_getaffinity"}
 

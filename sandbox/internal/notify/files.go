@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/binary"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,7 @@ type files struct {
 type watched struct {
 	name     string
 	attempts bool              // its address or its ids are looked at
+	bounded  bool              // it may fail since a limit is reached
 	file     *explain.FileCall // nil: it has no paths
 }
 
@@ -53,7 +55,8 @@ func (l *Listener) watched() *watched {
 	}
 	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
 		name := call.Name()
-		w = &watched{name: name, attempts: explain.IsRare(name) || explain.MayNeed(name)}
+		w = &watched{name: name, attempts: explain.IsRare(name) || explain.MayNeed(name),
+			bounded: name == "mmap" || slices.Contains(explain.Forks[:], name)}
 		if l.files.seen != nil {
 			w.file = explain.LookupFileCall(name)
 		}
@@ -70,6 +73,9 @@ func (l *Listener) observe() {
 	if w == nil {
 		return
 	}
+	if w.bounded {
+		l.bounded(w.name)
+	}
 	if w.attempts {
 		l.attempt(w.name)
 	}
@@ -78,8 +84,11 @@ func (l *Listener) observe() {
 	}
 	first := ""
 	l.args = w.file.Paths(l.args[:0], l.request.Args, l.how(w.name))
-	l.full(w.name, l.args)
+	l.fullTable(w.name, l.args)
 	for i, arg := range l.args {
+		if arg.Access == explain.Makes {
+			l.lookForSpace()
+		}
 		full := l.fullPath(arg)
 		switch {
 		case full == "":

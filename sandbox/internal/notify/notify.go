@@ -53,8 +53,13 @@ type Listener struct {
 	calls    map[uint32]*watched
 	args     []explain.FileArg // of the last one, to be used again
 	files    files
-	// openFiles is the most descriptors that a process may have open, 0: nobody has said.
-	openFiles uint64
+	// bounds are limits of the target, init is its init, tmpfs are descriptors of its file
+	// systems in memory, of which one was full. made is how many processes it has made.
+	bounds Bounds
+	init   int
+	tmpfs  []int
+	filled bool
+	made   uint64
 
 	attempts     map[attemptKey]*explain.Attempt
 	attemptOrder []*explain.Attempt
@@ -126,6 +131,10 @@ func (l *Listener) Close() {
 		unix.Close(l.fd)
 	}
 	l.fd = -1
+	for _, fd := range l.tmpfs {
+		unix.Close(fd)
+	}
+	l.tmpfs = nil
 	l.release()
 }
 

@@ -67,7 +67,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 
 // observe are the calls that the listener is asked about although they are allowed.
 func (d *decisions) observe(p *policy.Policy, t host.Target) ([]uint32, error) {
-	rare, why := explain.Rare(seccomp.Native()), ""
+	rare, why := append(explain.Rare(seccomp.Native()), explain.Numbers(d.limits.bounding(), seccomp.Native())...), ""
 	switch {
 	case policy.IsTrue(p.Process.Nest):
 		// A call that is let go on passes by the filters of a sandbox inside, as far as
