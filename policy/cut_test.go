@@ -107,6 +107,10 @@ func cut(t *testing.T, data []byte) {
 		t.Fatal(err)
 	}
 	for n := range data {
+		// Where a line ends, most parts are policies; of the other places of a long text each seventh is tried.
+		if len(data) > 1000 && n%7 != 0 && n > 0 && data[n-1] != '\n' {
+			continue
+		}
 		part, err := Parse("f", data[:n])
 		if err != nil {
 			continue

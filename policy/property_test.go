@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sbx/internal/many"
 )
 
 // author writes random policies that are valid.
@@ -167,6 +169,7 @@ func (a author) entries(w *strings.Builder, key string, of ...string) {
 func random(t *testing.T, n int, do func(a author, text string, p *Policy)) {
 	t.Helper()
 	used := 0
+	n = many.Times(n)
 	for seed := range uint64(n) {
 		a := author{rand.New(rand.NewPCG(seed, 1))}
 		text := a.policy()
@@ -187,7 +190,7 @@ func random(t *testing.T, n int, do func(a author, text string, p *Policy)) {
 }
 
 func TestRandomFixpointAndCut(t *testing.T) {
-	random(t, 120, func(a author, text string, r *Policy) {
+	random(t, 40, func(a author, text string, r *Policy) {
 		fixpoint(t, r)
 		cut(t, []byte(text))
 	})

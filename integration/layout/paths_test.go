@@ -39,6 +39,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/probe_paths.go":    "what look came to, and the name that the kernel says for a descriptor",
 	"sandbox/internal/host/overlays.go":       "what look came to",
 	"sandbox/internal/host/scan.go":           "names in what look came to: links on the way are refused",
+	"sandbox/internal/host/reading.go":        "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/entry.go":          "entries of a directory that is open, without following links",
 	"sandbox/internal/host/content.go":        "entries of a directory that is open, without following links",
 	"sandbox/internal/host/lead.go":           "what it finds is hidden, wherever a link leads; it shows nothing",
@@ -99,6 +100,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/programs.go":       "by descriptors of the walker, and names in what it judges",
 	"cmd/sbx/shim.go":                         "a subcommand: it makes and removes links to sbx alone",
 	"cmd/sbx/shim_run.go":                     "which program PATH has, in a sandbox",
+	"sandbox/internal/host/marks.go":          "whether a repository is there: it only makes the launch stricter",
 	"policies/repository.go":                  "where what was read lies, by inode: it only makes the launch stricter",
 }
 

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"sbx/internal/many"
+
 	"sbx/integration/probe/oracle"
 	"sbx/policy/seccomp"
 )
@@ -97,9 +99,9 @@ func TestKernel(t *testing.T) {
 		all = append(all, nr)
 	}
 	eachShipped(t, seccomp.Native(), func(t *testing.T, p *seccomp.Policy, program seccomp.Program) {
-		kernelAgrees(t, p, program, all, 50, rand.New(rand.NewPCG(3, 4)))
+		kernelAgrees(t, p, program, all, many.Times(15), rand.New(rand.NewPCG(3, 4)))
 	})
-	for seed := range uint64(10) {
+	for seed := range uint64(many.Times(10)) {
 		t.Run(fmt.Sprint("random", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 5))
 			p := randomPolicy(r)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"sbx/internal/many"
+
 	"sbx/policies"
 	"sbx/policy/seccomp"
 )
@@ -174,7 +176,7 @@ func eachShipped(t *testing.T, a seccomp.Arch, test func(t *testing.T, p *seccom
 func TestShipped(t *testing.T) {
 	for _, a := range []seccomp.Arch{seccomp.AMD64, seccomp.ARM64} {
 		eachShipped(t, a, func(t *testing.T, p *seccomp.Policy, program seccomp.Program) {
-			compare(t, p, a, program, rand.New(rand.NewPCG(1, 2)), 300)
+			compare(t, p, a, program, rand.New(rand.NewPCG(1, 2)), many.Times(60))
 		})
 	}
 }

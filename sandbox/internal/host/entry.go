@@ -145,6 +145,16 @@ func (s *scan) isVenv(fd int, e rawEntry) bool {
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
+// may says quickly of nearly all names that no pattern of hide or inspect means them.
+func (r *rules) may(name []byte) bool {
+	for ; len(name) > 0; name = copied(name) {
+		if r.ends.may(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // nameOf is the pattern that hides such a name, or "".
 func (r *rules) nameOf(name []byte, top bool) string {
 	p := r.hide.match(name)
@@ -157,6 +167,9 @@ func (r *rules) nameOf(name []byte, top bool) string {
 // secret looks whether the entry is to be hidden, by its name and its content.
 func (s *scan) secret(d *scanned, fd int, e rawEntry) (hit bool, err error) {
 	r := s.rules
+	if !r.may(e.name) {
+		return false, nil
+	}
 	pattern, inspect := r.nameOf(e.name, d.rel == "."), ""
 	if e.kind == unix.DT_REG || e.kind == unix.DT_LNK {
 		inspect = r.inspect.match(e.name)
@@ -210,7 +223,7 @@ func (s *scan) mark(d *scanned, fd int, e rawEntry, hidden bool) {
 	}
 	d.shape |= part(e)
 	top := d.rel == "."
-	if (top || s.guarding.mayGuard(e.name)) && s.guarding.guards(string(e.name), e.kind, top) {
+	if s.guarding.mayGuard(e.name, top) && s.guarding.guards(string(e.name), e.kind, top) {
 		if st, ok := s.stat(d, fd, e); ok {
 			d.marks = append(d.marks, mark{string(e.name), st, hidden})
 		}

@@ -22,10 +22,8 @@ type guarding struct {
 	except    []guardPattern
 	// trees are the names of directories in which nothing is guarded.
 	trees []pattern
-	// first and last are the bytes that a name must begin or end with to match one of
-	// deep, any that there is one that any name may match: nearly all files do not.
-	first, last [256]bool
-	any         bool
+	// deepEnds and topEnds say quickly of nearly all names that no pattern means them.
+	deepEnds, topEnds ends
 	// held are the directories, relative to the project, that are guarded with
 	// all below them.
 	held map[string]bool
@@ -110,9 +108,10 @@ func newGuarding(f *policy.Files, dir string) (g guarding) {
 		p, deep := newGuardPattern(s)
 		if deep {
 			g.deep = append(g.deep, p)
-			g.hasten(&p.pattern)
+			g.deepEnds.add(&p.pattern)
 		} else {
 			g.top = append(g.top, p)
+			g.topEnds.add(&p.pattern)
 		}
 	}
 	for _, s := range f.Unguard {
@@ -133,21 +132,9 @@ func newGuardPattern(s string) (p guardPattern, deep bool) {
 	return p, deep
 }
 
-// hasten has mayGuard know of one pattern of deep.
-func (g *guarding) hasten(p *pattern) {
-	switch {
-	case p.general || p.inner != "" || p.text == "" || p.text == "*":
-		g.any = true
-	case p.prefix != "":
-		g.first[p.prefix[0]] = true
-	default:
-		g.last[p.suffix[len(p.suffix)-1]] = true
-	}
-}
-
-// mayGuard says by the first and the last byte whether the name may match one of deep.
-func (g *guarding) mayGuard(name []byte) bool {
-	return g.any || g.first[name[0]] || g.last[name[len(name)-1]]
+// mayGuard says by the ends of the name whether a pattern may mean it.
+func (g *guarding) mayGuard(name []byte, top bool) bool {
+	return g.deepEnds.may(name) || top && g.topEnds.may(name)
 }
 
 // guards says whether the policy guards the name in that directory. What is a
@@ -222,7 +209,7 @@ func (g *guarding) take(dir string, d *scanned) {
 // there.
 func (g *guarding) takeMark(dir, rel string, m *mark) {
 	at := path.Join(rel, m.name)
-	if m.name == ".git" || m.name == ".hg" || m.name == ".jj" {
+	if _, ok := policy.RepositoryMark(m.name); ok {
 		g.repos = append(g.repos, at)
 	}
 	switch real := path.Join(dir, at); {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"testing"
+
+	"sbx/policy"
 )
 
 // TestNamed: the case of a name does not matter, nor what is appended to a copy.
@@ -41,6 +43,25 @@ func TestNamed(t *testing.T) {
 				t.Errorf("%q means %q: %v, want %v", pattern, name, got, want)
 			}
 		}
+	}
+	// No name that a pattern means is left out for its ends.
+	for _, pattern := range []string{"a", "*", ".env*", "*.pem", "a*b", "*a*", "?", "[a-x]", "*.PEM", "Makefile", "*?m",
+		"*b*d", "a?", `\\*m`, "[", "*[e]m", "*.e*m"} {
+		for _, in := range []policy.Files{{Hide: []string{"**/" + pattern}}, {Hide: []string{pattern}},
+			{Inspect: []string{pattern}}} {
+			r := (&Facts{}).newRules(&in)
+			for _, name := range []string{"a", "A", ".env", ".ENVx", "x.pem", "X.PEM", "ab", "axb", "AB", "makefile",
+				"Makefile", "a.bak", "x.pem~", "b.d", "*m", "m", "em", ".exm"} {
+				name := []byte(name)
+				if (r.nameOf(name, true) != "" || r.inspect.match(name) != "") && !r.may(name) {
+					t.Errorf("%q means %q and is not compared with it", pattern, name)
+				}
+			}
+		}
+	}
+	base := (&Facts{}).newRules(&policy.Files{Hide: []string{"**/.env*", "**/*.pem"}, Inspect: []string{"*_key"}})
+	if base.may([]byte("main.go")) || !base.may([]byte("deploy_KEY.bak")) {
+		t.Error("what is compared does not depend on the name's ends")
 	}
 	if newNames().match([]byte(".env")) != "" {
 		t.Error("no pattern means something")

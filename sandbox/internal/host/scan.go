@@ -98,8 +98,11 @@ type scan struct {
 	spent int // names that were read
 	sizes int64
 	buf   []byte
+	many  int   // of so many directories some are read ahead; 0: of manyDirs
 	ticks uint8 // 2: see coarse; 1: not so; 0: not known yet
 	now   time.Time
+
+	single reading
 }
 
 // run searches the project until, at one moment, all of it was as it was read: then no
@@ -178,45 +181,56 @@ func (s *scan) coarse() bool {
 // changed are the directories that are no longer as they were read, or with young may not
 // be.
 func (s *scan) changed(young bool) (list []*scanned) {
-	for _, d := range s.all() {
-		var st unix.Stat_t
-		if d.state == gone || young && d.young && s.coarse() || unix.Fstatat(s.root, d.rel, &st,
-			unix.AT_SYMLINK_NOFOLLOW) != nil ||
-			identity(&st) != d.id || st.Ctim != d.ctim {
-			list = append(list, d)
+	all := s.all()
+	young = young && s.coarse()
+	moved := func(dirs []*scanned) (list []*scanned) {
+		for _, d := range dirs {
+			var st unix.Stat_t
+			if d.state == gone || young && d.young || unix.Fstatat(s.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
+				identity(&st) != d.id || st.Ctim != d.ctim {
+				list = append(list, d)
+			}
 		}
+		return list
 	}
-	return list
+	if len(all) < manyDirs {
+		return moved(all)
+	}
+	upper := make(chan []*scanned)
+	go func() { upper <- moved(all[:len(all)/2]) }()
+	lower := moved(all[len(all)/2:])
+	return append(<-upper, lower...)
 }
 
 // walk reads directories and those in them that are not known yet: the upper ones first,
 // so that what lies beyond the limit lies deep, and last those without secrets.
-func (s *scan) walk(queue ...*scanned) error {
-	var last []*scanned
+func (s *scan) walk(dirs ...*scanned) error {
 	s.now = time.Now() // of the earliest of what is read
-	for len(queue)+len(last) > 0 {
-		if len(queue) == 0 {
-			queue, last = last, nil
+	q := queue{root: s.root, many: manyDirs, dirs: slices.Clone(dirs)}
+	if s.many > 0 {
+		q.many = s.many
+	}
+	defer q.end()
+	for {
+		d, r := q.next()
+		if d == nil {
+			return nil
 		}
-		d := queue[0]
-		queue = queue[1:]
 		if d.dropped {
+			if r != nil {
+				r.close()
+			}
 			continue
 		}
-		if err := s.read(d); err != nil {
+		if err := s.read(d, r); err != nil {
 			return s.failed(d.rel, err)
 		}
 		for _, b := range d.below {
-			switch {
-			case b.state != pending:
-			case b.look&forSecrets == 0 && s.look&forSecrets != 0:
-				last = append(last, b)
-			default:
-				queue = append(queue, b)
+			if b.state == pending {
+				q.add(b, b.look&forSecrets == 0 && s.look&forSecrets != 0)
 			}
 		}
 	}
-	return nil
 }
 
 // forget takes a directory out that is no longer there.
@@ -228,15 +242,15 @@ func (s *scan) forget(d *scanned) {
 	}
 }
 
-// read reads one directory, maybe again.
-func (s *scan) read(d *scanned) error {
+// read reads one directory, maybe again. What was read of it already it closes.
+func (s *scan) read(d *scanned, r *reading) error {
 	known := make(map[string]*scanned, len(d.below))
 	for _, b := range d.below {
 		known[b.rel] = b
 	}
 	s.seen -= d.entries
 	*d = scanned{rel: d.rel, look: d.look}
-	if err := s.open(d); err != nil {
+	if err := s.open(d, r); err != nil {
 		return err
 	}
 	if d.state != complete {
@@ -260,17 +274,15 @@ func (s *scan) read(d *scanned) error {
 	return nil
 }
 
-// open opens the directory and reads it.
-func (s *scan) open(d *scanned) error {
+// open opens the directory, unless that is done already, and reads it.
+func (s *scan) open(d *scanned, r *reading) error {
 	beyond := s.spent > 2*s.limit && d.rel != "."
-	// No link is followed: processes may be changing the project meanwhile.
-	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
-	if beyond {
-		how.Flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+	if r == nil {
+		r = &s.single
+		r.buf = s.buf
+		r.open(s.root, d.rel, !beyond)
 	}
-	fd, err := unix.Openat2(s.root, d.rel, &how)
-	switch err {
+	switch r.openErr {
 	case nil:
 	case unix.EACCES:
 		return s.deny(d)
@@ -278,58 +290,59 @@ func (s *scan) open(d *scanned) error {
 		d.state = gone
 		return nil
 	default:
-		return err
+		return r.openErr
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	d.id, d.ctim = identity(&st), st.Ctim
-	d.young = s.now.Sub(time.Unix(st.Ctim.Unix())) < tick
+	defer unix.Close(r.fd)
+	d.id, d.ctim = identity(&r.st), r.st.Ctim
+	d.young = s.now.Sub(time.Unix(r.st.Ctim.Unix())) < tick
 	if beyond {
 		d.state = unfinished
 		return nil
 	}
 	var in unix.Stat_t
-	if d.rel != "." && st.Mode&0o111 != 0o111 && unix.Fstatat(fd, ".", &in, 0) == unix.EACCES {
+	if d.rel != "." && r.st.Mode&0o111 != 0o111 && unix.Fstatat(r.fd, ".", &in, 0) == unix.EACCES {
 		return s.deny(d) // its names can be read, and nothing of what they are
 	}
-	for {
-		n, err := unix.ReadDirent(fd, s.buf)
+	for ; ; r.next() {
 		switch {
-		case err == unix.ENOENT: // it was removed
+		case r.err == unix.ENOENT: // it was removed
 			d.state = gone
 			return nil
-		case err == unix.EACCES:
+		case r.err == unix.EACCES:
 			return s.deny(d)
-		case err != nil:
+		case r.err != nil:
+			return r.err
+		}
+		if err := s.judge(d, r); err != nil || d.state != pending {
 			return err
-		case n == 0:
+		}
+		if r.end {
 			d.state = complete
 			return nil
 		}
-		for b := s.buf[:n]; len(b) > 0; {
-			var e rawEntry
-			if e, b = rawDirent(b); e.dots() {
-				continue
-			}
-			if d.rel != "." {
-				d.entries++
-				s.spent++
-				if s.seen+d.entries > s.limit || s.spent > 2*s.limit {
-					d.state = unfinished
-					return nil
-				}
-			}
-			if err := s.entry(d, fd, e); err != nil {
-				return err
-			}
-			if d.state != pending {
+	}
+}
+
+// judge looks at the names that were read of a directory.
+func (s *scan) judge(d *scanned, r *reading) error {
+	for b := r.buf[:r.n]; len(b) > 0; {
+		var e rawEntry
+		if e, b = rawDirent(b); e.dots() {
+			continue
+		}
+		if d.rel != "." {
+			d.entries++
+			s.spent++
+			if s.seen+d.entries > s.limit || s.spent > 2*s.limit {
+				d.state = unfinished
 				return nil
 			}
 		}
+		if err := s.entry(d, r.fd, e); err != nil || d.state != pending {
+			return err
+		}
 	}
+	return nil
 }
 
 // deny notes that the directory cannot be read.

@@ -36,6 +36,8 @@ type rules struct {
 	shown  map[string]bool
 	// inspect are the names of files that are looked into.
 	inspect *names
+	// ends are those of hide, top and inspect.
+	ends ends
 	// trees are the names of directories in which no secrets are looked for.
 	trees []pattern
 }
@@ -75,6 +77,11 @@ func (h *Facts) newRules(f *policy.Files) *rules {
 			r.trees = append(r.trees, newPattern(tree))
 		default:
 			r.unhide.add(pat)
+		}
+	}
+	for _, n := range [...]*names{r.hide, r.top, r.inspect} {
+		for i := range n.patterns {
+			r.ends.add(&n.patterns[i])
 		}
 	}
 	return r

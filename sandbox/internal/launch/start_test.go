@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"sbx/internal/many"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/internal/step"
@@ -67,7 +69,7 @@ func planWith(t testing.TB, name string, change func(*policy.Policy), args ...st
 // all the time: the table must not be Go's to move or free, and one child
 // must not see another's.
 func TestStress(t *testing.T) {
-	launches, workers := 2000, 8
+	launches, workers := many.Times(500), 8
 	if testing.Short() {
 		launches = 100
 	}
