@@ -113,7 +113,8 @@ func TestCallersLong(t *testing.T) {
 				as + `sh -c 'id -un; cat; echo $1; exit 5' x "a b" <<<in; echo $?`,
 				`printf 'b\na\n' | ` + as + `sort | ` + as + `head -1; echo ${PIPESTATUS[@]}`,
 				as + `sh -c 'kill -TERM $$'; echo $?`,
-				as + `sh -c 'echo up; exec sleep 1000' >$$.o & until grep -q up $$.o; do sleep .02; done; kill %1; wait $!; echo $?`,
+				as + `sh -c 'echo up; exec sleep 1000' >$$.o & until grep -q up $$.o; do sleep .02; done; ` +
+					`kill %1; wait $!; echo $?`,
 			} {
 				same(t, script, shared(t))
 			}
@@ -167,8 +168,8 @@ func sshCaller(t *testing.T) {
 		c, err := net.Dial("tcp", l.Addr().String())
 		return err == nil && c.Close() == nil
 	})
-	ssh := fmt.Sprintf("ssh -F none -i %s/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "+
-		"-p %d %s@127.0.0.1 cd %s '&&' ", dir, port, me.Username, t.TempDir())
+	ssh := fmt.Sprintf("ssh -F none -i %s/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "+
+		"-o LogLevel=ERROR -p %d %s@127.0.0.1 cd %s '&&' ", dir, port, me.Username, t.TempDir())
 	for _, script := range []string{
 		ssh + `RUN sh -c "'echo out; echo err >&2; exit 7'" 2>&1; echo $?`,
 		`printf 'b\na\n' | ` + ssh + `RUN sort; echo ${PIPESTATUS[@]}`,

@@ -89,32 +89,36 @@ func TestOuterFilter(t *testing.T) {
 	for _, f := range []struct {
 		name   string
 		denied map[uint32]uint32 // number: action
+		lacks  string            // what the doctor says of it, where the start is refused
 	}{
 		{"no unshare, clone with namespaces, setns, mounts",
 			deny(unix.EPERM, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT,
-				unix.SYS_FSOPEN, unix.SYS_PIVOT_ROOT, unix.SYS_CLONE3)},
-		{"clone3 unknown", deny(unix.ENOSYS, unix.SYS_CLONE3)},
-		{"clone3 forbidden", deny(unix.EPERM, unix.SYS_CLONE3)},
+				unix.SYS_FSOPEN, unix.SYS_PIVOT_ROOT, unix.SYS_CLONE3), "clone3 "},
+		{"clone3 unknown", deny(unix.ENOSYS, unix.SYS_CLONE3), "clone3 "},
+		{"clone3 forbidden", deny(unix.EPERM, unix.SYS_CLONE3), "clone3 "},
 		{"new mount API unknown", deny(unix.ENOSYS, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT, unix.SYS_FSOPEN,
-			unix.SYS_FSMOUNT, unix.SYS_FSCONFIG, unix.SYS_MOUNT_SETATTR)},
-		{"openat2 unknown", deny(unix.ENOSYS, unix.SYS_OPENAT2)},
-		{"close_range unknown", deny(unix.ENOSYS, unix.SYS_CLOSE_RANGE)},
-		{"seccomp forbidden", deny(unix.EPERM, unix.SYS_SECCOMP)},
-		{"landlock unknown", deny(unix.ENOSYS, unix.SYS_LANDLOCK_CREATE_RULESET)},
-		{"landlock off", deny(unix.EOPNOTSUPP, unix.SYS_LANDLOCK_CREATE_RULESET)},
-		{"capset lies", deny(0, unix.SYS_CAPSET)},
-		{"prctl lies", deny(0, unix.SYS_PRCTL)},
-		{"seccomp lies", deny(0, unix.SYS_SECCOMP)},
-		{"mount_setattr lies", deny(0, unix.SYS_MOUNT_SETATTR)},
-		{"pivot_root lies", deny(0, unix.SYS_PIVOT_ROOT)},
-		{"umount lies", deny(0, unix.SYS_UMOUNT2)},
-		{"close_range lies", deny(0, unix.SYS_CLOSE_RANGE)},
-		{"setgroups lies", deny(0, unix.SYS_SETGROUPS)},
+			unix.SYS_FSMOUNT, unix.SYS_FSCONFIG, unix.SYS_MOUNT_SETATTR), "mounts "},
+		{"openat2 unknown", deny(unix.ENOSYS, unix.SYS_OPENAT2), "openat2 "},
+		{"close_range unknown", deny(unix.ENOSYS, unix.SYS_CLOSE_RANGE), "openat2 and close_range "},
+		{"seccomp forbidden", deny(unix.EPERM, unix.SYS_SECCOMP), "seccomp filter "},
+		{"landlock unknown", deny(unix.ENOSYS, unix.SYS_LANDLOCK_CREATE_RULESET), ""},
+		{"landlock off", deny(unix.EOPNOTSUPP, unix.SYS_LANDLOCK_CREATE_RULESET), ""},
+		{"capset lies", deny(0, unix.SYS_CAPSET), ""},
+		{"prctl lies", deny(0, unix.SYS_PRCTL), ""},
+		{"seccomp lies", deny(0, unix.SYS_SECCOMP), ""},
+		{"mount_setattr lies", deny(0, unix.SYS_MOUNT_SETATTR), ""},
+		{"pivot_root lies", deny(0, unix.SYS_PIVOT_ROOT), ""},
+		{"umount lies", deny(0, unix.SYS_UMOUNT2), ""},
+		{"close_range lies", deny(0, unix.SYS_CLOSE_RANGE), ""},
+		{"setgroups lies", deny(0, unix.SYS_SETGROUPS), ""},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			dir := t.TempDir()
 			r := runFiltered(t, f.denied, call{args: append([]string{binary("sbx")}, markTarget()...), dir: dir})
-			fullOrRefused(t, dir, r, "")
+			refused := fullOrRefused(t, dir, r, "")
+			if f.lacks != "" && (!refused || !strings.Contains(r.stderr, "sbx doctor: "+f.lacks)) {
+				t.Errorf("want a diagnosis that says %s: %v", f.lacks, r)
+			}
 		})
 	}
 }

@@ -159,14 +159,15 @@ func TestNotify(t *testing.T) {
 			heard := hearNotifications(t, conn)
 			cmd := exec.Command(binary("sbx"), "--policy", policy, "--read", binary("probe"), "--", binary("probe"), "notify",
 				"READY=1\nSTATUS=serving", "STATUS", "NOTIFYACCESS=all", "STATUS="+strings.Repeat("x", 5000), "MAINPID=1234567",
-				"MAINPID=%p", "STOPPING=1")
+				"MAINPID=%p", "RELOADING=1\nMONOTONIC_USEC=123456789", "STOPPING=1")
 			cmd.Dir, cmd.Env = t.TempDir(), append(userEnv(), "NOTIFY_SOCKET="+name)
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.HasPrefix(string(out), "notified\n") {
 				t.Errorf("%s, policy %s: %v\n%s", name, policy, err, out)
 			}
 			conn.SetReadDeadline(time.Now().Add(time.Second))
-			want := []string{"READY=1\nSTATUS=serving", fmt.Sprintf("MAINPID=%d", cmd.Process.Pid), "STOPPING=1"}
+			want := []string{"READY=1\nSTATUS=serving", fmt.Sprintf("MAINPID=%d", cmd.Process.Pid),
+				"RELOADING=1\nMONOTONIC_USEC=123456789", "STOPPING=1"}
 			for _, w := range want {
 				if got := <-heard; got.text != w || got.pid != cmd.Process.Pid {
 					t.Errorf("%s, policy %s: heard %+v, want %q from %d", name, policy, got, w, cmd.Process.Pid)

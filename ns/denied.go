@@ -76,11 +76,14 @@ func Sysctl(file string) string {
 
 // Chrooted says whether the process is in a chroot, as far as that can be seen. The list
 // of mounts then has no entry for its root directory; or if that is a mount point, it is one
-// elsewhere in the list of a process above this one.
+// elsewhere in the list of a process above this one. Without /proc, a root directory that
+// is no mount point says so (statx(2), Linux 5.8).
 func Chrooted() bool {
 	own, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return false
+		var x unix.Statx_t
+		err := unix.Statx(unix.AT_FDCWD, "/", 0, unix.STATX_TYPE, &x)
+		return err == nil && x.Attributes_mask&^x.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 	}
 	root := ""
 	for id, at := range mountPoints(string(own)) {

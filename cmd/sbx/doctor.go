@@ -173,7 +173,10 @@ func (l *launch) adviseOn(err error) {
 			return
 		}
 	default:
-		return
+		// Before that sbx has looked at the machine.
+		if code, _ := outcome(err); code != exitSandbox || !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
+			return
+		}
 	}
 	// Run makes this process untraceable, and with that its children's id maps another's.
 	if unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) != nil {

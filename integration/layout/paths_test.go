@@ -91,7 +91,6 @@ var paths = map[string]string{
 	"cmd/sbx/events.go":                       "it follows no link, and is refused where the target may write to it",
 	"cmd/sbx/bwrap.go":                        "whether a source is there, for an error",
 	"cmd/sbx/bwrap_descriptors.go":            "a lock that holds up nobody, /dev/null, and namespaces in /proc",
-	"cmd/sbx/policy_import.go":                "a subcommand, which starts nothing",
 	"cmd/sbx/explain.go":                      "after the end: it says what is there, and opens nothing",
 	"cmd/sbx/learn.go":                        "what is there, and where links lead; it opens nothing",
 	"cmd/sbx/learn_flags.go":                  "the directory of a policy to write, to which no link leads",
@@ -100,6 +99,8 @@ var paths = map[string]string{
 	"sandbox/internal/host/programs.go":       "by descriptors of the walker, and names in what it judges",
 	"cmd/sbx/shim.go":                         "a subcommand: it makes and removes links to sbx alone",
 	"cmd/sbx/shim_run.go":                     "which program PATH has, in a sandbox",
+	"sandbox/internal/host/unit.go":           "systemd's own directories: it only refuses a launch",
+	"cmd/sbx/glob.go":                         "what the patterns of a profile match, to print a policy",
 	"sandbox/internal/host/marks.go":          "whether a repository is there: it only makes the launch stricter",
 	"policies/repository.go":                  "where what was read lies, by inode: it only makes the launch stricter",
 }

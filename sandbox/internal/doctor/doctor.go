@@ -3,6 +3,8 @@
 package doctor
 
 import (
+	"encoding/binary"
+
 	"golang.org/x/sys/unix"
 
 	"sbx/caps"
@@ -222,5 +224,20 @@ func (b *bench) filters() {
 		b.listenerFix, 0, nnp, sys(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 			unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, program()))
 	b.add("pidfd (Linux 5.3)", always, b.denied, 0, sys(unix.SYS_GETPID), on(0, unix.SYS_PIDFD_OPEN, 0))
+	b.calls()
 	b.inUser, b.blocked = in, blocked
+}
+
+// calls tries system calls of each launch that outer filters may not know. That they reach the
+// kernel is enough.
+func (b *bench) calls() {
+	clone := sys(unix.SYS_CLONE3, b.Text(""), 0)
+	clone.Pass = unix.EINVAL // no struct is that small
+	// Without namespaces clone(2) stands in for it.
+	b.add("clone3 (Linux 5.5)", func(p *policy.Policy) bool { return !p.Namespaces.None() }, b.denied, 0, clone)
+	how := binary.NativeEndian.AppendUint64(nil, unix.O_PATH|unix.O_CLOEXEC)
+	how = append(how, make([]byte, unix.SizeofOpenHow-len(how))...)
+	b.add("openat2 and close_range (Linux 5.9)", always, b.denied, 0,
+		sys(unix.SYS_OPENAT2, at, b.Text("/"), b.Bytes(how), unix.SizeofOpenHow),
+		sys(unix.SYS_CLOSE_RANGE, 3, 3, 0))
 }

@@ -36,19 +36,29 @@ func (r *runner) network(verb, where string) Outcome {
 	return r.connect(sock, p, len(address))
 }
 
-// trialFD is the number that a trial gives its socket, which is nobody else's.
-const trialFD = 100
+// socketFD is the number that a trial gives its socket: one that the limit on open files
+// allows. The trial has a process of its own, so it is nobody else's.
+func socketFD() uint32 {
+	const most = 100
+	var l unix.Rlimit
+	if unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &l) != nil {
+		return most // a filter denies asking
+	}
+	return uint32(min(most, max(l.Cur, 1)-1))
+}
 
 // connect waits up to two seconds for an answer.
 func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 	// struct pollfd: the descriptor, events and revents. SO_ERROR and its size. A timespec.
+	fd := socketFD()
 	pollfd := (*[2]uint32)(r.Space(8))
 	answer := (*[2]uint32)(r.Space(8))
 	wait := (*[2]uint64)(r.Space(16))
-	*pollfd, *answer, *wait = [2]uint32{trialFD, unix.POLLOUT}, [2]uint32{0, 4}, [2]uint64{2, 0}
+	*pollfd, *answer, *wait = [2]uint32{fd, unix.POLLOUT}, [2]uint32{0, 4}, [2]uint64{2, 0}
 	calls := []attempt.Call{
 		sock,
-		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
+		// EINVAL: it has that number already.
+		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, uintptr(fd), unix.O_CLOEXEC}, Pass: unix.EINVAL},
 		attempt.Call{Nr: unix.SYS_CONNECT, Args: [6]uintptr{0, p, uintptr(n)}, Pass: unix.EINPROGRESS},
 		attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},
 			From: -1},
@@ -59,7 +69,7 @@ func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 	closing := (*[2]uint32)(r.Space(8))
 	later := (*[2]uint32)(r.Space(8))
 	patient := (*[2]uint64)(r.Space(16))
-	*closing, *later, *patient = [2]uint32{trialFD, unix.POLLIN | unix.POLLRDHUP}, [2]uint32{0, 4}, [2]uint64{1, 0}
+	*closing, *later, *patient = [2]uint32{fd, unix.POLLIN | unix.POLLRDHUP}, [2]uint32{0, 4}, [2]uint64{1, 0}
 	if r.relayed {
 		calls = append(calls,
 			attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(closing)), 1,

@@ -44,11 +44,12 @@ func (r *runner) lookUp(name string) (a netip.Addr, o Outcome) {
 	query := question(name)
 	const size = 512
 	answer := r.Space(size)
+	fd := socketFD()
 	pollfd, wait := (*[2]uint32)(r.Space(8)), (*[2]uint64)(r.Space(16))
-	*pollfd, *wait = [2]uint32{trialFD, unix.POLLIN}, [2]uint64{2, 0}
+	*pollfd, *wait = [2]uint32{fd, unix.POLLIN}, [2]uint64{2, 0}
 	o = r.Run(0,
 		attempt.Call{Nr: unix.SYS_SOCKET, Args: [6]uintptr{uintptr(family), unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, From: -1},
-		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, trialFD, unix.O_CLOEXEC}},
+		attempt.Call{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, uintptr(fd), unix.O_CLOEXEC}, Pass: unix.EINVAL},
 		attempt.Call{Nr: unix.SYS_CONNECT, Args: [6]uintptr{0, r.Bytes(to), uintptr(len(to))}},
 		attempt.Call{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, r.Bytes(query), uintptr(len(query)), unix.MSG_NOSIGNAL}},
 		attempt.Call{Nr: unix.SYS_PPOLL, Args: [6]uintptr{uintptr(unsafe.Pointer(pollfd)), 1, uintptr(unsafe.Pointer(wait))},

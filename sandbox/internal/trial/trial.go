@@ -88,9 +88,17 @@ func Main() error {
 	return nil
 }
 
-// try tries one line.
+// try tries one line. What fails for lack of descriptors says nothing of it.
 func (r *runner) try(a Attempt, all *Request) Outcome {
 	r.Forget()
+	o := r.one(a, all)
+	if o.Errno == unix.EMFILE && a.Verb != "syscall" {
+		return Outcome{Untried: "it takes more descriptors than limits.open_files allows", Errno: o.Errno}
+	}
+	return o
+}
+
+func (r *runner) one(a Attempt, all *Request) Outcome {
 	switch a.Verb {
 	case "read":
 		return r.read(a.Object)
