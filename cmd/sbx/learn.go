@@ -32,6 +32,7 @@ type learning struct {
 	maker   learn.Maker
 	old     *policy.Policy // that of --against
 	observe []uint32
+	knows   []uint32
 	to      *learnOutput
 	parsed  map[string]*policy.Policy // what policies extend, by name
 }
@@ -143,7 +144,7 @@ func (g *learning) widen(p *policy.Policy) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.observe = learn.Observe(seccomp.Native(), known)
+	g.observe, g.knows = learn.Observe(seccomp.Native(), known), explain.Numbers(known, seccomp.Native())
 	return learn.Calls(p), nil
 }
 

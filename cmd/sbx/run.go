@@ -155,7 +155,7 @@ func (l *launch) prepare(target, notes []string, edit func(*policy.Policy, *sand
 		t.Shown, t.Relative = append(t.Shown, script), append(t.Relative, script)
 	}
 	if l.learn != nil {
-		t.Explain, t.Learn, t.Observe = true, true, l.learn.observe
+		t.Explain, t.Learn, t.Observe, t.Known = true, true, l.learn.observe, l.learn.knows
 	}
 	if edit != nil {
 		edit(p, &t)

@@ -15,7 +15,7 @@ const (
 	mostExplained = 1.1
 	mostWatched   = 1.6
 	mostLearnt    = 2.2
-	mostAgain     = 1.5
+	mostAgain     = 1.25
 )
 
 // files is how many the build has.

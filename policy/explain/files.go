@@ -92,6 +92,17 @@ func Observed(a seccomp.Arch) (list []uint32) {
 	return list
 }
 
+// EmptyPath is the argument in which a call that asks what a file is may have AT_EMPTY_PATH,
+// or 0. With that it is made of descriptors far more often than of paths.
+func EmptyPath(name string) int {
+	switch c := LookupFileCall(name); {
+	case c != nil && c.args == "dr":
+		return c.at
+	default:
+		return 0
+	}
+}
+
 // Executes says that the call executes a program. The launcher makes it itself before
 // anybody listens.
 func Executes(name string) bool { return name == "execve" || name == "execveat" }

@@ -10,6 +10,9 @@ import (
 	"sbx/policy"
 )
 
+// Forks are the calls that make processes, and fail where there are as many as there may be.
+var Forks = [...]string{"fork", "vfork", "clone"}
+
 // limits judges those that were reached.
 func (j *Judge) limits(names []string) (out []Item) {
 	for _, name := range names {
@@ -29,7 +32,10 @@ func (j *Judge) limit(name string, item *Item) bool {
 		return false
 	}
 	item.What, item.Flag = "limit", true
-	item.Answer = map[string]string{"processes": "EAGAIN", "open_files": "EMFILE"}[name]
+	item.Answer = map[string]string{"processes": "EAGAIN", "open_files": "EMFILE", "tmp": "ENOSPC"}[name]
+	if name == "memory" && item.Call != "" {
+		item.Answer = "ENOMEM" // no cgroup ends it for that
+	}
 	item.Answer = cmp.Or(item.Answer, "killed")
 	limit := "limit " + name + " = " + text.Quote(value)
 	item.Why = limit + " was reached"
@@ -38,6 +44,9 @@ func (j *Judge) limit(name string, item *Item) bool {
 		item.Why = "the program was ended for it"
 		if item.Answer != "killed" {
 			item.Why = "what would have gone over it failed"
+		}
+		if name == "tmp" {
+			item.Why = "a tmpfs is full, and what is written to it fails"
 		}
 	}
 	item.Allow = "--limit " + name + "=" + double(value)
@@ -53,7 +62,7 @@ func (j *Judge) limit(name string, item *Item) bool {
 func limitValue(l *policy.Limits, name string) string {
 	for _, x := range [...]struct{ name, value string }{
 		{"processes", l.Processes}, {"memory", l.Memory}, {"time", l.Time}, {"cpu_time", l.CPUTime},
-		{"file_size", l.FileSize}, {"open_files", l.OpenFiles},
+		{"file_size", l.FileSize}, {"open_files", l.OpenFiles}, {"tmp", l.Tmp},
 	} {
 		if x.name == name {
 			return x.value

@@ -15,18 +15,27 @@ func TestLimits(t *testing.T) {
 	copied := *j.Policy
 	j.Policy = &copied
 	j.Policy.Limits.Memory, j.Policy.Limits.Time, j.Policy.Limits.OpenFiles = "?64M", "30s", "100"
-	r, err := j.Report(Record{Limits: []string{"memory", "time", "cpu_time"}, Attempts: []Attempt{
-		{Call: "openat", Said: "openat(x, O_RDONLY)", Limit: "open_files", Count: 3}}})
+	j.Policy.Limits.Processes, j.Policy.Limits.Tmp = "8", "1M"
+	r, err := j.Report(Record{Limits: []string{"memory", "time", "cpu_time", "tmp"}, Attempts: []Attempt{
+		{Call: "openat", Said: "openat(x, O_RDONLY)", Limit: "open_files", Count: 3},
+		{Call: "clone", Said: "clone()", Limit: "processes", Count: 1},
+		{Call: "mmap", Said: "mmap(1)", Limit: "memory", Count: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "policy default denied no system call, 3 limits reached\n" +
+	const want = "policy default denied no system call, 6 limits reached\n" +
 		"  limit memory = 64M was reached, once\n" +
 		"    the program was ended for it; to allow it: --limit memory=128M\n" +
 		"  limit time = 30s was reached, once\n" +
 		"    the program was ended for it; to allow it: --limit time=60s\n" +
+		"  limit tmp = 1M was reached, once\n" +
+		"    a tmpfs is full, and what is written to it fails; to allow it: --limit tmp=2M\n" +
 		"  openat(x, O_RDONLY) failed with EMFILE, 3 times\n" +
-		"    limit open_files = 100 was reached; to allow it: --limit open_files=200"
+		"    limit open_files = 100 was reached; to allow it: --limit open_files=200\n" +
+		"  clone() failed with EAGAIN, once\n" +
+		"    limit processes = 8 was reached; to allow it: --limit processes=16\n" +
+		"  mmap(1) failed with ENOMEM, once\n" +
+		"    limit memory = 64M was reached; to allow it: --limit memory=128M"
 	if got := strings.Join(r.Lines(false), "\n"); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}

@@ -50,8 +50,11 @@ func rareCalls() []string {
 }
 
 // Rare are their numbers.
-func Rare(a seccomp.Arch) (list []uint32) {
-	for _, name := range rareCalls() {
+func Rare(a seccomp.Arch) []uint32 { return Numbers(rareCalls(), a) }
+
+// Numbers are those of the calls that the architecture has.
+func Numbers(names []string, a seccomp.Arch) (list []uint32) {
+	for _, name := range names {
 		s, err := seccomp.LookupSyscall(name)
 		if err != nil {
 			continue // a test holds that each is there

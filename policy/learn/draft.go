@@ -16,8 +16,12 @@ type draft struct {
 	comments       map[string]string
 	wants          *wants
 	denied         []Call // seen, and denied by the role
-	cost           int
+	// cost is what price says, or unfit. lacks is the part of it for what was seen and is denied.
+	cost, lacks int
 }
+
+// unfit is the cost of a draft that is taken only if no other fits.
+const unfit = 1 << 30
 
 // draft works out what a policy on top of the role lacks. It is nil if the role does not
 // fit. forced says that it has to.
@@ -61,12 +65,11 @@ func (m *Maker) draft(g *ground, extends []string, seen *Seen, forced bool) (*dr
 		}
 	}
 	d.cost = d.price(m, seen)
-	const last = 1 << 30 // only if no other fits
 	switch {
 	case d.cost < 0 && !forced:
 		return nil, nil
 	case d.cost < 0:
-		d.cost = last
+		d.cost = unfit
 	}
 	return d, nil
 }
@@ -91,6 +94,7 @@ func (d *draft) price(m *Maker, seen *Seen) int {
 	w := d.wants
 	cost := len(w.collapse(w.read, d.own.Files.Read)) + len(w.collapse(w.change, nil)) + len(w.private) +
 		len(w.empty) + len(w.project) + len(byName(d.denied))
+	d.lacks = cost
 	host := d.own.Namespaces.Net == "host" || m.Flags != nil && m.Flags.Namespaces.Net == "host"
 	switch {
 	case d.role.Namespaces.Net == "host" && !host:

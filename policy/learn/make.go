@@ -65,7 +65,7 @@ func (m *Maker) Make(seen *Seen) (*Made, error) {
 		if d != nil && (best == nil || d.cost < best.cost) {
 			best = d
 		}
-		if best != nil && best.cost == 0 {
+		if best != nil && (best.cost == 0 || i == 0 && len(m.Merge) > 0 && best.lacks == 0 && best.cost < unfit) {
 			break // none lacks less, as when a second run does what the first has done
 		}
 	}

@@ -48,6 +48,16 @@ type Options struct {
 	// Marked are those of Observe that are not asked about with Mark in the last argument,
 	// which no such call has: the launcher makes them itself before anybody listens.
 	Marked []uint32
+	// Empty are those of Observe that are observed for their paths alone, and that have
+	// none with a descriptor and AT_EMPTY_PATH: so fstat(3) is made. Such are not asked about.
+	Empty []Empty
+}
+
+// Empty is a call whose first argument is the directory that its path is relative to, and
+// the argument in which it may have AT_EMPTY_PATH.
+type Empty struct {
+	Number uint32
+	Flags  int
 }
 
 // Mark is in the last argument of the launcher's own calls. A program that sets it makes
@@ -81,7 +91,7 @@ type span struct{ from, to uint32 }
 // spans are the numbers of the observed calls, sorted.
 func (o Options) spans() (list []span) {
 	for _, nr := range slices.Sorted(slices.Values(o.Observe)) {
-		if slices.Contains(o.Marked, nr) {
+		if slices.Contains(o.Marked, nr) || slices.ContainsFunc(o.Empty, func(e Empty) bool { return e.Number == nr }) {
 			continue
 		}
 		if n := len(list); n > 0 && nr <= list[n-1].to+1 {
@@ -99,9 +109,15 @@ func (o Options) branch(observed uint32) seccomp.Program {
 	const (
 		opLoad  = 0x20 // BPF_LD | BPF_W | BPF_ABS
 		opEqual = 0x15 // BPF_JMP | BPF_JEQ | BPF_K
+		opSet   = 0x45 // BPF_JMP | BPF_JSET | BPF_K
 		number  = 0    // offsets in struct seccomp_data
 		arch    = 4
-		mark    = 16 + 5*8 // the low half of the last argument
+		args    = 16 // the low half of the first argument; the others follow by size
+		size    = 8
+		mark    = args + 5*size
+
+		emptyPath = 0x1000      // AT_EMPTY_PATH
+		here      = 1<<32 - 100 // AT_FDCWD
 	)
 	t := tree{}
 	t.add(opLoad, arch)
@@ -117,10 +133,19 @@ func (o Options) branch(observed uint32) seccomp.Program {
 		t.leave(true)
 		t.leave(false)
 	}
+	for _, e := range o.Empty {
+		t.add(opEqual, e.Number, 0, 6)
+		t.add(opLoad, args+uint32(e.Flags)*size)
+		t.add(opSet, emptyPath, 0, 2)
+		t.add(opLoad, args)
+		t.add(opEqual, here, 0, 1)
+		t.leave(true)
+		t.leave(false)
+	}
 	t.search(o.spans())
-	size := uint32(len(t.code) / 8)
+	end := uint32(len(t.code) / 8)
 	for at, found := range t.leaves {
-		over := size - at - 1
+		over := end - at - 1
 		if !found {
 			over += observed
 		}

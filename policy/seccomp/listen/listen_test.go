@@ -48,6 +48,12 @@ func check(t *testing.T, filters Filters, one []bpf.Instruction, c bpf.Call, o O
 		if got != want {
 			t.Fatalf("%+v is marked: the filters return %#x, the one %#x", c, want, got)
 		}
+	case slices.ContainsFunc(o.Empty, func(e Empty) bool {
+		return e.Number == c.Number && c.Args[e.Flags]&0x1000 != 0 && int32(c.Args[0]) != -100
+	}) && c.Audit == o.Arch.Audit() && permits(want):
+		if got != want {
+			t.Fatalf("%+v has no path: the filters return %#x, the one %#x", c, want, got)
+		}
 	case want == retAllow && c.Audit == o.Arch.Audit() && slices.Contains(o.Observe, c.Number):
 		if got != retUserNotif {
 			t.Fatalf("%+v is observed, the one filter returns %#x", c, got)
@@ -67,7 +73,8 @@ func check(t *testing.T, filters Filters, one []bpf.Instruction, c bpf.Call, o O
 
 func TestFilterShipped(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	small := []uint64{0, 1, 2, 3, 10, 16, 17, 38, 0x5412, 0o4755, 0o2000, 1 << 28, 1<<32 | 17, ^uint64(0), Mark}
+	small := []uint64{0, 1, 2, 3, 10, 16, 17, 38, 0x5412, 0o4755, 0o2000, 1 << 28, 1<<32 | 17, ^uint64(0), Mark,
+		0x1000, 0x1100, 1<<32 - 100, ^uint64(99)}
 	for _, name := range policies.Names() {
 		if name == "kernel" {
 			continue
@@ -86,7 +93,9 @@ func TestFilterShipped(t *testing.T) {
 		}
 		marked := observe
 		marked.Observe, marked.Marked = append(marked.Observe, 59, 322), []uint32{59, 322}
-		for _, o := range []Options{{}, {KeepKills: true}, observe, most, marked} {
+		empty := marked
+		empty.Observe, empty.Empty = append(empty.Observe, 262), []Empty{{262, 3}, {332, 2}}
+		for _, o := range []Options{{}, {KeepKills: true}, observe, most, marked, empty} {
 			made, err := Filter(programs, o)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)

@@ -51,11 +51,12 @@ func (h *Facts) ownSockets(p *policy.Policy) bool {
 }
 
 // ShownDirs are the directories that the policy shows, except those of installed
-// software as a whole.
+// software as a whole, and overlays: a socket has an inode of its own there, to which
+// nobody is bound, so the kernel refuses connections.
 func (h *Facts) ShownDirs(tree *policy.Tree) []string {
 	var list []string
 	for _, e := range tree.Entries {
-		if !e.Kind.FromHost() {
+		if !e.Kind.FromHost() || e.Kind == policy.KindOverlay {
 			continue
 		}
 		f := h.Files[e.Source()]

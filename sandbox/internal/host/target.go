@@ -48,9 +48,10 @@ type Target struct {
 	// ExplainFiles says that the files that it cannot use are to be told as well.
 	ExplainFiles bool
 	// Learn says that what the target does is to be recorded, to make a policy of. Observe
-	// are the numbers of the calls that are.
-	Learn   bool
-	Observe []uint32
+	// are the numbers of the calls that are, and Known those of the calls that are only for
+	// what their arguments say.
+	Learn          bool
+	Observe, Known []uint32
 	// Review, if not nil, says that what the program writes to the host is kept apart, to be
 	// looked at first.
 	Review *Review

@@ -129,6 +129,7 @@ func (ps *Process) readControl() (by unix.Signal, err error) {
 				return by, fmt.Errorf("receive the filter's listener: %w", err)
 			}
 			ps.listener.Attach(fd)
+			ps.listener.Enter(ps.pid)
 		case b[0] == step.MsgTerminal && n == 1 && ps.plan.PTY != nil && ps.relay == nil:
 			master, err := receivedFD(oob[:rights])
 			if err != nil {

@@ -151,9 +151,12 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	if err = ps.makePrivate(p.Private); err != nil {
 		return nil, err
 	}
+	if ps.listener != nil {
+		ps.listener.Bound(notify.Bounds{Processes: p.Rlimit(unix.RLIMIT_NPROC), Data: p.Rlimit(unix.RLIMIT_DATA),
+			OpenFiles: p.Rlimit(unix.RLIMIT_NOFILE), Tmpfs: p.Tmpfs()})
+	}
 	if ps.listener != nil && p.ObservesFiles {
 		ps.listener.Restrict(p.Allowed(ps.private.Path))
-		ps.listener.Bound(p.OpenFiles())
 	}
 	asm, initAt := p.Compile(plan.Descriptors{Launcher: pair[0], Notify: pair[1], Janitor: ps.janitor.fd(), Ready: closed,
 		Private: ps.private.Dir}, ownMemory)
@@ -240,6 +243,9 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	if ps.listener != nil {
 		exit.Explained, exit.Seen = ps.explained(), ps.listener.Seen()
+		if ps.listener.Filled() {
+			exit.Limits = append(exit.Limits, "tmp")
+		}
 	}
 	return exit, err
 }

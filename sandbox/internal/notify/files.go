@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/binary"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,9 @@ type fileKey struct {
 type files struct {
 	seen  map[fileKey]*explain.File // nil: nothing is wrong with it
 	order []*explain.File
-	full  map[string]string // without "." and "..", of paths as they were said
+	// searched are what search has found, from the root inside.
+	searched map[searched]bool
+	full     map[string]string // without "." and "..", of paths as they were said
 	// allows are the rights that the Landlock domain gives at a path, or nil; see Restrict.
 	allows func(real string) uint64
 }
@@ -39,6 +42,7 @@ type files struct {
 type watched struct {
 	name     string
 	attempts bool              // its address or its ids are looked at
+	bounded  bool              // it may fail since a limit is reached
 	file     *explain.FileCall // nil: it has no paths
 }
 
@@ -51,7 +55,8 @@ func (l *Listener) watched() *watched {
 	}
 	if call, ok := seccomp.SyscallByNumber(seccomp.Native(), nr); ok {
 		name := call.Name()
-		w = &watched{name: name, attempts: explain.IsRare(name) || explain.MayNeed(name)}
+		w = &watched{name: name, attempts: explain.IsRare(name) || explain.MayNeed(name),
+			bounded: name == "mmap" || slices.Contains(explain.Forks[:], name)}
 		if l.files.seen != nil {
 			w.file = explain.LookupFileCall(name)
 		}
@@ -68,6 +73,9 @@ func (l *Listener) observe() {
 	if w == nil {
 		return
 	}
+	if w.bounded {
+		l.bounded(w.name)
+	}
 	if w.attempts {
 		l.attempt(w.name)
 	}
@@ -76,8 +84,11 @@ func (l *Listener) observe() {
 	}
 	first := ""
 	l.args = w.file.Paths(l.args[:0], l.request.Args, l.how(w.name))
-	l.full(w.name, l.args)
+	l.fullTable(w.name, l.args)
 	for i, arg := range l.args {
+		if arg.Access == explain.Makes {
+			l.lookForSpace()
+		}
 		full := l.fullPath(arg)
 		switch {
 		case full == "":

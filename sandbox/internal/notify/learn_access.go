@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sbx/internal/sys"
 	"sbx/policy/learn"
 )
 
@@ -48,8 +47,8 @@ func (l *Listener) learnAccess(name string, access learn.Access) {
 		return
 	}
 	const overrides = 1 << unix.CAP_DAC_OVERRIDE
-	status, err := sys.ReadFile(l.proc("status"))
-	if err != nil || field(status, "CapEff:", 16)&overrides == 0 {
+	status := l.status()
+	if status == "" || field(status, "CapEff:", 16)&overrides == 0 {
 		return
 	}
 	o := ownerOf(status)

@@ -53,8 +53,13 @@ type Listener struct {
 	calls    map[uint32]*watched
 	args     []explain.FileArg // of the last one, to be used again
 	files    files
-	// openFiles is the most descriptors that a process may have open, 0: nobody has said.
-	openFiles uint64
+	// bounds are limits of the target, init is its init, tmpfs are descriptors of its file
+	// systems in memory, of which one was full. made is how many processes it has made.
+	bounds Bounds
+	init   int
+	tmpfs  []int
+	filled bool
+	made   uint64
 
 	attempts     map[attemptKey]*explain.Attempt
 	attemptOrder []*explain.Attempt
@@ -62,6 +67,7 @@ type Listener struct {
 	events  events
 	learner *learner // nil: it does not learn
 
+	who       who
 	condemned []condemned
 	request   unotify.Request
 	memory    [pageSize]byte
@@ -93,7 +99,7 @@ func New(filters []Filter, observed []uint32, files bool) (*Listener, error) {
 	}
 	l.files.full = map[string]string{}
 	if files {
-		l.files.seen = map[fileKey]*explain.File{}
+		l.files.seen, l.files.searched = map[fileKey]*explain.File{}, map[searched]bool{}
 	}
 	var err error
 	if l.filters, err = listen.Decode(programs); err != nil {
@@ -125,6 +131,10 @@ func (l *Listener) Close() {
 		unix.Close(l.fd)
 	}
 	l.fd = -1
+	for _, fd := range l.tmpfs {
+		unix.Close(fd)
+	}
+	l.tmpfs = nil
 	l.release()
 }
 
@@ -180,13 +190,19 @@ func (l *Listener) answerOne() error {
 	case seccomp.Allow:
 		// What the filter allows it asks about only for the record. A filter that asks
 		// about anything else is not ours.
-		if !l.observed[r.Number] || r.Audit != seccomp.Native().Audit() {
+		if !l.observed[r.Number] || !l.native() {
 			return fmt.Errorf("answer call %d: it is allowed, and not observed", r.Number)
 		}
 		if l.learner != nil {
 			l.learn()
 		} else {
 			l.observe()
+		}
+		if changes(r.Number) {
+			l.who = who{}
+		}
+		if r.Number == unix.SYS_CHROOT || r.Number == unix.SYS_PIVOT_ROOT {
+			clear(l.files.searched)
 		}
 		answer.Flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	case seccomp.KillProcess, seccomp.KillThread:

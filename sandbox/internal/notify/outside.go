@@ -5,8 +5,6 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"sbx/policy/explain"
 )
 
 // outside says that there is a process of that number, and that it is not in the sandbox: the
@@ -40,19 +38,4 @@ func link(name string) string {
 		return ""
 	}
 	return to
-}
-
-// Bound tells of the most descriptors that each process of the target may have open.
-func (l *Listener) Bound(openFiles uint64) { l.openFiles = openFiles }
-
-// full notes a call that opens a file where no descriptor is left. Since Linux 6.2 the size
-// of /proc/PID/fd is how many there are; before, it is 0.
-func (l *Listener) full(call string, list []explain.FileArg) {
-	if l.openFiles == 0 || len(list) == 0 || !list[0].Opens {
-		return
-	}
-	var st unix.Stat_t
-	if unix.Stat(l.proc("fd"), &st) == nil && st.Size > 0 && uint64(st.Size) >= l.openFiles {
-		l.noteAttempt(attemptKey{call: call, limit: "open_files"})
-	}
 }

@@ -152,12 +152,19 @@ func (l *Listener) exe() string {
 	if l.request.PID == 0 {
 		return "" // in a pid namespace that is not below ours
 	}
+	if exe := l.asks().exe; exe != "" {
+		return exe
+	}
 	b := l.memory[:maxText]
 	n, err := unix.Readlink(l.proc("exe"), b)
 	if err != nil {
 		return ""
 	}
-	return string(b[:n])
+	exe := string(b[:n])
+	if l.files.seen != nil && l.native() && l.valid() { // then execve(2) is observed
+		l.who.exe = exe
+	}
+	return exe
 }
 
 func (l *Listener) proc(file string) string {

@@ -1,23 +1,30 @@
 package notify
 
 import (
+	"fmt"
 	"path"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
-	"sbx/internal/sys"
 	"sbx/policy/explain"
 )
 
 // who is with which rights the one who asks reaches files.
 func (t *trial) who() (o owner, overrides bool) {
-	status, err := sys.ReadFile(t.l.proc("status"))
-	if err != nil {
+	status := t.l.status()
+	if status == "" {
 		return o, true // it says nothing certain
 	}
 	const past = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH
 	return ownerOf(status), field(status, "CapEff:", 16)&past != 0
+}
+
+// searched is a directory without links that somebody with the ids may search, with all over
+// it, and where the program cannot change that.
+type searched struct {
+	dir, groups string
+	uid         uint32
 }
 
 // search says that the directory, a path without links, and those over it can be searched.
@@ -30,7 +37,13 @@ func (t *trial) search(dir string) bool {
 	if overrides {
 		return true
 	}
+	var passed []searched
+	groups := fmt.Sprint(o.groups)
 	for at := dir; at != "/" && at != "."; at = path.Dir(at) {
+		k := searched{at, groups, o.uid}
+		if t.l.files.searched[k] {
+			break
+		}
 		p, errno := t.open(at, unix.O_NOFOLLOW, 0)
 		if errno != 0 {
 			return true
@@ -42,6 +55,14 @@ func (t *trial) search(dir string) bool {
 			t.out.At = at
 			t.fail(unix.EACCES, explain.Modes)
 			return false
+		}
+		if passed = append(passed, k); !p.ro {
+			passed = passed[:0] // it may be changed, and those below it may come to be others
+		}
+	}
+	for _, k := range passed {
+		if len(t.l.files.searched) < maxFiles {
+			t.l.files.searched[k] = true
 		}
 	}
 	return true

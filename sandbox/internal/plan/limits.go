@@ -11,6 +11,7 @@ import (
 	"sbx/internal/step"
 	"sbx/ns"
 	"sbx/policy"
+	"sbx/policy/explain"
 	"sbx/sandbox/internal/cgroup"
 	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/process"
@@ -170,13 +171,38 @@ func (l *Limits) rlimits(p *policy.Policy, h *host.Facts, raises bool) error {
 	return nil
 }
 
-// OpenFiles is the most descriptors that each process may have open, 0 where the policy does
-// not limit them.
-func (p *Plan) OpenFiles() (most uint64) {
+// Rlimit is the limit of the target's processes on that resource, as in setrlimit(2), 0 where
+// the policy sets none.
+func (p *Plan) Rlimit(resource int) (most uint64) {
 	p.Each(func(_ string, s step.Step) {
-		if r, ok := s.(process.Rlimit); ok && r.Resource == unix.RLIMIT_NOFILE {
+		if r, ok := s.(process.Rlimit); ok && r.Resource == resource {
 			most = r.Soft
 		}
 	})
 	return most
+}
+
+// Tmpfs are the private file systems in memory that the target may write to, by their paths,
+// the deeper ones last.
+func (p *Plan) Tmpfs() (list []string) {
+	p.Each(func(_ string, s step.Step) {
+		if t, ok := s.(ns.Tmpfs); ok && !t.ReadOnly {
+			list = append(list, t.Path)
+		}
+	})
+	return list
+}
+
+// bounding are the calls that fail where a limit of the target's processes is reached of
+// which nothing else tells: no cgroup counts.
+func (l *Limits) bounding() (names []string) {
+	for _, s := range l.target {
+		switch r, _ := s.(process.Rlimit); r.Resource {
+		case unix.RLIMIT_NPROC:
+			names = append(names, explain.Forks[:]...)
+		case unix.RLIMIT_DATA:
+			names = append(names, "mmap")
+		}
+	}
+	return names
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +49,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 		// In a pid namespace that is not below the caller's, the launcher sees no pid.
 		o := listen.Options{KeepKills: d.ns.joined(ns.PID), Arch: seccomp.Native()}
 		if o.Observe, err = d.observe(p, t); err == nil {
-			d.observed, o.Marked = o.Observe, executes(o)
+			d.observed, o.Marked, o.Empty = o.Observe, executes(o), d.emptyPaths(o, t)
 			program, err = listen.Filter(programs, o)
 		}
 		l.Program = string(program)
@@ -67,7 +68,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 
 // observe are the calls that the listener is asked about although they are allowed.
 func (d *decisions) observe(p *policy.Policy, t host.Target) ([]uint32, error) {
-	rare, why := explain.Rare(seccomp.Native()), ""
+	rare, why := append(explain.Rare(seccomp.Native()), explain.Numbers(d.limits.bounding(), seccomp.Native())...), ""
 	switch {
 	case policy.IsTrue(p.Process.Nest):
 		// A call that is let go on passes by the filters of a sandbox inside, as far as
@@ -102,6 +103,24 @@ func executes(o listen.Options) (list []uint32) {
 	for _, nr := range o.Observe {
 		if s, ok := seccomp.SyscallByNumber(o.Arch, nr); ok && explain.Executes(s.Name()) {
 			list = append(list, nr)
+		}
+	}
+	return list
+}
+
+// emptyPaths are those of the observed calls that are observed for their paths alone, and
+// may have none.
+func (d *decisions) emptyPaths(o listen.Options, t host.Target) (list []listen.Empty) {
+	if !d.observesFiles && !d.learns {
+		return nil
+	}
+	for _, nr := range o.Observe {
+		s, ok := seccomp.SyscallByNumber(o.Arch, nr)
+		if !ok || d.learns && !slices.Contains(t.Known, nr) {
+			continue
+		}
+		if at := explain.EmptyPath(s.Name()); at > 0 {
+			list = append(list, listen.Empty{Number: nr, Flags: at})
 		}
 	}
 	return list
