@@ -7,10 +7,10 @@ SHELL := /bin/bash
 # Two runs of apt at the same time would fail by its lock, and Go uses all
 # processors as it is.
 .NOTPARALLEL:
-SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd
+SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-cookbook setup-systemd setup-callers
 .PHONY: help setup $(SETUPS) build demo quick test unit race integration \
-  test-kernel test-kernels test-network test-agents test-formats test-jobs test-learn test-review test-packages \
-  test-cookbook test-systemd \
+  test-kernel test-kernels test-network test-agents test-formats test-inspect test-jobs test-learn test-review \
+  test-packages test-cookbook test-systemd test-callers \
   lint fmt arm64 bench fuzz soak clean \
   install stage deb rpm dist
 
@@ -139,6 +139,7 @@ quick: setup-quick ## go vet and the tests that start no sandbox: a minute, no p
 test: setup-test build ## everything CI runs, at most 10 minutes on two cores
 	@integration/setup.sh --kernel
 	@$(MAKE) --no-print-directory test-kernel >$(CACHE)/test-kernel.log 2>&1 & guest=$$!; \
+	trap 'kill $$guest' INT TERM; \
 	status=0; $(MAKE) --no-print-directory lint unit race || status=$$?; \
 	wait $$guest || status=$$?; cat $(CACHE)/test-kernel.log; exit $$status
 	@$(MAKE) --no-print-directory integration
@@ -186,6 +187,10 @@ test-systemd: setup-systemd build ## units of every kind, and of docs/systemd.md
 	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
 	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd(Units)?$$' ./integration
 
+test-callers: setup-callers build ## sbx started by sudo, su, ssh, cron, and programs in Rust and JavaScript
+	SBX_CALLERS=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run 'TestCallersLong$$' ./integration
+
 test-formats: setup-test build ## import Debian's hardened units, compare with systemd's own answers
 	SBX_BIN=$(CURDIR)/bin/sbx integration/formats.sh
 
@@ -197,6 +202,11 @@ test-jobs: setup-test build ## the jobs of integration/testdata/jobs, with the l
 test-review: setup-test build ## reviews: hostile programs, 100,000 files, kills, npm, vim
 	@integration/setup.sh --review
 	SBX_REVIEW=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m -run TestReview ./integration
+
+test-inspect: setup-test build ## sbx inspect of what other launchers start, firejail too
+	@integration/setup.sh --inspect
+	SBX_INSPECT=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run 'TestInspect|TestSystemd$$' ./integration
 
 test-learn: setup-test build ## policies learnt of nginx, git, go, npm, pip, PostgreSQL and others
 	@integration/setup.sh --learn
@@ -231,7 +241,7 @@ soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SO
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
 	$(GOTEST) -race -count=1 -run Faults ./sandbox/internal/launch
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) \
-	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestStorm|TestInitStopped' ./integration
+	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestOracle|TestStorm|TestInitStopped' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache

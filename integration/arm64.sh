@@ -19,7 +19,8 @@ echo "arm64: qemu: $(qemu-aarch64-static .cache/arm64/sbx --version)"
 tested='{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}'
 for package in $(go list -f "$tested" ./... | grep -v -E '/integration|/cmd/'); do
 	case $package in
-	sbx/policy | sbx/policy/seccomp | sbx/policies/filters | sbx/ns | sbx/caps | sbx/internal/*)
+	sbx/policy | sbx/policy/seccomp | sbx/policies/filters | sbx/ns | sbx/caps | sbx/internal/step | sbx/internal/text | \
+		sbx/internal/sys)
 		go test -ldflags "-linkmode external -extldflags '-static'" -exec qemu-aarch64-static -short "$package"
 		;;
 	*)

@@ -1,10 +1,15 @@
 package integration
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -70,6 +75,51 @@ except subprocess.TimeoutExpired: print("timeout")'`},
 	}
 }
 
+// TestCalledByGo: os/exec gets from sbx what it would get from its target.
+func TestCalledByGo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	said := func(prefix ...string) (lines []string) {
+		say := func(values ...any) { lines = append(lines, fmt.Sprint(values...)) }
+		command := func(args ...string) *exec.Cmd {
+			args = append(slices.Clone(prefix), args...)
+			cmd := exec.Command(args[0], args[1:]...)
+			cmd.Dir, cmd.Env = dir, userEnv()
+			return cmd
+		}
+		var stderr strings.Builder
+		cmd := command("sh", "-c", "cat; echo e >&2; exit 3")
+		cmd.Stdin, cmd.Stderr = strings.NewReader("in"), &stderr
+		out, err := cmd.Output()
+		say(string(out), stderr.String(), err)
+		cmd = command("cat")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(in, "1\n")
+		line, readErr := bufio.NewReader(from).ReadString('\n')
+		say(line, err, readErr, in.Close(), cmd.Wait())
+		cmd = command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		say(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
+		return lines
+	}
+	plain, inside := said(), said(binary("sbx"), "--policy", "default", "--")
+	if !slices.Equal(plain, inside) {
+		t.Errorf("without sbx: %q\nwith: %q", plain, inside)
+	}
+}
+
 // TestJobserver: a make in a sandbox takes part in the jobs of the one that runs it.
 func TestJobserver(t *testing.T) {
 	t.Parallel()
@@ -114,5 +164,15 @@ func TestCalledAsAnotherUser(t *testing.T) {
 	if status, _ := exitStatus(err); status != 3 || !strings.HasPrefix(string(out), "nobody\n") ||
 		strings.Contains(string(out), "root:") {
 		t.Errorf("%v\n%s", err, out)
+	}
+	// From a directory that the user cannot read.
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, call{args: []string{"su", "-s", "/bin/sh", "-c", binary("sbx") + " -- sh -c 'echo ran; ls -d " +
+		dir + "'", "nobody"}, dir: dir})
+	if r.stdout != "ran\n" || r.status != 2 {
+		t.Error(r)
 	}
 }

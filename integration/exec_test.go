@@ -300,6 +300,7 @@ func TestExecInPlaceRefuses(t *testing.T) {
 				t.Fatalf("%s: %s: the program ran", mode, c.flags)
 			}
 		}
+		refuseWatched(t, mode)
 		r := run(t, call{args: append([]string{binary("sbx"), "--limit", "time=?5s"}, inPlaceArgs(t, mode, "/bin/echo",
 			"ran")[1:]...), dir: dir})
 		r.want(t, 0, "ran")
@@ -310,5 +311,43 @@ func TestExecInPlaceRefuses(t *testing.T) {
 	r := run(t, call{args: []string{binary("sbx"), "--exec", "--", "/bin/true"}, dir: t.TempDir()})
 	if r.status != 125 || !strings.Contains(r.stderr, `pid = "host"`) || !strings.Contains(r.stderr, "--no-namespaces") {
 		t.Errorf("with a pid namespace: %v", r)
+	}
+}
+
+// refuseWatched: what is to be looked for at the end, and what a launcher would watch, is
+// refused, and beside a launcher it is not.
+func refuseWatched(t *testing.T, mode string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"secret", "kept"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		files, say string
+		bare       bool
+	}{
+		{"write = [%q]\nguard = [\".envrc\"]\n", "execute in place and guard names in ", true},
+		{"read = [%[1]q]\nhide = [\"%[1]s/secret\"]\n", "/secret hidden: if another file comes to its place", false},
+		{"write = [%[1]q]\nread = [\"%[1]s/kept\"]\n", "/kept read-only: if another file comes to its place", false},
+	} {
+		if mode == "bare" && !c.bare {
+			continue // nothing is mounted
+		}
+		for _, supervise := range []bool{true, false} {
+			files := "[files]\n"
+			if mode == "bare" {
+				files = "" // they are begun
+			}
+			policy := inPlacePolicy(t, mode, supervise, files+fmt.Sprintf(c.files, dir))
+			r := run(t, call{args: []string{binary("sbx"), "--policy", policy, "--", "/bin/echo", "ran"}, dir: t.TempDir()})
+			if supervise {
+				r.want(t, 0, "ran")
+			} else if r.status != 125 || r.stdout != "" || !strings.Contains(r.stderr, c.say) ||
+				!strings.Contains(r.stderr, "sbx: hint: ") {
+				t.Errorf("%s: %s: %v", mode, c.files, r)
+			}
+		}
 	}
 }

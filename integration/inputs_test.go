@@ -2,8 +2,10 @@ package integration
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -82,6 +84,9 @@ func TestDescriptorsThatAct(t *testing.T) {
 	kinds := map[string]*os.File{
 		"eventfd": made(unix.Eventfd(0, unix.EFD_CLOEXEC)),
 		"pidfd":   made(unix.PidfdOpen(os.Getpid(), 0)),
+		// What shares it reads what the target has put in: data of events, names of files.
+		"eventpoll": made(unix.EpollCreate1(unix.EPOLL_CLOEXEC)),
+		"inotify":   made(unix.InotifyInit1(unix.IN_CLOEXEC)),
 	}
 	var params [120]byte // struct io_uring_params
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
@@ -97,12 +102,66 @@ func TestDescriptorsThatAct(t *testing.T) {
 			"--keep-fd":  `exec "$0" --keep-fd 3 -- true`,
 		} {
 			r := run(t, call{args: []string{"/bin/sh", "-c", command, binary("sbx")}, dir: t.TempDir(), files: []*os.File{f}})
-			if kind == "eventfd" || kind == "pidfd" && how == "--keep-fd" {
+			if kind == "eventfd" || kind != "io_uring" && how == "--keep-fd" {
 				r.want(t, 0)
 			} else if r.status != 125 || !strings.Contains(r.stderr, kind) || !strings.Contains(r.stderr, "sbx: hint: ") {
 				t.Errorf("%s by %s: %v", kind, how, r)
 			}
 		}
+	}
+}
+
+// TestMemory: memory that is handed over can be read and, if it is open for that, written;
+// what is open for reading alone cannot be written, nor run where nothing of the target's
+// own making is.
+func TestMemory(t *testing.T) {
+	const program = "#!/bin/sh\necho it runs\n"
+	const still = "[files]\npath.\"/tmp\".exec = false\npath.\"/var/tmp\".exec = false\npath.\"~\".exec = false\n"
+	for _, c := range []struct {
+		name, policy, script string
+		seal                 int
+		readOnly             bool
+		status               int
+		want                 string
+	}{
+		{"sealed", still, "cat", unix.F_SEAL_WRITE | unix.F_SEAL_GROW, false, 0, "it runs"},
+		{"sealed, for reading", "", "cat /dev/stdin", unix.F_SEAL_WRITE, true, 0, "it runs"},
+		{"for writing", "", "cat; echo more >/dev/stdin; tail -n 1 /dev/stdin", 0, false, 0, "more"},
+		{"for reading", "", "echo more >/proc/self/fd/0", 0, true, 125, ""},
+		{"to run", still, "exec /proc/self/fd/0", 0, false, 125, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fd, err := unix.MemfdCreate("given", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := os.NewFile(uintptr(fd), "given")
+			defer f.Close()
+			if _, err := f.WriteString(program); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, c.seal); err != nil {
+				t.Fatal(err)
+			}
+			if c.readOnly {
+				again, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer again.Close()
+				f = again
+			}
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			args := append([]string{"/bin/sh", "-c", `exec "$@" <&3 3<&-`, "sh"}, boxedArgs(t, dir, c.policy)...)
+			r := run(t, call{args: append(args, "/bin/sh", "-c", c.script), dir: dir, files: []*os.File{f}})
+			if r.status != c.status || !strings.Contains(r.stdout, c.want) ||
+				c.status != 0 && !strings.Contains(r.stderr, "seal it against writing") {
+				t.Error(r)
+			}
+		})
 	}
 }
 

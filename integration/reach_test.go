@@ -106,3 +106,52 @@ func standing(t *testing.T, pid int) string {
 	}
 	return fmt.Sprintf("%sprocessors %v, policy %d, nice %d, io %d", limits, cpus, attr.Policy, attr.Nice, io)
 }
+
+// TestOwnedDescriptor: who has asked a descriptor for its signals (F_SETOWN) gets none that
+// the target has chosen, by the standard streams and by kept descriptors. Landlock lets
+// these through, as they were asked for outside.
+func TestOwnedDescriptor(t *testing.T) {
+	const attack = `
+import fcntl, os, sys
+fd, other = int(sys.argv[1]), int(sys.argv[2])
+for f in (lambda: fcntl.fcntl(fd, fcntl.F_SETSIG, 9),
+          lambda: fcntl.fcntl(fd, fcntl.F_SETFL, os.O_RDWR | os.O_ASYNC),
+          lambda: fcntl.ioctl(fd, 0x5452, b"\1\0\0\0"), # FIOASYNC
+          lambda: os.write(other, b"data")):
+    try:
+        f()
+    except OSError as e:
+        print(e)
+print("well inside")
+`
+	for role, c := range map[string][]string{"default": {"0", "3"}, "open": {"3", "0"}} {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bystander := exec.Command("sleep", "1000")
+		if err := bystander.Start(); err != nil {
+			t.Fatal(err)
+		}
+		owned, other := os.NewFile(uintptr(pair[0]), ""), os.NewFile(uintptr(pair[1]), "")
+		if _, err := unix.FcntlInt(owned.Fd(), unix.F_SETOWN, bystander.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+		files := []*os.File{owned, other}
+		if c[0] == "0" {
+			files = []*os.File{other, owned}
+		}
+		// Descriptor 4 becomes 0.
+		r := run(t, call{args: append([]string{"/bin/sh", "-c", `exec "$@" <&4 4<&-`, "sh", binary("sbx"), "-p", role,
+			"--keep-fd", "3", "--", "python3", "-c", attack}, c...), dir: t.TempDir(), files: files})
+		r.want(t, 0, "well inside")
+		if err := bystander.Process.Signal(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := bystander.Wait(); err == nil || err.Error() != "signal: terminated" {
+			t.Errorf("%s, descriptor %s: the owner: %v\n%v", role, c[0], err, r)
+		}
+		owned.Close()
+		other.Close()
+	}
+}

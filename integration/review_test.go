@@ -229,20 +229,22 @@ func TestReviewPlaces(t *testing.T) {
 func TestReviewRefused(t *testing.T) {
 	l := newReviewLab(t, "a=old")
 	policy := filepath.Join(l.dir, "host.toml")
-	text := "version = 1\nsummary = \"test\"\nextends = [\"base\"]\n[namespaces]\nmount = \"host\"\n" +
-		"[files]\nwrite = [\".\"]\n[expect]\n"
-	if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r := l.sbx("--review=keep", "-p", policy, "--", "touch", "ran")
-	if r.status != 125 || !strings.Contains(r.stderr, "mount namespace that is not new") {
-		t.Errorf("the host's mount namespace: %v", r)
+	for _, kind := range []string{"mount", "pid"} {
+		text := "version = 1\nsummary = \"test\"\nextends = [\"base\"]\n[namespaces]\n" + kind + " = \"host\"\n" +
+			"[files]\nwrite = [\".\"]\n[expect]\n"
+		if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := l.sbx("--review=keep", "-p", policy, "--", "touch", "ran")
+		if r.status != 125 || !strings.Contains(r.stderr, kind+" namespace that is not new") {
+			t.Errorf("the host's %s namespace: %v", kind, r)
+		}
 	}
 	if asRoot() {
 		// Overlayfs on overlayfs: in a mount namespace of its own, with the project below one.
 		script := fmt.Sprintf("mkdir u w m; mount -t overlay overlay -o lowerdir=project,upperdir=u,workdir=w m && cd m && "+
 			"XDG_STATE_HOME=%s/state exec %s --review=keep -p project -- touch ran", l.dir, binary("sbx"))
-		r = run(t, call{args: []string{"unshare", "-m", "sh", "-c", script}, dir: l.dir})
+		r := run(t, call{args: []string{"unshare", "-m", "sh", "-c", script}, dir: l.dir})
 		if r.status != 125 || !strings.Contains(r.stderr,
 			"its file system is overlayfs, which cannot keep an overlay's changes") {
 			t.Errorf("overlay on overlay: %v", r)

@@ -12,10 +12,12 @@
 #   integration/setup.sh --jobs     also the programs of `make test-jobs`
 #   integration/setup.sh --network  also the programs of `make test-network`
 #   integration/setup.sh --review   also what `make test-review` runs with --review
+#   integration/setup.sh --inspect  also firejail, at whose processes `make test-inspect` looks
 #   integration/setup.sh --learn    also the programs that `make test-learn` learns policies of
 #   integration/setup.sh --bench    also the tools that `make bench` compares with
 #   integration/setup.sh --cookbook also the programs of docs/cookbook.md
 #   integration/setup.sh --systemd  also the servers of docs/systemd.md
+#   integration/setup.sh --callers  also what `make test-callers` starts sbx with
 #   integration/setup.sh --packages also what `make test-packages` installs them with
 #   integration/setup.sh --arm64    also a cross compiler, libseccomp and qemu for arm64
 set -eu
@@ -70,6 +72,7 @@ python3-pip python3-venv wget"
 	tools="$test_tools cargo chromium dig javac nc npm sshd wget"
 	;;
 --review) packages="$test npm vim" tools="$test_tools npm vim" ;;
+--inspect) packages="$test firejail" tools="$test_tools firejail" ;;
 --learn)
 	packages="$test npm python3-pip python3-setuptools python3-wheel redis-server postgresql ffmpeg"
 	tools="$test_tools npm redis-server psql ffmpeg"
@@ -85,6 +88,10 @@ python3-pip python3-venv wget"
 --systemd)
 	packages="$test redis-server postgresql dbus-daemon"
 	tools="$test_tools redis-server redis-cli psql dbus-daemon"
+	;;
+--callers)
+	packages="$test cron nodejs openssh-client openssh-server rustc sudo"
+	tools="$test_tools cron node rustc ssh sshd sudo"
 	;;
 --packages) packages="$build git gzip rpm man-db util-linux" tools="$build_tools git gzip rpm man unshare" ;;
 --arm64)

@@ -161,7 +161,7 @@ for i in $(seq 20); do sleep 1000 & bystanders="$bystanders $!"; done
 (while :; do /bin/true; done) & storm=$!
 (while :; do /bin/true; done) & storm="$storm $!"
 n=0
-while [ $n -lt 40 ]; do
+while [ $n -lt 15 ]; do
   "$1" --policy project -- /bin/sh -c 'echo up >up; while :; do sleep 0.05; done' & sbx=$!
   until [ -s up ]; do kill -0 $sbx || exit 98; sleep 0.01; done
   kill -TERM $sbx; wait $sbx; s=$?
@@ -174,7 +174,7 @@ echo "runs: $n"; exit 0`
 	r := run(t, call{args: []string{"unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount",
 		"--mount-proc", "--kill-child", "/bin/sh", "-c", script, "sh", binary("sbx")},
 		dir: t.TempDir(), limit: 2 * time.Minute})
-	r.want(t, 0, "runs: 40")
+	r.want(t, 0, "runs: 15")
 	noStrays(t)
 }
 

@@ -249,6 +249,7 @@ func TestSystemd(t *testing.T) {
 		})
 	}
 	s.tryNotify(t)
+	s.tryInspect(t)
 	if whole {
 		s.tryEnds(t)
 	}

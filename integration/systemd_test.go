@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,29 @@ done; echo $SYSTEMD_EXEC_PID $$ $INVOCATION_ID $JOURNAL_STREAM`
 	}
 	if got := start("1"); strings.Contains(got, "there") || strings.TrimSpace(got) != "2" {
 		t.Errorf("what is another process's: %s", got)
+	}
+}
+
+// TestOwnPID: the pids that a service manager names are the target's, as it sees itself,
+// whether or not its pid namespace is its own.
+func TestOwnPID(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"shared.toml": "extends = [\"open\"]\n[namespaces]\npid = \"host\"\n",
+		"bare.toml":   "extends = [\"web\"]\n[files]\ntmpfs = [\"!~\", \"!/tmp\"]\n[namespaces]\nall = \"host\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("version = 1\n"+text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, flags := range []string{"--policy web", "--policy " + dir + "/shared.toml", "--policy " + dir + "/bare.toml",
+		"--policy " + dir + "/bare.toml --exec"} {
+		r := run(t, call{dir: t.TempDir(), args: []string{"sh", "-c", "export LISTEN_PID=$$ WATCHDOG_PID=$$ SYSTEMD_EXEC_PID=$$\n" +
+			"exec " + binary("sbx") + " " + flags + ` -- sh -c 'echo $$ $LISTEN_PID $WATCHDOG_PID $SYSTEMD_EXEC_PID'`}})
+		if f := strings.Fields(r.stdout); len(f) != 4 || len(slices.Compact(f)) != 1 {
+			t.Errorf("%s: %v, want one pid four times", flags, r)
+		}
 	}
 }
 

@@ -267,6 +267,7 @@ func (s *bootedSystemd) tryDBus(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.must(t, "start", "dbus.socket") // before the service, which takes its socket
 	s.must(t, "start", "dbus.service")
 	s.must(t, "start", "bus")
 	if got := s.show("bus", "ActiveState", "SubState", "Result"); got != "active running success" {

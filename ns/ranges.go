@@ -50,9 +50,7 @@ func (Ranges) Hint(err error) string {
 // below step.SlotProc. This process has closed the launcher's end of the socket,
 // so the wait ends if the launcher dies.
 func (r Ranges) Compile(a *step.Asm) {
-	buf := a.Space(8)
-	a.Sys(unix.SYS_RECVFROM, step.Fd(a.Notify), buf, step.Int(1), step.Int(0), step.Int(0), step.Int(0)).Expect(1)
-	a.Compare(buf, []byte{step.MsgMapped})
+	awaitMapped(a)
 	for _, m := range [...]struct {
 		file string
 		want []Extent

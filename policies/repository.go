@@ -14,12 +14,6 @@ import (
 // ProjectFile is the name of a project's own policy.
 const ProjectFile = ".sbx.toml"
 
-// repositoryMarks are what the programs that keep versions leave at the top of a
-// repository, or in each directory of it.
-var repositoryMarks = [...]string{
-	".git", ".hg", ".jj", ".sl", ".svn", ".bzr", ".pijul", "_darcs", ".fslckout", "_FOSSIL_", "CVS", ".repo",
-}
-
 // IsOwn says whether a file lies where Find looks names up: in the directory of the
 // caller's policies, or of the machine's.
 func IsOwn(file string) bool {
@@ -127,17 +121,12 @@ func endsOf(homes []string) map[inode]bool {
 
 // hasMark says whether a directory is the top of a repository or, of git's, a bare one.
 func hasMark(fd int) (bool, error) {
-	for _, name := range repositoryMarks {
+	for name := range policy.RepositoryMarks() {
 		if there, err := thereAt(fd, name); there || err != nil {
 			return there, err
 		}
 	}
-	for _, name := range [...]string{"HEAD", "objects", "refs"} {
-		if there, err := thereAt(fd, name); !there || err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	return policy.BareRepository(func(name string) (bool, error) { return thereAt(fd, name) })
 }
 
 func thereAt(fd int, name string) (bool, error) {

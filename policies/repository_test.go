@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ func sourceOf(t *testing.T, name string) policy.Source {
 // TestRepository: where the mark of a repository lies says whether a file is in one.
 func TestRepository(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", "/nowhere")
-	for _, mark := range append(repositoryMarks[:], "bare", "none", "home", "above", ProjectFile, "own") {
+	for _, mark := range append(slices.Collect(policy.RepositoryMarks()), "bare", "worktree", "none", "home", "above", ProjectFile, "own") {
 		t.Run(mark, func(t *testing.T) {
 			top, err := filepath.EvalSymlinks(t.TempDir())
 			if err != nil {
@@ -38,6 +39,8 @@ func TestRepository(t *testing.T) {
 			switch mark {
 			case "bare":
 				marks = []string{"home/a/HEAD", "home/a/objects", "home/a/refs"}
+			case "worktree":
+				marks = []string{"home/a/HEAD", "home/a/commondir"}
 			case "none":
 				marks, want = []string{"home/a/HEAD", "home/a/objects"}, ""
 			case "home":
@@ -96,6 +99,19 @@ func TestRepositoryOfSystem(t *testing.T) {
 	for dir, want := range map[string]bool{"/etc/nginx": true, "/": true, "/srv/shop": false, "/home/u/etc": false} {
 		if got := systemTop(dir); got != want {
 			t.Errorf("%s: %v, want %v", dir, got, want)
+		}
+	}
+}
+
+// TestMarksGuarded: what marks a repository, project keeps from changes at any depth.
+func TestMarksGuarded(t *testing.T) {
+	p, err := Find("project")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mark := range policy.RepositoryMarks() {
+		if !slices.Contains(p.Files.Guard, "**/"+mark) {
+			t.Errorf("%s is not guarded", mark)
 		}
 	}
 }

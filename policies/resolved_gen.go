@@ -492,7 +492,12 @@ func resolvedDb(yes, no *bool) *policy.Policy {
 				"/usr",
 			},
 			Write: []string{"${CWD}"}, Hide: resolvedDbFilesHide(), Unhide: resolvedDbFilesUnhide(),
-			Inspect: resolvedDbFilesInspect(), Guard: []string{}, Unguard: []string{},
+			Inspect: resolvedDbFilesInspect(),
+			Guard: []string{
+				".bzr", ".fslckout", ".git", ".hg", ".jj", ".pijul", ".repo", ".sl", ".svn", "CVS", "_FOSSIL_",
+				"_darcs",
+			},
+			Unguard: []string{},
 			Tmpfs:   []string{"${HOME}", "/run", "/run/mysqld", "/run/postgresql", "/run/redis", "/tmp", "/var/tmp"},
 			Overlay: []string{}, Directories: []string{}, Devices: []string{}, Sockets: []string{"${CWD}"},
 			OwnSockets: yes, Proc: yes, Dev: yes, SetID: no,
@@ -531,8 +536,8 @@ func resolvedDb(yes, no *bool) *policy.Policy {
 				"syscall ioctl 0 TIOCSTI", "syscall kexec_load", "syscall keyctl", "syscall mount",
 				"syscall perf_event_open", "syscall personality ADDR_NO_RANDOMIZE",
 				"syscall socket AF_ALG SOCK_SEQPACKET", "syscall socket AF_VSOCK SOCK_STREAM",
-				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write /etc/postgresql/x", "write /etc/x",
-				"write /usr/bin/env",
+				"syscall unshare CLONE_NEWUSER", "syscall userfaultfd", "?write ${CWD}/.git/x",
+				"?write /etc/postgresql/x", "write /etc/x", "write /usr/bin/env",
 			},
 		},
 	}
@@ -1687,15 +1692,16 @@ func resolvedAgentFilesInspect() []string {
 
 func resolvedAgentFilesGuard() []string {
 	return []string{
-		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "**/commondir", "**/config.worktree",
+		"**/.bzr", "**/.fslckout", "**/.git", "**/.hg", "**/.jj", "**/.pijul", "**/.repo", "**/.sl",
+		"**/.svn", "**/CVS", "**/_FOSSIL_", "**/_darcs", "**/commondir", "**/config.worktree",
 		"**/git-rebase-todo", "*-gdb.gdb", "*-gdb.py", "*.code-workspace", "*.sublime-project",
 		"*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md", "CONVENTIONS.md", "CRUSH.md",
-		"CVS", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
-		"_FOSSIL_", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
-		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
-		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
-		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
-		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
+		"GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*", "Session.vim", "WARP.md",
+		"_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*", "bitbucket-pipelines.yml",
+		"buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml", "crush.json",
+		"devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*", "mcp.json",
+		"mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml", "renovate.json*",
+		"sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 
@@ -1849,15 +1855,15 @@ func resolvedBuildFilesInspect() []string {
 
 func resolvedBuildFilesGuard() []string {
 	return []string{
-		"**/.git", "**/.hg", "**/.jj", "**/.sl", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
+		"**/.bzr", "**/.fslckout", "**/.git", "**/.hg", "**/.jj", "**/.pijul", "**/.repo", "**/.sl",
+		"**/.svn", "**/CVS", "**/_FOSSIL_", "**/_darcs", "*-gdb.gdb", "*-gdb.py", "*.code-workspace",
 		"*.sublime-project", "*.sublime-workspace", ".*", ".config/", "AGENT*.md", "CLAUDE*.md",
-		"CONVENTIONS.md", "CRUSH.md", "CVS", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*",
-		"Rprofile*", "Session.vim", "WARP.md", "_FOSSIL_", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml",
-		"azure-pipelines*", "bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json",
-		"cloudbuild.y*ml", "codemagic.yaml", "crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl",
-		"lefthook*", "lint-staged.config.*", "mcp.json", "mise*.toml", "mise/", "netlify.toml",
-		"opencode.json*", "pdbrc", "prek.toml", "renovate.json*", "sitecustomize.py", "usercustomize.py",
-		"vercel.json", "wercker.yml",
+		"CONVENTIONS.md", "CRUSH.md", "GEMINI*.md", "Jenkinsfile*", "QWEN*.md", "Renviron*", "Rprofile*",
+		"Session.vim", "WARP.md", "_exrc", "_vimrc", "ansible.cfg", "appveyor.yml", "azure-pipelines*",
+		"bitbucket-pipelines.yml", "buildspec.y*ml", "captainhook.json", "cloudbuild.y*ml", "codemagic.yaml",
+		"crush.json", "devbox.json", "gdbinit", "grumphp.yml", "hk.pkl", "lefthook*", "lint-staged.config.*",
+		"mcp.json", "mise*.toml", "mise/", "netlify.toml", "opencode.json*", "pdbrc", "prek.toml",
+		"renovate.json*", "sitecustomize.py", "usercustomize.py", "vercel.json", "wercker.yml",
 	}
 }
 

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,20 +19,50 @@ func NoProject(dir, home string) string {
 		below = dir
 	}
 	for name := range strings.SplitSeq(below, "/") {
-		if inHome && strings.HasPrefix(name, ".") || slices.Contains(toolDirs[:], name) {
+		if inHome && strings.HasPrefix(name, ".") || keptByPrograms(name) {
 			return "it is in a directory " + strconv.Quote(name) + ", which programs keep for themselves"
 		}
 	}
 	if first, _, _ := strings.Cut(below, "/"); inHome && first == "bin" {
 		return "it is in ~/bin, where programs are run from"
 	}
+	for _, d := range homeTools {
+		if whole, ok := strings.CutSuffix(d, "/."); inHome && (below == whole && ok || !ok && Within("/"+below, "/"+d)) {
+			return "it is in ~/" + strings.TrimSuffix(d, "/.") + ", where programs are run from"
+		}
+	}
 	return ""
 }
 
-// toolDirs are directories whose contents programs run or obey: those that
-// package policies guards in a project, and what their like have in a home.
+// Workplace says whether somebody can mean dir as a project by standing in it, so that a
+// program of an earlier run may have written there. homes are the caller's, by HOME and by
+// the password file. It goes by names alone.
+func Workplace(dir string, homes ...string) bool {
+	inHome := false
+	for _, home := range homes {
+		if home == "" || home == "/" {
+			continue
+		}
+		if ProjectDir(dir, home) == "" || NoProject(dir, home) != "" {
+			return false
+		}
+		inHome = inHome || Within(dir, home)
+	}
+	return ProjectDir(dir, "/") != "" && NoProject(dir, "") == "" && (inHome || SystemPlace(dir) == "")
+}
+
+// homeTools are directories of a home that have a program's name and that is installed in.
+// With /. behind, what lies in them is in order.
+var homeTools = [...]string{
+	"go/.", "go/bin", "go/pkg", "sdk", "snap", "perl5", "miniconda3", "miniconda", "anaconda3", "miniforge3", "mambaforge",
+	"micromamba", "google-cloud-sdk", "Android/Sdk",
+}
+
+// toolDirs are directories whose contents programs run or obey, beside those of
+// repositories: those that package policies guards in a project, and what their like have
+// in a home.
 var toolDirs = [...]string{
-	".git", ".hg", ".jj", ".svn", ".bzr", ".pijul", ".husky", ".github", ".gitlab", ".gitea", ".forgejo", ".circleci",
+	".husky", ".github", ".gitlab", ".gitea", ".forgejo", ".circleci",
 	".buildkite", ".woodpecker", ".ci", ".vscode", ".idea", ".fleet", ".zed", ".helix", ".nvim", ".vim", ".emacs.d",
 	".devcontainer", ".cargo", ".yarn", ".mvn", ".gradle", ".claude", ".cursor", ".codex", ".gemini", ".direnv", ".sbx",
 	".config", ".local", ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".password-store",
@@ -65,5 +94,5 @@ var systemPlaces = [...]string{
 	"/var/spool", "/var/mail", "/var/log", "/var/cache", "/var/backups", "/var/db",
 	"/var/lib/.", "/var/lib/apk", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/pacman", "/var/lib/portage", "/var/lib/rpm",
 	"/var/lib/cloud", "/var/lib/containerd", "/var/lib/containers", "/var/lib/dbus", "/var/lib/dkms", "/var/lib/docker",
-	"/var/lib/flatpak", "/var/lib/kubelet", "/var/lib/polkit-1", "/var/lib/snapd", "/var/lib/sudo", "/var/lib/systemd",
+	"/opt/conda", "/opt/homebrew", "/opt/local", "/opt/venv", "/var/lib/flatpak", "/var/lib/kubelet", "/var/lib/polkit-1", "/var/lib/snapd", "/var/lib/sudo", "/var/lib/systemd",
 }

@@ -25,6 +25,11 @@ func TestNoProject(t *testing.T) {
 
 // TestNoProjectGuards: what a policy guards by name in a project is no project.
 func TestNoProjectGuards(t *testing.T) {
+	for mark := range RepositoryMarks() {
+		if why := NoProject("/srv/p/"+mark+"/x", "/home/u"); (why == "") != (mark == "CVS") { // a name of people's, too
+			t.Errorf("%s: %q", mark, why)
+		}
+	}
 	for _, name := range toolDirs {
 		if NoProject("/srv/p/"+name+"/x", "/home/u") == "" {
 			t.Errorf("%s", name)

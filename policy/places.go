@@ -165,7 +165,7 @@ func obeyed(p string) (place string, runs bool) {
 	for dir, at := p, ""; dir != "/" && dir != "." && dir != ""; dir = path.Dir(dir) {
 		name := path.Base(dir)
 		inHome := path.Dir(dir) == "${HOME}" || path.Dir(path.Dir(dir)) == "/home"
-		if inHome && strings.HasPrefix(name, ".") || slices.Contains(toolDirs[:], name) ||
+		if inHome && strings.HasPrefix(name, ".") || keptByPrograms(name) ||
 			slices.Contains(toolFiles[:], name) {
 			at = dir
 		}
@@ -212,9 +212,10 @@ func (f *Files) secret(p string) string {
 // a directory, what is in it.
 func Obeyed(name string, dir bool) bool {
 	if dir {
-		return slices.Contains(toolDirs[:], name)
+		return keptByPrograms(name)
 	}
-	return slices.Contains(toolFiles[:], name)
+	_, mark := RepositoryMark(name)
+	return mark || slices.Contains(toolFiles[:], name)
 }
 
 // harmless are parts of secret places that hold none: stores of packages, and what

@@ -19,6 +19,10 @@ type Attachment struct {
 	// Ready is told of the target's exec, with its pid as this process and as it itself
 	// sees it, where the target has Announce set.
 	Ready func(pid, inside int)
+	// Born is told of the sandbox's first process as soon as its namespaces are there, where
+	// the target has Hold set. That process goes on when there has been something to read
+	// from each of the descriptors until, or its end.
+	Born func(pid int) (until []int, err error)
 }
 
 // Prepare makes the plan of Attached, and keeps what it has found out for Attach. It is
@@ -65,7 +69,7 @@ func (c *Cmd) Attach(p *Plan, a Attachment) (Exit, error) {
 	}
 	facts := c.facts
 	c.facts = nil
-	return launch.Run(p, facts, launch.Attached{Tell: a.Tell, Ready: a.Ready, Again: c.anew(a.Again)})
+	return launch.Run(p, facts, launch.Attached{Tell: a.Tell, Ready: a.Ready, Born: a.Born, Again: c.anew(a.Again)})
 }
 
 // ExecInPlace executes the target of a plan that Prepare has made and that is InPlace: this

@@ -97,6 +97,11 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 	for _, w := range line.Warnings {
 		b.print(4, w)
 	}
+	for _, fd := range slices.Concat(line.Info, line.Status, line.Block, line.UsersBlock) {
+		if !callers(fd) {
+			return 0, fmt.Errorf("use descriptor %d: %w", fd, said(unix.EBADF))
+		}
+	}
 	for _, name := range line.Needed {
 		if err := unix.Access(name, unix.F_OK); err != nil {
 			//lint:ignore ST1005 these are bubblewrap's words, which programs look for
@@ -130,16 +135,14 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 	if err := underWay(); err != nil {
 		return 0, err
 	}
-	if err := sandbox.GuardBinary(plan); err != nil {
+	if err := guardBinary(plan); err != nil {
 		return 0, err
 	}
-	for _, fd := range line.Block {
-		if err := awaitByte(fd); err != nil {
-			return 0, err
-		}
+	told, err := newBwrapTeller(line)
+	if err != nil {
+		return 0, err
 	}
-	told := bwrapTeller{line: line}
-	exit, err := c.Attach(plan, sandbox.Attachment{Ready: told.ready})
+	exit, err := c.Attach(plan, sandbox.Attachment{Born: told.born, Ready: told.ready})
 	if err == nil {
 		told.ended(exit.Code())
 	}
@@ -201,7 +204,14 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	notes := l.keepNamed(line.Command[1:])
 	l.keepNumbered(line.Command[1:])
 	t := sandbox.Target{Path: line.Command[0], Args: line.Command, Env: env, Home: home, PID: os.Getpid(),
-		Dir: cwd, Elsewhere: home, KeepFDs: l.KeepFD, Announce: len(line.Info)+len(line.Status) > 0}
+		Dir: cwd, Elsewhere: home, KeepFDs: l.KeepFD, MappedOutside: len(line.UsersBlock) > 0}
+	t.Announce = len(line.Info)+len(line.Status) > 0
+	t.Hold = t.Announce || len(line.Block) > 0
+	for _, fd := range line.Info {
+		if fd > 2 && !slices.Contains(l.KeepFD, fd) && !slices.Contains(line.Status, fd) {
+			t.HoldWithout = append(t.HoldWithout, fd)
+		}
+	}
 	if !p.Files.Shows(home) {
 		t.Elsewhere = "/"
 	}

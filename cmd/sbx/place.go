@@ -12,6 +12,9 @@ import (
 	"sbx/sandbox"
 )
 
+// closedDir is why a directory is no project that another user has called su or sudo in.
+const closedDir = "its owner does not let you read it"
+
 // projectDir is the directory to start in as a project, or "" where it cannot be
 // one. With why somebody could mean it as one, but not by standing in it: -C says so.
 func (l *launch) projectDir(w *where) (project, why string) {
@@ -29,6 +32,9 @@ func (l *launch) projectDir(w *where) (project, why string) {
 	}
 	if why == "" && !below(w.cwd, w.home) && !below(w.cwd, own) {
 		why = policy.SystemPlace(w.cwd)
+	}
+	if why == "" && unix.Faccessat(unix.AT_FDCWD, w.cwd, unix.R_OK|unix.X_OK, 0) == unix.EACCES {
+		why = closedDir
 	}
 	if why == "" {
 		why = obeyed(w.cwd, w.home, os.Getenv("PATH"))
@@ -74,10 +80,10 @@ func obeyed(dir, home, search string) string {
 // gitDir says whether git takes the directory for a repository's own, whatever
 // its name is.
 func gitDir(dir string) bool {
-	has := func(name string) bool {
-		return unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil
-	}
-	return has("HEAD") && (has("objects") && has("refs") || has("commondir"))
+	bare, _ := policy.BareRepository(func(name string) (bool, error) { // it fails for nothing
+		return unix.Faccessat(unix.AT_FDCWD, dir+"/"+name, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil, nil
+	})
+	return bare
 }
 
 // absolute is path as seen from dir, clean.

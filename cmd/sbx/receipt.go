@@ -126,6 +126,7 @@ func writeReceipt(fd int, plan *sandbox.Plan, exit sandbox.Exit, explained *expl
 	if plan != nil {
 		r.Policy = &receiptPolicy{plan.Policy.Name, plan.Policy.Digest()}
 		protections := plan.Protections()
+		protections.Missing = append(protections.Missing, exit.Missing...)
 		r.Protections = &protections
 	}
 	if failed == nil && !exit.Status.Signaled() {

@@ -55,7 +55,7 @@ func (c *shimInstallCmd) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if why := choose.Dir(existing(dir)); why != "" {
+	if why := choose.Dir(existing(dir), os.Getenv("PATH")+":"+dir); why != "" {
 		return &usageError{fmt.Sprintf("install links in %s: %s", text.Quote(dir), why),
 			"use a directory of your own outside of projects, as without --dir"}
 	}
@@ -66,7 +66,7 @@ func (c *shimInstallCmd) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if why := choose.Dir(path.Dir(to)); why != "" {
+	if why := choose.Dir(path.Dir(to), os.Getenv("PATH")); why != "" {
 		say("note", "the links lead to "+text.Quote(to)+": "+why+"; install sbx elsewhere")
 	}
 	for _, name := range c.Names {
@@ -119,7 +119,8 @@ func chooser() (sandbox.Chooser, error) {
 		return sandbox.Chooser{}, err
 	}
 	project, _ := l.projectDir(&w)
-	return sandbox.Chooser{UID: os.Geteuid(), GID: os.Getegid(), Home: w.home, Project: project}, nil
+	return sandbox.Chooser{UID: os.Geteuid(), GID: os.Getegid(), Home: w.home, Account: w.account,
+		Project: project}, nil
 }
 
 // adviseOnPath says what PATH lacks for the links to be found first.

@@ -81,8 +81,9 @@ func nextProgram(name string) (string, error) {
 	if !there {
 		search = sandbox.SearchPath
 	}
-	list := sandbox.Chooser{UID: os.Geteuid(), GID: os.Getegid(), Home: w.home, Project: project,
-		Writes: p.Files.Write}.Programs(name, search)
+	list := sandbox.Chooser{UID: os.Geteuid(), GID: os.Getegid(), Home: w.home, Account: w.account,
+		Project: project,
+		Writes:  p.Files.Write}.Programs(name, search)
 	found, passed := "", 0
 	shims := defaultShims()
 	for _, x := range list {
@@ -112,7 +113,8 @@ func noOther(name string, passed bool) error {
 		what = "that only you or root can have put there"
 	}
 	return &notFoundError{usageError{fmt.Sprintf("run %s: PATH has no program of that name %s", text.Quote(name), what),
-		"if one is there, name it by its path: sbx --policy " + name + " -- /PATH/OF/" + text.Quote(name)}}
+		"if one is there, name it by its path: sbx --policy " + name + " -- /PATH/OF/" + text.Quote(name) +
+			", or install it outside of projects, such as below ~/.local"}}
 }
 
 // linkError is an error with a hint of its own, if there is one.

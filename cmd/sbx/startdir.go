@@ -43,6 +43,8 @@ func sayElsewhere(plan *sandbox.Plan, w *where, why string, args []string) {
 	}
 	fix := "--read . shows it"
 	switch {
+	case why == closedDir:
+		fix = why
 	case why != "":
 		fix = why + "; -C . shows it"
 	case file != "":

@@ -50,12 +50,18 @@ func (b *runner) contenders(c benchCase) ([]contender, error) {
 	if !c.others {
 		return list, nil
 	}
-	bare := append(append([]string{b.sbx, "--no-namespaces"}, flags[1:]...), "--", b.target)
-	if _, err := b.output(bare...); err != nil {
-		fmt.Fprintf(os.Stderr, "bench: sbx --no-namespaces does not run here and is left out: %v\n", err)
-	} else {
-		list = append(list, contender{name: "sbx, no namespaces", args: bare,
-			note: "Landlock and filters alone, read-back, an init of its own"})
+	for _, x := range []contender{
+		{name: "sbx, no namespaces", args: []string{"--no-namespaces"},
+			note: "Landlock and filters alone, read-back, an init of its own"},
+		{name: "sbx --exec, no namespaces", args: []string{"--no-namespaces", "--exec"},
+			note: "the same, executed in place: no init"},
+	} {
+		x.args = append(append(append([]string{b.sbx}, x.args...), flags[1:]...), "--", b.target)
+		if _, err := b.output(x.args...); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s does not run here and is left out: %v\n", x.name, err)
+			continue
+		}
+		list = append(list, x)
 	}
 	for _, o := range []contender{
 		{name: "firejail", args: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all",

@@ -20,9 +20,16 @@ type benchCase struct {
 	projects bool
 	// explains compares plain runs with explained ones, and reviews with reviewed ones.
 	explains, reviews bool
+	// inPlace compares ways to become the target, as root.
+	inPlace bool
 }
 
 func (b *runner) cases() []benchCase {
+	var inPlace []benchCase
+	if os.Getuid() == 0 {
+		inPlace = []benchCase{{title: "Executed in place by root, without a pid namespace, the files of policy pure",
+			inPlace: true}}
+	}
 	binds := func(n int) []string {
 		var flags []string
 		for i := range n {
@@ -30,7 +37,7 @@ func (b *runner) cases() []benchCase {
 		}
 		return flags
 	}
-	return []benchCase{
+	return append([]benchCase{
 		{title: "All namespaces, the files of policy pure", flags: []string{"--policy", "pure"}, others: true},
 		{title: "Read-only root, no new network namespace",
 			flags: []string{"--policy", "pure", "--read", "/", "--net", "host"}},
@@ -42,7 +49,7 @@ func (b *runner) cases() []benchCase {
 			heavy: true, explains: true},
 		{title: "The same compiler, and a review of what it makes", flags: []string{"--policy", "build"}, heavy: true,
 			reviews: true},
-	}
+	}, inPlace...)
 }
 
 // contender is one way to start the target.
@@ -77,6 +84,10 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 		contend = b.explained
 	case c.reviews:
 		contend = b.reviewed
+	case c.inPlace:
+		root := *b
+		root.cred = nil
+		b, contend = &root, root.inPlace
 	}
 	contenders, err := contend(c)
 	if err != nil {

@@ -80,6 +80,16 @@ func TestDocumentedRoles(t *testing.T) {
 	}
 }
 
+// TestDocumentedMarks holds that users are told what marks a repository.
+func TestDocumentedMarks(t *testing.T) {
+	text := documents(t)["../../docs/trust.md"]
+	for mark := range policy.RepositoryMarks() {
+		if !strings.Contains(text, "`"+mark+"`") {
+			t.Errorf("docs/trust.md does not have %s", mark)
+		}
+	}
+}
+
 // TestDocumentLinks holds that each link to a file of the repository has one.
 func TestDocumentLinks(t *testing.T) {
 	for name, text := range documents(t) {

@@ -99,6 +99,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/programs.go":       "by descriptors of the walker, and names in what it judges",
 	"cmd/sbx/shim.go":                         "a subcommand: it makes and removes links to sbx alone",
 	"cmd/sbx/shim_run.go":                     "which program PATH has, in a sandbox",
+	"sandbox/internal/host/marks.go":          "whether a repository is there: it only makes the launch stricter",
 	"policies/repository.go":                  "where what was read lies, by inode: it only makes the launch stricter",
 }
 

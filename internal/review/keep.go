@@ -250,6 +250,10 @@ func (k *keeper) file(p *pair, c *Change, rel, name string) error {
 		if err := k.busy(c.Path); err != nil {
 			return err
 		}
+		done, err := k.swapDirectory(p, c, name)
+		if done || err != nil {
+			return err
+		}
 		if err := k.away(p.low, name, c); err != nil {
 			return err
 		}

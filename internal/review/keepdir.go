@@ -23,7 +23,7 @@ func (k *keeper) subdir(c *Change) error {
 		return nil
 	}
 	if c.Old != "" && c.Old != "directory" {
-		if err := k.replace(c); err != nil {
+		if stopped, err := k.replace(c); stopped || err != nil {
 			return err
 		}
 	}
@@ -33,18 +33,35 @@ func (k *keeper) subdir(c *Change) error {
 	return k.last(c, self)
 }
 
-// replace takes away the host's file in whose place there is a directory now.
-func (k *keeper) replace(c *Change) error {
+// replace makes a directory in the place of the host's file. stopped says that the host has
+// something else there by now.
+func (k *keeper) replace(c *Change) (stopped bool, err error) {
 	dir, name := split(c.Path)
 	low, err := openDir(k.lower, dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer closeFD(low)
 	if err := k.busy(c.Path); err != nil {
-		return err
+		return false, err
 	}
-	return k.away(low, name, c)
+	fresh, err := k.makeApart(c.Path)
+	if err != nil {
+		return false, err
+	}
+	err = k.touch(low, name, &c.lower, true, func() error {
+		if err := k.swap(fresh, low, name, c); err != nil {
+			return err
+		}
+		return unix.Unlinkat(k.trash, fresh, 0)
+	})
+	if errors.Is(err, errSwapped) {
+		return k.stopped(c), nil
+	}
+	if errors.Is(err, unix.EINVAL) { // dir makes it
+		err = k.away(low, name, c)
+	}
+	return false, err
 }
 
 // busy notes that a path of the host is going to be taken away or changed in steps.
@@ -123,39 +140,44 @@ func (k *keeper) host(rel string) (int, error) {
 // make makes a directory on the host: apart at first, so that the journal knows it when it
 // gets its name.
 func (k *keeper) make(parent int, rel, name string) error {
-	up, err := openDir(k.upper, rel)
+	fresh, err := k.makeApart(rel)
 	if err != nil {
 		return err
+	}
+	k.op("place")
+	return unix.Renameat2(k.trash, fresh, parent, name, unix.RENAME_NOREPLACE)
+}
+
+// makeApart makes it in the trash, by the name that it returns.
+func (k *keeper) makeApart(rel string) (fresh string, err error) {
+	up, err := openDir(k.upper, rel)
+	if err != nil {
+		return "", err
 	}
 	var like, st unix.Stat_t
 	err = unix.Fstat(up, &like)
 	closeFD(up)
 	if err != nil {
-		return err
+		return "", err
 	}
 	mode := like.Mode & 0o7777
 	if noted, ok := k.modes[modeKey{k.root.N, rel}]; ok {
 		mode = noted
 	}
-	var fresh string
 	if err := k.freshTrash(func(to string) error {
 		fresh = to
 		k.op("mkdir")
 		return unix.Mkdirat(k.trash, to, 0o700)
 	}); err != nil {
-		return err
+		return "", err
 	}
 	if st, err = stat(k.trash, fresh); err != nil {
-		return err
+		return "", err
 	}
-	if err := k.note(line{Made: &madeLine{
+	return fresh, k.note(line{Made: &madeLine{
 		Root: k.root.N, Path: []byte(rel), Ino: st.Ino, Mode: mode, UID: like.Uid, GID: like.Gid,
 		Atime: like.Atim, Mtime: like.Mtim,
-	}}); err != nil {
-		return err
-	}
-	k.op("place")
-	return unix.Renameat2(k.trash, fresh, parent, name, unix.RENAME_NOREPLACE)
+	}})
 }
 
 // finish gives a directory that was made the attributes that the program's has.

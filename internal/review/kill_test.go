@@ -60,6 +60,11 @@ func TestKilled(t *testing.T) {
 				t.Errorf("killed before change %d: %s is %q", n, name, data)
 			}
 		}
+		for _, name := range []string{"swap", "turn"} { // a directory that becomes a file, and the reverse
+			if _, err := os.Lstat(filepath.Join(l.lower, name)); err != nil {
+				t.Errorf("killed before change %d: %v", n, err)
+			}
+		}
 		l.again()
 		if x := l.keep(false); !x.OK() || x.Left {
 			t.Errorf("killed before change %d, and then %+v", n, x)

@@ -42,6 +42,8 @@ type Review struct {
 	journal journal
 	// fault is called before each change, with what it is; tests end there.
 	fault func(string)
+	// noExchange is for tests of file systems that cannot exchange two names.
+	noExchange bool
 }
 
 // Open opens the reviews below sbx's state directory. It makes their directory if it is

@@ -46,6 +46,9 @@ const (
 	// OpRestore makes several calls, and is the janitor's alone: the file that the
 	// record at Arg[0] describes gets back what of its metadata has changed.
 	OpRestore
+	// OpDecimal makes no call. It writes Arg[1] to Arg[0] as a decimal number, with at most
+	// DecimalSize digits. Only the target has it.
+	OpDecimal
 	// OpHandOver is a clone(2) with the flags Arg[0] of a process that has the stack below
 	// Arg[1]. That one waits until the word at Arg[2] is 0, sends the message at Arg[3] to
 	// the socket Arg[4], whatever comes of it, and exits. Only the target has it.
@@ -95,6 +98,8 @@ const (
 	SlotTerminal
 	// SlotInit holds the init's pid where that is not 1.
 	SlotInit
+	// SlotPID holds the target's pid where its environment names that.
+	SlotPID
 	firstTemp
 	// NumSlots is the number of all slots.
 	NumSlots = 32
@@ -214,14 +219,15 @@ func (a *Asm) Words(w ...Arg) Arg {
 	return Arg{v: uintptr(off), ptr: true}
 }
 
-// Strings places a zero-terminated vector of strings, as execve(2) takes it.
-func (a *Asm) Strings(list []string) Arg {
+// Strings places a zero-terminated vector of strings, as execve(2) takes it. more are
+// strings that are in their places already.
+func (a *Asm) Strings(list []string, more ...Arg) Arg {
 	n := 0
 	for _, s := range list {
 		n += len(s) + 1
 	}
 	first := len(a.data)
-	if need := first + n + 8*(len(list)+2); cap(a.data) < need {
+	if need := first + n + 8*(len(list)+len(more)+2); cap(a.data) < need {
 		a.data = append(make([]byte, 0, need), a.data...)
 	}
 	for _, s := range list {
@@ -233,6 +239,10 @@ func (a *Asm) Strings(list []string) Arg {
 		a.relocs = append(a.relocs, len(a.data))
 		a.data = binary.NativeEndian.AppendUint64(a.data, uint64(first))
 		first += len(s) + 1
+	}
+	for _, p := range more {
+		a.relocs = append(a.relocs, len(a.data))
+		a.data = binary.NativeEndian.AppendUint64(a.data, uint64(p.v))
 	}
 	a.data = binary.NativeEndian.AppendUint64(a.data, 0)
 	return Arg{v: uintptr(off), ptr: true}
@@ -290,6 +300,13 @@ func (a *Asm) Zero(addr, n uintptr) { a.add(OpZero, []Arg{Int(addr), Int(n)}) }
 
 // Store appends the writing of v, as 32 bits, to the place p.
 func (a *Asm) Store(p, v Arg) { a.add(OpStore, []Arg{p, v}) }
+
+// DecimalSize is how many digits Decimal writes at most.
+const DecimalSize = 20
+
+// Decimal appends the writing of the number in the slot, with a zero byte behind it, to the
+// place p. It has to have DecimalSize+1 bytes.
+func (a *Asm) Decimal(p Arg, s Slot) { a.add(OpDecimal, []Arg{p, s.Arg()}) }
 
 // Await appends the point at which the target waits for the init to be ready.
 func (a *Asm) Await() { a.add(OpAwait, nil) }

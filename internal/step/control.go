@@ -5,7 +5,7 @@ package step
 //
 //	launcher                                        init
 //	   |                                             |
-//	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges)
+//	   | -- MsgMapped ------------------------------>| go on: your ids are mapped (ns.Ranges, ns.Hold)
 //	   |<------------------------------ MsgTerminal--| and the master, by SCM_RIGHTS (terminal.Open)
 //	   |<------------------------------ MsgListener--| and a filter's descriptor, from the target (process.Listen)
 //	   |<-------------------------------- MsgNotify--| and a notify socket, by SCM_RIGHTS (ns.NotifySocket)

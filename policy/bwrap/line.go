@@ -37,8 +37,9 @@ type Line struct {
 	Unset, Set []string
 	Clear      bool
 	// Info are descriptors that are told of the sandbox as JSON: at the start, and
-	// Status also at the end. Sync stays open, and Block is waited for.
-	Info, Status, Sync, Block []int
+	// Status also at the end. Sync stays open, and Block is waited for. UsersBlock, too, by
+	// a process in the new user namespace, whose ids somebody else maps meanwhile.
+	Info, Status, Sync, Block, UsersBlock []int
 	// Locks are files inside that are locked while the sandbox is there.
 	Locks []string
 	// Needed are paths of the host that have to be there.
@@ -302,6 +303,7 @@ func (l *Line) Losses() []string {
 		{"--chdir: sbx -C says it", l.Dir != ""},
 		{"--info-fd, --json-status-fd, --sync-fd, --block-fd: they are of a run",
 			len(l.Info)+len(l.Status)+len(l.Sync)+len(l.Block) > 0},
+		{"--userns-block-fd: the policy maps the caller's own ids", len(l.UsersBlock) > 0},
 		{"--lock-file: it is of a run", len(l.Locks) > 0},
 		{"--argv0: a program is called by its own name", l.Argv0 != nil},
 		{"--dir, --symlink, --chmod and mount points in what the host shows: they are made by a run", l.makes()},

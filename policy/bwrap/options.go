@@ -96,7 +96,7 @@ func allOptions() []option {
 			r.line.Locks = append(r.line.Locks, inside(v[0]))
 			return nil
 		}},
-		{name: "--sync-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Sync })},
+		{name: "--sync-fd", values: 1, take: only(func(l *Line) *[]int { return &l.Sync })},
 		{name: "--bind", values: 2, take: bind(write, false)},
 		{name: "--bind-try", values: 2, take: bind(write, true)},
 		{name: "--dev-bind", values: 2, take: bind(device, false)},
@@ -136,10 +136,10 @@ func allOptions() []option {
 			r.stacked = true
 			return add(func(l *Line) *[]int { return &l.Filters })(r, v)
 		}},
-		{name: "--block-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Block })},
-		{name: "--userns-block-fd", values: 1, take: cannot("sbx maps the ids itself; --uid and --gid choose them")},
-		{name: "--info-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Info })},
-		{name: "--json-status-fd", values: 1, take: add(func(l *Line) *[]int { return &l.Status })},
+		{name: "--block-fd", values: 1, take: only(func(l *Line) *[]int { return &l.Block })},
+		{name: "--userns-block-fd", values: 1, take: only(func(l *Line) *[]int { return &l.UsersBlock })},
+		{name: "--info-fd", values: 1, take: only(func(l *Line) *[]int { return &l.Info })},
+		{name: "--json-status-fd", values: 1, take: only(func(l *Line) *[]int { return &l.Status })},
 		{name: "--new-session", values: 0, take: func(r *reader, _ []string) error { r.session = true; return nil }},
 		{name: "--die-with-parent", values: 0, take: func(r *reader, _ []string) error {
 			r.line.DieWithParent = true
@@ -197,6 +197,14 @@ func add(list func(*Line) *[]int) func(*reader, []string) error {
 			*l = append(*l, n)
 		}
 		return err
+	}
+}
+
+// only takes a descriptor in the place of one that was given before.
+func only(list func(*Line) *[]int) func(*reader, []string) error {
+	return func(r *reader, v []string) error {
+		*list(r.line) = nil
+		return add(list)(r, v)
 	}
 }
 

@@ -74,6 +74,17 @@ func (r *reader) spaces(p *policy.Policy) error {
 	if r.noUsers && !r.namespaces["user"] && !entered {
 		return words("--disable-userns requires --unshare-user")
 	}
+	if len(r.line.UsersBlock) > 0 {
+		switch {
+		case !r.namespaces["user"]:
+			return words("--userns-block-fd requires --unshare-user")
+		case len(r.line.Info) == 0:
+			return words("--userns-block-fd requires --info-fd")
+		case r.noUsers && r.given["--disable-userns"]:
+			return words("--disable-userns is not compatible with --userns-block-fd")
+		}
+		p.Namespaces.UID, p.Namespaces.GID = nil, nil // they are what is mapped
+	}
 	if r.hostname != "" && !r.namespaces["uts"] {
 		return words("Specifying --hostname requires --unshare-uts")
 	}
@@ -99,7 +110,7 @@ func (r *reader) privileges(p *policy.Policy) error {
 	p.Extends = []string{"kernel"}
 	p.Seccomp.Allow = []string{"@known"}
 	yes := true
-	nest := slices.Contains(kept, "sys_admin") && !r.noUsers && !r.options.Root
+	nest := slices.Contains(kept, "sys_admin") && !r.noUsers && !r.options.Root && len(r.line.UsersBlock) == 0
 	if nest {
 		// A sandbox inside is made in a user namespace of its own, where every program has all
 		// capabilities. In this one the program could take the policy's mounts off.

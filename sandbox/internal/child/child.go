@@ -72,7 +72,11 @@ type Status struct {
 	message [7]uintptr
 	vector  [2]uintptr
 	rights  [3]uint64
-	// What init's system calls write to is here because its stack is short.
+	// What the system calls of init and the janitor write to is here because their stack is
+	// short.
+	file     unix.Stat_t
+	clock    unix.Timespec
+	times    [4]int64 // struct timespec[2]
 	mask     uint64
 	wait     uint32
 	timespec [2]uint64

@@ -32,7 +32,10 @@ func initLoop(target uintptr, st *Status, cfg *Config) {
 			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	}
 	for {
-		more := reap(target, st, cfg)
+		more, ended := reap(target, st, cfg)
+		if ended {
+			endWith(st, cfg)
+		}
 		more = hear(target, st, cfg) || more
 		if cfg.Timed && timeOver(st) {
 			st.TimedOut = 1
@@ -247,13 +250,13 @@ func reapKilled(st *Status, killed bool, most int) bool {
 	return false
 }
 
-// reap waits for whatever has ended, and for the target if it was stopped. It
-// is true if there may be more: a bounded number of waits, or who forks and
+// reap waits for whatever has ended, and for the target if it was stopped. It says
+// whether the target has ended. more is true if there may be more: a bounded number of waits, or who forks and
 // stops as fast as can be would keep init from everything else.
 //
 //go:nosplit
 //go:norace
-func reap(target uintptr, st *Status, cfg *Config) bool {
+func reap(target uintptr, st *Status, cfg *Config) (more, ended bool) {
 	const most = 32
 	// The stops of the target alone: those of others are nobody's business,
 	// and come without end where they are continued.
@@ -267,33 +270,40 @@ func reap(target uintptr, st *Status, cfg *Config) bool {
 		if errno != 0 {
 			giveUp(st, cfg, uintptr(errno))
 		}
-		if got == target {
-			targetChanged(st, cfg)
+		if got == target && !stopped(st, cfg) {
+			return false, true
 		}
 		if pid == target {
 			pid, options = ^uintptr(0), unix.WNOHANG // whoever
 		} else if got == 0 {
-			return false
+			return false, false
 		}
 	}
-	return true
+	return true, false
 }
 
-// targetChanged tells the launcher that the target was stopped, or ends as the
-// target did.
+// stopped says whether the target was stopped, not ended, and tells the launcher.
 //
 //go:nosplit
 //go:norace
-func targetChanged(st *Status, cfg *Config) {
-	ws := st.wait
-	if ws&0xff == 0x7f {
-		// Never block on the launcher, never die of its death: that is what
-		// PR_SET_PDEATHSIG is for.
-		st.packet = [4]byte{step.MsgStopped, byte(ws >> 8)}
-		syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.packet)), 2,
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		return
+func stopped(st *Status, cfg *Config) bool {
+	if st.wait&0xff != 0x7f {
+		return false
 	}
+	// Never block on the launcher, never die of its death: that is what
+	// PR_SET_PDEATHSIG is for.
+	st.packet = [4]byte{step.MsgStopped, byte(st.wait >> 8)}
+	syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(cfg.Notify), uintptr(unsafe.Pointer(&st.packet)), 2,
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return true
+}
+
+// endWith ends as the target did, and with it all that it has left.
+//
+//go:nosplit
+//go:norace
+func endWith(st *Status, cfg *Config) {
+	ws := st.wait
 	st.WaitStatus, st.Ended = ws, 1
 	if st.handOver != 0 {
 		awaitHandOver(st)

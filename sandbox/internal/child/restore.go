@@ -15,8 +15,8 @@ import (
 //go:nosplit
 //go:norace
 func restore(record uintptr, st *Status) (errno uintptr) {
-	var now unix.Stat_t
-	if errno = statFD(record, &now); errno != 0 {
+	now := &st.file
+	if errno = statFD(record, now); errno != 0 {
 		return errno
 	}
 	if now.Dev != word(record, step.RecordDev) || now.Ino != word(record, step.RecordIno) {
@@ -39,12 +39,12 @@ func restore(record uintptr, st *Status) (errno uintptr) {
 	}
 	// After the owner, whose change takes set-id bits away, and after the access
 	// list, which has the mode in it.
-	if failed = first(failed, statFD(record, &now)); uint64(now.Mode&0o7777) != word(record, step.RecordPerm) {
+	if failed = first(failed, statFD(record, now)); uint64(now.Mode&0o7777) != word(record, step.RecordPerm) {
 		done |= step.RestoredMode
 		_, _, e := syscall.RawSyscall6(unix.SYS_FCHMODAT, atCwd, path, uintptr(word(record, step.RecordPerm)), 0, 0, 0)
 		failed = first(failed, uintptr(e))
 	}
-	changed, e := restoreTimes(record, path, &now)
+	changed, e := restoreTimes(record, path, st)
 	if changed {
 		done |= step.RestoredTimes
 	}
@@ -81,23 +81,22 @@ func statFD(record uintptr, to *unix.Stat_t) uintptr {
 //
 //go:nosplit
 //go:norace
-func restoreTimes(record, path uintptr, file *unix.Stat_t) (changed bool, errno uintptr) {
-	var clock unix.Timespec
-	syscall.RawSyscall6(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME, uintptr(unsafe.Pointer(&clock)), 0, 0, 0, 0)
+func restoreTimes(record, path uintptr, st *Status) (changed bool, errno uintptr) {
+	syscall.RawSyscall6(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME, uintptr(unsafe.Pointer(&st.clock)), 0, 0, 0, 0)
 	const utimeNow, utimeOmit = 1<<30 - 1, 1<<30 - 2
-	times := [4]int64{0, utimeOmit, 0, utimeOmit}
-	if !plausible(record, step.RecordAtime, &file.Atim, &clock) {
-		times[0], times[1] = int64(word(record, step.RecordAtime)), int64(word(record, step.RecordAtime+1))
+	st.times = [4]int64{0, utimeOmit, 0, utimeOmit}
+	if !plausible(record, step.RecordAtime, &st.file.Atim, &st.clock) {
+		st.times[0], st.times[1] = int64(word(record, step.RecordAtime)), int64(word(record, step.RecordAtime+1))
 		changed = true
 	}
-	if !plausible(record, step.RecordMtime, &file.Mtim, &clock) {
-		times[3] = utimeNow
+	if !plausible(record, step.RecordMtime, &st.file.Mtim, &st.clock) {
+		st.times[3] = utimeNow
 		changed = true
 	}
 	if !changed {
 		return false, 0
 	}
-	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, path, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, path, uintptr(unsafe.Pointer(&st.times)), 0, 0, 0)
 	return true, uintptr(e)
 }
 

@@ -27,6 +27,8 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target
 			return forkTarget(c, calls, i, end, st, cfg)
 		case step.OpHandOver:
 			r, errno = startHandOver(c, st)
+		case step.OpDecimal:
+			decimal(c.Arg[0], value(c, 1, st))
 		case step.OpEnter:
 			if r, errno = do(c, st); errno == 0 && r != 0 {
 				st.Entered = uint32(r)
@@ -303,6 +305,22 @@ func equal(p, q, n uintptr) bool {
 func zero(p, n uintptr) {
 	for k := uintptr(0); k < n; k++ {
 		*(*byte)(at(p + k)) = 0
+	}
+}
+
+// decimal writes the number and a zero byte to p.
+//
+//go:nosplit
+//go:norace
+func decimal(p, number uintptr) {
+	digits := uintptr(1)
+	for n := number; n >= 10; n /= 10 {
+		digits++
+	}
+	*(*byte)(at(p + digits)) = 0
+	for k := digits; k > 0; k-- {
+		*(*byte)(at(p + k - 1)) = byte('0' + number%10)
+		number /= 10
 	}
 }
 

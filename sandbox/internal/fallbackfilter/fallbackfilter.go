@@ -129,7 +129,8 @@ func (f Filter) Why() string {
 	case GroupSignals:
 		return "sbx shares a terminal's job with others, and no Landlock keeps signals inside here (Linux 6.12 does)"
 	case FileSignals, NestFileSignals:
-		return "no Landlock keeps the signals inside here that descriptors send (Linux 6.12 does)"
+		return "no Landlock keeps the signals inside here that descriptors send (Linux 6.12 does), or a process of the " +
+			"host's has asked one for its signals"
 	case OwnProcess:
 		return "the pid namespace is not the sandbox's own"
 	case SetID, SetIDStrict:

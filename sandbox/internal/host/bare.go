@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -76,38 +77,29 @@ func (h *Facts) findPrivate(t Target) Private {
 // is only to be read. Landlock takes no right away below a directory: so all that is
 // beside such a path gets its rights one by one.
 func (h *Facts) listSiblings(tree *policy.Tree) error {
-	var inner []string
-	add := func(real string) {
-		if real != "" {
-			inner = append(inner, real)
+	masks := h.maskedNames()
+	less := append([]string{"/proc", "/dev"}, masks...)
+	for _, x := range tree.Hidden {
+		masks = append(masks, x.Name)
+		if real := led(h.Files[x.Name]).Real; real != "" {
+			less = append(less, real)
 		}
 	}
+	var read []string // with all rights of what is only to be read
 	for _, e := range tree.Entries {
 		f := led(h.Files[e.Source()])
 		if e.Kind == policy.KindTmpfs {
 			f = led(h.Files[e.Name])
 		}
-		add(f.Real)
-	}
-	for _, x := range tree.Hidden {
-		add(led(h.Files[x.Name]).Real)
-	}
-	for _, list := range [...][]Found{h.Found, h.Guarded} {
-		for _, f := range list {
-			add(f.Path)
+		covers := func(name string) bool { return policy.Within(e.Name, name) || policy.Within(f.Real, name) }
+		switch {
+		case f.Real == "":
+		case e.Kind == policy.KindRead && e.Options == policy.PathOptions{} && !slices.ContainsFunc(masks, covers):
+			read = append(read, f.Real)
+		default:
+			less = append(less, f.Real)
 		}
 	}
-	for _, d := range h.Own {
-		add(d.File.Real)
-	}
-	for _, s := range h.Sources {
-		add(s.File.Real)
-	}
-	for _, a := range h.Aliases {
-		add(a.File.Real)
-	}
-	add(h.Receipt.Real)
-	inner = append(inner, "/proc", "/dev")
 	h.Listed = make(map[string][]Found)
 	count := 0
 	for _, e := range tree.Entries {
@@ -115,7 +107,14 @@ func (h *Facts) listSiblings(tree *policy.Tree) error {
 		if !e.Kind.FromHost() || !top.Dir() {
 			continue
 		}
-		for _, real := range inner {
+		for i := range len(less) + len(read) {
+			real := ""
+			switch {
+			case i < len(less):
+				real = less[i]
+			case e.Kind != policy.KindRead: // else it has no less there than here
+				real = read[i-len(less)]
+			}
 			if real == top.Real || !policy.Within(real, top.Real) {
 				continue
 			}
@@ -132,6 +131,32 @@ func (h *Facts) listSiblings(tree *policy.Tree) error {
 		}
 	}
 	return nil
+}
+
+// maskedNames are the paths that are hidden or guarded, but for those that the policy hides
+// by name.
+func (h *Facts) maskedNames() (list []string) {
+	add := func(name string) {
+		if name != "" {
+			list = append(list, name)
+		}
+	}
+	for _, found := range [...][]Found{h.Found, h.Guarded} {
+		for _, f := range found {
+			add(f.Path)
+		}
+	}
+	for _, d := range h.Own {
+		add(d.File.Real)
+	}
+	for _, s := range h.Sources {
+		add(s.File.Real)
+	}
+	for _, a := range h.Aliases {
+		add(a.File.Real)
+	}
+	add(h.Receipt.Real)
+	return list
 }
 
 // list lists one directory. Symbolic links take no rights, so they are left out. In one

@@ -99,7 +99,11 @@ type Facts struct {
 
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
-	zones []zone            // where no link is to be trusted
+	// searched are the directories of PATH, and account is the caller's home by the password
+	// file, where a Chooser asks.
+	searched []ns.ID
+	account  string
+	zones    []zone // where no link is to be trusted
 
 	inside []string // projects whose repository has not been looked for
 	home   string

@@ -39,11 +39,11 @@ type follower struct {
 
 // follow guards what the guarded links and repositories of the project point to.
 func (g *guarding) follow(dir, home string) error {
-	outer := ""
+	var outer []string
 	if !slices.Contains(g.repos, ".git") {
-		outer = outerRepository(dir, home)
+		outer = outerRepositories(dir, home)
 	}
-	if len(g.links)+len(g.repos) == 0 && outer == "" {
+	if len(g.links)+len(g.repos)+len(outer) == 0 {
 		return nil
 	}
 	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -57,8 +57,10 @@ func (g *guarding) follow(dir, home string) error {
 			err = f.repository(path.Join(dir, rel))
 		}
 	}
-	if outer != "" && err == nil {
-		err = f.repository(outer)
+	for _, name := range outer {
+		if err == nil {
+			err = f.repository(name)
+		}
 	}
 	for i := 0; i < len(g.links) && err == nil; i++ { // it grows
 		err = f.guard(path.Join(dir, g.links[i]), true)
@@ -67,18 +69,6 @@ func (g *guarding) follow(dir, home string) error {
 		return fmt.Errorf("follow what is guarded in %s: %w", text.Quote(dir), err)
 	}
 	return nil
-}
-
-// outerRepository is the .git of the work tree that the project is a directory of, or
-// "". Its settings can name files of the project.
-func outerRepository(project, home string) string {
-	for dir := path.Dir(project); policy.ProjectDir(dir, home) != ""; dir = path.Dir(dir) {
-		var st unix.Stat_t
-		if unix.Lstat(dir+"/.git", &st) == nil {
-			return dir + "/.git"
-		}
-	}
-	return ""
 }
 
 // open opens a path without reading it, and says where it really is. A path
@@ -237,14 +227,15 @@ func (f *follower) text(name string) (string, error) {
 // repository follows one: the directory, or a file that says where it is.
 func (f *follower) repository(name string) error {
 	work := path.Dir(name)
-	switch path.Base(name) {
-	case ".hg":
-		return errors.Join(f.settings(name+"/hgrc", work, 0), f.settings(name+"/hgrc-not-shared", work, 0))
-	case ".jj":
-		return f.settings(name+"/repo/config.toml", work, 0)
-	case ".git":
-	default:
-		work = name // one without a work tree
+	if files, mark := policy.RepositoryMark(path.Base(name)); !mark {
+		work = name // one of git's without a work tree
+	} else if path.Base(name) != ".git" {
+		for _, file := range files {
+			if err := f.words(path.Join(name, file), work, 0); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	pointer, err := f.text(name) // of a submodule or a further work tree
 	if err != nil {

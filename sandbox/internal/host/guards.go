@@ -209,7 +209,7 @@ func (g *guarding) take(dir string, d *scanned) {
 // there.
 func (g *guarding) takeMark(dir, rel string, m *mark) {
 	at := path.Join(rel, m.name)
-	if m.name == ".git" || m.name == ".hg" || m.name == ".jj" {
+	if _, ok := policy.RepositoryMark(m.name); ok {
 		g.repos = append(g.repos, at)
 	}
 	switch real := path.Join(dir, at); {

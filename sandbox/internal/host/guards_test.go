@@ -129,6 +129,9 @@ func TestGuards(t *testing.T) {
 			".hg tools/hook.py"},
 		{"mercurial, deeper", []string{"a/b/.hg/hgrc = [hooks]\ncommit = python:tools/hook.py:run", "tools/hook.py",
 			"a/b/tools/hook.py"}, "a/b/.hg a/b/tools/hook.py"},
+		{"mercurial, in other files", []string{".hg/hgrc = %include ../inc", "inc = [hooks]\n%include more\n" +
+			"commit = tools/a", "more = [hooks]\n update.x =\n  tools/b", "tools/a", "tools/b"},
+			".hg inc more tools/a tools/b"},
 		{"no settings at all", []string{".git/config = [core\nx [[[ = \"\\", ".git/hooks = no directory"}, ".git"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -138,6 +141,47 @@ func TestGuards(t *testing.T) {
 			}
 			if _, got := searchGuards(t, project(t, c.files...), home); strings.Join(got, " ") != c.want {
 				t.Errorf("guarded: %s\nwant:    %s", strings.Join(got, " "), c.want)
+			}
+		})
+	}
+}
+
+// TestGuardMarks: a repository of whatever program is guarded at any depth, with what its
+// settings name, and so is what those of the repository around the project name in it.
+func TestGuardMarks(t *testing.T) {
+	for mark := range policy.RepositoryMarks() {
+		t.Run(mark, func(t *testing.T) {
+			p := &policy.Policy{Files: policy.Files{Guard: []string{"**/" + mark}}}
+			files, _ := policy.RepositoryMark(mark)
+			if mark == ".git" {
+				files = []string{"config"}
+			}
+			if len(files) == 0 {
+				files = []string{"x"}
+			}
+			for _, file := range files {
+				const names = " = [hooks]\nupdate = sh tools/run"
+				top := project(t, "a/b/"+mark+"/"+file+names, "a/b/tools/run", "a/b/tools/other",
+					"out/"+mark+"/"+file+" = [hooks]\nupdate = p/tools/run", "out/p/tools/run")
+				for dir, want := range map[string]string{"/a": "b/" + mark + " b/tools/run", "/out/p": "tools/run"} {
+					if file == "x" {
+						want = strings.Trim(strings.ReplaceAll(want, "b/tools/run", ""), " ")
+						want = strings.ReplaceAll(want, "tools/run", "")
+					}
+					h := &Facts{home: "/nowhere"}
+					p.Files.Write = []string{top + dir}
+					if err := h.findHidden(p, top+dir, true); err != nil {
+						t.Fatal(err)
+					}
+					var list []string
+					for _, g := range h.Guarded {
+						list = append(list, strings.TrimPrefix(g.Path, top+dir+"/"))
+					}
+					slices.Sort(list)
+					if got := strings.Join(list, " "); got != want {
+						t.Errorf("%s in %s: guarded: %s, want: %s", file, dir, got, want)
+					}
+				}
 			}
 		})
 	}

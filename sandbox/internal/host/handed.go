@@ -22,15 +22,19 @@ type Handed struct {
 	Socket Socket
 	// Anonymous is what the kernel calls a descriptor without a file type.
 	Anonymous string
+	// Memory says that it is a memfd that is not sealed against writing, and Write that it
+	// is open for that.
+	Memory, Write bool
 }
 
 // Acts says that by the descriptor more than its own reader can be reached: another
 // process (pidfd, userfaultfd, perf_event, seccomp notify), files of the host (io_uring,
-// fanotify, fscontext) or the kernel (bpf, kvm). Harmless are those that count, wait and
-// watch; what is not known is not.
+// fanotify, inotify, fscontext, a ruleset that others enforce) or the kernel (bpf, kvm). By
+// an epoll whoever shares it gets events with data that the target has made up, which is
+// mostly a pointer. Harmless are those that count and wait; what is not known is not.
 func (f Handed) Acts() bool {
 	switch f.Anonymous {
-	case "", "eventfd", "eventpoll", "timerfd", "signalfd", "inotify", "landlock-ruleset", "sync_file":
+	case "", "eventfd", "timerfd", "signalfd", "sync_file":
 		return false
 	}
 	return true
@@ -104,7 +108,8 @@ func (h *Facts) hand(s *Stdio, listen bool) {
 	if s.Mode == 0 && !s.Path && s.Anonymous == "" {
 		return
 	}
-	d := Handed{FD: s.As, Mode: s.Mode, Path: s.Path, Listen: listen, Anonymous: s.Anonymous}
+	d := Handed{FD: s.As, Mode: s.Mode, Path: s.Path, Listen: listen, Anonymous: s.Anonymous, Memory: s.Memory,
+		Write: s.Write}
 	if d.Mode == unix.S_IFSOCK && !d.Path {
 		d.Socket = lookAtSocket(s.FD)
 	}

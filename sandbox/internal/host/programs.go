@@ -33,8 +33,8 @@ type Program struct {
 type Chooser struct {
 	// UID and GID are the caller's.
 	UID, GID int
-	// Home is the caller's, without links.
-	Home string
+	// Home is the caller's, without links, and Account that of the password file.
+	Home, Account string
 	// Project is the directory that the caller stands in as a project, or "".
 	Project string
 	// Writes are paths that the program may write, as files.write has them.
@@ -45,9 +45,8 @@ type Chooser struct {
 // order. Of these a shell would run the first. Relative directories are left out: what is
 // in them depends on where the caller stands.
 func (c Chooser) Programs(name, search string) (list []Program) {
-	h := &Facts{UID: c.UID, GID: c.GID, home: c.Home}
+	h := c.facts(search)
 	defer h.Close()
-	c.addZones(h)
 	var own unix.Stat_t // stays empty where there is no /proc
 	self, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -107,11 +106,10 @@ func sameBytes(self, other int) bool {
 }
 
 // Dir says who else than the caller and root can write to a directory, or to one above it:
-// another user, or a program of an earlier run. It is "" if nobody can.
-func (c Chooser) Dir(dir string) string {
-	h := &Facts{UID: c.UID, GID: c.GID, home: c.Home}
+// another user, or a program of an earlier run. It is "" if nobody can. search is PATH.
+func (c Chooser) Dir(dir, search string) string {
+	h := c.facts(search)
 	defer h.Close()
-	c.addZones(h)
 	o, err := h.walk.open(dir)
 	if err != nil {
 		return err.Error()
@@ -123,6 +121,22 @@ func (c Chooser) Dir(dir string) string {
 		}
 	}
 	return h.plantedIn(o.real)
+}
+
+// facts are what the walk and the rules for links need, for the directories of search.
+func (c Chooser) facts(search string) *Facts {
+	h := &Facts{UID: c.UID, GID: c.GID, home: c.Home, account: c.Account}
+	c.addZones(h)
+	for dir := range strings.SplitSeq(search, ":") {
+		if !path.IsAbs(dir) {
+			continue
+		}
+		if o, err := h.walk.open(dir); err == nil {
+			unix.Close(o.fd) // opened with O_PATH
+			h.searched = append(h.searched, identity(&o.st))
+		}
+	}
+	return h
 }
 
 // addZones adds where a program of an earlier run can have written, as findZones does it
@@ -198,6 +212,7 @@ func (h *Facts) plantedIn(real string) string {
 			return z.why
 		}
 	}
+	writable, why := false, ""
 	for at := d; at != nil; at = at.up {
 		// In a directory such as /tmp others can add names, but change none of them.
 		sticky := at != d && at.st.Uid == 0 && at.st.Mode&unix.S_ISVTX != 0
@@ -206,12 +221,19 @@ func (h *Facts) plantedIn(real string) string {
 				return why
 			}
 		}
-		if repository(at.real, h.home) {
+		if repository(at.real, h.home, h.account) {
 			return "it lies in the repository " + text.Quote(at.real) +
 				", where a program of an earlier run may have written"
 		}
+		// No role takes a directory of PATH itself for a project: cmd/sbx sees to that.
+		writable = writable || h.UID == 0 || int(at.st.Uid) == h.UID || unix.Access(at.real, unix.W_OK) == nil
+		if why == "" && writable && policy.Workplace(at.real, h.home, h.account) &&
+			!slices.Contains(h.searched, identity(&at.st)) {
+			why = "it lies in " + text.Quote(at.real) +
+				", which can be a project: a program of an earlier run may have written there"
+		}
 	}
-	return ""
+	return why
 }
 
 // others says which other user can write to a file or directory. A group of root's is one
@@ -227,12 +249,6 @@ func (h *Facts) others(what string, st *unix.Stat_t) string {
 }
 
 // repository says whether the directory is a repository in which somebody may work.
-func repository(dir, home string) bool {
-	if policy.ProjectDir(dir, home) == "" || policy.NoProject(dir, home) != "" || policy.SystemPlace(dir) != "" {
-		return false
-	}
-	var st unix.Stat_t
-	return slices.ContainsFunc([]string{".git", ".hg", ".jj"}, func(name string) bool {
-		return unix.Lstat(path.Join(dir, name), &st) == nil
-	})
+func repository(dir string, homes ...string) bool {
+	return policy.Workplace(dir, homes...) && len(repositoryMarks(dir)) > 0
 }

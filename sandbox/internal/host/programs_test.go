@@ -3,6 +3,7 @@ package host
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,9 +17,11 @@ func TestChooser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{"fine", "pr/bin", "pr/sub/deep", "repo/.git", "repo/bin", "home/.nvm/.git",
-		"home/.nvm/bin", "kept", "wide", "groups", "file", "links", "itself", "copy", "second", "directory/tool", "plain",
-		"foreign", "planted"} {
+	for _, dir := range []string{"home/.t/fine", "pr/bin", "pr/sub/deep", "repo/.git", "repo/bin", "home/.nvm/.git",
+		"home/.nvm/bin", "home/.t/kept", "home/.t/wide", "home/.t/groups", "home/.t/file", "home/.t/links",
+		"home/.t/itself", "home/.t/copy", "home/.t/second", "home/.t/directory/tool", "home/.t/plain",
+		"home/.t/foreign", "home/.t/planted", "work/tools/bin", "work/alone", "home/go/bin", "home/go/src/x/bin",
+		"home/scripts", "store"} {
 		if err := os.MkdirAll(filepath.Join(top, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -33,20 +36,22 @@ func TestChooser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"fine", "pr/bin", "pr/sub/deep", "repo/bin", "home/.nvm/bin", "kept", "wide", "groups",
-		"foreign"} {
+	for _, dir := range []string{"home/.t/fine", "pr/bin", "pr/sub/deep", "repo/bin", "home/.nvm/bin",
+		"home/.t/kept", "home/.t/wide", "home/.t/groups",
+		"home/.t/foreign", "work/tools/bin", "work/alone", "home/go/bin", "home/go/src/x/bin", "home/scripts"} {
 		program(dir+"/tool", 0o755)
 	}
-	program("file/tool", 0o757)
-	program("plain/tool", 0o644)
-	for dir, mode := range map[string]os.FileMode{"wide": 0o777, "groups": 0o775} {
+	program("home/.t/file/tool", 0o757)
+	program("home/.t/plain/tool", 0o644)
+	for dir, mode := range map[string]os.FileMode{"home/.t/wide": 0o777, "home/.t/groups": 0o775} {
 		if err := os.Chmod(filepath.Join(top, dir), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for link, to := range map[string]string{
-		"links/tool": "../fine/tool", "itself/tool": exe, "second/tool": "../itself/tool", "pr/away": "../fine",
-		"planted/tool": "../pr/away/tool",
+		"home/.t/links/tool": "../fine/tool", "home/.t/itself/tool": exe,
+		"home/.t/second/tool": "../itself/tool", "pr/away": "../home/.t/fine",
+		"home/.t/planted/tool": "../../../pr/away/tool", "store/tool": "../work/alone/tool",
 	} {
 		if err := os.Symlink(to, filepath.Join(top, link)); err != nil {
 			t.Fatal(err)
@@ -56,32 +61,36 @@ func TestChooser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(top, "copy/tool"), own, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(top, "home/.t/copy/tool"), own, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cases := []struct {
 		dir, why string // "own": it is sbx itself; "-": it is none
 	}{
-		{"fine", ""}, {"home/.nvm/bin", ""}, {"links", ""}, {"itself", "own"}, {"second", "own"}, {"copy", "own"},
-		{"directory", "-"}, {"plain", "-"}, {"none", "-"},
+		{"home/.t/fine", ""}, {"home/.nvm/bin", ""}, {"home/.t/links", ""}, {"home/.t/itself", "own"},
+		{"home/.t/second", "own"}, {"home/.t/copy", "own"},
+		{"home/.t/directory", "-"}, {"home/.t/plain", "-"}, {"home/.t/none", "-"},
 		{"pr/bin", "it lies in the project"}, {"pr/sub/deep", "it lies in the project"},
-		{"pr/away", "leads through the symbolic link"}, {"planted", "leads through the symbolic link"},
-		{"repo/bin", "it lies in the repository"}, {"kept", "where the program may write"},
-		{"wide", "others can write to"}, {"file", "others can write to it"},
+		{"pr/away", "leads through the symbolic link"}, {"home/.t/planted", "leads through the symbolic link"},
+		{"repo/bin", "it lies in the repository"}, {"work/tools/bin", "/work/tools, which can be a project"},
+		{"work/alone", "/work, which can be a project"}, {"store", "which can be a project"},
+		{"home/go/bin", ""}, {"home/go/src/x/bin", "which can be a project"}, {"home/scripts", ""},
+		{"home/.t/kept", "where the program may write"},
+		{"home/.t/wide", "others can write to"}, {"home/.t/file", "others can write to it"},
 	}
 	uid, gid := os.Geteuid(), os.Getegid()
 	if uid == 0 {
-		if err := os.Chown(filepath.Join(top, "foreign"), 61043, 61043); err != nil {
+		if err := os.Chown(filepath.Join(top, "home/.t/foreign"), 61043, 61043); err != nil {
 			t.Fatal(err)
 		}
-		cases = append(cases, struct{ dir, why string }{"foreign", "belongs to user 61043"},
-			struct{ dir, why string }{"groups", ""})
+		cases = append(cases, struct{ dir, why string }{"home/.t/foreign", "belongs to user 61043"},
+			struct{ dir, why string }{"home/.t/groups", ""})
 	} else {
 		gid = uid + 1 // a group that others are in
-		cases = append(cases, struct{ dir, why string }{"groups", "others can write to"})
+		cases = append(cases, struct{ dir, why string }{"home/.t/groups", "others can write to"})
 	}
 	c := Chooser{UID: uid, GID: gid, Home: home, Project: filepath.Join(top, "pr"),
-		Writes: []string{"?" + filepath.Join(top, "kept"), "?/nowhere", "/"}}
+		Writes: []string{"?" + filepath.Join(top, "home/.t/kept"), "?/nowhere", "/"}}
 	for _, x := range cases {
 		list := c.Programs("tool", "::.:relative:"+filepath.Join(top, x.dir))
 		got := "-"
@@ -95,8 +104,9 @@ func TestChooser(t *testing.T) {
 		}
 	}
 	for _, x := range cases {
-		if dir := filepath.Join(top, x.dir); x.why != "own" && x.why != "-" && x.dir != "file" && x.dir != "planted" {
-			if why := c.Dir(dir); (why == "") != (x.why == "") {
+		if dir := filepath.Join(top, x.dir); x.why != "own" && x.why != "-" && !slices.Contains(
+			[]string{"home/.t/file", "home/.t/planted", "store"}, x.dir) {
+			if why := c.Dir(dir, dir); (why == "") != (x.why == "") {
 				t.Errorf("links in %s: %q", x.dir, why)
 			}
 		}

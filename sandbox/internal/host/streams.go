@@ -3,6 +3,7 @@ package host
 import (
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,10 @@ type Stdio struct {
 	Anonymous string
 	// Flags are its access mode and its status flags; see F_GETFL in fcntl(2).
 	Flags int
+	// Owned says that a process of the host's gets signals from it; see F_SETOWN in fcntl(2).
+	Owned bool
+	// Memory says that it is a memfd that is not sealed against writing.
+	Memory bool
 	// Terminal says that it is a terminal, and no master of one.
 	Terminal bool
 	// ID identifies its file, and Rdev is a device file's own number.
@@ -127,10 +132,12 @@ func (s *Stdio) describe(flags int, st *unix.Stat_t) {
 	s.Mode, s.Flags = st.Mode&unix.S_IFMT, flags
 	s.Read, s.Write = access != unix.O_WRONLY, access != unix.O_RDONLY
 	s.Path = flags&unix.O_PATH != 0
+	s.Owned = !s.Path && owned(s.FD)
 	s.ID, s.Rdev = ns.ID{Major: unix.Major(st.Dev), Minor: unix.Minor(st.Dev), Ino: st.Ino}, st.Rdev
 	switch s.Mode {
 	case unix.S_IFREG:
 		s.OnHost, s.Seeks = st.Nlink > 0, true
+		s.Memory = !s.OnHost && !s.Path && unsealed(s.FD)
 	case unix.S_IFBLK:
 		s.OnHost, s.Seeks = true, true
 	case unix.S_IFCHR:
@@ -168,6 +175,24 @@ func anonymous(fd int) string {
 func (s Stdio) OpenFlags() int {
 	return s.Flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DIRECT | unix.O_PATH |
 		unix.O_DIRECTORY)
+}
+
+// unsealed says whether a file without a name is a memfd that can be written. The kernel
+// keeps the name of another file that is gone, whose directory is not the root.
+func unsealed(fd int) bool {
+	name, err := readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil || !strings.HasPrefix(name, "/memfd:") {
+		return false
+	}
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	return err != nil || seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) == 0
+}
+
+// owned says whether the descriptor has an owner, which the kernel signals.
+func owned(fd int) bool {
+	var owner struct{ kind, pid int32 } // struct f_owner_ex
+	_, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETOWN_EX, uintptr(unsafe.Pointer(&owner)))
+	return errno == 0 && owner.pid != 0
 }
 
 // fifoNamed says whether a FIFO has a name, and so is no pipe of the kernel's own.

@@ -64,6 +64,11 @@ type Target struct {
 	// Announce says that the launcher is told which process the target is, and sees its
 	// exec.
 	Announce bool
+	// Hold makes the sandbox's first process wait until the launcher lets it go. With
+	// MappedOutside it waits for somebody else, too, who maps the ids of the new user
+	// namespace. It closes HoldWithout before, whose readers may wait for the end.
+	Hold, MappedOutside bool
+	HoldWithout         []int
 	// Given are the launcher's descriptors that become the target's 0, 1, 2 and so on, all
 	// of them above the target's highest; -1 is one that it does not get. nil: the target
 	// gets descriptors 0 to 2 of a launcher that has nothing else to do.

@@ -296,8 +296,7 @@ func (h *Facts) addRepositories(linkDir string) {
 	}
 	for _, project := range h.inside {
 		for dir := project; policy.ProjectDir(dir, h.home) != ""; dir = path.Dir(dir) {
-			var st unix.Stat_t
-			if unix.Lstat(path.Join(dir, ".git"), &st) == nil {
+			if len(repositoryMarks(dir)) > 0 {
 				h.zones = append(h.zones, zone{dir, ns.ID{}, inProject(dir)})
 				break
 			}

@@ -39,10 +39,12 @@ const (
 // The versions of Landlock (ABI) that brought what sbx uses. ABI 8 (Linux 7.0) can
 // restrict all threads of a process, but a target has only one.
 const (
-	ABIPorts   = 4 // TCP by port, Linux 6.7
-	ABIScopes  = 6 // signals and abstract sockets, Linux 6.12
-	ABILog     = 7 // logging of denials, Linux 6.15
-	ABISockets = 9 // Unix sockets by path, Linux 7.1
+	ABITruncate = 3 // truncate(2), Linux 6.2
+	ABIPorts    = 4 // TCP by port, Linux 6.7
+	ABIIoctl    = 5 // ioctl(2) on devices, Linux 6.10
+	ABIScopes   = 6 // signals and abstract sockets, Linux 6.12
+	ABILog      = 7 // logging of denials, Linux 6.15
+	ABISockets  = 9 // Unix sockets by path, Linux 7.1
 )
 
 // handled are the rights that an ABI knows. A domain denies those of them that no
@@ -52,10 +54,10 @@ func handled(abi int) Access {
 	if abi >= 2 {          // 5.19
 		h |= refer
 	}
-	if abi >= 3 { // 6.2
+	if abi >= ABITruncate {
 		h |= truncate
 	}
-	if abi >= 5 { // 6.10
+	if abi >= ABIIoctl {
 		h |= ioctlDev
 	}
 	if abi >= ABISockets {
@@ -240,7 +242,8 @@ func (r StdioRule) Compile(a *step.Asm) {
 	if allow &= handled(r.ABI); allow == 0 {
 		return
 	}
-	addRule(a, allow, step.Fd(r.FD))
+	// EBADFD: it is of a file system of the kernel's own, such as a memfd, which Landlock leaves alone.
+	addRule(a, allow, step.Fd(r.FD)).Or(unix.EBADFD)
 }
 
 // ABI is the kernel's Landlock version, or 0 where it has none or has it switched

@@ -18,6 +18,9 @@ type Exit struct {
 	Notes []string
 	// Limits are the limits that were reached, by their names in the policy.
 	Limits []string
+	// Missing are optional protections that turned out to be missing at the start, beside
+	// those of the plan; see plan.Protections.
+	Missing []string
 	// Usage is what the sandbox has used.
 	Usage Usage
 	// New are paths of the host that the policy guards and that came to be, or

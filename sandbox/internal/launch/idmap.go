@@ -25,18 +25,23 @@ func (ps *Process) mapRanges(r *ns.Ranges) error {
 			args = append(args, fmt.Sprint(e.Inside), fmt.Sprint(e.Outside), fmt.Sprint(e.Count))
 		}
 		if err := runMapper(args); err != nil {
-			return ps.abortIDMap(r, err)
+			return ps.abortIDMap(*r, err)
 		}
 	}
-	if err := unix.Sendto(ps.notify, []byte{step.MsgMapped}, unix.MSG_NOSIGNAL, nil); err != nil {
-		return ps.abortIDMap(r, err)
+	if err := ps.mapped(); err != nil {
+		return ps.abortIDMap(*r, err)
 	}
 	return nil
 }
 
+// mapped lets the child go that waits for it.
+func (ps *Process) mapped() error {
+	return unix.Sendto(ps.notify, []byte{step.MsgMapped}, unix.MSG_NOSIGNAL, nil)
+}
+
 // abortIDMap ends the child that waits in vain. If it has failed by itself, that
 // is what is told.
-func (ps *Process) abortIDMap(r *ns.Ranges, err error) error {
+func (ps *Process) abortIDMap(s step.Step, err error) error {
 	err = errors.Join(err, ps.kill())
 	if _, e := waitFor(ps.pid, nil); e != nil {
 		err = errors.Join(err, e)
@@ -44,7 +49,7 @@ func (ps *Process) abortIDMap(r *ns.Ranges, err error) error {
 	if st := ps.status; st.Failed != 0 {
 		return failure(st, ps.plan.StepAt(int(ps.table.Calls[st.Failed-1].Step)))
 	}
-	return &plan.StepError{Step: *r, Err: err}
+	return &plan.StepError{Step: s, Err: err}
 }
 
 // MapperError is what newuidmap or newgidmap said before it failed.

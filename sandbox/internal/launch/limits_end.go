@@ -18,6 +18,10 @@ func (ps *Process) enterCgroup() (inside int, err error) {
 		return -1, &plan.StepError{Step: *l.Cgroup, Err: err}
 	}
 	for _, f := range l.Files {
+		if f.Missing(ps.cgroup) {
+			ps.missing = append(ps.missing, plan.MissingSwap) // the only one
+			continue
+		}
 		if err := f.Verify(ps.cgroup); err != nil {
 			unix.Close(inside)
 			return -1, &plan.StepError{Step: f, Err: err}

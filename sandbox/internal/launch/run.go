@@ -24,6 +24,9 @@ type Attached struct {
 	// Ready is told of the target's exec, with its pid as this process and as the target
 	// itself sees it, where the plan Announces.
 	Ready func(pid, inside int)
+	// Born is told of the sandbox's first process, where the plan Holds it. That goes on when
+	// there has been something to read from each of the descriptors until, or its end.
+	Born func(pid int) (until []int, err error)
 }
 
 // Tries bounds how often a start is tried with a new plan.
@@ -84,8 +87,11 @@ func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 func runOnce(
 	p *plan.Plan, facts *host.Facts, caught int, last bool, a Attached,
 ) (exit Exit, told bool, err error) {
-	ps, err := start(p, hooks{adopt: true})
+	ps, err := start(p, hooks{adopt: true, born: a.Born, caught: caught})
 	facts.CloseFiles()
+	if asked := (*endedError)(nil); errors.As(err, &asked) {
+		return Exit{Status: unix.WaitStatus(asked.signal)}, true, nil
+	}
 	if err != nil {
 		return exit, false, err
 	}

@@ -29,6 +29,7 @@ type Process struct {
 	janitor *janitor // nil if there is nothing to undo on the host
 	setID   setIDs   // what is done against set-id files on the host
 	cgroup  int      // the sandbox's, or -1
+	missing []string // see Exit.Missing
 	private privateDir
 	adopts  bool      // it is the parent of orphans, see adoptOrphans
 	offsets []carried // files of the caller's whose offsets are given back
@@ -65,6 +66,9 @@ type hooks struct {
 	table, janitor func(*step.Table)
 	// adopt makes this process the parent of orphans; see adoptOrphans.
 	adopt bool
+	// born and caught are Attached.Born and the descriptor of signals.Catch.
+	born   func(pid int) (until []int, err error)
+	caught int
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -85,6 +89,9 @@ func linkTable(asm *step.Asm, hook func(*step.Table)) (*step.Table, error) {
 func Start(p *plan.Plan) (*Process, error) {
 	if len(p.Explained) > 0 {
 		return nil, errors.New("start a sandbox whose denials are to be explained: only Run can")
+	}
+	if p.Holds {
+		return nil, errors.New("start a sandbox that is to wait for the launcher: only Run can")
 	}
 	return start(p, hooks{})
 }
@@ -184,6 +191,11 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 			return nil, err
 		}
 	}
+	if p.Holds {
+		if err = ps.letGo(h); err != nil {
+			return nil, err
+		}
+	}
 	if err = ps.guardAlways(); err != nil {
 		return nil, errors.Join(err, ps.kill())
 	}
@@ -208,7 +220,7 @@ func (ps *Process) Wait() (Exit, error) {
 	}
 	failed := append(append(ps.endSetID(), ps.carryOffsets()...), ps.removePrivate()...)
 	if err == nil {
-		exit.Usage = ps.usage(&used)
+		exit.Usage, exit.Missing = ps.usage(&used), ps.missing
 		ps.tellLimits(&exit)
 		exit.Notes = slices.Concat(exit.Notes, ps.leftNote(exit), failed, lost, ps.deniedNotes(exit))
 		exit.Notes, exit.Lost = append(exit.Notes, ps.lostNotes()...), ps.lost

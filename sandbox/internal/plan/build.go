@@ -34,9 +34,10 @@ func Build(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host.
 // its reason here. order makes no other choice and cannot fail.
 func order(d *decisions) *Plan {
 	plan := &Plan{
-		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, SharesPIDNS: d.sharesPIDNS,
+		Name: d.name, New: d.ns.new, Joined: d.ns.joinedSet(), Ranges: d.ids.ranges, Holds: d.ids.holds,
+		MappedOutside: d.ids.mappedOutside, SharesPIDNS: d.sharesPIDNS,
 		InPlace: d.inPlace,
-		Dir:     d.dir, Notes: d.notes, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
+		Dir:     d.dir, Notes: d.notes, Missing: d.missing, Remarks: d.remarks, Landlock: len(d.landlock) > 0, AllWritable: d.allWritable,
 		SharesJob: d.terminal.sharesJob, OwnSession: d.terminal.ownSession, PTY: d.terminal.pty,
 		Tree: d.tree, Limits: d.limits, SetID: d.setID, Unexplained: d.unexplained, Observed: d.observed, Learns: d.learns,
 		ObservesFiles: d.observesFiles, Announces: d.announce, Given: d.given, Gateway: d.gateway,
@@ -187,6 +188,9 @@ func order(d *decisions) *Plan {
 	}
 	if plan.PTY != nil {
 		add(to, terminal.Foreground{}) // needs the group, and the descriptor that is closed below
+	}
+	if len(d.exec.OwnPID) > 0 {
+		add(to, process.KnowPID{Names: d.exec.OwnPID}) // before the filter, which may deny the call
 	}
 	if d.noUserNS {
 		// A second restriction on new user namespaces, in case the filter has a gap. It

@@ -14,7 +14,7 @@ func startInit(plan *Plan, d *decisions, joins bool) {
 	add := func(to *[]step.Step, s ...step.Step) { *to = append(*to, s...) }
 	// Before there is anything that would stay if the launcher were killed, but after the
 	// ids are set, because setting them clears the death signal.
-	add(setup, process.DieWithLauncher{Left: joins || plan.Ranges != nil})
+	add(setup, process.DieWithLauncher{Left: joins || plan.Ranges != nil || plan.Holds})
 	if len(d.streams.restore) > 0 {
 		add(setup, process.AnnounceInit{}) // before there is a target
 	}

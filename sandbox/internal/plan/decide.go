@@ -81,6 +81,7 @@ type decisions struct {
 	first bool
 
 	notes, remarks []string
+	missing        []string // see Plan.Missing
 }
 
 // decide refuses what cannot be as the policy says, and makes all choices.
@@ -95,6 +96,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.ns, err = namespaces(p, h); err != nil {
 		return nil, err
 	}
+	d.ns.manyIDs = policy.IsTrue(p.Namespaces.Ranges) || t.MappedOutside
 	if err := d.refuseInPlace(p, t); err != nil {
 		return nil, err
 	}
@@ -109,6 +111,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	if d.limits, err = limits(p, t, h, d.ns, d.keep); err != nil {
 		return nil, err
 	}
+	d.missing = append(d.missing, d.limits.missing...)
 	if err := refuseCombinations(p, t, h, d); err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 			return nil, err
 		}
 	}
-	if d.ids, err = ids(p, h, d.ns, d.sharesPIDNS); err != nil {
+	if d.ids, err = ids(p, t, h, d.ns, d.sharesPIDNS); err != nil {
 		return nil, err
 	}
 	if d.labels, err = labels(p, h); err != nil {
@@ -173,6 +176,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
 	if err := d.refuseLeftovers(p, h); err != nil {
+		return nil, err
+	}
+	if err := d.refuseMemory(h); err != nil {
 		return nil, err
 	}
 	if err := d.decideHanded(p, t, h); err != nil {
@@ -208,6 +214,7 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.remarks = append(d.remarks, "programs have no Unix sockets of their own: there are too many files below "+at+
 			" to mask all of the host's sockets there")
 	default:
+		d.lack(missingMasks)
 		d.note(fmt.Sprintf("looked for sockets to mask below %s, and stopped at the limit: there are too many files", at))
 	}
 	d.decideFilters(p, t, h, programs, decoded)
@@ -244,6 +251,9 @@ func (d *decisions) noteLinks(p *policy.Policy, t host.Target, h *host.Facts) {
 }
 
 func (d *decisions) note(s string) { d.notes = append(d.notes, s) }
+
+// lack says that an optional protection is missing: to programs by its name.
+func (d *decisions) lack(name string) { d.missing = append(d.missing, name) }
 
 // refuseCombinations refuses settings that exclude each other, or that this machine does
 // not allow together.
@@ -294,7 +304,7 @@ func refuseCombinations(p *policy.Policy, t host.Target, h *host.Facts, d *decis
 // decideTarget decides what is executed, and with which environment and descriptors.
 func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts) (err error) {
 	listen := t.ListenFDs(p.Process.Env)
-	env, kept := environment(p, t, listen)
+	env, own, kept := environment(p, t, listen)
 	if _, relayed := t.NotifyPlace(p); relayed {
 		d.announce = true // the relay has to know the target
 		d.notify = Notify{Address: t.NotifySocket(), FD: -1}
@@ -306,6 +316,7 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	if d.exec, err = execStep(t, env); err != nil {
 		return err
 	}
+	d.exec.OwnPID = own
 	for _, f := range h.Handed {
 		if err := leadsOut(f); err != nil {
 			return err
@@ -313,27 +324,6 @@ func (d *decisions) decideTarget(p *policy.Policy, t host.Target, h *host.Facts)
 	}
 	d.fds, err = descriptors(t, listen)
 	return err
-}
-
-// leadsOut refuses a descriptor by which the target would leave the sandbox, unless the
-// caller hands it over on purpose.
-func leadsOut(f host.Handed) error {
-	unasked := f.FD <= 2 || f.Listen
-	what, fix := "", "close it for sbx, or redirect it as in </dev/null; --keep-fd hands over a descriptor on purpose"
-	switch {
-	case f.Ring():
-		what, fix = "it is an io_uring, by which the target would do what it likes with the files of the host",
-			"close it for sbx"
-	case unasked && (f.Mode == unix.S_IFDIR || f.Path):
-		what = "it is open to a directory of the host, or by O_PATH, and leads out of the sandbox"
-	case unasked && f.Acts():
-		what = "it is no file or socket but of the kind " + text.Quote(f.Anonymous) + ", and may lead out of the sandbox"
-	default:
-		return nil
-	}
-	return &host.NeedError{
-		Reason: host.LeadsOut, What: fmt.Sprintf("hand over descriptor %d: %s", f.FD, what), Fix: fix,
-	}
 }
 
 // decideFiles makes the root file system, and returns the Landlock rules for files.

@@ -8,10 +8,6 @@ import (
 	"sbx/sandbox/internal/host"
 )
 
-// targetPID is the target's pid in its own pid namespace: it is the first process that
-// the init, pid 1, forks.
-const targetPID = "2"
-
 // managerVariables are the variables of a service manager: sd_listen_fds(3),
 // sd_watchdog_enabled(3), sd_notify(3). The target gets them whatever the policy lists, if
 // they are meant for this process. The variable pid tells that. Without it, optional ones
@@ -29,19 +25,15 @@ var managerVariables = [...]struct {
 }
 
 // environment is what of the caller's environment crosses, with the policy's
-// own, where listen descriptors of LISTEN_FDS do. A pid in it is rewritten to
-// the one that the target sees.
+// own, where listen descriptors of LISTEN_FDS do. own are variables that get the pid that
+// the target sees as its own, which is known when there is a target.
 //
 // Each variable stands there once, or programs would not agree on what it says:
 // shells take the last one, getenv(3) the first. Of the caller's it is the first
 // one, of the policy's rules the last, for flags come after the policy.
 //
 // kept are variables that say where packages come from, and that do not cross.
-func environment(p *policy.Policy, t host.Target, listen int) (env, kept []string) {
-	pid := targetPID
-	if executesInPlace(p) {
-		pid = strconv.Itoa(t.PID)
-	}
+func environment(p *policy.Policy, t host.Target, listen int) (env, own, kept []string) {
 	seen, service := make(map[string]bool, len(t.Env)), t.IsService()
 	for _, v := range t.Env {
 		name, _, ok := strings.Cut(v, "=")
@@ -56,10 +48,12 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 		case name == "NOTIFY_SOCKET":
 			place, _ := t.NotifyPlace(p)
 			v = name + "=" + place
-		case name == "LISTEN_PID" || name == "WATCHDOG_PID":
-			v = name + "=" + pid
-		case service && name == "SYSTEMD_EXEC_PID":
-			v = name + "=" + pid
+		case name == "LISTEN_PID" || name == "WATCHDOG_PID" || service && name == "SYSTEMD_EXEC_PID":
+			if !executesInPlace(p) {
+				own = append(own, name)
+				continue
+			}
+			v = name + "=" + strconv.Itoa(t.PID)
 		case service && host.ServiceVariable(name):
 		case name == "SYSTEMD_EXEC_PID":
 			continue // another process's
@@ -85,7 +79,7 @@ func environment(p *policy.Policy, t host.Target, listen int) (env, kept []strin
 			env = append(env, rule)
 		}
 	}
-	return env, kept
+	return env, own, kept
 }
 
 // fromManager says whether the variable is a service manager's, and whether it is meant for

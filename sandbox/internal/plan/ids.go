@@ -17,6 +17,8 @@ type idPlan struct {
 	steps []step.Step
 	// ranges are the ids that the launcher maps, or nil.
 	ranges *ns.Ranges
+	// holds says that the child waits for the launcher, mappedOutside for somebody else.
+	holds, mappedOutside bool
 }
 
 // hasProc says whether one of the steps opens the host's /proc.
@@ -32,14 +34,26 @@ func (i *idPlan) openProc() {
 }
 
 // ids makes the idPlan.
-func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPlan, err error) {
+func ids(p *policy.Policy, t host.Target, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPlan, err error) {
 	list := &plan.steps
 	add := func(s ...step.Step) { *list = append(*list, s...) }
 	alone := len(s.joins) == 0 // otherwise the joining process has opened /proc
 	if (s.new&(ns.User|ns.Time) != 0 || sharesPIDNS) && alone {
 		add(ns.OpenProc{})
 	}
+	plan.holds, plan.mappedOutside = t.Hold, t.MappedOutside
+	if t.Hold && alone {
+		add(process.LeaveLauncher{}) // or the child would wait on after the launcher's death
+	}
 	switch {
+	case t.MappedOutside && (s.new&ns.User == 0 || !t.Hold || policy.IsTrue(p.Namespaces.Ranges)):
+		return plan, &host.NeedError{
+			Reason: host.WrongNamespace,
+			What:   "have somebody else map the ids: the user namespace is not a new one, or has ids already",
+			Fix:    "say user = \"new\" in the policy's [namespaces], without ranges",
+		}
+	case t.MappedOutside:
+		add(ns.Hold{IDs: true, Without: t.HoldWithout}, process.DropGroups{IfAllowed: true})
 	case s.joined(ns.User):
 		add(process.DropGroups{IfAllowed: true}, process.SetIDs{UID: s.uid, GID: s.gid})
 	case s.new&ns.User == 0:
@@ -54,8 +68,8 @@ func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPl
 		if r.GIDs, err = extents(s.gid, h.GID, h.SubIDs.GIDs); err != nil {
 			return plan, err
 		}
-		if alone {
-			add(process.LeaveLauncher{}) // or the child would wait on after the launcher's death
+		if alone && !t.Hold {
+			add(process.LeaveLauncher{}) // as above
 		}
 		// The groups can be dropped here. Denying setgroups(2), as with a single id, would
 		// prevent that. The target cannot set groups again, because it has no CAP_SETGID.
@@ -63,6 +77,9 @@ func ids(p *policy.Policy, h *host.Facts, s nsPlan, sharesPIDNS bool) (plan idPl
 		plan.ranges = &r
 	default:
 		add(ns.IDMap{UID: s.uid, GID: s.gid, OutsideUID: h.UID, OutsideGID: h.GID})
+	}
+	if t.Hold && !t.MappedOutside {
+		add(ns.Hold{Without: t.HoldWithout}) // with its ids, for whoever enters its user namespace meanwhile
 	}
 	if policy.IsTrue(p.Namespaces.Ranges) && plan.ranges == nil {
 		return plan, &host.NeedError{

@@ -75,3 +75,39 @@ func TestRangesPlan(t *testing.T) {
 		t.Errorf("ranges in the host's namespace: %v", err)
 	}
 }
+
+// TestHold checks where the sandbox's first process waits for the launcher.
+func TestHold(t *testing.T) {
+	for _, c := range []struct {
+		outside bool
+		want    []string
+	}{
+		{false, []string{"close the launcher's end of the socket", "map user 1000 to 1000", "wait until the launcher has",
+			"die with the launcher"}},
+		{true, []string{"close the launcher's end of the socket", "wait until somebody else has mapped the ids",
+			"drop the supplementary groups", "die with the launcher"}},
+	} {
+		p := &policy.Policy{Name: "p", Namespaces: policy.Namespaces{User: "new"}}
+		target := host.Target{Path: "/x", Args: []string{"x"}, Dir: "/", Hold: true, MappedOutside: c.outside}
+		plan, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, last := plan.String(), -1
+		for _, want := range c.want {
+			at := strings.Index(text, want)
+			if at <= last {
+				t.Errorf("outside %v: %q is missing or too early in\n%.1000s", c.outside, want, text)
+			}
+			last = at
+		}
+		if has := strings.Contains(text, "map user"); has == c.outside {
+			t.Errorf("outside %v: it maps ids: %v", c.outside, has)
+		}
+	}
+	p := &policy.Policy{Name: "p", Namespaces: policy.Namespaces{User: "host"}}
+	target := host.Target{Path: "/x", Args: []string{"x"}, Dir: "/", Hold: true, MappedOutside: true}
+	if _, err := Build(p, plantest.AllowAll, target, plantest.Debian(p, 0)); !errors.Is(err, host.WrongNamespace) {
+		t.Errorf("ids of the host's namespace: %v", err)
+	}
+}

@@ -55,6 +55,7 @@ func (d *decisions) refuseInPlace(p *policy.Policy, t host.Target) error {
 			"say time = \"host\" in the policy's [namespaces], or " + supervised},
 		{t.Receipt != nil, "write a receipt", nobody, "leave out --report, or " + supervised},
 		{t.Announce, "tell of the exec", nobody, "leave out --ready-fd, or " + supervised},
+		{t.Hold, "tell of the sandbox before it is made", nobody, supervised},
 		{t.ExplainFiles, "explain which files were denied", nobody, "leave out --explain-files, or " + supervised},
 		{t.Explain && policy.IsTrue(p.Report.Keep), "keep what was denied", nobody,
 			"take keep = true out of the policy's [report], or " + supervised},
@@ -87,6 +88,21 @@ func (d *decisions) refuseLeftovers(p *policy.Policy, h *host.Facts) error {
 		return needsLauncher("guard names in "+text.Quote(dir),
 			"they are looked for again when the program has ended, and nobody stays who could",
 			"take "+text.Quote(dir)+" out of write in the policy's [files], or the names out of guard, or "+supervised)
+	}
+	if d.tree.AnyOnHost() {
+		for _, x := range d.tree.OnHost() {
+			fix := ""
+			switch x.Is {
+			case rootfs.Hidden.String():
+				fix = "show it with --show " + text.Quote(x.Path) + ", or take it out of hide in the policy's [files], or "
+			case rootfs.Read.String():
+				fix = "take it out of read in the policy's [files], or write no directory that it is in, or "
+			default:
+				continue // private in its place, as /dev
+			}
+			return needsLauncher("have "+text.Quote(x.Path)+" "+x.Is, "if another file comes to its place on the host the "+
+				"kernel drops the mount, and nobody stays who could tell", fix+supervised)
+		}
 	}
 	if x := d.private; x != nil {
 		var out []string

@@ -86,6 +86,8 @@ func TestInPlaceRefusals(t *testing.T) {
 		{"a time namespace", 0, func(p *policy.Policy, _ *host.Facts, _ *host.Target) { p.Namespaces.Time = "new" },
 			host.Conflict},
 		{"a receipt", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Receipt = &descriptor }, host.Conflict},
+		{"a message before it is made", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Hold = true },
+			host.Conflict},
 		{"a message at the exec", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Announce = true },
 			host.Conflict},
 		{"explained", 0, func(_ *policy.Policy, _ *host.Facts, t *host.Target) { t.Explain = true }, host.Conflict},

@@ -51,6 +51,7 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 	case mode == "off" || nest:
 		// In a Landlock domain nothing can be mounted, so no sandbox can be nested.
 		if policy.IsTrue(p.Process.LandlockLog) {
+			d.lack(missingLog)
 			d.note("there is no Landlock domain, so landlock_log has nothing to log")
 		}
 		return nil
@@ -61,15 +62,18 @@ func (d *decisions) decideLandlock(p *policy.Policy, t host.Target, h *host.Fact
 			Fix:    "use Linux 5.13 or newer with landlock in the lsm= list, or landlock = \"auto\"",
 		}
 	case h.LSM.Landlock == 0:
+		d.lack(missingLandlock)
 		d.note("this kernel has no Landlock: only the mounts restrict files")
 		return nil
 	}
 	if policy.IsTrue(p.Process.LandlockLog) && h.LSM.Landlock < landlock.ABILog {
+		d.lack(missingLog)
 		d.note("this kernel does not log what Landlock denies: that needs Linux 6.15")
 	}
 	// A new network namespace has its own abstract sockets. With the host's, Landlock
 	// denies them, unless the target may write to all files anyway.
 	scope := d.ns.new&ns.Net == 0 && (!d.allWritable || d.noNet)
+	d.lackParts(p, t, h)
 	steps := []step.Step{landlock.Ruleset{
 		ABI: h.LSM.Landlock, ScopeAbstract: scope || d.handed.abstract,
 		Bind:    p.Network.Bind != nil || d.handed.tcp || d.noNet,

@@ -28,6 +28,9 @@ type Limits struct {
 	// openFiles says that a step of target sets the limit on open files.
 	openFiles bool
 	notes     []string
+	// missing are the optional limits that are not enforced, and parts of others; see
+	// Plan.Missing.
+	missing []string
 	// These are the policy's values, for messages at the end. They are empty where
 	// there is no such limit.
 	Memory, Processes, Time, CPUTime, FileSize string
@@ -60,6 +63,7 @@ func (a limitValue) invalid(err error) error {
 // refuseOrNote drops an optional limit, with a note, and refuses any other.
 func (l *Limits) refuseOrNote(a limitValue, why, hint string) error {
 	if a.optional {
+		l.missing = append(l.missing, a.name)
 		l.notes = append(l.notes, a.name+" is not enforced: "+why)
 		return nil
 	}

@@ -50,7 +50,7 @@ func (l *Limits) sharedLimits(p *policy.Policy, h *host.Facts, s nsPlan, raises 
 	// The kernel does not enforce RLIMIT_NPROC for user 0 of the host, and before
 	// Linux 5.14 it does not count for each user namespace. It counts per user, so
 	// with a range of ids it would not count all processes of the namespace.
-	if s.new&ns.User != 0 && !policy.IsTrue(p.Namespaces.Ranges) && h.UID != 0 && h.Limits.CountsPerNamespace {
+	if s.new&ns.User != 0 && !s.manyIDs && h.UID != 0 && h.Limits.CountsPerNamespace {
 		processes.fallback = func(value string) error { return l.countProcesses(h, value) }
 	}
 	if len(h.Limits.Disks) == 0 {
@@ -221,7 +221,7 @@ func (l *Limits) dataOfEach(h *host.Facts, raises bool, a limitValue, value stri
 		limit.Soft, limit.Hard = most, most
 		limit.Name += fmt.Sprintf(", lowered to the caller's own limit of %d", most)
 	}
-	l.target = append(l.target, limit)
+	l.target, l.missing = append(l.target, limit), append(l.missing, missingMemoryTotal)
 	l.notes = append(l.notes, fmt.Sprintf("%s holds for each process by itself, not for all together, "+
 		"and for no shared memory: %s", a.name, lacking(h, cgroup.Memory)))
 	return nil

@@ -55,6 +55,7 @@ func (d *decisions) decideListener(p *policy.Policy, t host.Target, h *host.Fact
 	}
 	if err != nil {
 		d.unexplained, d.observed, d.observesFiles = err.Error(), nil, false
+		d.lack(missingExplain)
 		d.note("denied system calls cannot be explained: " + err.Error())
 		return
 	}
@@ -88,6 +89,7 @@ func (d *decisions) observe(p *policy.Policy, t host.Target) ([]uint32, error) {
 	case !t.ExplainFiles:
 		return rare, nil
 	case why != "":
+		d.lack(missingFiles)
 		d.note("files are not observed: " + why)
 		return rare, nil
 	}

@@ -21,6 +21,8 @@ type nsPlan struct {
 	joins []ns.Join
 	// uid and gid are the target's ids in its user namespace.
 	uid, gid int
+	// manyIDs says that it may have more ids than the caller's.
+	manyIDs bool
 	// monotonic and boottime are the offsets of the clocks in a new time namespace.
 	monotonic, boottime time.Duration
 }

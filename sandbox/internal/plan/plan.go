@@ -39,6 +39,9 @@ type Plan struct {
 	// Ranges are the ids that the launcher maps while the child waits. It is nil where the
 	// child maps its own.
 	Ranges *ns.Ranges
+	// Holds says that the child waits until the launcher lets it go, MappedOutside that
+	// somebody else has mapped its ids by then.
+	Holds, MappedOutside bool
 	// SharesPIDNS says that the pid namespace is not a new one.
 	SharesPIDNS bool
 	// InPlace says that there is neither launcher nor init: a thread of this process does
@@ -54,8 +57,9 @@ type Plan struct {
 	Prepare, Cleanup []step.Step
 	// Dir is the directory that the target starts in.
 	Dir string
-	// Notes say which optional protections are missing.
-	Notes []string
+	// Notes say which optional protections are missing, and Missing names them; see
+	// Protections.
+	Notes, Missing []string
 	// Remarks say what the policy leaves open by its own word. They are printed with the
 	// plan only.
 	Remarks []string

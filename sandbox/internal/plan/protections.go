@@ -1,10 +1,13 @@
 package plan
 
 import (
+	"slices"
+
 	"sbx/caps"
 	"sbx/ns"
 	"sbx/policy"
 	"sbx/sandbox/internal/cgroup"
+	"sbx/sandbox/internal/host"
 	"sbx/sandbox/internal/landlock"
 	"sbx/sandbox/internal/process"
 )
@@ -24,15 +27,56 @@ type Protections struct {
 	Landlock int `json:"landlock"`
 	// Limits are the limits, by their names in the policy.
 	Limits []string `json:"limits"`
-	// Missing are the optional ones that this machine does not have: "landlock",
-	// "landlock_log".
+	// Missing are the optional ones that are not in force: those that the policy marks with
+	// a "?", and those that sbx does without on a machine that does not have them.
 	Missing []string `json:"missing"`
 }
 
-// Protections are those of the plan.
+// The names of optional protections, beside those of limits ("limits.cpu").
+const (
+	// missingLandlock is the whole of Landlock, below the mounts. The others of its name are
+	// the parts that a newer kernel has: truncating (Linux 6.2), ioctl(2) on devices (6.10),
+	// signals and abstract sockets (6.12), the log (6.15), Unix sockets (7.1). Without the one
+	// for TCP ports nothing is missing: there is an error, or a filter.
+	missingLandlock = "landlock"
+	missingTruncate = "landlock_truncate"
+	missingIoctl    = "landlock_ioctl"
+	missingScopes   = "landlock_scopes"
+	missingLog      = "landlock_log"
+	missingSockets  = "landlock_sockets"
+	// missingMasks are masks over sockets of the host's, of which there are too many files.
+	missingMasks = "socket_masks"
+	// missingMemoryTotal is that limits.memory holds for all processes together.
+	missingMemoryTotal = "limits.memory.total"
+	// MissingSwap is that limits.memory counts swap.
+	MissingSwap = "limits.memory.swap"
+	// missingExplain and missingFiles are explanations of calls and of files.
+	missingExplain = "explain"
+	missingFiles   = "explain_files"
+)
+
+// lackParts names the parts of Landlock that the plan would use on a newer kernel.
+func (d *decisions) lackParts(p *policy.Policy, t host.Target, h *host.Facts) {
+	for _, x := range [...]struct {
+		since  int
+		wanted bool
+		name   string
+	}{
+		{landlock.ABITruncate, true, missingTruncate},
+		{landlock.ABIIoctl, true, missingIoctl},
+		{landlock.ABIScopes, true, missingScopes},
+		{landlock.ABISockets, h.SocketRestriction(p, t) == host.SocketsByMask, missingSockets},
+	} {
+		if x.wanted && h.LSM.Landlock < x.since {
+			d.lack(x.name)
+		}
+	}
+}
+
+// Protections are those of the plan, before it is started; see MissingSwap.
 func (p *Plan) Protections() Protections {
 	x := Protections{Namespaces: p.New.Names(), Joined: p.Joined.Names(), Capabilities: []string{}, Limits: []string{},
-		Missing: []string{}}
+		Missing: append([]string{}, p.Missing...)}
 	if x.Namespaces == nil {
 		x.Namespaces = []string{}
 	}
@@ -63,16 +107,9 @@ func (p *Plan) Protections() Protections {
 		{"processes", l.Processes}, {"memory", l.Memory}, {"cpu", l.CPU}, {"io", l.IO}, {"time", l.Time},
 		{"cpu_time", l.CPUTime}, {"file_size", l.FileSize}, {"core", l.Core}, {"open_files", l.OpenFiles}, {"tmp", l.Tmp},
 	} {
-		if limit.value != "" {
+		if limit.value != "" && !slices.Contains(p.Missing, "limits."+limit.name) {
 			x.Limits = append(x.Limits, limit.name)
 		}
-	}
-	switch {
-	case p.Policy.Process.Landlock == "off":
-	case x.Landlock == 0:
-		x.Missing = append(x.Missing, "landlock")
-	case policy.IsTrue(p.Policy.Process.LandlockLog) && x.Landlock < landlock.ABILog:
-		x.Missing = append(x.Missing, "landlock_log")
 	}
 	return x
 }

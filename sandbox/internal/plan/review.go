@@ -33,6 +33,13 @@ func refuseReview(p *policy.Policy, t host.Target, h *host.Facts, d *decisions) 
 			What:   "review what the program writes: the policy uses a mount namespace that is not new",
 			Fix:    "say mount = \"new\" in the policy's [namespaces]",
 		}
+	case d.ns.new&ns.PID == 0:
+		return &host.NeedError{
+			Reason: host.WrongNamespace,
+			What: "review what the program writes: the policy uses a pid namespace that is not new, in which some of its " +
+				"processes may stay and go on writing",
+			Fix: "say pid = \"new\" in the policy's [namespaces]",
+		}
 	case policy.IsTrue(p.Namespaces.Ranges):
 		return &host.NeedError{
 			Reason: host.Conflict,

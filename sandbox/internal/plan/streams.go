@@ -42,7 +42,7 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 			s.reopen[i] = r
 			continue
 		}
-		r, ok := d.reopen(p, h, x)
+		r, ok := d.reopen(h, x)
 		switch {
 		case ok:
 			at[x.Same] = len(s.reopen)
@@ -66,7 +66,7 @@ func decideStreams(p *policy.Policy, h *host.Facts, d *decisions, asked filters)
 				Fix: "show it by a path: path.\"/mnt/x\".from = \"fd:" + strconv.Itoa(x.FD) + "\" in the policy's [files]",
 			}
 		case x.Mode == unix.S_IFDIR: // with the host's mounts there is nothing to keep
-		case changes && x.Metadata.FD != 0 && d.mayChange(p, h, x):
+		case changes && x.Metadata.FD != 0 && d.mayChange(h, x):
 			if d.inPlace {
 				return s, refuseStream(x, "the program could change the mode, owner and times of the file there, and "+
 					"nobody stays who could restore them", ", deny what does it (chmod, chown, utimensat, setxattr and the like) in "+
@@ -88,7 +88,7 @@ func tooMany(fd int) error {
 
 // reopen is the step for a descriptor that can be had once more on a read-only
 // mount.
-func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Reopen, bool) {
+func (d *decisions) reopen(h *host.Facts, x host.Stdio) (ns.Reopen, bool) {
 	f := x.Source
 	if d.tree == nil || f.Mode == 0 {
 		return ns.Reopen{}, false // only a mount namespace of the sandbox's own has such a mount
@@ -107,7 +107,7 @@ func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Re
 	// so as another user, nor without the caller's groups or powers.
 	owner := int(x.Metadata.UID) == h.UID
 	switch {
-	case d.ns.joined(ns.User), d.ns.new&ns.User != 0 && !owner && (h.UID == 0 || policy.IsTrue(p.Namespaces.Ranges)):
+	case d.ns.joined(ns.User), d.ns.new&ns.User != 0 && !owner && (h.UID == 0 || d.ns.manyIDs):
 		return r, false
 	}
 	return r, true
@@ -116,8 +116,8 @@ func (d *decisions) reopen(p *policy.Policy, h *host.Facts, x host.Stdio) (ns.Re
 // mayChange says whether the target could change the metadata of what a
 // descriptor is open to: as its owner, as root, as one of other ids, or because
 // whoever may write to a file may set attributes and times.
-func (d *decisions) mayChange(p *policy.Policy, h *host.Facts, x host.Stdio) bool {
-	return int(x.Metadata.UID) == h.UID || h.UID == 0 || policy.IsTrue(p.Namespaces.Ranges) || d.ns.joined(ns.User) ||
+func (d *decisions) mayChange(h *host.Facts, x host.Stdio) bool {
+	return int(x.Metadata.UID) == h.UID || h.UID == 0 || d.ns.manyIDs || d.ns.joined(ns.User) ||
 		x.Write && x.Mode == unix.S_IFREG
 }
 

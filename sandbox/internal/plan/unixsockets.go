@@ -58,12 +58,20 @@ func (d *decisions) groupFilter(h *host.Facts, flags int) []step.Step {
 // not: by the terminal's, to the terminal's job.
 func (d *decisions) fileFilter(p *policy.Policy, h *host.Facts, flags int) []step.Step {
 	switch {
+	case handsOwned(h): // Landlock lets through what the caller's own process has asked for
 	case d.scoped(h):
 		return nil
 	case policy.IsTrue(p.Process.Nest):
 		return []step.Step{fallback(fallbackfilter.NestFileSignals, flags)}
 	}
 	return []step.Step{fallback(fallbackfilter.FileSignals, flags)}
+}
+
+// handsOwned says whether a descriptor crosses whose signals a process of the host's gets:
+// by F_SETSIG the target would choose which.
+func handsOwned(h *host.Facts) bool {
+	owned := func(s host.Stdio) bool { return s.Owned }
+	return slices.ContainsFunc(h.Stdio[:], owned) || slices.ContainsFunc(h.Kept, owned)
 }
 
 // scoped says whether Landlock keeps the target's signals in the sandbox.

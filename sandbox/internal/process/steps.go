@@ -4,6 +4,7 @@ package process
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -267,6 +268,8 @@ type Exec struct {
 	Dir    string
 	// Private are variables and the private directories that they name; see Private.
 	Private [][2]string
+	// OwnPID are variables with the target's own pid, which KnowPID finds out.
+	OwnPID []string
 }
 
 func (e Exec) String() string {
@@ -275,9 +278,28 @@ func (e Exec) String() string {
 
 func (Exec) Kind() string { return "exec" }
 
+// KnowPID finds out the target's pid, as it sees it itself, for variables of its environment.
+// The filter may deny getpid(2), so this comes before that.
+type KnowPID struct{ Names []string }
+
+func (k KnowPID) String() string {
+	return "put the target's own pid in " + strings.Join(k.Names, " and ")
+}
+
+func (KnowPID) Kind() string { return "know-pid" }
+
+// Compile is one getpid(2).
+func (KnowPID) Compile(a *step.Asm) { a.Sys(unix.SYS_GETPID).To(step.SlotPID) }
+
 // Compile is one execve(2) for each path, or one execveat(2).
 func (e Exec) Compile(a *step.Asm) {
-	argv, envp := a.Strings(e.Args), a.Strings(e.env(a.Private.Path))
+	var pids []step.Arg
+	for _, name := range e.OwnPID {
+		s := a.Str(name + "=" + strings.Repeat("\x00", step.DecimalSize))
+		a.Decimal(s.At(len(name)+1), step.SlotPID)
+		pids = append(pids, s)
+	}
+	argv, envp := a.Strings(e.Args), a.Strings(e.env(a.Private.Path), pids...)
 	if e.FD > 0 {
 		a.ExecFD(step.Fd(e.FD), argv, envp)
 		return
