@@ -1956,7 +1956,7 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 func resolvedDbFilesHide() []string {
 	return []string{
 		"**/*.bks", "**/*.env", "**/*.jceks", "**/*.jks", "**/*.kdb", "**/*.kdbx", "**/*.keystore",
-		"**/*.keytab", "**/*.p12", "**/*.pfx", "**/*.pkcs12", "**/*.ppk", "**/*.tfstate*", "**/*.tfvars",
+		"**/*.p12", "**/*.pfx", "**/*.pkcs12", "**/*.ppk", "**/*.tfstate*", "**/*.tfvars",
 		"**/*.tfvars.json", "**/.aws", "**/.azure", "**/.boto", "**/.databrickscfg", "**/.dockercfg",
 		"**/.env*", "**/.ftpconfig", "**/.git-credentials", "**/.gnupg", "**/.htpasswd", "**/.kube",
 		"**/.my.cnf", "**/.mylogin.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg",
@@ -1968,11 +1968,11 @@ func resolvedDbFilesHide() []string {
 
 func resolvedDbFilesUnhide() []string {
 	return []string{
-		"*.crt", "*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample",
+		"*-key", "*.crt", "*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample",
 		"*.sample.env", "*.template", "*.template.env", "*_key", ".eggs/", ".gradle/", ".nox/",
 		".pnpm-store/", ".stack-work/", ".tox/", ".venv/", ".virtualenv/", "Pods/", "__pypackages__/",
-		"bower_components/", "elm-stuff/", "example.env", "jspm_packages/", "node_modules/", "sample.env",
-		"site-packages/", "target/", "template.env", "vendor/", "venv/",
+		"bower_components/", "elm-stuff/", "example.env", "jspm_packages/", "node_modules/", "privkey",
+		"sample.env", "site-packages/", "target/", "template.env", "vendor/", "venv/",
 	}
 }
 

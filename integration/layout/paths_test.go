@@ -38,6 +38,7 @@ var paths = map[string]string{
 	"sandbox/internal/host/certs.go":          "names in a directory that the walker opened; probe judges the way there",
 	"sandbox/internal/host/probe_paths.go":    "what look came to, and the name that the kernel says for a descriptor",
 	"sandbox/internal/host/overlays.go":       "what look came to",
+	"sandbox/internal/host/reading.go":        "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/scan.go":           "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/entry.go":          "entries of a directory that is open, without following links",
 	"sandbox/internal/host/content.go":        "entries of a directory that is open, without following links",
