@@ -184,8 +184,9 @@ test-cookbook: setup-cookbook build ## also the recipes of docs/cookbook.md whos
 	SBX_COOKBOOK=1 SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 10m -run TestCookbook ./integration
 
 test-systemd: setup-systemd build ## units of every kind, and of docs/systemd.md, under a real systemd, as root
-	SBX_SYSTEMD=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
-	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd(Units)?$$' ./integration
+	@integration/newroot.sh
+	SBX_SYSTEMD=1 SBX_SYSTEMD_ROOT=$(CACHE)/newroot SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
+	$(GOTEST) -count=1 -timeout 10m -run 'TestSystemd(Units|Newer)?$$' ./integration
 
 test-callers: setup-callers build ## sbx started by sudo, su, ssh, cron, and programs in Rust and JavaScript
 	SBX_CALLERS=1 SBX_MUST_WORK=1 SBX_BIN=$(CURDIR)/bin/sbx \
@@ -241,7 +242,8 @@ soak: setup-test build ## the long suites: 10,000 launches, kills, races, and SO
 	SBX_SEEDS=200000 $(GOTEST) -count=1 -timeout 1h -run TestProperties ./sandbox/internal/rootfs
 	$(GOTEST) -race -count=1 -run Faults ./sandbox/internal/launch
 	SBX_BIN=$(CURDIR)/bin/sbx SBX_SOAK=$(SOAKTIME) \
-	$(GOTEST) -tags soak -count=1 -timeout 8h -v -run 'Soak|TestFaultSweep|TestOracle|TestStorm|TestInitStopped' ./integration
+	$(GOTEST) -tags soak -count=1 -timeout 8h -v \
+	  -run 'Soak|TestFaultSweep|TestOracle|TestStorm|TestInitStopped' ./integration
 
 clean: ## remove what make made
 	rm -rf bin dist .cache

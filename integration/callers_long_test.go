@@ -113,7 +113,8 @@ func TestCallersLong(t *testing.T) {
 				as + `sh -c 'id -un; cat; echo $1; exit 5' x "a b" <<<in; echo $?`,
 				`printf 'b\na\n' | ` + as + `sort | ` + as + `head -1; echo ${PIPESTATUS[@]}`,
 				as + `sh -c 'kill -TERM $$'; echo $?`,
-				as + `sh -c 'echo up; exec sleep 1000' >$$.o & until grep -q up $$.o; do sleep .02; done; kill %1; wait $!; echo $?`,
+				as + `sh -c 'echo up; exec sleep 1000' >$$.o & until grep -q up $$.o; do sleep .02; done; ` +
+					`kill %1; wait $!; echo $?`,
 			} {
 				same(t, script, shared(t))
 			}
@@ -160,20 +161,22 @@ func sshCaller(t *testing.T) {
 	}
 	// It wants a /run/sshd, which the machine need not have.
 	server := exec.Command("unshare", "-m", "bash", "-c",
-		"mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f "+filepath.Join(dir, "config"))
+		"mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f "+filepath.Join(dir,
+			"config"))
 	background(t, server)
 	await(t, "the ssh server", func() bool {
 		c, err := net.Dial("tcp", l.Addr().String())
 		return err == nil && c.Close() == nil
 	})
-	ssh := fmt.Sprintf("ssh -F none -i %s/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "+
-		"-p %d %s@127.0.0.1 cd %s '&&' ", dir, port, me.Username, t.TempDir())
+	ssh := fmt.Sprintf("ssh -F none -i %s/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "+
+		"-o LogLevel=ERROR -p %d %s@127.0.0.1 cd %s '&&' ", dir, port, me.Username, t.TempDir())
 	for _, script := range []string{
 		ssh + `RUN sh -c "'echo out; echo err >&2; exit 7'" 2>&1; echo $?`,
 		`printf 'b\na\n' | ` + ssh + `RUN sort; echo ${PIPESTATUS[@]}`,
 		`head -c 300000 /dev/zero | ` + ssh + `RUN cat | wc -c`,
 		ssh + `RUN sh -c "'kill -TERM \$\$'"; echo $?`,
-		strings.Replace(ssh, "ssh ", "ssh -tt ", 1) + `RUN sh -c "'test -t 0 && tty -s && echo terminal'" </dev/null; echo $?`,
+		strings.Replace(ssh, "ssh ", "ssh -tt ", 1) +
+			`RUN sh -c "'test -t 0 && tty -s && echo terminal'" </dev/null; echo $?`,
 	} {
 		same(t, script, t.TempDir())
 	}
@@ -193,7 +196,8 @@ func cronCaller(t *testing.T) {
 		}
 	}
 	layFile(t, filepath.Join(dir, "crontab"), table.String())
-	server := exec.Command("unshare", "-m", "bash", "-c", `mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 777 /run/jobs &&
+	server := exec.Command("unshare", "-m", "bash", "-c",
+		`mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 777 /run/jobs &&
 mount --bind "$1" /run/jobs && mount -t tmpfs tmpfs /var/spool/cron && mkdir /var/spool/cron/crontabs &&
 mount -t tmpfs -o mode=755 tmpfs /etc/cron.d && cp "$1"/crontab /etc/cron.d/jobs && chmod 644 /etc/cron.d/jobs &&
 mount --bind /dev/null /etc/crontab && exec cron -f`, "bash", dir)

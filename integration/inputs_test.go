@@ -88,6 +88,9 @@ func TestDescriptorsThatAct(t *testing.T) {
 		"eventpoll": made(unix.EpollCreate1(unix.EPOLL_CLOEXEC)),
 		"inotify":   made(unix.InotifyInit1(unix.IN_CLOEXEC)),
 	}
+	for kind, name := range map[string]string{"namespace": "ns/mnt", "memory of a process": "mem"} {
+		kinds[kind] = made(unix.Open("/proc/self/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0))
+	}
 	var params [120]byte // struct io_uring_params
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
 	if errno == 0 {

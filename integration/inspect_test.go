@@ -171,7 +171,8 @@ func TestInspectFirejail(t *testing.T) {
 	if os.Getenv("SBX_INSPECT") == "" || !asRoot() {
 		return // firejail starts for users with a line in /etc/passwd: root's test is such a one, the user's is not
 	}
-	jail := startWaiting(t, []string{"HOME=/"}, "/", "setpriv", "--reuid=33", "--regid=33", "--clear-groups", "firejail", "--quiet", "--noprofile", "--seccomp", "--nonewprivs",
+	jail := startWaiting(t, []string{"HOME=/"}, "/", "setpriv", "--reuid=33", "--regid=33", "--clear-groups",
+		"firejail", "--quiet", "--noprofile", "--seccomp", "--nonewprivs",
 		"--caps.drop=all", "--net=none", "sh", "-c", waits)
 	i := inspected(t, pidBelow(t, jail.Process.Pid))
 	if i.Seccomp != "filter" || i.Filters == 0 || !i.NoNewPrivs || !strings.Contains(i.own(), "mnt pid net") ||
@@ -187,9 +188,10 @@ func TestInspectFirejail(t *testing.T) {
 
 // tryInspect looks at a process of systemd-run's, under a systemd that was booted for that.
 func (s *bootedSystemd) tryInspect(t *testing.T) {
-	out, err := s.inside(`systemd-run --quiet --unit=inspected -p Type=exec -p DefaultDependencies=no -p NoNewPrivileges=yes \
-		-p SystemCallFilter=@system-service -p PrivateNetwork=yes -p "CapabilityBoundingSet=CAP_KILL" sleep 1000 &&
-		/run/sbx inspect --json "$(systemctl show -p MainPID --value inspected)"; status=$?; systemctl stop inspected; exit $status`)
+	out, err := s.inside(`systemd-run --quiet --unit=inspected -p Type=exec -p DefaultDependencies=no \
+		-p NoNewPrivileges=yes -p SystemCallFilter=@system-service -p PrivateNetwork=yes -p "CapabilityBoundingSet=CAP_KILL" sleep 1000 &&
+		/run/sbx inspect --json "$(systemctl show -p MainPID --value inspected)"; status=$?
+		systemctl stop inspected; exit $status`)
 	var i inspection
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &i)

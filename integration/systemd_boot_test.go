@@ -14,24 +14,38 @@ import (
 )
 
 // bootScript makes a systemd the first process of its namespaces: with a cgroup tree and a
-// /run of its own, a network of its own, and nothing of the host's that it could change.
+// /run of its own, a network of its own, and nothing of the host's that it could change. The
+// root file system is the host's, or the directory $3.
 const bootScript = `set -e
 mount --make-rprivate /
-mount -o remount,bind,ro /
-umount -R /sys/fs/cgroup
-mount -t cgroup2 none /sys/fs/cgroup
-mount -t proc proc /proc
+root=$3
+if [ -n "$root" ]; then
+  mount --bind "$root" "$root"
+  mount --rbind /dev "$root/dev"
+  mount -t sysfs sysfs "$root/sys"
+else
+  umount -R /sys/fs/cgroup
+fi
+mount -o remount,bind,ro "$root/"
+mount -t cgroup2 none "$root/sys/fs/cgroup"
+mount -t proc proc "$root/proc"
 ip link set lo up
-mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp
-mkdir /run/units
-cp "$1"/*.service "$1"/*.socket "$1"/*.target /run/units
-cp "$1"/notifier.py "$2" /run
-chmod 755 /run/units
-mount -t tmpfs tmpfs /var/tmp
-mount -t tmpfs tmpfs /var/lib
-mount -t tmpfs tmpfs /etc/systemd
-exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin container=sbx-test SYSTEMD_UNIT_PATH=/run/units \
+mount -t tmpfs tmpfs "$root/run"
+mount -t tmpfs tmpfs "$root/tmp"
+mkdir -p "$root/run/systemd/system"
+cp "$1"/*.service "$1"/*.socket "$1"/*.target "$root/run/systemd/system"
+cp "$1"/notifier.py "$2" "$root/run"
+chmod 755 "$root/run/systemd/system"
+mount -t tmpfs tmpfs "$root/var/tmp"
+mount -t tmpfs tmpfs "$root/var/lib"
+mount -t tmpfs tmpfs "$root/etc/systemd"
+if [ -n "$root" ]; then
+  cd "$root"
+  mkdir run/host
+  pivot_root . run/host
+  umount -l /run/host
+fi
+exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin container=sbx-test SYSTEMD_UNIT_PATH=/run/systemd/system \
   /lib/systemd/systemd --system --unit=test.target --log-target=console --show-status=no`
 
 // bootedSystemd is a real service manager.
@@ -40,8 +54,8 @@ type bootedSystemd struct {
 	log bytes.Buffer
 }
 
-// bootSystemd boots one with these units.
-func bootSystemd(t *testing.T, units map[string]string) *bootedSystemd {
+// bootSystemd boots the one of a root file system, "" for the host's, with these units.
+func bootSystemd(t *testing.T, root string, units map[string]string) *bootedSystemd {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -64,7 +78,7 @@ func bootSystemd(t *testing.T, units map[string]string) *bootedSystemd {
 	defer at.Close()
 	s := &bootedSystemd{}
 	cmd := exec.Command("unshare", "-C", "-m", "-n", "-p", "-u", "-i", "-f", "--kill-child", "bash", "-c",
-		bootScript, "bash", dir, binary("sbx"))
+		bootScript, "bash", dir, binary("sbx"), root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(at.Fd()), Setsid: true}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	if err := cmd.Start(); err != nil {
@@ -193,9 +207,7 @@ func TestSystemd(t *testing.T) {
 		"missing.service": service("missing", "Type=exec\nExecStart="+web+"no-such-program"),
 		"once.service":    service("once", "Type=oneshot\nExecStart="+web+"sh -c 'echo line; echo other >&2'"),
 		"fails.service":   service("fails", "Type=oneshot\nExecStart="+web+"sh -c 'exit 3'"),
-		"notify.service": service("notify", "Type=notify\nRuntimeDirectory=notify\nFileDescriptorStoreMax=2\nWatchdogSec=5\n"+
-			"ExecReload=kill -HUP $MAINPID\n"+
-			"ExecStart=/run/sbx --policy web --read /run/notifier.py -- python3 /run/notifier.py"),
+		"notify.service":  notifyUnit("notify") + "ExecReload=kill -HUP $MAINPID\n",
 		"deaf.service": service("deaf", "Type=simple\nTimeoutStopSec=1\nExecStart="+web+
 			"sh -c 'trap \"\" TERM; echo deaf; while :; do sleep .1; done'"),
 		"mixed.service":   service("mixed", "KillMode=mixed\nExecStart="+web+"sh -c 'sleep 1000 & sleep 1000'"),
@@ -223,7 +235,7 @@ func TestSystemd(t *testing.T) {
 	if !whole {
 		options = nil
 	}
-	s := bootSystemd(t, units)
+	s := bootSystemd(t, "", units)
 	for _, name := range []string{"simple", "exec"} {
 		s.must(t, "start", name)
 		if got := s.show(name, "ActiveState", "SubState"); got != "active running" {
@@ -269,6 +281,34 @@ s = socket.socket(socket.AF_UNIX); s.connect("/run/ask"); s.send(b"word\n"); pri
 	if string(out) != "b'got word\\n'\n" || err != nil {
 		t.Errorf("a connection on standard input: %s, %v", out, err)
 	}
+}
+
+// notifyUnit is a unit whose program tells of itself.
+func notifyUnit(kind string) string {
+	return service("notify", "Type="+kind+"\nRuntimeDirectory=notify\nFileDescriptorStoreMax=2\nWatchdogSec=5\n"+
+		"ExecStart=/run/sbx --policy web --read /run/notifier.py -- python3 /run/notifier.py\n")
+}
+
+// TestSystemdNewer: a newer systemd than Debian 12's, which knows Type=notify-reload: it sends
+// SIGHUP, and believes no RELOADING without the time of its own clock.
+func TestSystemdNewer(t *testing.T) {
+	root := os.Getenv("SBX_SYSTEMD_ROOT")
+	if root == "" || !asRoot() {
+		return // see make test-systemd
+	}
+	s := bootSystemd(t, root, map[string]string{
+		"notify.service": notifyUnit("notify-reload"),
+		"ask.socket":     "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/ask\n",
+		"once.service":   service("once", "Type=oneshot\nExecStart=/run/sbx --policy web -- sh -c 'echo line'"),
+	})
+	if out, err := s.control("--version"); err != nil || strings.HasPrefix(out, "systemd 252") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s.must(t, "start", "once")
+	if got := s.show("once", "ActiveState", "Result") + s.read("once.log"); got != "inactive successline\n" {
+		t.Errorf("once: %q", got)
+	}
+	s.tryNotify(t)
 }
 
 // tryNotify: NotifyAccess=main, which is the default, and what it allows.

@@ -159,14 +159,15 @@ func TestNotify(t *testing.T) {
 			heard := hearNotifications(t, conn)
 			cmd := exec.Command(binary("sbx"), "--policy", policy, "--read", binary("probe"), "--", binary("probe"), "notify",
 				"READY=1\nSTATUS=serving", "STATUS", "NOTIFYACCESS=all", "STATUS="+strings.Repeat("x", 5000), "MAINPID=1234567",
-				"MAINPID=%p", "STOPPING=1")
+				"MAINPID=%p", "RELOADING=1\nMONOTONIC_USEC=123456789", "STOPPING=1")
 			cmd.Dir, cmd.Env = t.TempDir(), append(userEnv(), "NOTIFY_SOCKET="+name)
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.HasPrefix(string(out), "notified\n") {
 				t.Errorf("%s, policy %s: %v\n%s", name, policy, err, out)
 			}
 			conn.SetReadDeadline(time.Now().Add(time.Second))
-			want := []string{"READY=1\nSTATUS=serving", fmt.Sprintf("MAINPID=%d", cmd.Process.Pid), "STOPPING=1"}
+			want := []string{"READY=1\nSTATUS=serving", fmt.Sprintf("MAINPID=%d", cmd.Process.Pid),
+				"RELOADING=1\nMONOTONIC_USEC=123456789", "STOPPING=1"}
 			for _, w := range want {
 				if got := <-heard; got.text != w || got.pid != cmd.Process.Pid {
 					t.Errorf("%s, policy %s: heard %+v, want %q from %d", name, policy, got, w, cmd.Process.Pid)
@@ -254,8 +255,9 @@ func TestOwnPID(t *testing.T) {
 	}
 	for _, flags := range []string{"--policy web", "--policy " + dir + "/shared.toml", "--policy " + dir + "/bare.toml",
 		"--policy " + dir + "/bare.toml --exec"} {
-		r := run(t, call{dir: t.TempDir(), args: []string{"sh", "-c", "export LISTEN_PID=$$ WATCHDOG_PID=$$ SYSTEMD_EXEC_PID=$$\n" +
-			"exec " + binary("sbx") + " " + flags + ` -- sh -c 'echo $$ $LISTEN_PID $WATCHDOG_PID $SYSTEMD_EXEC_PID'`}})
+		r := run(t, call{dir: t.TempDir(), args: []string{"sh", "-c",
+			"export LISTEN_PID=$$ WATCHDOG_PID=$$ SYSTEMD_EXEC_PID=$$\n" +
+				"exec " + binary("sbx") + " " + flags + ` -- sh -c 'echo $$ $LISTEN_PID $WATCHDOG_PID $SYSTEMD_EXEC_PID'`}})
 		if f := strings.Fields(r.stdout); len(f) != 4 || len(slices.Compact(f)) != 1 {
 			t.Errorf("%s: %v, want one pid four times", flags, r)
 		}

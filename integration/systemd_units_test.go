@@ -23,9 +23,9 @@ touch /var/log/nginx/access.log /var/log/nginx/error.log
 chown www-data:adm /var/log/nginx/*.log
 cp -R "$1"/. /
 cp "$2" /usr/local/bin/sbx
-cp /etc/systemd/system/*.s* /run/units
+cp /etc/systemd/system/*.s* /run/systemd/system
 for unit in /etc/systemd/system/*.service; do
-  log=/run/units/$(basename "$unit").d
+  log=/run/systemd/system/$(basename "$unit").d
   mkdir "$log"
   printf '[Service]\nStandardOutput=append:/run/%s.log\nStandardError=inherit\n' "$(basename "$unit")" >"$log/log.conf"
 done
@@ -47,7 +47,7 @@ func TestSystemdUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := bootSystemd(t, units)
+	s := bootSystemd(t, "", units)
 	s.place(t, string(doc))
 	tried := 0
 	for _, section := range strings.Split(string(doc), "\n### ")[1:] {
@@ -182,6 +182,9 @@ func otherTypes(units map[string]string) {
 	units["plain.service"] = service("plain", forks+"PIDFile=/run/forks/pid\nExecStart="+daemon)
 	units["forks.service"] = service("forks", forks+
 		"PIDFile=/run/forks/pid\nExecStart=/run/sbx --policy web -- "+daemon)
+	units["place.service"] = strings.ReplaceAll(service("place", forks+
+		"PIDFile=/run/forks/pid\nExecStart=/run/sbx --policy /run/inplace.toml -- "+daemon),
+		"truncate:/run/place.log", "null")
 	units["guess.service"] = service("guess", forks+"ExecStart=/run/sbx --policy web -- "+daemon)
 	units["other.service"] = service("other", "ExecStart=sleep 1000")
 	units["stray.service"] = service("stray", forks+"PIDFile=/run/forks/pid\nExecStart="+
@@ -224,42 +227,47 @@ print("asked", flush=True)
 time.sleep(1000)
 `
 
-// tryForking: the process that stays is ended with the first, and the log says so. With a pid
-// file the start fails, and without one the unit is over.
+// tryForking: it is refused, with a pid file or without, since sbx ends the process that
+// stays; in place it works. No pid in a file is believed of another process.
 func (s *bootedSystemd) tryForking(t *testing.T) {
-	for _, x := range []struct {
-		unit, state   string
-		starts, noted bool
-	}{
-		{"plain", "active running success", true, false},
-		{"forks", "failed failed protocol", false, true},
-		{"guess", "inactive dead success", true, true},
-	} {
-		out, err := s.control("start", x.unit)
-		eventually(t, x.unit+" to be "+x.state, func() bool {
-			return s.show(x.unit, "ActiveState", "SubState", "Result") == x.state
-		})
-		log := s.read(x.unit + ".log")
-		noted := strings.Contains(log, "left 1 process running, which was ended; keep a server in the foreground")
-		if (err == nil) != x.starts || noted != x.noted {
-			t.Errorf("%s: %s, %v\n%s", x.unit, out, err, log)
-		}
-		s.must(t, "stop", x.unit)
-	}
-	// A number that another process has on the host: systemd believes a file of root's.
 	s.must(t, "start", "other")
 	other := s.show("other", "MainPID")
-	if out, err := s.inside(`echo "$1" >/run/other`, other); err != nil {
+	const policy = "version = 1\nextends = [\"web\"]\n[namespaces]\npid = \"host\"\n[process]\nsupervise = false\n"
+	if out, err := s.inside(`echo "$1" >/run/other; printf %s "$2" >/run/inplace.toml`, other, policy); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s.must(t, "start", "stray")
-	if got := s.show("stray", "ActiveState", "MainPID"); got != "active "+other {
-		t.Errorf("stray: %s, and not the process %s\n%s", got, other, s.read("stray.log"))
+	for _, x := range []struct {
+		unit, state string
+		refused     bool
+	}{
+		{"plain", "active running success", false},
+		{"place", "active running success", false},
+		{"forks", "failed failed exit-code", true},
+		{"guess", "failed failed exit-code", true},
+		{"stray", "failed failed exit-code", true},
+	} {
+		out, err := s.control("start", x.unit)
+		log := s.read(x.unit + ".log")
+		state := s.show(x.unit, "ActiveState", "SubState", "Result")
+		said := strings.Contains(log, "sbx: error: be the main process of a service of Type=forking: ") &&
+			strings.Contains(log, "sbx: hint: keep the program in the foreground")
+		if state != x.state || (err == nil) == x.refused || said != x.refused {
+			t.Errorf("%s: %s, %s, %v\n%s", x.unit, state, out, err, log)
+		}
+		main := s.show(x.unit, "MainPID")
+		if x.unit == "place" && strings.TrimSpace(s.read("forks/pid")) != main || main == other {
+			t.Errorf("%s: the main process is %s, the pid file has %s", x.unit, main, s.read("forks/pid"))
+		}
+		began := time.Now()
+		s.must(t, "stop", x.unit)
+		if got, took := s.show(x.unit, "ActiveState", "Result"), time.Since(began); !x.refused &&
+			(got != "inactive success" || took > patient(time.Second)) {
+			t.Errorf("%s, stopped in %v: %s", x.unit, took, got)
+		}
 	}
 }
 
-// tryDBus: Type=dbus works where the policy shows the bus, and where it does not, the program
-// cannot take its name.
+// tryDBus: Type=dbus works where the policy shows the bus, and is refused where it does not.
 func (s *bootedSystemd) tryDBus(t *testing.T) {
 	for name, text := range map[string]string{"bus.conf": busConf, "owner.py": busOwner} {
 		file := filepath.Join("/proc", strconv.Itoa(s.pid), "root/run", name)
@@ -278,7 +286,9 @@ func (s *bootedSystemd) tryDBus(t *testing.T) {
 		t.Errorf("bus, stopped: %s", got)
 	}
 	out, err := s.control("start", "nobus")
-	if log := s.read("nobus.log"); err == nil || !strings.Contains(log, "FileNotFoundError") {
+	if log := s.read("nobus.log"); err == nil ||
+		!strings.Contains(log, "sbx: error: be the main process of a service of Type=dbus: ") ||
+		!strings.Contains(log, "sbx: hint: add --socket /run/dbus/system_bus_socket, ") {
 		t.Errorf("nobus: %s, %v, %s\n%s", out, err, s.show("nobus", "ActiveState", "Result"), log)
 	}
 }

@@ -25,7 +25,8 @@ func sourceOf(t *testing.T, name string) policy.Source {
 // TestRepository: where the mark of a repository lies says whether a file is in one.
 func TestRepository(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", "/nowhere")
-	for _, mark := range append(slices.Collect(policy.RepositoryMarks()), "bare", "worktree", "none", "home", "above", ProjectFile, "own") {
+	for _, mark := range append(slices.Collect(policy.RepositoryMarks()), "bare", "worktree", "none", "home", "above",
+		ProjectFile, "own") {
 		t.Run(mark, func(t *testing.T) {
 			top, err := filepath.EvalSymlinks(t.TempDir())
 			if err != nil {

@@ -94,5 +94,6 @@ var systemPlaces = [...]string{
 	"/var/spool", "/var/mail", "/var/log", "/var/cache", "/var/backups", "/var/db",
 	"/var/lib/.", "/var/lib/apk", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/pacman", "/var/lib/portage", "/var/lib/rpm",
 	"/var/lib/cloud", "/var/lib/containerd", "/var/lib/containers", "/var/lib/dbus", "/var/lib/dkms", "/var/lib/docker",
-	"/opt/conda", "/opt/homebrew", "/opt/local", "/opt/venv", "/var/lib/flatpak", "/var/lib/kubelet", "/var/lib/polkit-1", "/var/lib/snapd", "/var/lib/sudo", "/var/lib/systemd",
+	"/opt/conda", "/opt/homebrew", "/opt/local", "/opt/venv", "/var/lib/flatpak", "/var/lib/kubelet",
+	"/var/lib/polkit-1", "/var/lib/snapd", "/var/lib/sudo", "/var/lib/systemd",
 }

@@ -208,3 +208,32 @@ func TestFormatStatus(t *testing.T) {
 		t.Errorf("with --lossy, status %d", code)
 	}
 }
+
+// TestGlobber: patterns of a profile find what they match, and no profile has sbx look at the
+// whole machine.
+func TestGlobber(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"a/b/c", "a/x/c", "a/.y/c", "file"} {
+		if err := os.MkdirAll(filepath.Join(home, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := globber{home: home, left: 100}
+	for pattern, want := range map[string]string{
+		"~/a/*/c": "~/a/.y/c ~/a/b/c ~/a/x/c", "~/a/[bx]": "~/a/b ~/a/x", "~/n*/c": "", "~/*/b/c": "~/a/b/c", "~/a/[": "",
+		home + "/f*": home + "/file", "f*": "",
+	} {
+		if got := strings.Join(g.paths(pattern), " "); got != want {
+			t.Errorf("%s: %s, want %s", pattern, got, want)
+		}
+	}
+	if g.err != nil {
+		t.Error(g.err)
+	}
+	for range 100 {
+		g.paths("~/*/*/*")
+	}
+	if got := g.paths("~/a/*"); got != nil || g.err == nil || !strings.Contains(g.err.Error(), "names are to be compared") {
+		t.Errorf("%q, %v", got, g.err)
+	}
+}

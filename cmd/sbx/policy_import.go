@@ -147,6 +147,7 @@ func (c *policyImportCmd) firejail(name string, data []byte, notes io.Writer) (*
 		return nil, nil, err
 	}
 	dirs := []string{filepath.Dir(name), "/etc/firejail"}
+	search := globber{home: home, left: globbed}
 	p, lost, said, err := firejail.Import(name, data, firejail.Options{
 		Include: func(name string) ([]byte, bool, error) {
 			for _, dir := range dirs {
@@ -157,24 +158,11 @@ func (c *policyImportCmd) firejail(name string, data []byte, notes io.Writer) (*
 			}
 			return nil, false, nil
 		},
-		Glob: func(pattern string) (list []string) {
-			rest, below := strings.CutPrefix(pattern, "~/")
-			if below {
-				pattern = filepath.Join(home, rest)
-			}
-			found, err := filepath.Glob(pattern)
-			if err != nil {
-				return nil // no pattern: nothing has such a name
-			}
-			for _, p := range found {
-				if below {
-					p = "~" + strings.TrimPrefix(p, home)
-				}
-				list = append(list, p)
-			}
-			return list
-		},
+		Glob: search.paths,
 	})
+	if err == nil {
+		err = search.err
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -32,7 +32,8 @@ func report(path string, results []outcome, networks string, b *runner) error {
 	var s strings.Builder
 	s.WriteString("# What a launch costs, and a network by name\n\n" +
 		"Written by `make bench`. Times are from fork to the end of a static program that does nothing, started by a user\n" +
-		"without rights, or by root where that is said; the contenders take turns, so ratios hold where milliseconds do not.\n\n")
+		"without rights, or by root where that is said; the contenders take turns, so ratios hold where milliseconds do\n" +
+		"not.\n\n")
 	fmt.Fprintf(&s, "- machine: %s, %d CPUs, %s\n- kernel: %s\n- %s\n- %s\n- measured: %s\n", cpu(), runtime.NumCPU(),
 		memory(), kernel(),
 		strings.TrimSpace(version), strings.TrimSpace(bwrap), time.Now().UTC().Format("2006-01-02"))

@@ -2,6 +2,7 @@ package firejail_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,8 @@ func TestImport(t *testing.T) {
 		want, lost []string
 	}{
 		{"blacklist ${HOME}/.ssh\nnoblacklist /a\nblacklist /a\nblacklist /etc/s*", []string{`"?~/.ssh"`, `"?/etc/s1"`}, nil},
+		{"blacklist ${HOME}/../other\nblacklist /a..b", []string{`"?/a..b"`},
+			[]string{`~/../other, since it has a .. in it`}},
 		{"whitelist ${HOME}/x\nwhitelist /usr/share/y", []string{`"?~/x"`, `"~"`, `"?/usr/share/y"`, `"/usr/share"`}, nil},
 		{"private\nprivate-tmp\nread-only ${HOME}/r\nread-write /srv/w", []string{`"~"`, `"/tmp"`, `"?/srv/w"`}, nil},
 		{"private-bin sh,ls # two\nprivate-etc hosts,@tls-ca", []string{`"?/usr/bin/sh"`, `"?/etc/hosts"`, `"/etc"`},
@@ -77,16 +80,22 @@ func TestImport(t *testing.T) {
 // TestWrong: what is not understood has its place.
 func TestWrong(t *testing.T) {
 	for profile, want := range map[string]string{
-		"quiet\ncaps.keep nosuch":      `x.profile:2: caps.keep: there is no capability "nosuch"`,
-		"protocol unix,warp":           `x.profile:1: protocol: there is no protocol "warp"`,
-		"rlimit-nproc many":            `x.profile:1: rlimit-nproc: "many" is no number`,
-		"timeout 5":                    `x.profile:1: timeout: hh:mm:ss is missing`,
-		"blacklist /\x1b[2J":           `x.profile:1: a control character`,
-		"env A":                        `x.profile:1: env: NAME=VALUE is missing`,
-		"include self.inc":             `profiles include one another more than 16 deep`,
-		strings.Repeat("quiet\n", 1e6): `more than 1048576 bytes`,
+		"quiet\ncaps.keep nosuch":                  `x.profile:2: caps.keep: there is no capability "nosuch"`,
+		"protocol unix,warp":                       `x.profile:1: protocol: there is no protocol "warp"`,
+		"rlimit-nproc many":                        `x.profile:1: rlimit-nproc: "many" is no number`,
+		"timeout 5":                                `x.profile:1: timeout: hh:mm:ss is missing`,
+		"blacklist /\x1b[2J":                       `x.profile:1: a control character`,
+		"env A":                                    `x.profile:1: env: NAME=VALUE is missing`,
+		"include self.inc":                         `profiles include one another more than 16 deep`,
+		strings.Repeat("quiet\n", 1e6):             `more than 1048576 bytes`,
+		"include wide1.inc":                        `more than 20000 lines, with those of what is included`,
+		"private-bin " + strings.Repeat("*,", 3e4): `x.profile:1: more than 20000 lines`,
 	} {
-		_, _, _, err := load(profile, map[string]string{"self.inc": "include self.inc\n"})
+		others := map[string]string{"self.inc": "include self.inc\n"}
+		for i := range 15 { // 40 to the power of 15 lines in all
+			others[fmt.Sprintf("wide%d.inc", i)] = strings.Repeat(fmt.Sprintf("include wide%d.inc\n", i+1), 40)
+		}
+		_, _, _, err := load(profile, others)
 		var e *firejail.Error
 		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v, want %s", profile, err, want)

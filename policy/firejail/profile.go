@@ -17,6 +17,7 @@ import (
 const (
 	MaxSize  = 1 << 20
 	maxDepth = 16
+	maxLines = 20_000
 )
 
 // Options are what a profile is imported with.
@@ -82,6 +83,7 @@ type importer struct {
 	filter  bool
 	noNew   bool // executable memory
 	globbed int
+	count   int // lines and members of lists that were read
 }
 
 // read reads a profile.
@@ -93,6 +95,9 @@ func (m *importer) read(file string, data []byte, depth int) error {
 		return &Error{file, 1, fmt.Sprintf("more than %d bytes", MaxSize)}
 	}
 	for i, l := range strings.Split(string(data), "\n") {
+		if m.count += 1 + strings.Count(l, ","); m.count > maxLines {
+			return &Error{file, i + 1, fmt.Sprintf("more than %d lines, with those of what is included", maxLines)}
+		}
 		l = strings.TrimSpace(l)
 		if l == "" || l[0] == '#' || slices.ContainsFunc(m.ignored, func(s string) bool { return strings.HasPrefix(l, s) }) {
 			continue
@@ -159,8 +164,10 @@ func (m *importer) paths(s string) (list []string) {
 	for _, p := range list {
 		p = strings.TrimSuffix(p, "/")
 		switch {
-		case p == "", strings.HasPrefix(p, "/proc"), strings.Contains(p, ".."):
+		case p == "", strings.HasPrefix(p, "/proc"):
 			continue
+		case slices.Contains(strings.Split(p, "/"), ".."):
+			m.lost = append(m.lost, text.Quote(p)+", since it has a .. in it")
 		case strings.ContainsAny(p, "*?["):
 			if m.o.Glob != nil && !strings.Contains(p, "${") {
 				out = append(out, m.o.Glob(p)...)

@@ -46,6 +46,8 @@ type reader struct {
 	skipped []string
 	// notes say what has no effect.
 	notes []string
+	// lines are those that end before byte counted; see lineOf.
+	counted, lines int
 }
 
 // fail is an error at a byte of the profile: its column counts bytes.
@@ -56,6 +58,17 @@ func (r *reader) fail(at int, format string, args ...any) *policy.Error {
 		File: r.file, Line: 1 + bytes.Count(before, []byte("\n")), Col: at - bytes.LastIndexByte(before, '\n'),
 		Msg: fmt.Sprintf(format, args...),
 	}
+}
+
+// lineOf is the line of a byte. Who asks of one after another has each byte counted once.
+func (r *reader) lineOf(at int) int {
+	at = min(max(at, 0), len(r.data))
+	if at < r.counted {
+		r.counted, r.lines = 0, 0
+	}
+	r.lines += bytes.Count(r.data[r.counted:at], []byte("\n"))
+	r.counted = at
+	return r.lines + 1
 }
 
 // hint adds the fix to an error of fail's.

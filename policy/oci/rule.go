@@ -32,7 +32,7 @@ func (r *reader) rules(p *Profile, m member) error {
 }
 
 func (r *reader) rule(n *node) (rule, error) {
-	out := rule{line: r.fail(n.at, "").Line}
+	out := rule{line: r.lineOf(n.at)}
 	var action *member
 	var ret returned
 	single := false

@@ -12,6 +12,10 @@ import (
 // MaxSize is the most bytes a unit may have.
 const MaxSize = 1 << 20
 
+// maxWords is the most words that all values may have: more than any unit that somebody
+// has written, and no more than can be compared with one another.
+const maxWords = 10_000
+
 // Error says where in a unit something is wrong, and what.
 type Error struct {
 	// File is what the caller calls the unit; Line counts from 1, and 0 means
@@ -56,28 +60,31 @@ func parseUnit(file string, data []byte) ([]setting, error) {
 		return nil, &Error{File: file, Line: 1, Msg: "not UTF-8"}
 	}
 	var out []setting
-	section, pending, first := "Service", "", 0
+	section, first, count := "Service", 0, 0
+	var pending strings.Builder // what goes on in the next line
 	lines := strings.Split(string(data), "\n")
 	for i, line := range lines {
 		fail := func(format string, args ...any) error {
 			return &Error{File: file, Line: i + 1, Msg: fmt.Sprintf(format, args...)}
 		}
 		trimmed := strings.TrimSpace(line)
-		if trimmed == "" && pending == "" || strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";") {
+		if trimmed == "" && pending.Len() == 0 || strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";") {
 			continue // comments may stand between continued lines, too
 		}
-		if pending == "" {
+		if pending.Len() == 0 {
 			first = i + 1
 		}
 		if more, ok := strings.CutSuffix(strings.TrimRight(line, " \t\r"), `\`); ok {
 			if i == len(lines)-1 {
 				return nil, fail("the last line goes on")
 			}
-			pending += more + " "
+			pending.WriteString(more + " ")
 			continue
 		}
-		trimmed = strings.TrimSpace(pending + line)
-		pending = ""
+		if pending.Len() > 0 {
+			trimmed = strings.TrimSpace(pending.String() + line)
+			pending.Reset()
+		}
 		if strings.HasPrefix(trimmed, "[") {
 			name, ok := strings.CutSuffix(trimmed[1:], "]")
 			if !ok || name == "" {
@@ -93,6 +100,9 @@ func parseUnit(file string, data []byte) ([]setting, error) {
 		}
 		switch section {
 		case "Service", "Socket", "Mount", "Swap":
+			if count += max(1, len(strings.Fields(value))); count > maxWords {
+				return nil, fail("more than %d words, the most a unit may have", maxWords)
+			}
 			out = append(out, setting{first, modern(key), strings.TrimSpace(value)})
 		}
 	}

@@ -79,7 +79,8 @@ func TestUnknownOps(t *testing.T) {
 		before func(*step.Asm)
 		start  func(*step.Table, *Status) (pid, pidfd int, err error)
 	}{
-		{"target", []step.Op{step.OpFork, step.OpExec, step.OpAwait, step.OpEnter, step.OpDecimal, step.OpHandOver}, func(*step.Asm) {},
+		{"target", []step.Op{step.OpFork, step.OpExec, step.OpAwait, step.OpEnter, step.OpDecimal, step.OpHandOver},
+			func(*step.Asm) {},
 			startInit},
 		{"init", []step.Op{step.OpEnd, step.OpForget}, fork, startInit},
 		{"janitor", []step.Op{step.OpRetry, step.OpSkip, step.OpRestore, step.OpForget}, func(*step.Asm) {}, startJanitor},

@@ -67,6 +67,9 @@ type Facts struct {
 	Owners map[string]int
 	// Namespaces are those that the policy names by path.
 	Namespaces map[string]Namespace
+	// ServiceType is the Type= of the service whose main process this is, as far as that is
+	// known.
+	ServiceType string
 	// UserNS is the caller's own user namespace, if there are Namespaces.
 	UserNS ns.ID
 	Limits Limits

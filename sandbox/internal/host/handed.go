@@ -20,7 +20,7 @@ type Handed struct {
 	Path, Listen bool
 	// Socket is what a socket is, the zero value for anything else.
 	Socket Socket
-	// Anonymous is what the kernel calls a descriptor without a file type.
+	// Anonymous is what a descriptor is that is no file: see Stdio.
 	Anonymous string
 	// Memory says that it is a memfd that is not sealed against writing, and Write that it
 	// is open for that.
@@ -28,8 +28,8 @@ type Handed struct {
 }
 
 // Acts says that by the descriptor more than its own reader can be reached: another
-// process (pidfd, userfaultfd, perf_event, seccomp notify), files of the host (io_uring,
-// fanotify, inotify, fscontext, a ruleset that others enforce) or the kernel (bpf, kvm). By
+// process (its memory, pidfd, userfaultfd, perf_event, seccomp notify), files of the host (io_uring,
+// fanotify, inotify, fscontext, a namespace, a ruleset that others enforce) or the kernel (bpf, kvm). By
 // an epoll whoever shares it gets events with data that the target has made up, which is
 // mostly a pointer. Harmless are those that count and wait; what is not known is not.
 func (f Handed) Acts() bool {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"path"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -24,7 +25,7 @@ type Stdio struct {
 	// name and not a pipe.
 	Path, Named bool
 	// Anonymous is what the kernel calls a descriptor without a file type, such as
-	// eventfd; "" for one that has a type.
+	// eventfd, or what it is if it has one and is no file; else "".
 	Anonymous string
 	// Flags are its access mode and its status flags; see F_GETFL in fcntl(2).
 	Flags int
@@ -106,6 +107,8 @@ func (h *Facts) probeStreams(p *policy.Policy, _ *policy.Tree, t Target) error {
 		s.describe(flags, &st)
 		if s.Mode == 0 && !s.Path {
 			s.Anonymous = anonymous(s.FD)
+		} else if s.Mode == unix.S_IFREG && !s.Path {
+			s.Anonymous = acting(s.FD, &st)
 		}
 		if !s.OnHost {
 			continue
@@ -167,6 +170,25 @@ func anonymous(fd int) string {
 		return "?"
 	}
 	return name
+}
+
+// acting is what a descriptor with the type of a file is, if it is none but something of the
+// kernel's by which its maker's powers are used; else "".
+func acting(fd int, st *unix.Stat_t) string {
+	var fs unix.Statfs_t
+	if st.Size != 0 || unix.Fstatfs(fd, &fs) != nil {
+		return ""
+	}
+	switch fs.Type {
+	case unix.NSFS_MAGIC:
+		return "namespace"
+	case unix.PROC_SUPER_MAGIC:
+		name, err := readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		if err != nil || ofProcess(name) && path.Base(name) == "mem" {
+			return "memory of a process"
+		}
+	}
+	return ""
 }
 
 // OpenFlags are those by which opening its file once more gives the like. Not

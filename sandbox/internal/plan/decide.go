@@ -174,6 +174,9 @@ func decide(p *policy.Policy, programs []seccomp.Program, t host.Target, h *host
 		d.decidePrivate(t, h)
 		d.setBareEnv()
 	}
+	if err := d.refuseService(p, h); err != nil {
+		return nil, err
+	}
 	d.noUserNS = d.ns.new&ns.User != 0 && !policy.IsTrue(p.Process.Nest)
 	if err := d.refuseLeftovers(p, h); err != nil {
 		return nil, err

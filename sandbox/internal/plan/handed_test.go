@@ -192,6 +192,7 @@ func TestLeadsOut(t *testing.T) {
 		{host.Handed{Anonymous: "inotify"}, asked}, {host.Handed{Anonymous: "landlock-ruleset"}, asked},
 		{host.Handed{Mode: unix.S_IFREG, Memory: true, Write: true}, always},
 		{host.Handed{Mode: unix.S_IFREG, Memory: true}, never},
+		{host.Handed{Mode: unix.S_IFREG, Anonymous: "namespace"}, asked},
 		{host.Handed{Anonymous: "pidfd"}, asked}, {host.Handed{Anonymous: "userfaultfd"}, asked},
 		{host.Handed{Anonymous: "fanotify"}, asked}, {host.Handed{Anonymous: "bpf-map"}, asked},
 		{host.Handed{Anonymous: "fscontext"}, asked}, {host.Handed{Anonymous: "of another kernel"}, asked},
