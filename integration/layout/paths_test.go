@@ -40,7 +40,6 @@ var paths = map[string]string{
 	"sandbox/internal/host/overlays.go":       "what look came to",
 	"sandbox/internal/host/reading.go":        "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/scan.go":           "names in what look came to: links on the way are refused",
-	"sandbox/internal/host/reading.go":        "names in what look came to: links on the way are refused",
 	"sandbox/internal/host/entry.go":          "entries of a directory that is open, without following links",
 	"sandbox/internal/host/content.go":        "entries of a directory that is open, without following links",
 	"sandbox/internal/host/lead.go":           "what it finds is hidden, wherever a link leads; it shows nothing",
