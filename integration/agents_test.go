@@ -21,16 +21,32 @@ func setups() []string {
 const madeByAgent = "echo made >made && git add made && git -c user.name=a -c user.email=a@b commit -qm made; " +
 	"cat ../secret.txt .git/hooks/x; tee .git/hooks/pre-commit </dev/null; ls ~/.ssh; printf 'seen-%d\\n' 42"
 
-// agents are command-line agents: how they work without a person, and what their model
-// says: first that command, and then, when it is told what came of it, that all is done.
-var agents = map[string]struct {
-	host  string
-	args  []string
-	reply func(path, body string) []byte
-}{
-	"claude": {"api.anthropic.com", []string{"--dangerously-skip-permissions", "-p", "do it"}, anthropic},
-	"codex":  {"api.openai.com", []string{"exec", "do it"}, openai},
-	"gemini": {"generativelanguage.googleapis.com", []string{"--yolo", "--skip-trust", "-p", "do it"}, google},
+// agent is a command-line agent: how it works without a person, and what its model says.
+type agent struct {
+	host string
+	args []string
+	// tool runs commands, and input is what it takes; offered is in requests that name it, and
+	// result in those that have what came of it.
+	tool, input, offered, result string
+	// reply has the model use the tool, or with "" say that all is done.
+	reply func(path, tool, input string) []byte
+}
+
+var agents = map[string]agent{
+	"claude": {"api.anthropic.com", []string{"--dangerously-skip-permissions", "-p", "do it"},
+		"Bash", `{"command":%q,"description":"it"}`, `"name":"Bash"`, `"tool_result"`, anthropic},
+	"codex": {"api.openai.com", []string{"exec", "do it"},
+		"exec_command", `{"cmd":%q}`, "", `"function_call_output"`, openai},
+	"gemini": {"generativelanguage.googleapis.com", []string{"--yolo", "--skip-trust", "-p", "do it"},
+		"run_shell_command", `{"command":%q,"description":"it"}`, "run_shell_command", `"functionResponse"`, google},
+}
+
+// answer has the agent run a command until enough is in what it asks.
+func (a *agent) answer(path, body, command, enough string) []byte {
+	if !strings.Contains(body, a.offered) || strings.Contains(body, enough) {
+		return a.reply(path, "", "")
+	}
+	return a.reply(path, a.tool, fmt.Sprintf(a.input, command))
 }
 
 // TestByNameAgents: three agents do what their models say, with the lines of docs/network.md:
@@ -52,7 +68,7 @@ func TestByNameAgents(t *testing.T) {
 				told[name] = body
 				r.mu.Unlock()
 			}
-			return a.reply(path, body)
+			return a.answer(path, body, madeByAgent, a.result)
 		}
 	}
 	onceInWorld(t, func(t *testing.T, w *world) {
@@ -131,15 +147,14 @@ func events(list ...string) []byte {
 	return []byte(b.String())
 }
 
-func anthropic(path, body string) []byte {
+func anthropic(path, tool, input string) []byte {
 	if path != "/v1/messages" {
 		return nil
 	}
 	block, delta, reason := `{"type":"text","text":""}`, `{"type":"text_delta","text":"all is done"}`, "end_turn"
-	if strings.Contains(body, `"name":"Bash"`) && !strings.Contains(body, `"tool_result"`) {
-		block = `{"type":"tool_use","id":"t1","name":"Bash","input":{}}`
-		delta = fmt.Sprintf(`{"type":"input_json_delta","partial_json":%q}`,
-			fmt.Sprintf(`{"command":%q,"description":"it"}`, madeByAgent))
+	if tool != "" {
+		block = fmt.Sprintf(`{"type":"tool_use","id":"t1","name":%q,"input":{}}`, tool)
+		delta = fmt.Sprintf(`{"type":"input_json_delta","partial_json":%q}`, input)
 		reason = "tool_use"
 	}
 	return events(
@@ -153,14 +168,13 @@ func anthropic(path, body string) []byte {
 		"message_stop", `{"type":"message_stop"}`)
 }
 
-func openai(path, body string) []byte {
+func openai(path, tool, input string) []byte {
 	if path != "/v1/responses" {
 		return nil
 	}
 	item := `{"type":"message","role":"assistant","id":"m1","content":[{"type":"output_text","text":"all is done"}]}`
-	if !strings.Contains(body, `"function_call_output"`) {
-		item = fmt.Sprintf(`{"type":"function_call","id":"f1","call_id":"c1","name":"exec_command","arguments":%q}`,
-			fmt.Sprintf(`{"cmd":%q}`, madeByAgent))
+	if tool != "" {
+		item = fmt.Sprintf(`{"type":"function_call","id":"f1","call_id":"c1","name":%q,"arguments":%q}`, tool, input)
 	}
 	return events(
 		"response.created", `{"type":"response.created","response":{"id":"r1"}}`,
@@ -169,14 +183,13 @@ func openai(path, body string) []byte {
 			`"input_tokens_details":null,"output_tokens":1,"output_tokens_details":null,"total_tokens":2}}}`)
 }
 
-func google(path, body string) []byte {
+func google(path, tool, input string) []byte {
 	if !strings.HasSuffix(path, ":streamGenerateContent") {
 		return nil
 	}
 	part := `{"text":"all is done"}`
-	if strings.Contains(body, "run_shell_command") && !strings.Contains(body, `"functionResponse"`) {
-		part = fmt.Sprintf(`{"functionCall":{"name":"run_shell_command","args":{"command":%q,"description":"it"}}}`,
-			madeByAgent)
+	if tool != "" {
+		part = fmt.Sprintf(`{"functionCall":{"name":%q,"args":%s}}`, tool, input)
 	}
 	return events("", `{"candidates":[{"content":{"role":"model","parts":[`+part+`]},"finishReason":"STOP","index":0}],`+
 		`"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1,"totalTokenCount":2}}`)

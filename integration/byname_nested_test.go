@@ -34,6 +34,13 @@ func TestByNameNested(t *testing.T) {
 				t.Errorf("%s: %s, not %s\n%v", what, got[what], want, r)
 			}
 		}
+		r = run(t, call{args: []string{binary("sbx"), "--policy", file, "--host", "a.example:80", "--", "true"}, dir: dir,
+			env: append(userEnv(), "HOME="+dir)})
+		const refused = "sbx: error: nest as root: the target could write to all of /proc/sys\n" +
+			"sbx: hint: run sbx as a user\n"
+		if r.status != 125 || !strings.Contains(r.stderr, refused) {
+			t.Errorf("as root: %v", r)
+		}
 		if w.bait.Load() > 0 {
 			t.Error("it came to the host's own")
 		}

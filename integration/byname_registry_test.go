@@ -23,6 +23,7 @@ type netJob struct {
 	want  string            // what that prints at its end
 	stays string            // what a file has afterwards: "file: content"
 	keys  bool              // an agent of ssh has a key for the server
+	ca    bool              // the project has the authority's certificate
 }
 
 // sshGit has the server's key from the project, as a known_hosts that --read shows would say it.
@@ -60,7 +61,8 @@ var netJobs = []netJob{
 		want: "hello from a.example\n"},
 	{name: "name servers' clients", flags: []string{"--host", "a.example:80"},
 		run: "test $(dig +short a.example A) = $(getent ahostsv4 a.example | awk '{ print $1; exit }'); " +
-			"dig +short b.example; echo done",
+			"dig +short b.example; host a.example >/dev/null && ! host b.example >/dev/null && " +
+			"test -n \"$(dig +short @127.0.0.53 a.example A)\" && echo done", // where systemd-resolved answers on hosts
 		want: "done\n"},
 	{name: "python", flags: []string{"--host", "api.example.com:443"}, run: "/usr/bin/python3 -c '" +
 		"import urllib.request as u; print(u.urlopen(\"https://api.example.com/v1/messages\").read().decode(), end=\"\")'",
@@ -73,6 +75,19 @@ var netJobs = []netJob{
 		"headers: {host: \"a.example\"}}, r => r.pipe(process.stdout)))'", want: "hello from a.example\n"},
 	{name: "java", flags: []string{"--host", "a.example:80"}, files: map[string]string{"Fetch.java": javaFetch},
 		run: "java Fetch.java http://a.example/", want: "hello from a.example\nhello from a.example\n"},
+
+	{name: "node by https", flags: []string{"-p", "fetch", "--host", "api.example.com:443"}, run: "node -e '" +
+		"const u = \"https://api.example.com/v1/messages\"; fetch(u).then(r => r.text()).then(s => { " +
+		"process.stdout.write(s); require(\"https\").get(u, r => r.pipe(process.stdout)) })'",
+		want: "an answer\nan answer\n"},
+	{name: "java by https", flags: []string{"--host", "api.example.com:443"}, ca: true,
+		files: map[string]string{"Fetch.java": javaFetch},
+		run: "keytool -importcert -noprompt -file ca.pem -keystore /tmp/trusted -storepass changeit 2>/tmp/log; " +
+			"java -Djavax.net.ssl.trustStore=/tmp/trusted -Djavax.net.ssl.trustStorePassword=changeit " +
+			"Fetch.java https://api.example.com/v1/messages",
+		want: "an answer\nan answer\n"},
+	{name: "a static Go program by https", flags: []string{"--read", "../fetch", "--host", "api.example.com:443"},
+		run: "../fetch https://api.example.com/v1/messages", want: "an answer\n"},
 
 	{name: "npm", flags: []string{"-p", "npm"}, files: map[string]string{"package.json": packageJSON},
 		run: "npm install --no-audit --no-fund --loglevel=error >log && node -p 'require(\"left-test\")'; " +
@@ -102,12 +117,6 @@ var netJobs = []netJob{
 			"--no-fund --loglevel=error >log; go mod download left.test/module; git add -A; " +
 			"git -c user.name=a -c user.email=a@b commit -qm 'by an agent'; git log --format=%s; cat ../secret.txt 2>&1 || true",
 		want: "an answer\nby an agent\ncat: ../secret.txt: No such file or directory\n"},
-	{name: "mcp", flags: []string{"-p", "mcp", "--read", "notes"},
-		files: map[string]string{"notes/a": "a note", "b": "secret"},
-		run: `printf '{"id":%d,"params":{"path":"%s"}}\n' 1 "$PWD/notes/a" 2 "$PWD/b" 3 "$HOME/.ssh/id_test" | ` +
-			"npx -y --loglevel=error tools-test",
-		want: `{"jsonrpc":"2.0","id":1,"result":"a note"}` + "\n" + `{"jsonrpc":"2.0","id":2,"result":"ENOENT"}` + "\n" +
-			`{"jsonrpc":"2.0","id":3,"result":"ENOENT"}` + "\n"},
 	{name: "worker", flags: []string{"-p", "worker", "--host", "queue.example.com"}, files: map[string]string{
 		"work.py": "import urllib.request as u\n" +
 			"print(u.urlopen('https://queue.example.com/jobs').read().decode(), end='')\n" +
@@ -118,6 +127,23 @@ var netJobs = []netJob{
 			"grep -o 'hello from a.example'",
 		want: "hello from a.example\n"},
 }
+
+const goFetch = `package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	r, err := http.Get(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	io.Copy(os.Stdout, r.Body)
+}
+`
 
 const javaFetch = `import java.net.*;
 import java.net.http.*;
@@ -152,12 +178,19 @@ func TestByNameRegistries(t *testing.T) {
 	serve := []func(*testing.T, *world){r.serve}
 	if all {
 		serve = append(serve, ssh.serve)
+		buildFetch(t)
 	}
 	onceInWorld(t, func(t *testing.T, w *world) {
 		r.trust(t)
 		for as, attr := range callers() {
 			home := filepath.Join(base, as, "net-home")
 			layHome(t, home, attr, r)
+			if all {
+				layFile(t, filepath.Join(home, "fetch"), readFile(t, filepath.Join(base, "bin", "fetch")))
+				if err := os.Chmod(filepath.Join(home, "fetch"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for _, j := range netJobs {
 				if (all || j.small) && (j.as == "" || j.as == as) {
 					j.do(t, as, home, attr, &ssh)
@@ -171,6 +204,18 @@ func TestByNameRegistries(t *testing.T) {
 			t.Errorf("the model has not got its key: %q", r.keys)
 		}
 	}, serve...)
+}
+
+// buildFetch makes a program of Go's with a resolver of its own and no C library.
+func buildFetch(t *testing.T) {
+	t.Helper()
+	source := filepath.Join(t.TempDir(), "fetch.go")
+	layFile(t, source, goFetch)
+	cmd := exec.Command("go", "build", "-o", filepath.Join(base, "bin", "fetch"), source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 // layIndex makes the index of crates.io that cargo cloned from GitHub before 1.70.
@@ -241,10 +286,10 @@ func (j *netJob) do(t *testing.T, as, home string, attr *syscall.SysProcAttr, ss
 		layFile(t, filepath.Join(dir, "ca.pem"), readFile(t, filepath.Join(home, "ca.pem")))
 		layFile(t, filepath.Join(dir, ".npmrc"), "cafile=ca.pem\n")
 	}
-	flags := j.flags
-	if slices.Contains(j.flags, "mcp") {
-		flags = append(slices.Clone(flags), "--env", "NODE_EXTRA_CA_CERTS")
+	if j.ca {
+		layFile(t, filepath.Join(dir, "ca.pem"), readFile(t, filepath.Join(home, "ca.pem")))
 	}
+	flags := j.flags
 	if slices.Contains(j.flags, "agent") {
 		if out, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

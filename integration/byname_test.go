@@ -182,7 +182,7 @@ func TestByNameAnswerer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "many.toml")
 	var b strings.Builder
 	b.WriteString("version = 1\nextends = [\"default\"]\n[network]\nhosts = [\"a.example:80\",\n")
-	for i := range 9500 {
+	for i := range 12_000 {
 		fmt.Fprintf(&b, "%q,\n", fmt.Sprintf("host%d.many.example:443", i))
 	}
 	b.WriteString("]\n")
@@ -196,7 +196,7 @@ func TestByNameAnswerer(t *testing.T) {
 	}
 	inWorld(t, func(t *testing.T, w *world, try func([]string, ...string) result) {
 		attempts(t, try, []string{"--policy", file}, "junk="+serverAddr+":53", "ok", "tcp=a.example:80", "ok",
-			"ask=1.1.1.1:53/host9499.many.example", "ok", "ask=1.1.1.1:53/host9500.many.example", "ENOENT")
+			"ask=1.1.1.1:53/host11999.many.example", "ok", "ask=1.1.1.1:53/host12000.many.example", "ENOENT")
 	})
 }
 

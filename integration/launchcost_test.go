@@ -4,9 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestLaunchCost bounds what a launch costs by what does not depend on how busy the
@@ -79,6 +81,54 @@ func TestLaunchCost(t *testing.T) {
 			t.Errorf("%s of sbx %s: %d, more than %d", c.what, strings.Join(c.args, " "), n, c.most)
 		} else {
 			t.Logf("%s of sbx %s: %d", c.what, strings.Join(c.args, " "), n)
+		}
+	}
+}
+
+// TestRestingMemory bounds what launcher and init of a sandbox have in memory once they
+// have nothing to do but wait, each page that both have counted once.
+func TestRestingMemory(t *testing.T) {
+	if guestFacts != "" || !asRoot() {
+		return // as a user nobody may look at them
+	}
+	cmd := exec.Command(binary("sbx"), "--policy", "pure", "--", "/bin/cat")
+	cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent"}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	pss := func(pid string) (kB int) {
+		text, err := os.ReadFile("/proc/" + pid + "/smaps_rollup")
+		if err != nil {
+			return 0 // it has just begun
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); f[0] == "Pss:" {
+				kB, _ = strconv.Atoi(f[1])
+			}
+		}
+		return kB
+	}
+	const most = 3300 // measured: 2870
+	launcher := strconv.Itoa(cmd.Process.Pid)
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		children, err := os.ReadFile("/proc/" + launcher + "/task/" + launcher + "/children")
+		if err != nil {
+			t.Fatal(err)
+		}
+		init := strings.TrimSpace(string(children))
+		a, b := pss(launcher), pss(init)
+		if a > 0 && b > 0 && a+b <= most {
+			t.Logf("launcher %d kB, init %d kB", a, b)
+			return
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("launcher %d kB, init %q %d kB, more than %d together", a, init, b, most)
 		}
 	}
 }

@@ -225,16 +225,29 @@ func (r *registries) npm() {
 		"package/install.sh", "echo stolen: $(cat ../../../secret.txt ~/.ssh/id_test 2>&1) >installed\n"+
 			"getent hosts evil.example.com >>installed; true\n")
 	add("tools-test", "package/package.json", fmt.Sprintf(manifest, "tools-test"), "package/i.js", "",
-		"package/install.sh", "true\n", "package/run.js", `#!/usr/bin/env node
-const fs = require('fs')
-require('readline').createInterface({input: process.stdin}).on('line', line => {
-  const q = JSON.parse(line)
-  let result
-  try { result = fs.readFileSync(q.params.path, 'utf8') } catch (e) { result = e.code }
-  console.log(JSON.stringify({jsonrpc: '2.0', id: q.id, result}))
-})
-`)
+		"package/install.sh", "true\n", "package/run.js", toolsServer)
 }
+
+// toolsServer is a server of MCP (Model Context Protocol) with one tool, which reads a file.
+const toolsServer = `#!/usr/bin/env node
+const fs = require('fs')
+const read = path => { try { return fs.readFileSync(path, 'utf8') } catch (e) { return e.code } }
+const tool = {name: 'read_note', description: 'reads a note', inputSchema: {type: 'object',
+  properties: {path: {type: 'string'}}, required: ['path']}}
+const answers = {
+  initialize: p => ({protocolVersion: p.protocolVersion, capabilities: {tools: {}},
+    serverInfo: {name: 'notes', version: '1.0.0'}}),
+  'tools/list': () => ({tools: [tool]}),
+  'tools/call': p => ({content: [{type: 'text', text: read(p.arguments.path)}]}),
+}
+require('readline').createInterface({input: process.stdin}).on('line', line => {
+  const q = JSON.parse(line), answer = answers[q.method], reply = {jsonrpc: '2.0', id: q.id}
+  if (q.id === undefined) return
+  if (answer) reply.result = answer(q.params)
+  else reply.error = {code: -32601, message: 'there is no ' + q.method}
+  console.log(JSON.stringify(reply))
+})
+`
 
 // python has a wheel.
 func (r *registries) python() {

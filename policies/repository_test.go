@@ -104,15 +104,18 @@ func TestRepositoryOfSystem(t *testing.T) {
 	}
 }
 
-// TestMarksGuarded: what marks a repository, project keeps from changes at any depth.
+// TestMarksGuarded: what marks a repository, project keeps from changes at any depth, and db
+// at the top.
 func TestMarksGuarded(t *testing.T) {
-	p, err := Find("project")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for mark := range policy.RepositoryMarks() {
-		if !slices.Contains(p.Files.Guard, "**/"+mark) {
-			t.Errorf("%s is not guarded", mark)
+	for name, depth := range map[string]string{"project": "**/", "db": ""} {
+		p, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for mark := range policy.RepositoryMarks() {
+			if !slices.Contains(p.Files.Guard, depth+mark) {
+				t.Errorf("%s: %s is not guarded", name, mark)
+			}
 		}
 	}
 }

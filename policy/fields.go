@@ -319,6 +319,14 @@ func (f *field) place() (table, key string) {
 	return "", f.key
 }
 
+// most is how many entries a list may have.
+func (f *field) most() int {
+	if f.key == "network.hosts" {
+		return MaxHosts
+	}
+	return MaxEntries
+}
+
 // isMap says whether the key is a table by path.
 func (f *field) isMap() bool { return f.texts != nil || f.options != nil }
 

@@ -211,10 +211,9 @@ func (d *Difference) hosts(a, b *Policy) error {
 		}
 	}
 	for i, by := range [...]int{-1, 1} {
-		other := [...]*Policy{b, a}[i]
+		other, cover := [...]*Policy{b, a}[i], network.NewCover(rules[1-i])
 		for _, r := range rules[i] {
-			if !other.open(other.Network.Connect, r.Port) &&
-				!slices.ContainsFunc(rules[1-i], func(o network.Rule) bool { return o.Covers(r) }) {
+			if !other.open(other.Network.Connect, r.Port) && !cover.Covers(r) {
 				d.step(by, "reach %s", r)
 			}
 		}

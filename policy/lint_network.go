@@ -2,7 +2,6 @@ package policy
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"sbx/policy/network"
@@ -14,12 +13,16 @@ func (l *linter) network() {
 	n := l.whole.Network
 	metadata4, metadata6 := netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")
 	var all []network.Rule
+	own := map[string]network.Rule{} // of entries that are no group
 	for _, entry := range n.Hosts {
 		one := n
 		one.Hosts = []string{entry}
 		rules, err := one.Rules()
 		if err != nil {
 			continue // Resolve has refused it
+		}
+		if !strings.HasPrefix(entry, "@") {
+			own[entry] = rules[0]
 		}
 		for _, r := range rules {
 			all = append(all, r)
@@ -33,12 +36,9 @@ func (l *linter) network() {
 			}
 		}
 	}
+	cover := network.NewCover(all)
 	for _, entry := range n.Hosts {
-		r, err := network.ParseRule(entry)
-		if err != nil {
-			continue // a group
-		}
-		if slices.ContainsFunc(all, func(o network.Rule) bool { return o != r && o.Covers(r) && !r.Covers(o) }) {
+		if r, ok := own[entry]; ok && cover.Wider(r) {
 			l.add("shadowed", "network.hosts", entry, "%q is allowed by another entry already", entry)
 		}
 	}

@@ -44,6 +44,8 @@ func TestLint(t *testing.T) {
 		{"[network]\nhosts = ['*.com:443', 'a.com:443', '@github']",
 			`p:3:10: "*.com:443" is about all names below com (wide-host)` + "\n" +
 				`p:3:23: "a.com:443" is allowed by another entry already (shadowed)`},
+		{"[network]\nport = 443\nhosts = ['*.a.com', 'b.a.com', 'b.a.com:80']",
+			`p:4:21: "b.a.com" is allowed by another entry already (shadowed)`},
 		{"[network]\nhosts = ['0.0.0.0/0:80', '169.254.169.254:80']",
 			`p:3:10: "0.0.0.0/0:80" is about most of the internet (wide-host)` + "\n" +
 				`p:3:26: "169.254.169.254:80": there clouds hand credentials to the programs of a machine (metadata)`},

@@ -99,8 +99,8 @@ func (r *reader) assignList(f *field, at int, v *unstable.Node) error {
 			continue
 		}
 		seen[id] = true
-		if len(list) == MaxEntries {
-			return r.fail(where, faultf("more than %d entries in %s", MaxEntries, f.key))
+		if most := f.most(); len(list) == most {
+			return r.fail(where, faultf("more than %d entries in %s", most, f.key))
 		}
 		list = append(list, entry)
 		r.note(f, entry, where)

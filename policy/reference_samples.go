@@ -54,7 +54,8 @@ net = "host"
 connect = []
 [process]
 nest = true`,
-			more: "For sandboxes inside. /proc is whole and writable then, and there is no Landlock.",
+			more: "For sandboxes inside. /proc is whole and writable then, and there is no Landlock. Root is refused: it " +
+				"could write to the machine's /proc/sys.",
 		},
 		"process.landlock": {
 			good: `[process]

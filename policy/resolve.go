@@ -120,7 +120,12 @@ func merge(sum, p *Policy) error {
 			list, err := mergeList(&f, sum, p)
 			errs.add(err)
 			*f.list(sum) = list
-			entries += len(list)
+			if most := f.most(); most == MaxEntries {
+				entries += len(list)
+			} else if len(list) > most {
+				errs.add(&Error{File: p.Name, Msg: fmt.Sprintf("more than %d entries in %s together with what it extends",
+					most, f.key)})
+			}
 		case f.isMap():
 			errs.add(mergeMap(&f, sum, p))
 			entries += f.len(sum)

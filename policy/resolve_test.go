@@ -268,6 +268,40 @@ func TestResolveBound(t *testing.T) {
 	}
 }
 
+// Hosts are bounded by themselves: a long list of them takes nothing from the others.
+func TestResolveHostsBound(t *testing.T) {
+	hosts := func(from, to int) string {
+		var b strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&b, "'h%d.example:443',", i)
+		}
+		return b.String()
+	}
+	var paths strings.Builder
+	for i := range MaxEntries - 10 {
+		fmt.Fprintf(&paths, "'/%d',", i)
+	}
+	texts := map[string]string{
+		"paths": "[files]\nread = [" + paths.String() + "]",
+		"half":  "[network]\nhosts = [" + hosts(0, MaxHosts/2) + "]",
+		"full":  "extends = ['paths', 'half']\n[network]\nhosts = [" + hosts(MaxHosts/2, MaxHosts) + "]",
+		"over":  "extends = ['half']\n[network]\nhosts = [" + hosts(MaxHosts/2, MaxHosts+1) + "]",
+	}
+	p, err := world(t, texts)("full")
+	if err != nil || len(p.Network.Hosts) != MaxHosts {
+		t.Errorf("got %v", err)
+	}
+	want := "over: more than 30000 entries in network.hosts together with what it extends"
+	if _, err := world(t, texts)("over"); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	texts["over"] = "[network]\nhosts = [" + hosts(0, MaxHosts+1) + "]"
+	want = "more than 30000 entries in network.hosts"
+	if _, err := world(t, texts)("over"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Each entry knows where it was written, through any number of policies.
 func TestOrigin(t *testing.T) {
 	p, err := world(t, map[string]string{

@@ -16,8 +16,11 @@ const (
 	MaxDepth    = 16
 	MaxPolicies = 64
 	// MaxEntries is the most entries a resolved policy's lists may have
-	// together, MaxString the most bytes of one entry.
+	// together, but for network.hosts, which may have MaxHosts: a host costs
+	// the launch a line in a table and no system call. MaxString is the most
+	// bytes of one entry.
 	MaxEntries = 10000
+	MaxHosts   = 30000
 	MaxString  = 4096
 )
 

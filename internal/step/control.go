@@ -18,6 +18,7 @@ package step
 //	   | -- MsgSignal, signal, ToTarget or ToGroup ->| forward this signal
 //	   | -- MsgSocket ------------------------------>| make a Unix socket in your network
 //	   |<---------------- MsgNetwork, KindSocket --- | and here it is, by SCM_RIGHTS
+//	   | -- MsgRest -------------------------------->| give back what you do not need to wait
 //	   |<----------------------- MsgStopped, signal--| the target was stopped by this one
 //	   |                                             |
 //	   | -- hang-up -------------------------------->| the launcher has died: kill all processes
@@ -40,6 +41,7 @@ const (
 	MsgStarted  = 'B'
 	MsgSignal   = 'K'
 	MsgSocket   = 'U'
+	MsgRest     = 'R'
 	MsgStopped  = 'S'
 	MsgTarget   = 'P'
 	MsgNotify   = 'D'

@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -250,4 +251,43 @@ func FuzzEntry(f *testing.F) {
 			t.Fatalf("%q and a label below it", entry)
 		}
 	})
+}
+
+// Cover says what a look at each rule says.
+func TestCover(t *testing.T) {
+	var all []Rule
+	for _, s := range []string{
+		"a.b.example:1", "b.example:1", "*.b.example:1", "*.example:1", "*.example:2", "example:1", "*.a.b.example:1",
+		"ab.example:1",
+		"10.0.0.0/8:1", "10.1.0.0/16:1", "10.1.2.3:1", "10.1.2.3:2", "0.0.0.0/0:1", "11.0.0.0/8:1", "11.0.0.1:1", "8.8.8.8:1",
+		"8.0.0.0/8:1", "169.254.169.254:1", "169.254.0.0/16:1", "[::/0]:1", "[2001:db8::/32]:1", "[2001:db8::1]:1",
+		"[fd00::1]:1",
+		"[fc00::/7]:1", "[fd00::/8]:1", "127.0.0.0/8:1", "127.0.0.1:1",
+	} {
+		r, err := ParseRule(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		var some []Rule
+		for _, r := range all {
+			if random.IntN(4) == 0 {
+				some = append(some, r)
+			}
+		}
+		cover := NewCover(some)
+		for _, r := range all {
+			want := slices.ContainsFunc(some, func(o Rule) bool { return o.Covers(r) })
+			if got := cover.Covers(r); got != want {
+				t.Fatalf("%v cover %v: %v", some, r, got)
+			}
+			want = slices.ContainsFunc(some, func(o Rule) bool { return o != r && o.Covers(r) })
+			if got := cover.Wider(r); got != want {
+				t.Fatalf("%v have a wider one than %v: %v", some, r, got)
+			}
+		}
+	}
 }

@@ -107,3 +107,43 @@ func (r Rule) Covers(o Rule) bool {
 	}
 	return true
 }
+
+// Cover is a number of rules, to be asked which others they cover.
+type Cover map[Rule]bool
+
+// NewCover makes one of rules.
+func NewCover(rules []Rule) Cover {
+	c := make(Cover, len(rules))
+	for _, r := range rules {
+		c[r] = true
+	}
+	return c
+}
+
+// Covers says whether one of the rules is o, or covers it.
+func (c Cover) Covers(o Rule) bool { return c[o] || c.Wider(o) }
+
+// Wider says whether one of the rules covers o, and is not o itself. Which rules those can be
+// is known from o, so that it takes no look at all of them.
+func (c Cover) Wider(o Rule) bool {
+	if o.Name == "" {
+		for bits := range o.Prefix.Bits() {
+			p, err := o.Prefix.Addr().Prefix(bits)
+			if r := (Rule{Prefix: p, Port: o.Port}); err == nil && c[r] && r.Covers(o) {
+				return true
+			}
+		}
+		return false
+	}
+	for name := o.Name; ; {
+		_, rest, more := strings.Cut(name, ".")
+		if !more {
+			// Of a name itself the wildcard below it says nothing.
+			return false
+		}
+		if c[Rule{Name: rest, Below: true, Port: o.Port}] {
+			return true
+		}
+		name = rest
+	}
+}

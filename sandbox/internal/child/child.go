@@ -97,6 +97,8 @@ type Config struct {
 	// Cgroup is a descriptor of the cgroup of version 2 that the child is born
 	// into (CLONE_INTO_CGROUP, Linux 5.7), or -1.
 	Cgroup int
+	// Code is where the program's code and constants lie; see GiveBack.
+	Code [2]uintptr
 	// Notify is init's end of the socket to the launcher; see step.MsgMapped.
 	Notify int
 	// Children is init's descriptor of its own /proc/PID/task/TID/children

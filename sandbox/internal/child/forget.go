@@ -64,3 +64,21 @@ func empty(at, n uintptr) {
 		syscall.RawSyscall6(unix.SYS_MADVISE, at, n, unix.MADV_DONTNEED, 0, 0, 0)
 	}
 }
+
+// GiveBack unmaps what is mapped of the program's code and constants, which begin and end
+// there. What is needed is mapped again, from the page cache. The kernel maps all around
+// that it has in one piece, 2 MB and more, as far as the mapping goes: so there are small
+// ones, which differ from their neighbours by how they are read ahead.
+//
+// Its calls may fail, as where memory is locked. Then more stays mapped, and that is all.
+//
+//go:nosplit
+//go:norace
+func GiveBack(from, to uintptr) {
+	const piece = 64 << 10
+	syscall.RawSyscall6(unix.SYS_MADVISE, from, to-from, unix.MADV_NOHUGEPAGE, 0, 0, 0)
+	for at := from; at+piece <= to; at += 2 * piece {
+		syscall.RawSyscall6(unix.SYS_MADVISE, at, piece, unix.MADV_RANDOM, 0, 0, 0)
+	}
+	syscall.RawSyscall6(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED, 0, 0, 0)
+}

@@ -111,6 +111,8 @@ func hear(target uintptr, st *Status, cfg *Config) bool {
 			syscall.RawSyscall6(unix.SYS_KILL, target, sig, 0, 0, 0, 0)
 		case n == 1 && st.packet[0] == step.MsgSocket:
 			sendSocket(st, cfg)
+		case n == 1 && st.packet[0] == step.MsgRest:
+			GiveBack(cfg.Code[0], cfg.Code[1])
 		}
 	}
 	return true

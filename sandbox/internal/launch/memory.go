@@ -29,8 +29,9 @@ func ownMemory(f process.ClearMemory) step.Step {
 			f.Title = start
 		}
 	}
-	if from, to, local := programRange(aux); f.All && end != 0 && to != 0 {
-		f.Local = local
+	own := findProgram(aux)
+	if from, to := own.from, own.to; f.All && end != 0 && to != 0 {
+		f.Local = own.local
 		f.Top = (end + page) &^ (page - 1)
 		f.Keep = append(f.Keep, [2]uintptr{from, to})
 		if vdso := aux[atSysinfoEhdr]; vdso != 0 { // it may not be unmapped everywhere
@@ -70,30 +71,37 @@ func auxiliary() map[uintptr]uintptr {
 	return aux
 }
 
-// programRange is where the program lies that this code belongs to, by its program
-// headers, and the size of its thread-local memory; see elf(5). All are 0 where that is not
-// the process's main program, as in a shared library of C's.
-func programRange(aux map[uintptr]uintptr) (from, to, local uintptr) {
+// programMemory is where the program lies that this code belongs to, and the size of its
+// thread-local memory. code is what cannot be written of it: code and constants.
+type programMemory struct {
+	from, to, local uintptr
+	code            [2]uintptr
+}
+
+// findProgram finds that by the program's headers; see elf(5). All is 0 where it is not the
+// process's main program, as in a shared library of C's.
+func findProgram(aux map[uintptr]uintptr) (m programMemory) {
 	const (
 		load       = 1  // PT_LOAD
+		writable   = 2  // PF_W
 		tls        = 7  // PT_TLS
 		headerSize = 56 // struct Elf64_Phdr
 		headersAt  = 64 // behind struct Elf64_Ehdr
 	)
 	at, n := aux[atPhdr], aux[atPhnum]
 	if at == 0 || n == 0 || n > 64 {
-		return 0, 0, 0
+		return m
 	}
 	first := *(*unsafe.Pointer)(unsafe.Pointer(&at)) // the kernel's memory, not Go's
 	headers := unsafe.Slice((*byte)(first), n*headerSize)
-	bias, found := uintptr(0), false
+	bias, found, written := uintptr(0), false, false
 	for i := uintptr(0); i < n; i++ {
 		h := headers[i*headerSize : (i+1)*headerSize]
 		offset, addr := uintptr(binary.NativeEndian.Uint64(h[8:])), uintptr(binary.NativeEndian.Uint64(h[16:]))
 		size := uintptr(binary.NativeEndian.Uint64(h[40:]))
 		switch binary.NativeEndian.Uint32(h) {
 		case tls:
-			local = size
+			m.local = size
 			continue
 		case load:
 		default:
@@ -102,13 +110,24 @@ func programRange(aux map[uintptr]uintptr) (from, to, local uintptr) {
 		if offset <= headersAt && headersAt < offset+size && !found {
 			bias, found = at-(addr+headersAt-offset), true
 		}
-		if from == 0 || addr < from {
-			from = addr
+		if m.from == 0 || addr < m.from {
+			m.from = addr
 		}
-		to = max(to, addr+size)
+		m.to = max(m.to, addr+size)
+		// Whole pages, so that none has data; the segments come by their addresses.
+		mask := uintptr(os.Getpagesize()) - 1
+		switch written = written || binary.NativeEndian.Uint32(h[4:])&writable != 0; {
+		case written:
+		case m.code[0] == 0:
+			m.code = [2]uintptr{addr &^ mask, (addr + size) &^ mask}
+		default:
+			m.code[1] = (addr + size) &^ mask
+		}
 	}
-	if code := reflect.ValueOf(child.Start).Pointer(); !found || code < from+bias || code >= to+bias {
-		return 0, 0, 0
+	if code := reflect.ValueOf(child.Start).Pointer(); !found || code < m.from+bias || code >= m.to+bias {
+		return programMemory{}
 	}
-	return from + bias, to + bias, local
+	m.from, m.to = m.from+bias, m.to+bias
+	m.code[0], m.code[1] = m.code[0]+bias, m.code[1]+bias
+	return m
 }

@@ -57,7 +57,7 @@ func (ps *Process) sources() []source {
 	return []source{signalSource{ps}, notifySource{ps}, exitSource{ps}, janitorSource{ps}, &controlSource{ps: ps},
 		endingSource{ps}, relaySource{ps}, &ps.mounts, listenerSource{ps}, gatewaySource{ps},
 		setIDSource{ps},
-		streamSource{ps}, readySource{ps}}
+		streamSource{ps}, readySource{ps}, ps.rest()}
 }
 
 // loop waits for the sources until one of them is done.
