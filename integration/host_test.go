@@ -43,7 +43,8 @@ func hostState(t testing.TB) host {
 		return err == nil && int(fi.Sys().(*syscall.Stat_t).Uid) == os.Getuid()
 	}), "\n")
 	// Other people's files come and go in shared directories; this run's are
-	// told by their owner, who is nobody else.
+	// told by their owner, who is nobody else, unless another run is under way.
+	mixed := asRoot() || anotherRun(t)
 	for _, dir := range []string{"/etc", "/run", "/dev", "/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/var/run",
 		"/var/cache", base, "/"} {
 		entries, err := os.ReadDir(dir)
@@ -64,7 +65,7 @@ func hostState(t testing.TB) host {
 			if !ok || shared && int(st.Uid) != os.Getuid() {
 				continue
 			}
-			if shared && asRoot() && (!strings.Contains(e.Name(), "sbx") || strings.HasPrefix(e.Name(), "sbx-it-")) {
+			if shared && mixed && !madeBySbx(e.Name()) {
 				continue
 			}
 			names = append(names, fmt.Sprintf("%s %v %d", e.Name(), fi.Mode(), st.Uid))
@@ -75,6 +76,15 @@ func hostState(t testing.TB) host {
 		h[file] = value
 	}
 	return h
+}
+
+// madeBySbx says whether sbx gives such names, in the place of the caller.
+func madeBySbx(name string) bool {
+	if strings.HasPrefix(name, ".sbx-") {
+		return true
+	}
+	random, ok := strings.CutPrefix(name, "sbx-")
+	return ok && strings.Trim(random, "0123456789abcdef") == ""
 }
 
 func content(t testing.TB, file string) string {
@@ -127,8 +137,36 @@ func settings(t testing.TB) map[string]string {
 	return values
 }
 
+// othersToo says whether other runs of sbx on the machine make and remove things there that
+// look like ours.
+func othersToo(what string) bool {
+	return what == cgroups || what == "/tmp" || what == "/var/tmp" || what == "/dev/shm"
+}
+
+// anotherRun says whether these tests run once more on the machine, by the same user.
+func anotherRun(t testing.TB) bool {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := fmt.Sprintf("/proc/%d/comm", os.Getpid())
+	for _, file := range processes {
+		name, err := os.ReadFile(file)
+		if err != nil || file == own || string(name) != content(t, own) {
+			continue // or it ended meanwhile
+		}
+		fi, err := os.Stat(filepath.Dir(file))
+		if err == nil && int(fi.Sys().(*syscall.Stat_t).Uid) == os.Getuid() {
+			return true
+		}
+	}
+	return false
+}
+
 // compare waits until the host is as it was before. Namespaces and cgroups go
-// a moment after the last process in them.
+// a moment after the last process in them. What others make there too counts if
+// it stays: what is left is there at each look.
 func (before host) compare(t testing.TB, after host) {
 	t.Helper()
 	for range 100 * patience {
@@ -136,7 +174,13 @@ func (before host) compare(t testing.TB, after host) {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
-		after = hostState(t)
+		now := hostState(t)
+		for what, is := range now {
+			if othersToo(what) {
+				now[what] = without(is, without(is, after[what]))
+			}
+		}
+		after = now
 	}
 	for _, what := range before.differs(after) {
 		t.Errorf("%s changed:\n%s", what, difference(before[what], after[what]))
@@ -146,16 +190,59 @@ func (before host) compare(t testing.TB, after host) {
 func (before host) differs(after host) (list []string) {
 	for what, was := range before {
 		is, ok := after[what]
-		if what == cgroups {
-			// Another run's may have gone meanwhile; none may have come.
-			old := strings.Split(was, "\n")
-			is = strings.Join(slices.DeleteFunc(strings.Split(is, "\n"),
-				func(s string) bool { return slices.Contains(old, s) }), "\n")
-			was = ""
+		if othersToo(what) {
+			was, is = "", without(is, was) // another run's may have gone meanwhile; none may have come
 		}
 		if !ok || is != was {
 			list = append(list, what)
 		}
 	}
 	return list
+}
+
+// without is the lines without those of the other text.
+func without(lines, other string) string {
+	others := strings.Split(other, "\n")
+	return strings.Join(slices.DeleteFunc(strings.Split(lines, "\n"),
+		func(s string) bool { return slices.Contains(others, s) }), "\n")
+}
+
+// TestCompare: what is left counts, and what others make meanwhile does not.
+func TestCompare(t *testing.T) {
+	before := hostState(t)
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			other := fmt.Sprintf("/tmp/sbx-%016x", os.Getpid()*1000+i%100)
+			if err := os.Mkdir(other, 0o700); err != nil {
+				stopped <- err
+				return
+			}
+			if err := os.Remove(other); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	before.compare(t, hostState(t))
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	left := fmt.Sprintf("/tmp/sbx-%016x", os.Getpid())
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if differs := before.differs(hostState(t)); !slices.Contains(differs, "/tmp") {
+		t.Errorf("a directory that is left: %v", differs)
+	}
+	if err := os.Remove(left); err != nil {
+		t.Fatal(err)
+	}
 }

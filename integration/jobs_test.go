@@ -134,7 +134,7 @@ func (j *fieldJob) do(t *testing.T) {
 	bash := func(script string) result {
 		res := run(t, call{args: []string{"/bin/bash", "-c", "exec 2>&1\n" + script}, dir: dir, env: append(userEnv(),
 			"PWD="+dir, "PROBE="+binary("probe"), "GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=user.name", "GIT_CONFIG_VALUE_0=n",
-			"GIT_CONFIG_KEY_1=user.email", "GIT_CONFIG_VALUE_1=n@example.org"), limit: patient(90 * time.Second)})
+			"GIT_CONFIG_KEY_1=user.email", "GIT_CONFIG_VALUE_1=n@example.org"), limit: patient(5 * time.Minute)})
 		noStrays(t)
 		return res
 	}

@@ -1644,12 +1644,14 @@ func resolvedWorker(yes, no *bool) *policy.Policy {
 
 func resolvedAgentFilesHide() []string {
 	return []string{
-		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.key", "**/*.keystore", "**/*.p12", "**/*.pem", "**/*.pfx",
-		"**/*.ppk", "**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials",
-		"**/.htpasswd", "**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg",
-		"**/.vault-token", "**/auth.json", "**/credentials.toml", "**/id_dsa*", "**/id_ecdsa*",
-		"**/id_ed25519*", "**/id_rsa*", "**/kubeconfig", ".aws", ".azure", ".docker", ".gnupg", ".kube",
-		".ssh",
+		"**/*.bks", "**/*.env", "**/*.jceks", "**/*.jks", "**/*.kdb", "**/*.kdbx", "**/*.key",
+		"**/*.keystore", "**/*.keytab", "**/*.p12", "**/*.pem", "**/*.pfx", "**/*.pkcs12", "**/*.ppk",
+		"**/*.tfstate*", "**/*.tfvars", "**/*.tfvars.json", "**/.aws", "**/.azure", "**/.boto",
+		"**/.databrickscfg", "**/.dockercfg", "**/.env*", "**/.ftpconfig", "**/.git-credentials",
+		"**/.gnupg", "**/.htpasswd", "**/.kube", "**/.my.cnf", "**/.mylogin.cnf", "**/.netrc", "**/.npmrc",
+		"**/.pgpass", "**/.pypirc", "**/.s3cfg", "**/.ssh", "**/.vault-token", "**/.vault_pass*",
+		"**/_netrc", "**/auth.json", "**/credentials.toml", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*",
+		"**/id_rsa*", "**/kubeconfig", "**/secring.gpg", ".docker",
 	}
 }
 
@@ -1665,8 +1667,12 @@ func resolvedAgentFilesUnhide() []string {
 
 func resolvedAgentFilesInspect() []string {
 	return []string{
-		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".gitconfig", ".npmrc",
-		".pypirc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+		"*-key", "*.asc", "*.crt", "*.key", "*.ovpn", "*.p8", "*.pem", "*.tfrc.json", "*_dsa", "*_ecdsa",
+		"*_ed25519", "*_key", "*_rsa", "*adminsdk*.json", "*credential*.json", "*key.json",
+		"*service-account*.json", "*service_account*.json", ".curlrc", ".gitconfig", ".npmrc", ".pypirc",
+		".terraformrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "client_secret*.json", "credentials",
+		"hgrc", "key.txt", "keys.txt", "kubeconfig.y*", "nuget.config", "pdm.toml", "pip.conf", "privkey",
+		"rclone.conf", "settings.xml", "uv.toml", "wg*.conf",
 	}
 }
 
@@ -1797,9 +1803,12 @@ func resolvedBaseFilesRead() []string {
 
 func resolvedBaseFilesInspect() []string {
 	return []string{
-		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc",
-		".yarnrc", ".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc", "pdm.toml", "pip.conf",
-		"uv.toml",
+		"*-key", "*.asc", "*.crt", "*.key", "*.ovpn", "*.p8", "*.pem", "*.tfrc.json", "*_dsa", "*_ecdsa",
+		"*_ed25519", "*_key", "*_rsa", "*adminsdk*.json", "*credential*.json", "*key.json",
+		"*service-account*.json", "*service_account*.json", ".curlrc", ".npmrc", ".pypirc", ".terraformrc",
+		".yarnrc", ".yarnrc.yml", "bunfig.toml", "client_secret*.json", "config", "config.worktree",
+		"credentials", "hgrc", "key.txt", "keys.txt", "kubeconfig.y*", "nuget.config", "pdm.toml",
+		"pip.conf", "privkey", "rclone.conf", "settings.xml", "uv.toml", "wg*.conf",
 	}
 }
 
@@ -1830,8 +1839,12 @@ func resolvedBuildFilesRead() []string {
 
 func resolvedBuildFilesInspect() []string {
 	return []string{
-		"*.asc", "*.crt", "*.key", "*.p8", "*.pem", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc",
-		".yarnrc", ".yarnrc.yml", "bunfig.toml", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+		"*-key", "*.asc", "*.crt", "*.key", "*.ovpn", "*.p8", "*.pem", "*.tfrc.json", "*_dsa", "*_ecdsa",
+		"*_ed25519", "*_key", "*_rsa", "*adminsdk*.json", "*credential*.json", "*key.json",
+		"*service-account*.json", "*service_account*.json", ".curlrc", ".npmrc", ".pypirc", ".terraformrc",
+		".yarnrc", ".yarnrc.yml", "bunfig.toml", "client_secret*.json", "credentials", "hgrc", "key.txt",
+		"keys.txt", "kubeconfig.y*", "nuget.config", "pdm.toml", "pip.conf", "privkey", "rclone.conf",
+		"settings.xml", "uv.toml", "wg*.conf",
 	}
 }
 
@@ -1939,28 +1952,35 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 
 func resolvedDbFilesHide() []string {
 	return []string{
-		"**/*.env", "**/*.jks", "**/*.kdbx", "**/*.keystore", "**/*.p12", "**/*.pfx", "**/*.ppk",
-		"**/*.tfstate*", "**/*.tfvars", "**/.dockercfg", "**/.env*", "**/.git-credentials", "**/.htpasswd",
-		"**/.my.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg", "**/.vault-token",
-		"**/auth.json", "**/credentials.toml", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*",
-		"**/kubeconfig", ".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh",
+		"**/*.bks", "**/*.env", "**/*.jceks", "**/*.jks", "**/*.kdb", "**/*.kdbx", "**/*.keystore",
+		"**/*.p12", "**/*.pfx", "**/*.pkcs12", "**/*.ppk", "**/*.tfstate*", "**/*.tfvars",
+		"**/*.tfvars.json", "**/.aws", "**/.azure", "**/.boto", "**/.databrickscfg", "**/.dockercfg",
+		"**/.env*", "**/.ftpconfig", "**/.git-credentials", "**/.gnupg", "**/.htpasswd", "**/.kube",
+		"**/.my.cnf", "**/.mylogin.cnf", "**/.netrc", "**/.npmrc", "**/.pgpass", "**/.pypirc", "**/.s3cfg",
+		"**/.ssh", "**/.vault-token", "**/.vault_pass*", "**/_netrc", "**/auth.json", "**/credentials.toml",
+		"**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/id_rsa*", "**/kubeconfig", "**/secring.gpg",
+		".docker",
 	}
 }
 
 func resolvedDbFilesUnhide() []string {
 	return []string{
-		"*.crt", "*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample",
+		"*-key", "*.crt", "*.dist", "*.example", "*.example.env", "*.example.tfvars", "*.pub", "*.sample",
 		"*.sample.env", "*.template", "*.template.env", "*_key", ".eggs/", ".gradle/", ".nox/",
 		".pnpm-store/", ".stack-work/", ".tox/", ".venv/", ".virtualenv/", "Pods/", "__pypackages__/",
-		"bower_components/", "elm-stuff/", "example.env", "jspm_packages/", "node_modules/", "sample.env",
-		"site-packages/", "target/", "template.env", "vendor/", "venv/",
+		"bower_components/", "elm-stuff/", "example.env", "jspm_packages/", "node_modules/", "privkey",
+		"sample.env", "site-packages/", "target/", "template.env", "vendor/", "venv/",
 	}
 }
 
 func resolvedDbFilesInspect() []string {
 	return []string{
-		"*.asc", "*.crt", "*.p8", "*_ed25519", "*_key", "*_rsa", ".npmrc", ".pypirc", ".yarnrc",
-		".yarnrc.yml", "bunfig.toml", "config", "config.worktree", "hgrc", "pdm.toml", "pip.conf", "uv.toml",
+		"*-key", "*.asc", "*.crt", "*.ovpn", "*.p8", "*.tfrc.json", "*_dsa", "*_ecdsa", "*_ed25519", "*_key",
+		"*_rsa", "*adminsdk*.json", "*credential*.json", "*key.json", "*service-account*.json",
+		"*service_account*.json", ".curlrc", ".npmrc", ".pypirc", ".terraformrc", ".yarnrc", ".yarnrc.yml",
+		"bunfig.toml", "client_secret*.json", "config", "config.worktree", "credentials", "hgrc", "key.txt",
+		"keys.txt", "kubeconfig.y*", "nuget.config", "pdm.toml", "pip.conf", "privkey", "rclone.conf",
+		"settings.xml", "uv.toml", "wg*.conf",
 	}
 }
 

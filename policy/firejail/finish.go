@@ -55,6 +55,10 @@ func (m *importer) refuse(when string, calls ...string) {
 // finish puts together what the lines say.
 func (m *importer) finish() {
 	m.files()
+	if m.p.Namespaces.Net == "new" && m.p.Files.Shows("/sys/class/net") && !m.p.Tree().Covers("/sys/class/net") {
+		m.lost = append(m.lost, "net none: firejail mounts a /sys of the new network; here it shows the names of the host's "+
+			"interfaces: hide = [\"?/sys\"] in [files], if the program needs no /sys")
+	}
 	m.filters()
 	m.p.Process.Env = append([]string{"*"}, m.p.Process.Env...)
 	if m.globbed > 0 {

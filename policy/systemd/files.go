@@ -46,6 +46,21 @@ func (m *importer) files() {
 	for _, list := range []*[]string{&f.Read, &f.Write, &f.Tmpfs, &f.Hide, &f.Directories} {
 		*list = tidy(*list)
 	}
+	m.interfaces()
+}
+
+// interfaces says what /sys still tells of the network that the unit is kept from: systemd mounts
+// another one.
+func (m *importer) interfaces() {
+	if !m.p.Files.Shows("/sys/class/net") || m.p.Tree().Covers("/sys/class/net") {
+		return
+	}
+	for _, key := range []string{"PrivateNetwork", "NetworkNamespacePath"} {
+		if m.on[key] || m.modes[key] != "" {
+			m.loseAt(m.said[key], "/sys shows the names of the host's network interfaces; if the program needs no /sys: "+
+				"hide = [\"?/sys\"] in [files]")
+		}
+	}
 }
 
 // mark adds what one of the lists says may be done.

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -337,6 +338,28 @@ func TestNetworkLists(t *testing.T) {
 		}
 		if strings.Contains(text, "SocketBindDeny") && p.Network.Bind == nil {
 			t.Errorf("%q: all ports can be bound", text)
+		}
+	}
+}
+
+// TestInterfaces: where the unit has another network than the host, the host's /sys, which
+// names its interfaces, is a difference.
+func TestInterfaces(t *testing.T) {
+	const says = "/sys shows the names of the host's network interfaces"
+	for text, want := range map[string]bool{
+		"PrivateNetwork=yes":                                   true,
+		"NetworkNamespacePath=/run/netns/a":                    true,
+		"PrivateNetwork=yes\nProtectSystem=strict":             true,
+		"PrivateNetwork=yes\nInaccessiblePaths=/sys":           false,
+		"PrivateNetwork=yes\nInaccessiblePaths=-/sys":          false,
+		"PrivateNetwork=yes\nInaccessiblePaths=/sys/class/net": false,
+		"PrivateNetwork=yes\nTemporaryFileSystem=/sys":         false,
+		"PrivateNetwork=no":                                    false,
+		"IPAddressDeny=any":                                    false,
+	} {
+		_, losses := imported(t, text)
+		if got := slices.ContainsFunc(losses, func(s string) bool { return strings.Contains(s, says) }); got != want {
+			t.Errorf("%q: it is said: %v, in %q", text, got, losses)
 		}
 	}
 }

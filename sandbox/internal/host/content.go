@@ -68,11 +68,7 @@ func (s *scan) inspectFile(file int, st *unix.Stat_t, byName, pattern string) (s
 	if n == len(b) {
 		return "it is being written", nil
 	}
-	v := judge(b[:n])
-	if v == unclear && installerSettings(pattern) {
-		v = judgeSettings(b[:n])
-	}
-	switch v {
+	switch judgeAs(pattern, b[:n]) {
 	case private:
 		return "it holds a private key", nil
 	case credential:
@@ -93,12 +89,37 @@ const (
 	credential
 )
 
-// judge says what a file holds: a private key, PEM text in which everything may be seen
-// by anybody, or a credential in settings of git's kind.
-func judge(b []byte) verdict {
-	if bytes.Contains(b, []byte("PRIVATE KEY")) {
-		return private
+// judgeAs is judge for a name that a pattern of files.inspect means, and so may say more.
+func judgeAs(pattern string, b []byte) verdict {
+	// Text of two bytes a letter, as PowerShell writes it. In other files with zero bytes
+	// there is no text but what is looked for.
+	plain := b
+	if bytes.IndexByte(b, 0) >= 0 {
+		plain = bytes.ReplaceAll(b, []byte{0}, nil)
+		if bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")) {
+			plain, b = plain[2:], plain[2:]
+		}
 	}
+	for _, mark := range [...]string{"PRIVATE KEY", "AGE-SECRET-KEY-1"} {
+		if bytes.Contains(plain, []byte(mark)) {
+			return private
+		}
+	}
+	v := judge(b)
+	if v == unclear {
+		switch kindOfSettings(pattern) {
+		case lines:
+			return judgeSettings(b)
+		case quoted:
+			return judgeQuoted(string(b))
+		}
+	}
+	return v
+}
+
+// judge says what a file without a private key holds: PEM text in which everything may be
+// seen by anybody, or a credential in settings of git's kind.
+func judge(b []byte) verdict {
 	const begin = "-----BEGIN "
 	blocks := 0
 	for rest := b; ; blocks++ {
@@ -126,15 +147,60 @@ func judge(b []byte) verdict {
 	return unclear
 }
 
-// installerSettings says whether the pattern of files.inspect is the name of settings of
-// an installer of packages. They say where packages come from: without them the same
-// names are asked of the public index. So they are shown, if there is no credential in them.
-func installerSettings(pattern string) bool {
+// settingsKind is how settings are written.
+type settingsKind uint8
+
+const (
+	noSettings settingsKind = iota
+	lines                   // a key and a value a line
+	quoted                  // JSON or XML
+)
+
+// kindOfSettings says how files are written that the pattern of files.inspect means.
+// Those of installers say where packages come from: without them the same names are asked
+// of the public index. So all of them are shown, if there is no credential in them.
+func kindOfSettings(pattern string) settingsKind {
 	switch pattern {
-	case ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf", "bunfig.toml", "uv.toml", "pdm.toml":
-		return true
+	case ".npmrc", ".pypirc", ".yarnrc", ".yarnrc.yml", "pip.conf", "bunfig.toml", "uv.toml", "pdm.toml",
+		"credentials", ".curlrc", ".wgetrc", ".terraformrc", "rclone.conf", "wg*.conf", "kubeconfig.y*":
+		return lines
+	case "*credential*.json", "*service-account*.json", "*service_account*.json",
+		"client_secret*.json", "*.tfrc.json", "settings.xml", "nuget.config":
+		return quoted
 	}
-	return false
+	return noSettings
+}
+
+// judgeQuoted says whether JSON or XML has a value for a key that is a secret's. Words with
+// a space between are for people, as in translations.
+func judgeQuoted(text string) verdict {
+	text = strings.ToLower(text)
+	for _, key := range [...]string{
+		`"client_secret"`, `"clientsecret"`, `"refresh_token"`, `"access_token"`, `"token"`, `"secret_access_key"`,
+		`"secretaccesskey"`, `"password"`, `"private_key"`, `"auth"`, "<password>", "<passphrase>",
+		`"cleartextpassword"`,
+	} {
+		for rest := text; ; {
+			_, after, ok := strings.Cut(rest, key)
+			if !ok {
+				break
+			}
+			rest = after
+			value := after
+			if key[0] == '"' {
+				value = strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(after, " \t\r\n:"), "value"), " \t\r\n=")
+				if value == "" || value[0] != '"' {
+					continue
+				}
+				value = value[1:]
+			}
+			end := strings.IndexAny(value, `"<`)
+			if end > 0 && !strings.ContainsAny(value[:end], " ${%") {
+				return credential
+			}
+		}
+	}
+	return public
 }
 
 // judgeSettings says whether settings with a key and a value a line hold a credential.
@@ -173,7 +239,8 @@ func credentialLine(line string) bool {
 	}
 	key, value := strings.ToLower(line[:at]), strings.Trim(line[at+1:], " \t\"'")
 	switch {
-	case value == "", value == "true", value == "false", strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}"):
+	case value == "", value == "true", value == "false", strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}"),
+		strings.HasPrefix(value, "{{"):
 		return false
 	case value[0] == '$' && strings.Trim(lower(value[1:]), "abcdefghijklmnopqrstuvwxyz0123456789_") == "":
 		return false // a variable's name, as in bunfig.toml
@@ -181,7 +248,12 @@ func credentialLine(line string) bool {
 		return slices.ContainsFunc(strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune("{},", r) }),
 			credentialLine)
 	}
-	for _, word := range [...]string{"_auth", "token", "authident", "password", "passwd", "secret", "credential"} {
+	key = strings.TrimLeft(strings.TrimSpace(key), "-: ")
+	if key == "pass" || key == "user" && strings.Contains(value, ":") {
+		return true
+	}
+	for _, word := range [...]string{"_auth", "token", "authident", "password", "passwd", "secret", "credential",
+		"api_key", "privatekey", "presharedkey", "client-key-data"} {
 		if strings.Contains(key, word) {
 			return true
 		}

@@ -50,12 +50,60 @@ func TestJudge(t *testing.T) {
 		{"[remote \"o\"]\nurl = https://user@host/x", unclear},
 		{"[remote \"o\"]\nurl = https://org@dev.azure.com/org/p/_git/r", unclear},
 		{"[remote \"o\"]\nurl = https://first.last%40example.com@host/x", unclear},
-		{"[remote \"o\"]\nurl = ssh://git@github.com/x/y", unclear}, {"[remote \"o\"]\nurl = git@github.com:x/y", unclear},
+		{"[remote \"o\"]\nurl = ssh://git@github.com/x/y", unclear},
+		{"[remote \"o\"]\nurl = git@github.com:x/y", unclear},
 		{"[remote \"o\"]\nurl = https://host/a@b:c", unclear}, {"[http]\nsslCertPasswordProtected = true", unclear},
 		{"[credential]\nhelper = store\n[core]\naskPass = /usr/bin/x", unclear}, {"[github]\ntoken =", unclear},
 	} {
-		if got := judge([]byte(c.text)); got != c.want {
+		if got := judgeAs("*.pem", []byte(c.text)); got != c.want {
 			t.Errorf("%q: %d, want %d", c.text, got, c.want)
+		}
+	}
+}
+
+// TestJudgeAs: settings of other programs than installers, and text of two bytes a letter.
+func TestJudgeAs(t *testing.T) {
+	wide := func(s string) string { return "\xff\xfe" + strings.Join(strings.Split(s, ""), "\x00") + "\x00" }
+	for _, c := range []struct {
+		pattern, text string
+		want          verdict
+	}{
+		{"*.crt", wide(pemKey), private}, {"*.crt", strings.Join(strings.Split(pemKey, ""), "\x00"), private},
+		{"*.crt", wide(pemCert), public}, {".npmrc", wide("registry=https://h/\n"), public},
+		{".npmrc", wide("//h/:_authToken=abc\n"), credential}, {"*_key", "x\x00" + pemKey, private},
+		{"keys.txt", "# public key: age1x\nAGE-SECRET-KEY-1ABC\n", private}, {"keys.txt", "a list\n", unclear},
+		{"credentials", "[default]\naws_access_key_id = A\naws_secret_access_key = b\n", credential},
+		{"credentials", "---\n:rubygems_api_key: abc\n", credential},
+		{"credentials", "[registry]\ntoken = \"x\"\n", credential},
+		{"credentials", "# where to get them\n", public},
+		{"wg*.conf", "[Interface]\nPrivateKey = ab=\n", credential},
+		{"wg*.conf", "[Peer]\nPresharedKey=ab=\n", credential}, {"wg*.conf", "[Peer]\nPublicKey = ab=\n", public},
+		{"rclone.conf", "[x]\ntype = sftp\npass = y\n", credential}, {"rclone.conf", "[x]\ntype = local\n", public},
+		{".curlrc", "user = a:b\n", credential}, {".curlrc", "user = \"a:b\"\n", credential},
+		{".curlrc", "silent\n", public},
+		{".wgetrc", "http_password = x\n", credential},
+		{".terraformrc", "credentials \"h\" {\n  token = \"x\"\n}\n", credential},
+		{".terraformrc", "plugin_cache_dir = \"/x\"\n", public},
+		{"kubeconfig.y*", "users:\n- name: a\n  user:\n    client-key-data: YQ==\n", credential},
+		{"kubeconfig.y*", "users:\n- user:\n    - token: abc\n", credential},
+		{"kubeconfig.y*", "clusters:\n- cluster:\n    certificate-authority-data: YQ==\n", public},
+		{"kubeconfig.y*", "token: {{ token }}\n", public},
+		{"*service-account*.json", `{"private_key": "-----BEGIN PRIVATE KEY-----\n"}`, private},
+		{"client_secret*.json", `{"installed":{"client_secret" : "GOCSPX-x"}}`, credential},
+		{"client_secret*.json", `{"client_secret": ""}`, public},
+		{"client_secret*.json", `{"client_secret": "${X}"}`, public},
+		{"*credential*.json", `{"refresh_token":"1//x"}`, credential},
+		{"*credential*.json", `{"token": {"type": "x"}}`, public},
+		{"*credential*.json", `{"password": "Your password"}`, public},
+		{"*.tfrc.json", `{"credentials":{"h":{"token":"y"}}}`, credential},
+		{"settings.xml", "<server><password>x</password></server>", credential},
+		{"settings.xml", "<password>${env.X}</password><password></password>", public},
+		{"nuget.config", `<add key="ClearTextPassword" value="x" />`, credential},
+		{"nuget.config", `<add key="ClearTextPassword" value="%TOKEN%" />`, public},
+		{"*-key", "[x]\ntoken = y\n", credential}, {"*-key", "ssh-rsa AAAA\n", unclear},
+	} {
+		if got := judgeAs(c.pattern, []byte(c.text)); got != c.want {
+			t.Errorf("%s: %q: %d, want %d", c.pattern, c.text, got, c.want)
 		}
 	}
 }
@@ -69,18 +117,22 @@ func TestJudgeSettings(t *testing.T) {
 		{"registry=https://npm.corp.test/\n@corp:registry=https://npm.corp.test:8443/x/\nalways-auth=true\n", public},
 		{"", public}, {"; _auth = x\n# _password=y\n", public}, {"//h/:_authToken=${NPM_TOKEN}\n", public},
 		{"//h/:_authToken=\"${NPM_TOKEN}\"\n", public}, {"package-lock=false\nsave-exact = true\n", public},
-		{"//h/:_authToken=abc\n", credential}, {"_auth = eDp5\n", credential}, {"//h:80/:_password=\"eA==\"\n", credential},
+		{"//h/:_authToken=abc\n", credential}, {"_auth = eDp5\n", credential},
+		{"//h:80/:_password=\"eA==\"\n", credential},
 		{"x=1\n  //h/:_authToken = npm_x${Y}\n", credential}, {"registry=https://u:p@h/\n", credential},
 		{"proxy=http://u:p@h:3128\n", credential}, {"_auth=eA==", credential},
 		{"[pypi]\nusername = __token__\npassword = pypi-x\n", credential},
 		{"[distutils]\nindex-servers = corp\n[corp]\nrepository = https://h/\nusername = u\n", public},
 		{"npmScopes:\n  corp:\n    npmAuthToken: \"abc\"\n    npmRegistryServer: \"https://h\"\n", credential},
-		{"npmAuthIdent: \"u:p\"\n", credential}, {"yarnPath: .yarn/releases/x.cjs\nnodeLinker: node-modules\n", public},
+		{"npmAuthIdent: \"u:p\"\n", credential},
+		{"yarnPath: .yarn/releases/x.cjs\nnodeLinker: node-modules\n", public},
 		{"registry \"https://h/\"\n\"//h/:_authToken\" \"abc\"\n", credential}, {"lastUpdateCheck 1\n", public},
 		{"[install]\nregistry = { url = \"https://h\", token = \"abc\" }\n", credential},
 		{"[install.scopes]\ncorp = { token = \"$TOKEN\", url = \"https://h\" }\n", public},
-		{"[install]\nregistry = { url = \"https://h\" }\n", public}, {"[[index]]\nurl = \"https://u:p@h\"\n", credential},
-		{"[global]\nindex-url = https://h/simple\n", public}, {"[global]\nindex-url = https://u:p@h/simple\n", credential},
+		{"[install]\nregistry = { url = \"https://h\" }\n", public},
+		{"[[index]]\nurl = \"https://u:p@h\"\n", credential},
+		{"[global]\nindex-url = https://h/simple\n", public},
+		{"[global]\nindex-url = https://u:p@h/simple\n", credential},
 		{"_auth=x\x00", unclear},
 	} {
 		if got := judgeSettings([]byte(c.text)); got != c.want {

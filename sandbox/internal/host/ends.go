@@ -21,7 +21,7 @@ type ends struct {
 func (e *ends) add(p *pattern) {
 	begin, end := p.prefix, p.suffix
 	switch {
-	case p.inner != "":
+	case p.inner != "" && p.suffix == "":
 		e.inner = append(e.inner, lower(p.inner))
 		return
 	case p.general:

@@ -15,7 +15,8 @@ func TestNamed(t *testing.T) {
 		".env": true, ".ENV": true, ".Env.Local": true, "prod.env": true, "PROD.ENV": true, "x.PEM": true,
 		"key.pem.bak": true, "KEY.pem.BAK": true,
 		"key.pem~": true, "key.pem.~1~": true, "key.pem.2": true, "key.pem.old.bak": true, ".key.pem.swp": true,
-		".netrc.save": true, ".NETRC~": true,
+		".netrc.save": true, ".NETRC~": true, "#key.pem#": true, "#.netrc#": true, "##": false, "#": false, "#key.pem": true,
+		"key.pem#":         false,
 		"key.pem.dpkg-old": true, "id_rsa.pub": true, "prod.env.orig": true, "\xff.pem": true, "\xff.PEM": true,
 		"": false, ".": false, "pem": false, "a.pem.txt": false, "a.pem.2x": false, "pem.bak": false, "~": false,
 		".bak": false, "x.~~": false,
@@ -33,7 +34,7 @@ func TestNamed(t *testing.T) {
 	}
 	// What the tables say is what path.Match says.
 	for _, pattern := range []string{"a", "*", ".env*", "*.pem", "a*b", "*a*", "?", "[a-x]", "*.PEM", "Makefile",
-		"*e*", "*E*", "*.e*"} {
+		"*e*", "*E*", "*.e*", "*e*v", "*a*b", "*en*nv", "*x*.pem", "*X*.PEM"} {
 		for _, name := range []string{"a", "A", ".env", ".envx", "x.pem", ".pem", "x.PEM", "ab", "axb", "b", "makefile",
 			"Makefile"} {
 			exact, _ := path.Match(pattern, name)

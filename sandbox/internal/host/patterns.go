@@ -7,7 +7,8 @@ import (
 )
 
 // pattern is a pattern of path.Match. Most have no more than one star, at one end, or one
-// at both. These are compared without path.Match, because there may be many names.
+// at both, maybe with a suffix. These are compared without path.Match, because there may be
+// many names.
 type pattern struct {
 	text, prefix, suffix, inner string
 	general, anyCase            bool
@@ -17,9 +18,9 @@ func newPattern(text string) pattern {
 	p := pattern{text: text}
 	var star bool
 	p.prefix, p.suffix, star = strings.Cut(text, "*")
-	if inner, both := strings.CutSuffix(p.suffix, "*"); both && p.prefix == "" && inner != "" &&
-		!strings.ContainsAny(inner, `*?[\`) {
-		return pattern{text: text, inner: inner}
+	if inner, suffix, two := strings.Cut(p.suffix, "*"); two && p.prefix == "" && inner != "" &&
+		!strings.ContainsAny(inner+suffix, `*?[\`) {
+		return pattern{text: text, inner: inner, suffix: suffix}
 	}
 	p.general = strings.ContainsAny(text, `?[\`) || strings.Contains(p.suffix, "*") ||
 		star && p.prefix != "" && p.suffix != ""
@@ -29,7 +30,8 @@ func newPattern(text string) pattern {
 func (p pattern) matches(name string) bool {
 	switch {
 	case p.inner != "":
-		return strings.Contains(name, p.inner)
+		rest, ok := strings.CutSuffix(name, p.suffix)
+		return ok && strings.Contains(rest, p.inner)
 	case p.general:
 		ok, err := path.Match(p.text, name)
 		return ok || err != nil // a bad pattern hides too many files rather than too few
@@ -133,6 +135,11 @@ func (p *pattern) means(name []byte) bool {
 		return p.matches(s) || p.anyCase && p.matches(lower(s))
 	}
 	if p.inner != "" {
+		end := len(name) - len(p.suffix)
+		if end < 0 || !same(name[end:], p.suffix, p.anyCase) {
+			return false
+		}
+		name = name[:end]
 		for i := 0; i+len(p.inner) <= len(name); i++ {
 			if same(name[i:i+len(p.inner)], p.inner, p.anyCase) {
 				return true
@@ -184,6 +191,9 @@ func copied(name []byte) []byte {
 	last := name[len(name)-1]
 	if last == '~' {
 		return name[:len(name)-1]
+	}
+	if last == '#' && name[0] == '#' && len(name) > 2 {
+		return name[1 : len(name)-1]
 	}
 	if last < '0' || last > 'z' {
 		return nil
