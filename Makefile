@@ -158,7 +158,7 @@ integration: setup-test build ## the user's view: real programs, as root and as 
 # In guests, under qemu. KERNELS names some of the matrix, RUN some tests.
 KERNELS ?= all
 # On the running kernel, which needs no guest, with all that make test-systemd does.
-test-kernels: setup-test setup-systemd build ## all of that on Debian's kernels (KERNELS="6.1 new" RUN=TestScript/limits)
+test-kernels: setup-test setup-systemd build ## all of that on Debian's kernels (KERNELS="6.1" RUN=TestScript/limits)
 	@integration/setup.sh --kernels
 	@integration/newroot.sh
 	SBX_KERNELS="$(KERNELS)" SBX_GUEST_RUN="$(RUN)" SBX_BIN=$(CURDIR)/bin/sbx \

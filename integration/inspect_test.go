@@ -201,7 +201,8 @@ func TestInspectFirejail(t *testing.T) {
 // tryInspect looks at a process of systemd-run's, under a systemd that was booted for that.
 func (s *bootedSystemd) tryInspect(t *testing.T) {
 	out, err := s.inside(`systemd-run --quiet --unit=inspected -p Type=exec -p DefaultDependencies=no \
-		-p NoNewPrivileges=yes -p SystemCallFilter=@system-service -p PrivateNetwork=yes -p "CapabilityBoundingSet=CAP_KILL" sleep 1000 &&
+		-p NoNewPrivileges=yes -p SystemCallFilter=@system-service \
+		-p PrivateNetwork=yes -p "CapabilityBoundingSet=CAP_KILL" sleep 1000 &&
 		/run/sbx inspect --json "$(systemctl show -p MainPID --value inspected)"; status=$?
 		systemctl stop inspected; exit $status`)
 	var i inspection

@@ -9,7 +9,8 @@ root=$PWD/.cache/newroot work=$PWD/.cache/newroot.fetch
 rm -rf "$root" "$work"
 mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/root"
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-echo "deb [arch=amd64 signed-by=$keyring] ${DEBIAN_MIRROR:-http://deb.debian.org/debian} trixie main" >"$work/sources.list"
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+echo "deb [arch=amd64 signed-by=$keyring] $mirror trixie main" >"$work/sources.list"
 apt=(-qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=-
 	-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work" -o Dir::Cache::Archives="$work/archives"
 	-o Dir::State::Status=/dev/null -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3

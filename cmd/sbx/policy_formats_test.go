@@ -233,7 +233,8 @@ func TestGlobber(t *testing.T) {
 	for range 100 {
 		g.paths("~/*/*/*")
 	}
-	if got := g.paths("~/a/*"); got != nil || g.err == nil || !strings.Contains(g.err.Error(), "names are to be compared") {
+	if got := g.paths("~/a/*"); got != nil || g.err == nil || !strings.Contains(g.err.Error(),
+		"names are to be compared") {
 		t.Errorf("%q, %v", got, g.err)
 	}
 }

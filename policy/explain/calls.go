@@ -68,7 +68,8 @@ var callParams = [...]struct{ name, params string }{
 	{"lookup_dcookie", ""}, {"memfd_secret", "x"},
 	// Memory, and System V objects.
 	{"mbind", "--cMPOL_ "}, {"set_mempolicy", "cMPOL_ "}, {"get_mempolicy", ""}, {"migrate_pages", "n"},
-	{"mmap", "-nfPROT_ fMAP_ n"}, {"move_pages", "n"}, {"pkey_alloc", ""}, {"shmget", "xnx"}, {"semget", "xnx"}, {"msgget", "xx"},
+	{"mmap", "-nfPROT_ fMAP_ n"}, {"move_pages", "n"}, {"pkey_alloc", ""}, {"shmget", "xnx"}, {"semget", "xnx"},
+	{"msgget", "xx"},
 	{"mq_open", "pOo"}, {"mlock", ""}, {"mlock2", ""}, {"mlockall", "fMCL_ "},
 	// The network.
 	{"socket", "cAF_ sn"}, {"socketpair", "cAF_ sn"}, {"connect", "na-"}, {"bind", "na-"}, {"listen", "nn"},

@@ -25,7 +25,8 @@ func Probe(p *policy.Policy, t Target) (*Facts, error) {
 		h.probeLSM, h.probeCaps, h.probeTerminals, h.probeStart, h.probeNetwork, h.probePaths, h.probePublished,
 		h.probeStreams, h.probeHanded,
 		h.judgePlaces, h.probeProcesses,
-		h.probeService, h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll, h.dropCovers, h.probeAliases,
+		h.probeService, h.probeSources, h.probeOwn, h.probeReceipt, h.probeProcMasks, h.probeLimits, h.findAll,
+		h.dropCovers, h.probeAliases,
 		h.findIndexes, h.probeListener, h.probeBare,
 	} {
 		if err := probe(p, tree, t); err != nil {

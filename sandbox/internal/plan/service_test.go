@@ -36,7 +36,8 @@ func TestServiceTypes(t *testing.T) {
 		{"dbus", "dbus", nil, host.Conflict},
 		{"dbus and another socket", "dbus", socket("/run/x", "/run/x"), host.Conflict},
 		{"dbus with the bus", "dbus", socket("/run/dbus/system_bus_socket", "/run/dbus/system_bus_socket"), nil},
-		{"dbus with the bus by a link", "dbus", socket("/var/run/dbus/system_bus_socket", "/run/dbus/system_bus_socket"), nil},
+		{"dbus with the bus by a link", "dbus", socket("/var/run/dbus/system_bus_socket", "/run/dbus/system_bus_socket"),
+			nil},
 	} {
 		p := &policy.Policy{Name: "p", Files: policy.Files{Tmpfs: []string{"/tmp"}}}
 		h := plantest.Debian(p, 0)

@@ -49,7 +49,8 @@ func TestDetails(t *testing.T) {
 				}
 			case ns.Overlay:
 				overlays++
-				if lower := s.Under != nil && len(*s.Under) == 1 && (*s.Under)[0].Path == "/lower"; s.ReadOnly != has || lower != has {
+				if lower := s.Under != nil && len(*s.Under) == 1 && (*s.Under)[0].Path == "/lower"; s.ReadOnly != has ||
+					lower != has {
 					t.Errorf("details %v: %s, read-only %v, over /lower %v", has, s, s.ReadOnly, lower)
 				}
 			}
