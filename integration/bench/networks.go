@@ -277,7 +277,7 @@ func (b *runner) through(way network, client string, one bool, args ...string) (
 		return 0, err
 	}
 	// Some of them hang where something is missing.
-	cmd = b.command(append([]string{"timeout", "-s", "KILL", "60"}, cmd.Args...))
+	cmd = b.command(append([]string{"timeout", "-s", "KILL", "20"}, cmd.Args...))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
