@@ -19,8 +19,9 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # The version is the tag's: v1.2.3, or v1.2.3-4-gabcdef of four commits later.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-# For every build: what one has compiled, the others find done.
-export GOFLAGS := -trimpath -buildvcs=false -tags=osusergo,netgo
+# For every build: what one has compiled, the others find done. -trimpath is for the
+# binary alone: with it staticcheck looks for cgo's files where another checkout was.
+export GOFLAGS := -buildvcs=false -tags=osusergo,netgo
 CACHE   := $(CURDIR)/.cache
 MUSL    := $(CACHE)/musl
 
@@ -76,7 +77,7 @@ $(MUSL)/lib/libseccomp.a: integration/musl/fprintf_chk.c | setup-build
 build: setup-build $(MUSL)/lib/libseccomp.a ## bin/sbx: one static, stripped binary
 	@CGO_ENABLED=1 CC=musl-gcc PKG_CONFIG=true \
 	CGO_CFLAGS="-O2 -I$(MUSL)/include" CGO_LDFLAGS="-L$(MUSL)/lib -lseccomp" \
-	go build -o bin/sbx \
+	go build -trimpath -o bin/sbx \
 	  -ldflags "-s -w -buildid= -B none -linkmode external -extldflags '-static' \
 	    -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
 	  ./cmd/sbx
