@@ -78,6 +78,12 @@ func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 			attempt.Call{Nr: unix.SYS_GETSOCKOPT, Args: [6]uintptr{0, unix.SOL_SOCKET, unix.SO_ERROR,
 				uintptr(unsafe.Pointer(&later[0])), uintptr(unsafe.Pointer(&later[1]))}})
 	}
+	// No error is not yet a connection: one that has a peer is.
+	peer, size := r.Space(unix.SizeofSockaddrAny), (*[2]uint32)(r.Space(8))
+	size[0] = unix.SizeofSockaddrAny
+	asked := len(calls)
+	calls = append(calls, attempt.Call{Nr: unix.SYS_GETPEERNAME,
+		Args: [6]uintptr{0, uintptr(peer), uintptr(unsafe.Pointer(&size[0]))}})
 	o := r.Run(0, calls...)
 	switch done := r.Done(); {
 	case o.Signal != 0, done < 3, done == 3 && o.Errno != 0:
@@ -86,8 +92,11 @@ func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 		return Outcome{Errno: unix.ETIMEDOUT}
 	case done >= 5:
 		errno := unix.Errno(answer[0])
-		if done == 7 && errno == 0 {
+		if r.relayed && done >= 7 && errno == 0 {
 			errno = unix.Errno(later[0])
+		}
+		if errno == 0 && done > asked && r.Errno(asked) == unix.ENOTCONN {
+			errno = unix.ENOTCONN
 		}
 		return Outcome{Works: errno == 0, Errno: errno}
 	}
