@@ -86,7 +86,7 @@ func (r *runner) connect(sock attempt.Call, p uintptr, n int) Outcome {
 		Args: [6]uintptr{0, uintptr(peer), uintptr(unsafe.Pointer(&size[0]))}})
 	o := r.Run(0, calls...)
 	switch done := r.Done(); {
-	case o.Signal != 0, done < 3, done == 3 && o.Errno != 0:
+	case o.Signal != 0 && done < asked, done < 3, done == 3 && o.Errno != 0:
 		return o
 	case done >= 5 && r.Value(3) == 0:
 		return Outcome{Errno: unix.ETIMEDOUT}
