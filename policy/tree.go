@@ -268,3 +268,10 @@ func (f *Files) get(name string) (e Entry, ok bool) {
 	}
 	return Entry{}, false
 }
+
+// ShowsInterfaces says that /sys shows the names of the host's network interfaces, whatever
+// network the program has.
+func (p *Policy) ShowsInterfaces() bool {
+	const names = "/sys/class/net"
+	return p.Files.Shows(names) && !p.Tree().Covers(names)
+}

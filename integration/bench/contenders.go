@@ -15,31 +15,36 @@ type plan struct {
 	Steps      []struct{ In, Step, Kind string }
 }
 
+// beside is bubblewrap's line for what the plan that such a line of sbx prints does, with the
+// filters that it loads.
+func (b *runner) beside(dryRun []string) (p plan, bwrap []string, filters [][]byte, err error) {
+	out, err := b.output(dryRun...)
+	if err != nil {
+		return p, nil, nil, err
+	}
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		return p, nil, nil, fmt.Errorf("the plan: %w", err)
+	}
+	if filters, err = b.filters(); err != nil {
+		return p, nil, nil, err
+	}
+	bwrap, err = bubblewrap(p, b.target, len(filters))
+	return p, bwrap, filters, err
+}
+
 // contenders are sbx and those that can do the same.
 func (b *runner) contenders(c benchCase) ([]contender, error) {
 	flags := append([]string{b.sbx}, c.flags...)
 	flags = append(flags, "--read", b.target)
-	out, err := b.output(append(append(append([]string{}, flags...), "--dry-run", "--json"), "--", b.target)...)
+	p, bwrap, filters, err := b.beside(append(append([]string{}, flags...), "--dry-run", "--json", "--", b.target))
 	if err != nil {
 		return nil, err
-	}
-	var p plan
-	if err := json.Unmarshal([]byte(out), &p); err != nil {
-		return nil, fmt.Errorf("the plan: %w", err)
 	}
 	landlock := 0
 	for _, s := range p.Steps {
 		if strings.HasPrefix(s.Kind, "landlock-") {
 			landlock++
 		}
-	}
-	filters, err := b.filters()
-	if err != nil {
-		return nil, err
-	}
-	bwrap, err := bubblewrap(p, b.target, len(filters))
-	if err != nil {
-		return nil, err
 	}
 	list := []contender{
 		{name: "bare", args: []string{b.target}, note: "the target alone"},

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,19 +23,7 @@ func (b *runner) inPlace(benchCase) ([]contender, error) {
 	line := func(flags ...string) []string {
 		return append(append([]string{b.sbx, "--policy", policy, "--read", b.target}, flags...), "--", b.target)
 	}
-	out, err := b.output(line("--exec", "--dry-run", "--json")...)
-	if err != nil {
-		return nil, err
-	}
-	var p plan
-	if err := json.Unmarshal([]byte(out), &p); err != nil {
-		return nil, fmt.Errorf("the plan: %w", err)
-	}
-	filters, err := b.filters()
-	if err != nil {
-		return nil, err
-	}
-	bwrap, err := bubblewrap(p, b.target, len(filters))
+	_, bwrap, filters, err := b.beside(line("--exec", "--dry-run", "--json"))
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ var looksItself = map[string]string{
 	"sandbox/internal/notify: idle":         "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: needs":        "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: status":       "a name below /proc, as proc makes it",
-	"sandbox/internal/notify: Enter":        "a name below /proc, as proc makes it",
+	"sandbox/internal/notify: children":     "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: bounded":      "a name below /proc, as proc makes it",
 	"sandbox/internal/notify: tasks":        "names below /proc, as proc makes them",
 	"sandbox/internal/notify: noTerminal":   "a name below /proc, as proc makes it",

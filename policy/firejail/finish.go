@@ -55,7 +55,7 @@ func (m *importer) refuse(when string, calls ...string) {
 // finish puts together what the lines say.
 func (m *importer) finish() {
 	m.files()
-	if m.p.Namespaces.Net == "new" && m.p.Files.Shows("/sys/class/net") && !m.p.Tree().Covers("/sys/class/net") {
+	if m.p.Namespaces.Net == "new" && m.p.ShowsInterfaces() {
 		m.lost = append(m.lost, "net none: firejail mounts a /sys of the new network; here it shows the names of the host's "+
 			"interfaces: hide = [\"?/sys\"] in [files], if the program needs no /sys")
 	}

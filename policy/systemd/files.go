@@ -52,7 +52,7 @@ func (m *importer) files() {
 // interfaces says what /sys still tells of the network that the unit is kept from: systemd mounts
 // another one.
 func (m *importer) interfaces() {
-	if !m.p.Files.Shows("/sys/class/net") || m.p.Tree().Covers("/sys/class/net") {
+	if !m.p.ShowsInterfaces() {
 		return
 	}
 	for _, key := range []string{"PrivateNetwork", "NetworkNamespacePath"} {

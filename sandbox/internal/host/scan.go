@@ -182,7 +182,7 @@ func (s *scan) coarse() bool {
 // be.
 func (s *scan) changed(young bool) (list []*scanned) {
 	all := s.all()
-	young = young && s.coarse()
+	young = young && slices.ContainsFunc(all, func(d *scanned) bool { return d.young }) && s.coarse()
 	moved := func(dirs []*scanned) (list []*scanned) {
 		for _, d := range dirs {
 			var st unix.Stat_t

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"reflect"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func ownMemory(f process.ClearMemory) step.Step {
 			f.Title = start
 		}
 	}
-	own := findProgram(aux)
+	own := ownProgram()
 	if from, to := own.from, own.to; f.All && end != 0 && to != 0 {
 		f.Local = own.local
 		f.Top = (end + page) &^ (page - 1)
@@ -59,7 +60,13 @@ const (
 	atSysinfoEhdr = 33
 )
 
-func auxiliary() map[uintptr]uintptr {
+// auxiliary is read once, and the program looked for once: neither changes.
+var (
+	auxiliary  = sync.OnceValue(readAuxiliary)
+	ownProgram = sync.OnceValue(func() programMemory { return findProgram(auxiliary()) })
+)
+
+func readAuxiliary() map[uintptr]uintptr {
 	list, err := unix.Auxv()
 	if err != nil {
 		return nil

@@ -40,7 +40,7 @@ func (s *restSource) ready([]unix.PollFd) (bool, error) {
 		return false, nil
 	}
 	s.at = time.Time{}
-	code := findProgram(auxiliary()).code
+	code := ownProgram().code
 	if code[0] == code[1] {
 		return false, nil
 	}

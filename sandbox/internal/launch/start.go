@@ -168,7 +168,7 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 	}
 	cfg := child.Config{Flags: plan.NewNamespaces{Set: p.New}.Flags(), Cgroup: -1, Children: -1,
 		Notify: pair[1], InitAt: initAt, Stack: ps.table.Stack,
-		Code:  findProgram(auxiliary()).code,
+		Code:  ownProgram().code,
 		Timed: p.Limits != nil && p.Limits.Duration > 0, Watched: p.Tree.AnyOnHost()}
 	if p.SharesPIDNS {
 		cfg.Children = pair[0] // see process.Subreaper

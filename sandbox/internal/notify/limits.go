@@ -3,8 +3,6 @@ package notify
 import (
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -32,15 +30,7 @@ func (l *Listener) Enter(init int) {
 	if len(l.bounds.Tmpfs) == 0 {
 		return
 	}
-	children, err := sys.ReadFile(proc(init, "task/"+strconv.Itoa(init)+"/children"))
-	if err != nil {
-		return // it has ended
-	}
-	for s := range strings.FieldsSeq(children) {
-		pid, err := strconv.Atoi(s)
-		if err != nil {
-			continue
-		}
+	for _, pid := range children(init) {
 		if root, err := unix.Open(proc(pid, "root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
 			l.openTmpfs(root)
 			unix.Close(root)
@@ -108,7 +98,7 @@ func (l *Listener) bounded(call string) {
 			return
 		}
 		// The kernel's own sum; see may_expand_vm in mm/mmap.c. A request may be any number.
-		if have := uint64(kilobytes(status, "VmData:")) << 10; have > 0 && have+min(args[1], math.MaxInt64) > l.bounds.Data {
+		if have := uint64(field(status, "VmData:", 10)) << 10; have > 0 && have+min(args[1], math.MaxInt64) > l.bounds.Data {
 			l.noteAttempt(attemptKey{call: call, limit: "memory"})
 		}
 	case slices.Contains(explain.Forks[:], call) && l.bounds.Processes > 0:
@@ -130,29 +120,7 @@ func (l *Listener) tasks(most uint64) (n uint64) {
 		if status, err := sys.ReadFile(proc(list[i], "status")); err == nil {
 			n += uint64(max(field(status, "Threads:", 10), 1))
 		}
-		children, err := sys.ReadFile(proc(list[i], "task/"+strconv.Itoa(list[i])+"/children"))
-		if err != nil {
-			continue // it has ended
-		}
-		for s := range strings.FieldsSeq(children) {
-			if pid, err := strconv.Atoi(s); err == nil {
-				list = append(list, pid)
-			}
-		}
-	}
-	return n
-}
-
-// kilobytes is the number in a line of /proc/PID/status that has a unit behind it.
-func kilobytes(status, name string) int {
-	_, rest, ok := strings.Cut(status, "\n"+name)
-	words := strings.Fields(rest)
-	if !ok || len(words) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(words[0])
-	if err != nil {
-		return 0
+		list = append(list, children(list[i])...)
 	}
 	return n
 }

@@ -188,7 +188,7 @@ func field(status, name string, base int) int {
 		return 0
 	}
 	line, _, _ := strings.Cut(rest, "\n")
-	words := strings.Fields(line)
+	words := strings.Fields(strings.TrimSuffix(line, " kB"))
 	if len(words) == 0 {
 		return 0
 	}

@@ -49,17 +49,23 @@ func Sender(init int, tcp bool, port uint16) (exe string, pid int) {
 			}
 			return string(link[:n]), field(status, "NStgid:", 10)
 		}
-		children, err := sys.ReadFile(proc(list[i], "task/"+strconv.Itoa(list[i])+"/children"))
-		if err != nil {
-			continue // it has ended
-		}
-		for s := range strings.FieldsSeq(children) {
-			if n, err := strconv.Atoi(s); err == nil {
-				list = append(list, n)
-			}
-		}
+		list = append(list, children(list[i])...)
 	}
 	return "", 0
+}
+
+// children are those that the first thread of a process has now. One that has ended has none.
+func children(pid int) (list []int) {
+	text, err := sys.ReadFile(proc(pid, "task/"+strconv.Itoa(pid)+"/children"))
+	if err != nil {
+		return nil
+	}
+	for s := range strings.FieldsSeq(text) {
+		if n, err := strconv.Atoi(s); err == nil {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 func proc(pid int, file string) string { return "/proc/" + strconv.Itoa(pid) + "/" + file }
