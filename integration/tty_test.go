@@ -3,14 +3,15 @@ package integration
 import (
 	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"sbx/internal/ptytest"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -37,8 +38,7 @@ func atTerminal(t *testing.T, args ...string) *terminal {
 	term.pty = file
 	go func() {
 		defer close(term.read)
-		// A pty whose other side is closed reads EIO.
-		if _, err := io.Copy(&term.out, file); err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, os.ErrClosed) {
+		if err := ptytest.Copy(&term.out, file); err != nil && !errors.Is(err, os.ErrClosed) {
 			t.Log(err)
 		}
 	}()
@@ -80,7 +80,14 @@ func (term *terminal) shows(text string, n int) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	term.t.Fatalf("the terminal does not show %q %d times:\n%s", text, n, &term.out)
+	ended := "it runs on"
+	select {
+	case err := <-term.done:
+		term.done <- nil
+		ended = fmt.Sprint("it ended: ", err)
+	default:
+	}
+	term.t.Fatalf("the terminal does not show %q %d times (%s):\n%s", text, n, ended, &term.out)
 }
 
 // stopped says that a process of that name below the shell is stopped.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sbx/internal/ptytest"
 
 	"github.com/creack/pty"
 )
@@ -251,9 +252,12 @@ zle -N zle-line-init
 		t.Fatal(err)
 	}
 	defer terminal.Close()
-	screen, _ := io.ReadAll(terminal) // ends with EIO
+	var screen strings.Builder
+	if err := ptytest.Copy(&screen, terminal); err != nil {
+		t.Error(err)
+	}
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("zsh: %v: %s", err, screen)
+		t.Fatalf("zsh: %v: %s", err, &screen)
 	}
 	answers, err := os.ReadFile("answers")
 	if err != nil {
