@@ -32,6 +32,10 @@ type learnt struct {
 	quick  bool // it is part of make test
 }
 
+// idle waits until a server of python's has ended all its threads: each makes calls of its
+// own at its end.
+const idle = `until set -- /proc/$!/task/*; [ $# = 1 ]; do sleep 0.1; done; `
+
 // learnts are the programs. Servers are started and asked in one script, in a network of
 // the sandbox's own.
 var learnts = []learnt{
@@ -43,7 +47,7 @@ var learnts = []learnt{
 	{name: "python", quick: true, files: map[string]string{"site/index.html": "served\n"},
 		script: "python3 -m http.server -b 127.0.0.1 -d site 8765 >/dev/null 2>&1 & " +
 			"until grep -q ' 0100007F:223D .* 0A ' /proc/net/tcp; do sleep 0.1; done; " + // it listens
-			"curl -s http://127.0.0.1:8765/index.html; kill $!",
+			"curl -s http://127.0.0.1:8765/index.html; " + idle + "kill $!",
 		out: "served\n"},
 	{name: "make", files: map[string]string{
 		"Makefile": "prog: a.o b.o\n\tcc -o $@ $^\n%.o: %.c\n\tcc -O1 -c -o $@ $<\n",
@@ -65,7 +69,8 @@ var learnts = []learnt{
 			"first &&" +
 			" git clone -q --bare . ../served/src.git && git -C ../served/src.git update-server-info",
 		script: "python3 -m http.server -b 127.0.0.1 -d served 8767 >/dev/null 2>&1 & sleep 1;" +
-			" git clone -q http://127.0.0.1:8767/src.git copy && git -C copy log --format=%s; kill $!; rm -rf copy",
+			" git clone -q http://127.0.0.1:8767/src.git copy && git -C copy log --format=%s; " + idle +
+			"kill $!; rm -rf copy",
 		out: "first\n"},
 	{name: "go", files: map[string]string{
 		"go.mod":  "module x\n\ngo 1.21\n",
