@@ -151,7 +151,7 @@ unit: setup-test ## tests that need no privilege
 # What is pure and has no goroutines is left out, as are the sweeps of faults: they would take
 # minutes. make soak has the sweeps.
 race: setup-test ## the launcher under the race detector
-	$(GOTEST) -race -skip Faults $$(go list ./sandbox/... | grep -v /rootfs) ./policy/seccomp/cache
+	$(GOTEST) -race -skip Faults $$(go list ./sandbox/... | grep -v /rootfs) ./internal/cache
 
 integration: setup-test build ## the user's view: real programs, as root and as a user
 	SBX_BIN=$(CURDIR)/bin/sbx $(GOTEST) -count=1 -timeout 20m ./integration/...

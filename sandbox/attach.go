@@ -23,6 +23,8 @@ type Attachment struct {
 	// the target has Hold set. That process goes on when there has been something to read
 	// from each of the descriptors until, or its end.
 	Born func(pid int) (until []int, err error)
+	// Rested is called once when the sandbox has run for a second.
+	Rested func()
 }
 
 // Prepare makes the plan of Attached, and keeps what it has found out for Attach. It is
@@ -69,7 +71,9 @@ func (c *Cmd) Attach(p *Plan, a Attachment) (Exit, error) {
 	}
 	facts := c.facts
 	c.facts = nil
-	return launch.Run(p, facts, launch.Attached{Tell: a.Tell, Ready: a.Ready, Born: a.Born, Again: c.anew(a.Again)})
+	return launch.Run(p, facts, launch.Attached{
+		Tell: a.Tell, Ready: a.Ready, Born: a.Born, Rested: a.Rested, Again: c.anew(a.Again),
+	})
 }
 
 // ExecInPlace executes the target of a plan that Prepare has made and that is InPlace: this

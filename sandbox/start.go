@@ -150,6 +150,9 @@ func (c *Cmd) supervise(t Target, p *Plan, facts *Facts, release func(), started
 	defer release()
 	for n := 1; ; n++ {
 		ps, err := c.begin(p)
+		if err == nil {
+			facts.Remember()
+		}
 		facts.CloseFiles()
 		if err == nil {
 			held := release

@@ -142,7 +142,7 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	exit, err := c.Attach(plan, sandbox.Attachment{Born: told.born, Ready: told.ready})
+	exit, err := c.Attach(plan, sandbox.Attachment{Born: told.born, Ready: told.ready, Rested: collect})
 	if err == nil {
 		told.ended(exit.Code())
 	}

@@ -9,16 +9,26 @@ import (
 
 // hurry has nothing be collected while a launch is prepared, unless it takes very much
 // memory: while threads are woken seldom (see timerslack) a collection takes 50 ms.
-// underWay ends that.
+// collect ends that.
 func hurry() {
 	const most = 64 << 20
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(most)
 }
 
-// underWay is called before the thread that supervises forks, or executes sbx once more.
-func underWay() error {
+// hurried has memory be collected where there is more to do when the target has ended.
+func (l *launch) hurried() {
+	if l.learn != nil || l.Explain || l.Review != "" {
+		collect()
+	}
+}
+
+// collect has memory be collected as usual. It is not called before the target runs: where much
+// was searched, the first collection would hold the launch up.
+func collect() {
 	debug.SetMemoryLimit(math.MaxInt64)
 	debug.SetGCPercent(100)
-	return timerslack.Restore()
 }
+
+// underWay is called before the thread that supervises forks, or executes sbx once more.
+func underWay() error { return timerslack.Restore() }

@@ -6,10 +6,10 @@ import (
 	"sbx/internal/text"
 	"sbx/sandbox"
 
+	"sbx/internal/cache"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
-	"sbx/policy/seccomp/cache"
 	"sbx/policy/seccomp/compile"
 )
 

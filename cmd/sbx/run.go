@@ -53,6 +53,7 @@ func (l *launch) run(target []string) (code int, err error) {
 	apart := newReviewing(l)
 	plan, exit, err := l.launch(target, notes, events, apart)
 	events.finish(exit)
+	l.hurried()
 	explained := l.explain(plan, exit, err)
 	reviewed := apart.end(exit, err)
 	if l.learn != nil && err == nil {
@@ -234,7 +235,8 @@ func (l *launch) launch(
 	if plan.InPlace {
 		return plan, exit, c.ExecInPlace(plan, again)
 	}
-	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again})
+	exit, err = c.Attach(plan, sandbox.Attachment{Ready: l.teller(), Tell: events.teller(plan, l.Policy), Again: again,
+		Rested: collect})
 	sayNew(exit.New)
 	if err != nil {
 		return plan, exit, err

@@ -64,6 +64,8 @@ type contender struct {
 	files [][]byte // handed on as descriptors 3 and up, rewound each time
 	note  string
 	dir   string // to start in; empty: an empty home
+	// first says that each run is a first one: what sbx remembers of projects is removed before.
+	first bool
 }
 
 // outcome is what a case gave.
@@ -84,7 +86,10 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 	contend := b.contenders
 	switch {
 	case c.projects:
-		contend = b.projects
+		// Who calls has a home, where searches are remembered; benchUser has not.
+		own := *b
+		own.cred = nil
+		b, contend = &own, own.projects
 	case c.explains:
 		contend = b.explained
 	case c.reviews:
@@ -115,7 +120,14 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 	times := make([][]time.Duration, len(contenders))
 	for round := range rounds + 3 {
 		for i := range contenders {
-			i = (i + round) % len(contenders)
+			if !c.projects { // where a first run and the next one belong together
+				i = (i + round) % len(contenders)
+			}
+			if contenders[i].first {
+				if err := forgetSearches(); err != nil {
+					return outcome{}, err
+				}
+			}
 			took, err := b.once(contenders[i], files[i], max(c.atOnce, 1))
 			if err != nil {
 				return outcome{}, err

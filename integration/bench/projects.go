@@ -3,11 +3,24 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"time"
 )
 
-// mostMore is how many milliseconds the search for secrets may take in such a project.
+// mostMore is how many milliseconds the search for secrets may take in such a project that sbx
+// remembers.
 const mostMore = 60
+
+// forgetSearches removes what sbx remembers of projects, as anybody may at any time.
+func forgetSearches() error {
+	account, err := user.Current()
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(account.HomeDir, ".config/sbx/searches"))
+}
 
 // projects are launches in an empty directory, in those of 200,000 files of its own, and in
 // one of which a fifth of them is its own, the others in a tree of packages.
@@ -24,6 +37,12 @@ func (b *runner) projects(c benchCase) ([]contender, error) {
 		if err := os.MkdirAll(con.dir, 0o755); err != nil {
 			return nil, err
 		}
+	}
+	// A run of the same directory comes right after its first one.
+	for i := len(list) - 1; i > 0; i-- {
+		first := list[i]
+		first.name, first.first = first.name+", the first time", true
+		list = slices.Insert(list, i, first)
 	}
 	for _, tree := range []struct {
 		in          string
@@ -43,14 +62,7 @@ func (b *runner) projects(c benchCase) ([]contender, error) {
 			}
 		}
 	}
-	if b.cred == nil {
-		return list, nil
-	}
-	for _, con := range list {
-		if err := os.Chown(con.dir, int(b.cred.Uid), int(b.cred.Gid)); err != nil {
-			return nil, err
-		}
-	}
+	time.Sleep(3 * time.Second) // what has changed just now is not remembered
 	return list, nil
 }
 
@@ -63,7 +75,7 @@ func (o outcome) check() error {
 		return o.checkReviewed()
 	}
 	for _, r := range o.rows {
-		if more := ms(r.min - o.rows[0].min); o.projects && more > mostMore {
+		if more := ms(r.min - o.rows[0].min); o.projects && !r.first && more > mostMore {
 			return fmt.Errorf("%s: %s: %.1f ms more than in an empty one, and %d are allowed", o.title, r.name, more,
 				mostMore)
 		}

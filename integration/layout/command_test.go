@@ -15,7 +15,7 @@ func TestCommandImports(t *testing.T) {
 		for _, i := range p.Imports {
 			if below(i, "sbx") && !below(i, "sbx/policies") && !below(i, "sbx/policy") &&
 				!slices.Contains([]string{"sbx/sandbox", "sbx/internal/review", "sbx/internal/sys", "sbx/internal/text",
-					"sbx/internal/timerslack", "sbx/internal/startlimits", "sbx/internal/inspect"}, i) {
+					"sbx/internal/cache", "sbx/internal/timerslack", "sbx/internal/startlimits", "sbx/internal/inspect"}, i) {
 				t.Errorf("%s imports %s", p.ImportPath, i)
 			}
 		}

@@ -29,12 +29,12 @@ import (
 //	policies, policy/...            policies  -> policy -> policy/seccomp, policy/capability
 var allowed = map[string][]string{
 	"cmd/sbx": {
-		"internal/inspect", "internal/review", "internal/startlimits", "internal/sys", "internal/text",
+		"internal/cache", "internal/inspect", "internal/review", "internal/startlimits", "internal/sys", "internal/text",
 		"internal/timerslack", "policies",
 		"policy", "policy/bwrap", "policy/firejail",
 		"policy/explain", "policy/formats", "policy/learn",
 		"policy/oci", "policy/seccomp", "policy/seccomp/bpf",
-		"policy/seccomp/cache", "policy/seccomp/compile", "policy/systemd", "sandbox",
+		"policy/seccomp/compile", "policy/systemd", "sandbox",
 	},
 
 	// The launcher, from the face down. No arrow runs up, and none from one that
@@ -66,7 +66,8 @@ var allowed = map[string][]string{
 	},
 	// It asks cgroup, landlock and terminal what the machine has of them.
 	"sandbox/internal/host": {
-		"caps", "internal/sys", "internal/text", "ns", "policy", "sandbox/internal/cgroup", "sandbox/internal/landlock",
+		"caps", "internal/cache", "internal/sys", "internal/text", "ns", "policy", "sandbox/internal/cgroup",
+		"sandbox/internal/landlock",
 		"sandbox/internal/startstate", "sandbox/internal/terminal",
 	},
 
@@ -105,6 +106,7 @@ var allowed = map[string][]string{
 	// It works on files, before a sandbox is there and when it is gone: the plan is told
 	// directories, and knows nothing of it.
 	"internal/review":      {"internal/sys", "internal/text"},
+	"internal/cache":       {"internal/sys"},
 	"internal/startlimits": {},
 	"internal/many":        {}, // what tests ask
 	"internal/ptytest":     {}, // what tests ask
@@ -128,7 +130,6 @@ var allowed = map[string][]string{
 	"policies/hosts":         {},
 	"policy/capability":      {},
 	"policy/seccomp/bpf":     {"policy/seccomp"},
-	"policy/seccomp/cache":   {"internal/sys"},
 	"policy/seccomp/compile": {"policy/seccomp"},
 	"policy/seccomp/listen":  {"policy/seccomp", "policy/seccomp/bpf"},
 	"policy/seccomp":         {},

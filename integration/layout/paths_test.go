@@ -72,7 +72,7 @@ var paths = map[string]string{
 	"sandbox/pipes.go":                        "/dev/null alone",
 	"policies/list.go":                        "sbx policy list starts nothing",
 	"policies/policies.go":                    "for the words of a hint",
-	"policy/seccomp/cache":                    "what it holds is compared with the policy before it is used",
+	"internal/cache":                          "filters are compared with the policy; look judges the way to searches",
 	"internal/inspect":                        "processes in /proc, and their cgroups",
 	"sandbox/internal/doctor":                 "files that are written in sbx",
 	"sandbox/internal/trial":                  "it runs in the sandbox: processes in /proc",

@@ -13,6 +13,8 @@ import (
 // entry looks at one name of the directory that fd is open to. Where the file is another
 // one by then, the directory's state becomes gone: it is to be read again.
 func (s *scan) entry(d *scanned, fd int, e rawEntry) error {
+	s.wants = e.kind == unix.DT_UNKNOWN || e.kind == unix.DT_SOCK
+	s.touched = s.wants || e.kind == unix.DT_DIR
 	if e.kind == unix.DT_UNKNOWN { // the file system does not tell
 		var st unix.Stat_t
 		if unix.Fstatat(fd, string(e.name), &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -81,7 +83,7 @@ func (s *scan) descend(d *scanned, fd int, e rawEntry, held bool) error {
 		case in&asTree != 0:
 			in &^= forSockets
 		}
-		if tree || s.shown(d, e) || s.isVenv(fd, e) {
+		if s.isVenv(fd, e) || tree || s.shown(d, e) {
 			in &^= forSecrets
 		}
 		if s.shown(d, e) {
@@ -140,6 +142,7 @@ func (s *scan) isVenv(fd int, e rawEntry) bool {
 	if s.rules.nameOf(e.name, true) == "" {
 		return false
 	}
+	s.wants = true
 	var st unix.Stat_t
 	err := unix.Fstatat(fd, string(e.name)+"/pyvenv.cfg", &st, unix.AT_SYMLINK_NOFOLLOW)
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
@@ -174,7 +177,11 @@ func (s *scan) secret(d *scanned, fd int, e rawEntry) (hit bool, err error) {
 	if e.kind == unix.DT_REG || e.kind == unix.DT_LNK {
 		inspect = r.inspect.match(e.name)
 	}
-	if pattern == "" && inspect == "" || r.unhide.match(e.name) != "" || s.shown(d, e) {
+	if pattern == "" && inspect == "" {
+		return false, nil
+	}
+	s.touched, s.wants = true, true
+	if r.unhide.match(e.name) != "" || s.shown(d, e) {
 		return false, nil
 	}
 	if len(s.dir)+len(d.rel)+len(e.name)+2 >= unix.PathMax {
@@ -217,13 +224,17 @@ func named(pattern string) string {
 func (s *scan) mark(d *scanned, fd int, e rawEntry, hidden bool) {
 	if d.look&asHeld != 0 {
 		if e.kind == unix.DT_LNK {
+			s.touched = true
 			d.links = append(d.links, path.Join(d.rel, string(e.name)))
 		}
 		return
 	}
-	d.shape |= part(e)
-	top := d.rel == "."
+	shape, top := part(e), d.rel == "."
+	if shape != 0 {
+		d.shape, s.touched = d.shape|shape, true
+	}
 	if s.guarding.mayGuard(e.name, top) && s.guarding.guards(string(e.name), e.kind, top) {
+		s.touched, s.wants = true, true
 		if st, ok := s.stat(d, fd, e); ok {
 			d.marks = append(d.marks, mark{string(e.name), st, hidden})
 		}

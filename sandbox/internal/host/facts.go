@@ -126,6 +126,9 @@ type Facts struct {
 
 	learns      bool // the run is learnt from
 	searchLimit int  // in the place of SearchLimit, if it is above 0
+
+	accountHome  string  // Target.AccountHome
+	unremembered []*scan // what Remember writes down
 }
 
 // Tree is the policy's, which is the same as long as a plan is made, and takes time to

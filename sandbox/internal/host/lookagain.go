@@ -63,18 +63,23 @@ type lookingAgain struct {
 const tick = 20 * time.Millisecond
 
 func (l *lookingAgain) all() []string {
-	for _, d := range l.dirs {
-		var st unix.Stat_t
-		err := unix.Fstatat(l.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if d.rel == "." {
-			err = unix.Fstat(l.root, &st) // even if it cannot be entered any more
+	moved := func(dirs []seenDir) (list []seenDir) {
+		for _, d := range dirs {
+			var st unix.Stat_t
+			err := unix.Fstatat(l.root, d.rel, &st, unix.AT_SYMLINK_NOFOLLOW)
+			if d.rel == "." {
+				err = unix.Fstat(l.root, &st) // even if it cannot be entered any more
+			}
+			// What is there instead, or over it, is seen from a directory above.
+			if err == nil && identity(&st) == d.id &&
+				(st.Ctim != d.ctim || l.began.Sub(time.Unix(d.ctim.Unix())) < tick) {
+				list = append(list, d)
+			}
 		}
-		if err != nil || identity(&st) != d.id {
-			continue // what is there instead, or over it, is seen from a directory above
-		}
-		if st.Ctim != d.ctim || l.began.Sub(time.Unix(d.ctim.Unix())) < tick {
-			l.read(d.rel)
-		}
+		return list
+	}
+	for _, d := range inHalves(l.dirs, moved) {
+		l.read(d.rel)
 	}
 	// What the guards point to, and was not there.
 	for name, g := range l.names {

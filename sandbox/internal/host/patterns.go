@@ -10,6 +10,8 @@ import (
 // at both, maybe with a suffix. These are compared without path.Match, because there may be
 // many names.
 type pattern struct {
+	// A name begins with prefix and ends with suffix, if the pattern is good. With inner it has
+	// that before its suffix.
 	text, prefix, suffix, inner string
 	general, anyCase            bool
 }
@@ -24,21 +26,28 @@ func newPattern(text string) pattern {
 	}
 	p.general = strings.ContainsAny(text, `?[\`) || strings.Contains(p.suffix, "*") ||
 		star && p.prefix != "" && p.suffix != ""
+	if p.general {
+		p.prefix, p.suffix = text[:strings.IndexAny(text, special)], text[strings.LastIndexAny(text, special)+1:]
+		if _, err := path.Match(text, ""); err != nil {
+			p.prefix, p.suffix = "", ""
+		}
+	}
 	return p
 }
 
-func (p pattern) matches(name string) bool {
+func (p *pattern) matches(name string) bool {
 	switch {
+	case !strings.HasPrefix(name, p.prefix) || !strings.HasSuffix(name, p.suffix):
+		return false
 	case p.inner != "":
-		rest, ok := strings.CutSuffix(name, p.suffix)
-		return ok && strings.Contains(rest, p.inner)
+		return strings.Contains(name[:len(name)-len(p.suffix)], p.inner)
 	case p.general:
 		ok, err := path.Match(p.text, name)
 		return ok || err != nil // a bad pattern hides too many files rather than too few
 	case len(p.prefix)+len(p.suffix) == len(p.text):
 		return name == p.text
 	}
-	return strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix)
+	return true
 }
 
 // names are the patterns of one list, for names in any case and those of copies. They

@@ -22,51 +22,76 @@ const (
 
 // reading is a directory that is open, and its next names.
 type reading struct {
-	buf []byte
-	fd  int // valid if there is no openErr
-	st  unix.Stat_t
-	n   int  // bytes of buf that are names
-	end bool // there are no more
+	buf   []byte
+	fd    int // valid if there is no openErr, but -1 where it was not needed
+	st    unix.Stat_t
+	names []byte // struct linux_dirent64 of each, in buf or remembered
+	end   bool   // there are no more
+	// recalled says that the names are those that mattered the last time, of so many entries.
+	recalled bool
+	entries  int
 	// openErr is of opening it, err of reading it.
 	openErr, err error
 }
 
-// open opens a directory of the project; with names it reads its first ones. What its
-// Stat_t says is from before.
-func (r *reading) open(root int, rel string, names bool) {
+// open opens a directory of the project; with names it reads its first ones, or takes those
+// that are remembered. What its Stat_t says is from before.
+func (r *reading) open(root int, d *scanned, m *memory, names bool) {
 	// No link is followed: processes may be changing the project meanwhile.
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 	if !names {
 		how.Flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 	}
-	r.n, r.end, r.err = 0, false, nil
-	if r.fd, r.openErr = unix.Openat2(root, rel, &how); r.openErr != nil {
+	r.names, r.end, r.recalled, r.openErr, r.err = nil, false, false, nil, nil
+	was, remembered := m.of(d)
+	if names && m.spares(d) {
+		// It need not be open. That it is as it was is seen at the end, as of all.
+		r.fd, r.st = -1, was.stat()
+		r.recall(&was)
+		return
+	}
+	if r.fd, r.openErr = unix.Openat2(root, d.rel, &how); r.openErr != nil {
 		return
 	}
 	if r.openErr = unix.Fstat(r.fd, &r.st); r.openErr != nil {
 		unix.Close(r.fd)
 		return
 	}
-	if names {
+	if names && r.st.Size >= largeDir {
+		m.recall()
+		was, remembered = m.of(d)
+	}
+	switch {
+	case !names:
+	case remembered && was.id == identity(&r.st) && was.ctim == r.st.Ctim:
+		r.recall(&was)
+	default:
 		r.next()
 	}
 }
 
+// recall takes the names that are remembered.
+func (r *reading) recall(d *memorized) {
+	r.names, r.end, r.recalled, r.entries = d.names, true, true, d.entries
+}
+
 // next reads as many of the next names as there is room for.
 func (r *reading) next() {
-	for r.n = 0; !r.end && (r.n == 0 || len(r.buf)-r.n >= nameSize); {
+	n := 0
+	for !r.end && (n == 0 || len(r.buf)-n >= nameSize) {
 		var got int
-		if got, r.err = unix.ReadDirent(r.fd, r.buf[r.n:]); r.err != nil {
+		if got, r.err = unix.ReadDirent(r.fd, r.buf[n:]); r.err != nil {
 			return
 		}
-		r.n += got
+		n += got
 		r.end = got == 0
 	}
+	r.names = r.buf[:n]
 }
 
 func (r *reading) close() {
-	if r.openErr == nil {
+	if r.openErr == nil && r.fd >= 0 {
 		unix.Close(r.fd)
 	}
 }
@@ -74,7 +99,8 @@ func (r *reading) close() {
 // batch is a number of directories that two threads read.
 type batch struct {
 	dirs          []*scanned
-	names         []string // of dirs; those may be changed meanwhile
+	asked         []scanned // what dirs were, which may be changed meanwhile
+	memory        *memory   // that is not changed any more
 	readings      []reading
 	done          [batchSize]atomic.Bool
 	claimed, read atomic.Int32
@@ -84,12 +110,12 @@ type batch struct {
 // one reads a directory that nobody has begun to read, if there is one.
 func (b *batch) one(root int) bool {
 	i := int(b.claimed.Add(1)) - 1
-	if i >= len(b.names) {
+	if i >= len(b.asked) {
 		return false
 	}
-	b.readings[i].open(root, b.names[i], true)
+	b.readings[i].open(root, &b.asked[i], b.memory, true)
 	b.done[i].Store(true)
-	if int(b.read.Add(1)) == len(b.names) {
+	if int(b.read.Add(1)) == len(b.asked) {
 		close(b.ready)
 	}
 	return true
@@ -98,6 +124,7 @@ func (b *batch) one(root int) bool {
 // queue are the directories that are to be read, in order.
 type queue struct {
 	root        int
+	memory      *memory
 	many        int // of so many it reads ahead
 	dirs, last  []*scanned
 	now, coming *batch
@@ -124,6 +151,11 @@ func (q *queue) next() (*scanned, *reading) {
 			q.dirs, q.last = q.last, nil
 		}
 		q.now, q.coming, q.at = q.coming, nil, 0
+		if q.now == nil && len(q.dirs) > 0 && q.memory.spares(q.dirs[0]) {
+			d := q.dirs[0]
+			q.dirs = q.dirs[1:]
+			return d, nil // there is nothing to read ahead
+		}
 		if q.now == nil && len(q.dirs) >= q.many && q.help() {
 			q.now = q.send()
 		}
@@ -179,10 +211,13 @@ func (q *queue) help() bool {
 func (q *queue) send() *batch {
 	n := min(batchSize, len(q.dirs))
 	q.sent++
-	b := &batch{dirs: q.dirs[:n:n], names: make([]string, n), readings: q.buffers[q.sent%2][:n],
+	b := &batch{dirs: q.dirs[:n:n], asked: make([]scanned, n), readings: q.buffers[q.sent%2][:n],
 		ready: make(chan struct{})}
+	if q.memory != nil && q.memory.asked {
+		b.memory = q.memory
+	}
 	for i, d := range b.dirs {
-		b.names[i] = d.rel
+		b.asked[i] = scanned{rel: d.rel, look: d.look, again: d.again}
 	}
 	q.dirs = q.dirs[n:]
 	q.todo <- b
@@ -207,4 +242,16 @@ func (q *queue) end() {
 		}
 		q.at = 0
 	}
+}
+
+// inHalves is what f gives for the list, of which it looks at both halves at the same time if it
+// is long.
+func inHalves[T any](list []T, f func([]T) []T) []T {
+	if len(list) < manyDirs {
+		return f(list)
+	}
+	first := make(chan []T)
+	go func() { first <- f(list[:len(list)/2]) }()
+	second := f(list[len(list)/2:])
+	return append(<-first, second...)
 }

@@ -103,7 +103,7 @@ func TestReadAheadCloses(t *testing.T) {
 		var got []string
 		for range taken {
 			d, r := q.next()
-			if r == nil || r.openErr != nil || r.err != nil || !r.end || r.n == 0 {
+			if r == nil || r.openErr != nil || r.err != nil || !r.end || len(r.names) == 0 {
 				t.Fatalf("%s was not read: %+v", d.rel, r)
 			}
 			got = append(got, d.rel)

@@ -1,8 +1,6 @@
 package host
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"path"
@@ -62,6 +60,13 @@ type scanned struct {
 	ctim unix.Timespec
 	// young says that its times may be those of a change after it was read.
 	young bool
+	// settled says that it had not changed for long, so it can be remembered: the names that
+	// mattered, and whether more than names and kinds was looked at.
+	settled bool
+	names   []byte
+	wants   bool
+	// again says that it was not as it was read, or not as it is remembered.
+	again bool
 	// own says that it is the caller's, enters that he may pass through it.
 	own, enters bool
 	entries     int // but 0 for the project's top, which is read to its end in any case
@@ -103,6 +108,11 @@ type scan struct {
 	now   time.Time
 
 	single reading
+
+	memory *memory
+	// Of the last entry: touched says that by its name and kind it matters, wants that the file
+	// was looked at.
+	touched, wants bool
 }
 
 // run searches the project until, at one moment, all of it was as it was read: then no
@@ -147,6 +157,9 @@ func (s *scan) run() error {
 			return s.failed(changed[0].rel, errMoved)
 		}
 		s.spent = s.seen
+		for _, d := range changed {
+			d.again = true
+		}
 		if err := s.walk(changed...); err != nil {
 			return err
 		}
@@ -193,20 +206,14 @@ func (s *scan) changed(young bool) (list []*scanned) {
 		}
 		return list
 	}
-	if len(all) < manyDirs {
-		return moved(all)
-	}
-	upper := make(chan []*scanned)
-	go func() { upper <- moved(all[:len(all)/2]) }()
-	lower := moved(all[len(all)/2:])
-	return append(<-upper, lower...)
+	return inHalves(all, moved)
 }
 
 // walk reads directories and those in them that are not known yet: the upper ones first,
 // so that what lies beyond the limit lies deep, and last those without secrets.
 func (s *scan) walk(dirs ...*scanned) error {
 	s.now = time.Now() // of the earliest of what is read
-	q := queue{root: s.root, many: manyDirs, dirs: slices.Clone(dirs)}
+	q := queue{root: s.root, memory: s.memory, many: manyDirs, dirs: slices.Clone(dirs)}
 	if s.many > 0 {
 		q.many = s.many
 	}
@@ -230,6 +237,9 @@ func (s *scan) walk(dirs ...*scanned) error {
 				q.add(b, b.look&forSecrets == 0 && s.look&forSecrets != 0)
 			}
 		}
+		if s.spent >= fewNames || len(q.dirs) >= manyDirs {
+			s.memory.recall()
+		}
 	}
 }
 
@@ -249,7 +259,7 @@ func (s *scan) read(d *scanned, r *reading) error {
 		known[b.rel] = b
 	}
 	s.seen -= d.entries
-	*d = scanned{rel: d.rel, look: d.look}
+	*d = scanned{rel: d.rel, look: d.look, again: d.again}
 	if err := s.open(d, r); err != nil {
 		return err
 	}
@@ -280,7 +290,7 @@ func (s *scan) open(d *scanned, r *reading) error {
 	if r == nil {
 		r = &s.single
 		r.buf = s.buf
-		r.open(s.root, d.rel, !beyond)
+		r.open(s.root, d, s.memory, !beyond)
 	}
 	switch r.openErr {
 	case nil:
@@ -292,9 +302,13 @@ func (s *scan) open(d *scanned, r *reading) error {
 	default:
 		return r.openErr
 	}
-	defer unix.Close(r.fd)
+	defer r.close()
 	d.id, d.ctim = identity(&r.st), r.st.Ctim
-	d.young = s.now.Sub(time.Unix(r.st.Ctim.Unix())) < tick
+	age := s.now.Sub(time.Unix(r.st.Ctim.Unix()))
+	d.young, d.settled = age < tick, s.memory.keeps(age)
+	if r.recalled {
+		d.names, d.wants = r.names, r.fd >= 0
+	}
 	if beyond {
 		d.state = unfinished
 		return nil
@@ -325,7 +339,7 @@ func (s *scan) open(d *scanned, r *reading) error {
 
 // judge looks at the names that were read of a directory.
 func (s *scan) judge(d *scanned, r *reading) error {
-	for b := r.buf[:r.n]; len(b) > 0; {
+	for b := r.names; len(b) > 0; {
 		var e rawEntry
 		if e, b = rawDirent(b); e.dots() {
 			continue
@@ -340,6 +354,20 @@ func (s *scan) judge(d *scanned, r *reading) error {
 		}
 		if err := s.entry(d, r.fd, e); err != nil || d.state != pending {
 			return err
+		}
+		if s.memory == nil || r.recalled {
+			continue
+		}
+		d.wants = d.wants || s.wants
+		if s.memory.fresh++; s.touched {
+			d.names = appendDirent(d.names, e)
+		}
+	}
+	if r.recalled && d.rel != "." {
+		// The others count, too.
+		s.spent += r.entries - d.entries
+		if d.entries = r.entries; s.seen+d.entries > s.limit || s.spent > 2*s.limit {
+			d.state = unfinished
 		}
 	}
 	return nil
@@ -359,40 +387,4 @@ func (s *scan) deny(d *scanned) error {
 	d.own = int(st.Uid) == unix.Geteuid()
 	d.enters = unix.Faccessat(s.root, d.rel, unix.X_OK, 0) == nil
 	return nil
-}
-
-// rawEntry is a directory entry: its name, in a buffer that will be used again, its
-// DT_* kind, and its inode number.
-type rawEntry struct {
-	name []byte
-	kind uint8
-	ino  uint64
-}
-
-func (e *rawEntry) dots() bool {
-	return e.name[0] == '.' && (len(e.name) == 1 || len(e.name) == 2 && e.name[1] == '.')
-}
-
-// entry is a rawEntry that can be kept.
-type entry struct {
-	name string
-	kind uint8
-	ino  uint64
-}
-
-// dirent is rawDirent for what is to be kept.
-func dirent(b []byte) (e entry, rest []byte) {
-	raw, rest := rawDirent(b)
-	return entry{string(raw.name), raw.kind, raw.ino}, rest
-}
-
-// rawDirent cuts the first struct linux_dirent64 off b; see getdents64(2).
-func rawDirent(b []byte) (e rawEntry, rest []byte) {
-	const recLen, typeAt, nameAt = 16, 18, 19
-	n := int(b[recLen]) | int(b[recLen+1])<<8
-	name := b[nameAt:n]
-	if end := bytes.IndexByte(name, 0); end >= 0 {
-		name = name[:end]
-	}
-	return rawEntry{name, b[typeAt], binary.NativeEndian.Uint64(b)}, b[n:]
 }

@@ -110,10 +110,16 @@ func (h *Facts) findHidden(p *policy.Policy, dir string, project bool) error {
 			h.socketsSeen = append(h.socketsSeen, dir)
 		}
 	}
+	if project && !h.learns {
+		s.memory = &memory{facts: h, files: &p.Files, scan: &s}
+	}
 	linked, began := h.linked(p), time.Now()
 	if s.look != 0 {
 		if err := s.run(); err != nil {
 			return err
+		}
+		if m := s.memory; m != nil && m.kept != nil && m.fresh >= manyNames {
+			h.unremembered = append(h.unremembered, &s)
 		}
 		if err := h.take(&s); err != nil {
 			return err

@@ -18,15 +18,18 @@ func TestPatterns(t *testing.T) {
 	names := []string{
 		"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`,
 	}
-	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", ""} {
+	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", "",
+		"i*a*b",
+		"a*[x-z]b", "[", "a[", "?b", "a?"} {
 		for _, name := range names {
 			want, err := path.Match(text, name)
-			if got := newPattern(text).matches(name); got != (want || err != nil) {
+			pattern := newPattern(text)
+			if got := pattern.matches(name); got != (want || err != nil) {
 				t.Errorf("%q on %q: %v, path.Match says %v, %v", text, name, got, want, err)
 			}
 		}
 	}
-	if !newPattern("[").matches("anything") {
+	if bad := newPattern("["); !bad.matches("anything") {
 		t.Error("a pattern that is none hides nothing")
 	}
 }

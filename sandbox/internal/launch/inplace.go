@@ -34,6 +34,7 @@ func ExecInPlace(p *plan.Plan, facts *host.Facts, again func() (*plan.Plan, *hos
 	if err != nil {
 		return fmt.Errorf("ask whether the process can be traced: %w", err)
 	}
+	facts.Remember() // nobody is left to do it afterwards
 	for n := 1; ; n++ {
 		err := execInPlace(p, nil)
 		if err2 := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(dumpable), 0, 0, 0); err2 != nil {

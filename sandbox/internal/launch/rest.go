@@ -40,6 +40,9 @@ func (s *restSource) ready([]unix.PollFd) (bool, error) {
 		return false, nil
 	}
 	s.at = time.Time{}
+	if s.ps.rested != nil {
+		s.ps.rested()
+	}
 	code := ownProgram().code
 	if code[0] == code[1] {
 		return false, nil

@@ -27,6 +27,8 @@ type Attached struct {
 	// Born is told of the sandbox's first process, where the plan Holds it. That goes on when
 	// there has been something to read from each of the descriptors until, or its end.
 	Born func(pid int) (until []int, err error)
+	// Rested is called once when the sandbox has run for restAfter.
+	Rested func()
 }
 
 // Tries bounds how often a start is tried with a new plan.
@@ -88,6 +90,9 @@ func runOnce(
 	p *plan.Plan, facts *host.Facts, caught int, last bool, a Attached,
 ) (exit Exit, told bool, err error) {
 	ps, err := start(p, hooks{adopt: true, born: a.Born, caught: caught})
+	if err == nil {
+		facts.Remember()
+	}
 	facts.CloseFiles()
 	if asked := (*endedError)(nil); errors.As(err, &asked) {
 		return Exit{Status: unix.WaitStatus(asked.signal)}, true, nil
@@ -107,6 +112,7 @@ func runOnce(
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return exit, false, &LateError{fmt.Errorf("make the launcher untraceable: %w", err)}
 	}
+	ps.rested = a.Rested
 	if a.Ready != nil {
 		ps.ready.tell = func() { a.Ready(ps.Target()) }
 	}

@@ -51,6 +51,7 @@ type Process struct {
 
 	// While it is supervised:
 	caught      int             // the descriptor of signals.Catch
+	rested      func()          // Attached.Rested
 	relay       *terminal.Relay // nil unless the target has a terminal of its own
 	hungUp      bool            // the target was told that the caller's terminal is gone
 	janitorLost bool            // somebody killed it

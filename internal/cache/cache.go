@@ -1,9 +1,11 @@
-// Package cache keeps what libseccomp made of a policy in the user's cache
-// directory, so that the next launch with the same policy need not ask again.
+// Package cache keeps what is costly to find out in a directory of the user's, so that the
+// next launch need not do it again: what libseccomp made of a policy, and what a search of a
+// large project came upon.
 //
 // It is a convenience only: where it cannot be had, read or written, or was
-// tampered with, nothing is kept and nothing is wrong. What comes out of it is
-// compared with the policy by package compile before it is used.
+// damaged, nothing is kept and nothing is wrong. Whether what comes out of it can be believed is
+// its user's business: package compile compares a filter with the policy, and package host keeps
+// searches where no target can write.
 package cache
 
 import (
@@ -21,14 +23,18 @@ import (
 	"sbx/internal/sys"
 )
 
-// maxEntry bounds an entry's size, maxEntries their number.
-const (
-	maxEntry   = 64 << 10
-	maxEntries = 256
-)
+// Limits bound a cache.
+type Limits struct {
+	// Entry is the most bytes of an entry, with its checksum, Entries the most entries.
+	Entry, Entries int
+}
+
+// Filters are the limits of a cache of filters.
+var Filters = Limits{Entry: 64 << 10, Entries: 256}
 
 // Dir is a cache in one directory. The zero value keeps nothing.
 type Dir struct {
+	limits Limits
 	// base is a directory that the caller vouches for, wherever links on the way
 	// lead; below it the directory is walked to without any: somebody else may
 	// have put them there.
@@ -49,19 +55,26 @@ func User() *Dir {
 	switch {
 	case path.IsAbs(cache):
 		if below, ok := strings.CutPrefix(path.Clean(cache), path.Clean(home)+"/"); ok && home != "" {
-			return &Dir{base: home, below: path.Join(below, "sbx/filters")}
+			return Below(home, path.Join(below, "sbx/filters"), Filters)
 		}
 		return At(path.Join(cache, "sbx/filters"))
 	case home != "":
-		return &Dir{base: home, below: ".cache/sbx/filters"}
+		return Below(home, ".cache/sbx/filters", Filters)
 	}
 	return &Dir{}
 }
 
-// At is the cache in a directory, given by its absolute path, which is made when
+// At is the cache of filters in a directory, given by its absolute path, which is made when
 // first written to, with its parents. No link may stand on the way.
 func At(dir string) *Dir {
-	return &Dir{base: "/", below: strings.TrimPrefix(path.Clean(dir), "/")}
+	return Below("/", strings.TrimPrefix(path.Clean(dir), "/"), Filters)
+}
+
+// Below is the cache in a directory below base, which is made when first written to, with the
+// directories between the two. The caller vouches for base, wherever links in it lead; no link
+// may stand below.
+func Below(base, below string, limits Limits) *Dir {
+	return &Dir{base: base, below: below, limits: limits}
 }
 
 // Get returns what was kept under the key, or nil.
@@ -78,8 +91,8 @@ func (d *Dir) Get(key [32]byte) []byte {
 	if !private(fd, unix.S_IFREG) {
 		return nil
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxEntry+1))
-	if err != nil || len(data) < sha256.Size || len(data) > maxEntry {
+	data, err := io.ReadAll(io.LimitReader(f, int64(d.limits.Entry)+1))
+	if err != nil || len(data) < sha256.Size || len(data) > d.limits.Entry {
 		return nil
 	}
 	// A torn or damaged file; nobody else can have written it.
@@ -92,7 +105,7 @@ func (d *Dir) Get(key [32]byte) []byte {
 // Put keeps data under the key, if it can. The entry appears whole or not at
 // all, and a launcher that is killed meanwhile leaves nothing behind.
 func (d *Dir) Put(key [32]byte, data []byte) {
-	if len(data) > maxEntry-sha256.Size || !d.open(true) {
+	if len(data) > d.limits.Entry-sha256.Size || !d.open(true) {
 		return
 	}
 	d.prune()
@@ -189,7 +202,7 @@ func (d *Dir) prune() {
 		return
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return !isKey(name) })
-	if len(names) < maxEntries {
+	if len(names) < d.limits.Entries {
 		return
 	}
 	for _, name := range names {

@@ -181,11 +181,11 @@ func TestTogether(t *testing.T) {
 func TestPrune(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "c")
 	d := At(dir)
-	for i := range maxEntries + 10 {
+	for i := range Filters.Entries + 10 {
 		d.Put(key(string(rune(i))), []byte("filter"))
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) > maxEntries {
+	if err != nil || len(entries) > Filters.Entries {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }
@@ -199,7 +199,7 @@ func TestPruneOwn(t *testing.T) {
 	k := key("x")
 	others := []string{"letter.txt", strings.ToUpper(hex.EncodeToString(k[:])), hex.EncodeToString(k[:31]),
 		hex.EncodeToString(k[:]) + "0"}
-	for i := range maxEntries + 100 {
+	for i := range Filters.Entries + 100 {
 		others = append(others, fmt.Sprintf("file%d", i))
 	}
 	for _, name := range others {
@@ -207,7 +207,7 @@ func TestPruneOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range maxEntries + 10 {
+	for i := range Filters.Entries + 10 {
 		At(dir).Put(key(string(rune(i))), []byte("filter"))
 	}
 	for _, name := range others {
@@ -215,7 +215,7 @@ func TestPruneOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > len(others)+maxEntries {
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > len(others)+Filters.Entries {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }
