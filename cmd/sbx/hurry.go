@@ -16,15 +16,17 @@ func hurry() {
 	debug.SetMemoryLimit(most)
 }
 
-// hurried has memory be collected where there is more to do when the target has ended.
+// hurried allows more memory where there is more to do when the target has ended. Nothing is
+// collected for that either, unless it takes very much: see hurry.
 func (l *launch) hurried() {
+	const most = 256 << 20
 	if l.learn != nil || l.Explain || l.Review != "" {
-		collect()
+		debug.SetMemoryLimit(most)
 	}
 }
 
-// collect has memory be collected as usual. It is not called before the target runs: where much
-// was searched, the first collection would hold the launch up.
+// collect has memory be collected as usual. It is called when the target has run for a while: where
+// much was searched, the first collection would hold the launch up.
 func collect() {
 	debug.SetMemoryLimit(math.MaxInt64)
 	debug.SetGCPercent(100)
