@@ -235,7 +235,7 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 // mergeRules adds p's rules to sum's, and takes out of them the system calls
 // that p's "!" rules name.
 func mergeRules(sum, p *Policy) error {
-	rules := append([]seccomp.Rule(nil), sum.Seccomp.Rules...)
+	rules, taken := append([]seccomp.Rule(nil), sum.Seccomp.Rules...), false
 	var errs errorList
 	for _, r := range p.Seccomp.Rules {
 		o, _ := p.RuleOrigin(r)
@@ -251,22 +251,28 @@ func mergeRules(sum, p *Policy) error {
 				})
 				continue
 			}
-			rules = left
+			rules, taken = left, true
 		}
 	}
-	for _, r := range rules {
-		// A rule with fewer system calls is written where the whole one was.
+	// A rule with fewer system calls is written where the whole one was.
+	for i := 0; taken && i < len(rules); i++ {
 		for _, old := range sum.Seccomp.Rules {
-			if o, ok := sum.RuleOrigin(old); ok && sameBut(old, r) {
-				sum.noteRule(r, o)
+			if o, ok := sum.RuleOrigin(old); ok && sameBut(old, rules[i]) {
+				sum.noteRule(rules[i], o)
 				break
 			}
 		}
 	}
+	have := make(map[string]bool, len(rules)+len(p.Seccomp.Rules))
+	for _, r := range rules {
+		have[ruleText(r)] = true
+	}
 	for _, r := range p.Seccomp.Rules {
-		if strings.HasPrefix(r.Syscalls[0], "!") || hasRule(rules, r) {
+		text := ruleText(r)
+		if strings.HasPrefix(r.Syscalls[0], "!") || have[text] {
 			continue
 		}
+		have[text] = true
 		rules = append(rules, r)
 		if o, ok := p.RuleOrigin(r); ok {
 			sum.noteRule(r, o)
@@ -274,15 +280,6 @@ func mergeRules(sum, p *Policy) error {
 	}
 	sum.Seccomp.Rules = rules
 	return errs.err()
-}
-
-func hasRule(rules []seccomp.Rule, r seccomp.Rule) bool {
-	for _, have := range rules {
-		if ruleText(have) == ruleText(r) {
-			return true
-		}
-	}
-	return false
 }
 
 // sameBut says whether part is whole with none or some system calls fewer.
