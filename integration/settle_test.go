@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,5 +159,46 @@ func TestSecretsLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		at("sbx: note: " + want + " hidden (sbx --dry-run lists them; --show PATH shows one)\n")
+	}
+}
+
+// TestStartsAgainWithItsStreams: without namespaces it is the target that sees that a hidden
+// file is another one by now. The next try has the caller's standard streams still.
+func TestStartsAgainWithItsStreams(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	args := bare(t, "-p", "default", "--", "cat", "-", "file1", ".env")
+	if args == nil {
+		return
+	}
+	for i := range 3000 { // a rule for each, so that the target takes its time
+		if err := os.WriteFile(at(fmt.Sprint("file", i)), []byte("shown\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace := func() error {
+		if err := os.WriteFile(at(".env.new"), []byte(verySecret), 0o600); err != nil {
+			return err
+		}
+		return os.Rename(at(".env.new"), at(".env"))
+	}
+	if err := replace(); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := time.Now().Add(time.Second), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for time.Now().Before(stop) {
+			if err := replace(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	defer func() { <-stopped }()
+	r := run(t, call{args: args, dir: dir, stdin: "asked\n"})
+	if r.stdout != "asked\nshown\n" || r.status != 1 {
+		t.Errorf("%v", r)
 	}
 }

@@ -55,6 +55,8 @@ type Status struct {
 	// Forked is 1 once the target's process is there, and with it somebody
 	// who gets the terminal's signals by himself.
 	Forked uint32
+	// Executing is 1 once the target has nothing left to do but to execute its program.
+	Executing uint32
 	// Entered is the process in the namespaces that were joined, as the
 	// launcher sees it, once it is there; see OpEnter.
 	Entered uint32

@@ -37,6 +37,7 @@ func walk(calls unsafe.Pointer, i, end uintptr, st *Status, cfg *Config) (target
 		case step.OpExec:
 			// On from here only when it failed. A file that may not be executed is
 			// the better news than the directories that do not have it.
+			st.Executing = 1
 			_, errno = do(c, st)
 			if execErrno == 0 || execErrno == uintptr(unix.ENOENT) {
 				execErrno = errno

@@ -155,8 +155,9 @@ func (ps *Process) closeStreams() {
 	}
 }
 
-// streamSource closes the standard streams once no other start can be needed: when the
-// target's process is there, all that a search found is mounted over.
+// streamSource closes the standard streams once no other start can be needed: all that a search
+// found is mounted over when the target's process is there, but without namespaces the target
+// itself makes sure that it is where it was.
 type streamSource struct{ ps *Process }
 
 func (s streamSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
@@ -167,7 +168,7 @@ func (s streamSource) fds(list []unix.PollFd) ([]unix.PollFd, int) {
 }
 
 func (s streamSource) ready([]unix.PollFd) (bool, error) {
-	if s.ps.held != nil && atomic.LoadUint32(&s.ps.status.Forked) != 0 {
+	if s.ps.held != nil && atomic.LoadUint32(&s.ps.status.Executing) != 0 {
 		s.ps.closeStreams()
 	}
 	return false, nil
