@@ -216,10 +216,12 @@ func isKey(name string) bool {
 	return err == nil && len(key) == sha256.Size && hex.EncodeToString(key) == name
 }
 
-// Close releases the directory.
+// Close releases the directory. It is opened again when it is needed again.
 func (d *Dir) Close() error {
 	if d.file == nil {
 		return nil
 	}
-	return d.file.Close()
+	file := d.file
+	d.file, d.tried = nil, false
+	return file.Close()
 }

@@ -102,10 +102,9 @@ type Facts struct {
 
 	walk  walker
 	links map[string][]link // those on the way to what Files describes
-	// searched are the directories of PATH, and account is the caller's home by the password
-	// file, where a Chooser asks.
+	// searched are the directories of PATH, where a Chooser asks.
 	searched []ns.ID
-	account  string
+	account  string // the caller's home by the password file, or "": byAccount reads it
 	zones    []zone // where no link is to be trusted
 
 	inside []string // projects whose repository has not been looked for
@@ -127,7 +126,6 @@ type Facts struct {
 	learns      bool // the run is learnt from
 	searchLimit int  // in the place of SearchLimit, if it is above 0
 
-	accountHome  string  // Target.AccountHome
 	unremembered []*scan // what Remember writes down
 }
 

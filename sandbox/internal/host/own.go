@@ -35,10 +35,7 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	if !writes(tree) {
 		return nil
 	}
-	account := t.AccountHome
-	if account == "" {
-		account = AccountHome(h.UID)
-	}
+	account := h.byAccount()
 	home, _ := Lookup(t.Env, "HOME")
 	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
 	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
@@ -205,6 +202,14 @@ func (h *Facts) probeReceipt(_ *policy.Policy, _ *policy.Tree, t Target) error {
 		}
 	}
 	return nil
+}
+
+// byAccount is the caller's home by the password file, or "/".
+func (h *Facts) byAccount() string {
+	if h.account == "" {
+		h.account = AccountHome(h.UID)
+	}
+	return h.account
 }
 
 // AccountHome is the user's home by /etc/passwd, or "/": systemd sets no HOME for

@@ -18,7 +18,8 @@ import (
 // their place. Probe assumes Linux 5.12 or newer; on an older kernel the first step
 // that needs more fails and says so.
 func Probe(p *policy.Policy, t Target) (*Facts, error) {
-	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home, learns: t.Learn}
+	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File, 64), home: t.Home,
+		account: t.AccountHome, learns: t.Learn}
 	tree := p.Tree()
 	h.entries, h.policy = tree, p
 	for _, probe := range [...]func(*policy.Policy, *policy.Tree, Target) error{

@@ -10,7 +10,6 @@ import (
 // findAll looks for secrets and sockets, and records both.
 func (h *Facts) findAll(p *policy.Policy, tree *policy.Tree, t Target) error {
 	projects := h.projects(tree, t)
-	h.accountHome = t.AccountHome
 	h.masksSockets = h.SocketRestriction(p, t) == SocketsByMask
 	for _, dir := range projects {
 		if err := h.findHidden(p, dir, true); err != nil {

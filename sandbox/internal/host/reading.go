@@ -45,7 +45,7 @@ func (r *reading) open(root int, d *scanned, m *memory, names bool) {
 	}
 	r.names, r.end, r.recalled, r.openErr, r.err = nil, false, false, nil, nil
 	was, remembered := m.of(d)
-	if names && m.spares(d) {
+	if names && remembered && !was.wants {
 		// It need not be open. That it is as it was is seen at the end, as of all.
 		r.fd, r.st = -1, was.stat()
 		r.recall(&was)

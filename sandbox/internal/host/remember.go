@@ -110,7 +110,9 @@ func (m *memory) recall() {
 	}
 	m.key = sha256.Sum256(b)
 	m.dirs = make(map[string]memorized)
-	for b := m.kept.Get(m.key); len(b) > 0; {
+	kept := m.kept.Get(m.key)
+	m.kept.Close()
+	for b := kept; len(b) > 0; {
 		var rel string
 		var d memorized
 		if rel, d, b = cutMemorized(b); rel == "" {
@@ -123,10 +125,7 @@ func (m *memory) recall() {
 
 // searches is where searches are remembered, or nil.
 func (h *Facts) searches() *cache.Dir {
-	account := h.accountHome
-	if account == "" {
-		account = AccountHome(h.UID)
-	}
+	account := h.byAccount()
 	if account == "/" {
 		return nil
 	}

@@ -51,7 +51,7 @@ func steadyDir(t *testing.T) string {
 // looks for what is remembered there.
 func rememberedIn(t *testing.T, dir, home string, files *policy.Files) (string, *Facts, *scan) {
 	t.Helper()
-	h := &Facts{UID: os.Geteuid(), accountHome: home}
+	h := &Facts{UID: os.Geteuid(), account: home}
 	s := &scan{dir: dir, limit: 10000, look: forSecrets | forGuarded | forSockets, deep: true,
 		rules: h.newRules(files), guarding: newGuarding(files, dir)}
 	if home != "" {
@@ -170,14 +170,19 @@ func TestRememberReads(t *testing.T) {
 		t.Fatalf("the first search read %d names, and remembers %d", s.memory.fresh, len(s.memory.dirs))
 	}
 	keep(h, s)
-	if _, _, s = rememberedIn(t, dir, home, &rememberFiles); s.memory.fresh != 0 || len(s.memory.dirs) != 201 {
+	if _, h, s = rememberedIn(t, dir, home, &rememberFiles); s.memory.fresh != 0 || len(s.memory.dirs) != 201 {
 		t.Errorf("the second search read %d names, and remembers %d", s.memory.fresh, len(s.memory.dirs))
+	}
+	h.CloseFiles()
+	if list := openBelow(t, home); len(list) > 0 {
+		t.Errorf("the search leaves %v open", list)
 	}
 	put(t, dir, "d9/.env")
 	if err := os.WriteFile(filepath.Join(dir, "d8/conf.ini"), []byte("-----BEGIN PRIVATE KEY-----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, h, s := rememberedIn(t, dir, home, &rememberFiles)
+	var got string
+	got, h, s = rememberedIn(t, dir, home, &rememberFiles)
 	if s.memory.fresh != 2 || !strings.Contains(got, "d9/.env") || !strings.Contains(got, "d8/conf.ini") {
 		t.Errorf("with two changes it read %d names:\n%s", s.memory.fresh, got)
 	}
@@ -185,6 +190,12 @@ func TestRememberReads(t *testing.T) {
 	keep(h, s)
 	if _, _, s = rememberedIn(t, dir, home, &rememberFiles); s.memory.fresh != 2 {
 		t.Errorf("right after a change it read %d names", s.memory.fresh)
+	}
+	time.Sleep(soon + tick)
+	_, h, s = rememberedIn(t, dir, home, &rememberFiles)
+	keep(h, s)
+	if _, _, s = rememberedIn(t, dir, home, &rememberFiles); s.memory.fresh != 0 {
+		t.Errorf("after what was kept anew it read %d names", s.memory.fresh)
 	}
 	for what, files := range map[string]policy.Files{
 		"hides more":   {Hide: append([]string{"**/file"}, rememberFiles.Hide...), Guard: rememberFiles.Guard},
@@ -231,8 +242,7 @@ func TestRememberNothing(t *testing.T) {
 		},
 		"others can write to its directory": func(_, file string) error { return os.Chmod(filepath.Dir(file), 0o777) },
 		"others can write beside it": func(home, _ string) error {
-			return os.Chmod(filepath.Join(home,
-				".config/sbx"), 0o770)
+			return os.Chmod(filepath.Join(home, ".config/sbx"), 0o770)
 		},
 		"the settings are a link of another directory": func(home, _ string) error {
 			if err := os.Rename(filepath.Join(home, ".config/sbx"), filepath.Join(home, "x")); err != nil {

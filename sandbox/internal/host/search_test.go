@@ -19,8 +19,7 @@ func TestPatterns(t *testing.T) {
 		"", "a", ".env", ".env.local", "x.pem", ".pem", "pem", "id_rsa", "id_rsa.pub", "a*b", "ab", "axb", "*", "[a]", `a\b`,
 	}
 	for _, text := range []string{"a", "*", ".env*", "*.pem", "id_rsa*", "a*b", "*a*", "?", "[a-x]", `a\*b`, "**", "",
-		"i*a*b",
-		"a*[x-z]b", "[", "a[", "?b", "a?"} {
+		"i*a*b", "a*[x-z]b", "[", "a[", "?b", "a?"} {
 		for _, name := range names {
 			want, err := path.Match(text, name)
 			pattern := newPattern(text)

@@ -46,7 +46,7 @@ func tree(t *testing.T, entries ...string) string {
 
 func probed(t *testing.T, files policy.Files, target Target) *Facts {
 	t.Helper()
-	h := &Facts{UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File)}
+	h := &Facts{account: target.AccountHome, UID: unix.Geteuid(), GID: unix.Getegid(), Files: make(map[string]File)}
 	t.Cleanup(h.Close)
 	no := false
 	files.Dev, files.Proc = &no, &no
