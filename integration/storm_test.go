@@ -185,9 +185,7 @@ func stormsAt(t *testing.T, mode string, limit time.Duration) (ready bool) {
 	begin := time.Now()
 	term := atTerminal(t, binary("sbx"), "--policy", file, "--read", binary("probe"), "--",
 		binary("probe"), "storm", "1000")
-	err := <-term.done
-	term.done <- err
-	term.ends(137)
+	term.endsWithin(limit+10*time.Second, 137)
 	stormEnded(t, limit, time.Since(begin))
 	return strings.Contains(term.out.String(), "ready")
 }

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"sbx/internal/ptytest"
-
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/ptytest"
 )
 
 // terminal is a program at a pseudo-terminal of its own session.
@@ -83,7 +83,7 @@ func (term *terminal) shows(text string, n int) {
 	ended := "it runs on"
 	select {
 	case err := <-term.done:
-		term.done <- nil
+		term.done <- err
 		ended = fmt.Sprint("it ended: ", err)
 	default:
 	}
@@ -101,6 +101,11 @@ func (term *terminal) stopped(name string) {
 
 func (term *terminal) ends(want int) {
 	term.t.Helper()
+	term.endsWithin(10*time.Second, want)
+}
+
+func (term *terminal) endsWithin(limit time.Duration, want int) {
+	term.t.Helper()
 	select {
 	case err := <-term.done:
 		term.done <- nil
@@ -113,7 +118,7 @@ func (term *terminal) ends(want int) {
 		case <-time.After(patient(5 * time.Second)):
 			term.t.Errorf("somebody still has the terminal open\n%s", &term.out)
 		}
-	case <-time.After(patient(10 * time.Second)):
+	case <-time.After(patient(limit)):
 		term.t.Fatalf("did not end\n%s", &term.out)
 	}
 }

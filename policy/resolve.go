@@ -254,18 +254,19 @@ func mergeRules(sum, p *Policy) error {
 			rules, taken = left, true
 		}
 	}
-	// A rule with fewer system calls is written where the whole one was.
-	for i := 0; taken && i < len(rules); i++ {
-		for _, old := range sum.Seccomp.Rules {
-			if o, ok := sum.RuleOrigin(old); ok && sameBut(old, rules[i]) {
-				sum.noteRule(rules[i], o)
-				break
-			}
-		}
-	}
 	have := make(map[string]bool, len(rules)+len(p.Seccomp.Rules))
 	for _, r := range rules {
 		have[ruleText(r)] = true
+		if !taken {
+			continue
+		}
+		// A rule with fewer system calls is written where the whole one was.
+		for _, old := range sum.Seccomp.Rules {
+			if o, ok := sum.RuleOrigin(old); ok && sameBut(old, r) {
+				sum.noteRule(r, o)
+				break
+			}
+		}
 	}
 	for _, r := range p.Seccomp.Rules {
 		text := ruleText(r)

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"sbx/internal/ptytest"
-
 	"github.com/creack/pty"
+
+	"sbx/internal/ptytest"
 )
 
 // asSbx makes this test's program be sbx.

@@ -3,14 +3,13 @@ package main
 import (
 	"fmt"
 
-	"sbx/internal/text"
-	"sbx/sandbox"
-
 	"sbx/internal/cache"
+	"sbx/internal/text"
 	"sbx/policies"
 	"sbx/policy"
 	"sbx/policy/seccomp"
 	"sbx/policy/seccomp/compile"
+	"sbx/sandbox"
 )
 
 // programsFor are the seccomp filters of a policy with these calls for a machine

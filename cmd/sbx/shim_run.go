@@ -215,7 +215,6 @@ func becomeNext(name string, args []string) error {
 	if err := os.Setenv("PATH", without(search, shims)); err != nil {
 		return err
 	}
-	hurry()
 	if err := underWay(); err != nil {
 		return err
 	}

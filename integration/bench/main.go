@@ -138,6 +138,13 @@ func (b *runner) command(args []string) *exec.Cmd {
 	return cmd
 }
 
+// asCaller starts programs as whoever measures, root too.
+func (b *runner) asCaller() *runner {
+	own := *b
+	own.cred = nil
+	return &own
+}
+
 // output is what a program prints, or its complaint as an error.
 func (b *runner) output(args ...string) (string, error) {
 	cmd := b.command(args)

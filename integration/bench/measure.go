@@ -87,17 +87,15 @@ func (b *runner) measure(c benchCase, rounds int) (outcome, error) {
 	switch {
 	case c.projects:
 		// Who calls has a home, where searches are remembered; benchUser has not.
-		own := *b
-		own.cred = nil
-		b, contend = &own, own.projects
+		b = b.asCaller()
+		contend = b.projects
 	case c.explains:
 		contend = b.explained
 	case c.reviews:
 		contend = b.reviewed
 	case c.inPlace:
-		root := *b
-		root.cred = nil
-		b, contend = &root, root.inPlace
+		b = b.asCaller()
+		contend = b.inPlace
 	}
 	contenders, err := contend(c)
 	if err != nil {
