@@ -10,7 +10,7 @@ type special struct {
 
 // specials are those ranges; see the registries of special-purpose addresses at IANA
 // (RFC 6890). Of ranges that overlap the narrower one is first. An array is no garbage.
-func specials() [23]special {
+func specials() [25]special {
 	v4 := func(a, b, c, d byte, bits int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 	}
@@ -33,6 +33,10 @@ func specials() [23]special {
 		{netip.PrefixFrom(netip.IPv6Unspecified(), 128), "the unspecified"},
 		{netip.PrefixFrom(netip.IPv6Loopback(), 128), "a loopback"},
 		{netip.PrefixFrom(netip.IPv6Unspecified(), 96), "an obsolete"}, // IPv4 in IPv6, as no system routes it
+		// Of ::ffff:0:a.b.c.d (SIIT, RFC 2765), and of 64:ff9b:1::/48 (RFC 8215), the network
+		// decides where in it an IPv4 address stands, and what else is behind a translator.
+		{netip.PrefixFrom(netip.AddrFrom16([16]byte{8: 0xff, 9: 0xff}), 96), "a translator's"},
+		{netip.PrefixFrom(netip.AddrFrom16([16]byte{0, 0x64, 0xff, 0x9b, 0, 1}), 48), "a local translator's"},
 		{v6(0xfe, 0x80, 10), "a link-local"},
 		{v6(0xfe, 0xc0, 10), "a site-local"},
 		{v6(0xfc, 0, 7), "a unique-local"},
@@ -45,7 +49,7 @@ func specials() [23]special {
 }
 
 // translated is the IPv4 address that a translator (NAT64, RFC 6052) would send to, for
-// an address of the ranges that every such may have.
+// an address of the range that every such may have.
 func translated(a netip.Addr) netip.Addr {
 	b := a.As16()
 	if !a.Is6() || b[0] != 0 || b[1] != 0x64 || b[2] != 0xff || b[3] != 0x9b {

@@ -119,6 +119,8 @@ func TestGuard(t *testing.T) {
 		"ff02::1",
 		"64:ff9b::10.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2001:0:1::", "100::1",
 		"192.88.99.1", "5f00::1",
+		// Translators' of other kinds: 169.254.169.254 in the middle and 8.8.8.8 at the end.
+		"64:ff9b:1:a9fe:a9:fe00:808:808", "64:ff9b:1::8.8.8.8", "::ffff:0:10.0.0.1", "::ffff:0:8.8.8.8",
 	} {
 		if addr := netip.MustParseAddr(a); none.Resolved(addr, 443, false) || Guarded(addr) == "" {
 			t.Errorf("a name leads to %s", a)

@@ -293,7 +293,7 @@ func (c *conn) talk() {
 		// Where it fails, data waits a moment longer, or moves more slowly.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		if fd == inside || near(fd) {
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, nearBuffer)
+			tuneNear(fd)
 		}
 		if fd != inside {
 			keepAlive(fd)

@@ -19,10 +19,6 @@ type flow struct {
 
 const (
 	pipeSize = 1 << 19
-	// nearBuffer is what a socket may hold whose other end is on the same machine. The
-	// kernel would let it grow to megabytes, which go through memory where less stays in
-	// the processor's cache: a fifth of all time. To other machines that would cost speed.
-	nearBuffer = 256 << 10
 	// turns bounds what one connection moves while others wait.
 	turns = 16
 )
