@@ -213,7 +213,7 @@ func (l *launch) trial(list []policy.Expectation) (_ *trialRun, err error) {
 	x.project, _ = l.projectDir(&w)
 	vars := w.vars(x.project)
 	for i, e := range list {
-		x.attempts[i] = sandbox.Attempt{Verb: e.Verb, Object: e.Object}
+		x.attempts[i] = sandbox.Attempt{Verb: e.Verb, Object: e.Object, Denied: e.Deny}
 		if !strings.HasPrefix(e.Object, "/") && !strings.HasPrefix(e.Object, "${") {
 			continue
 		}

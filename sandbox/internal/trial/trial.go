@@ -43,6 +43,8 @@ type Attempt struct {
 	// Number and Args are those of a system call.
 	Number uint64    `json:"number,omitempty"`
 	Args   [6]uint64 `json:"args"`
+	// Denied says that it is expected to fail.
+	Denied bool `json:"denied,omitempty"`
 }
 
 // Outcome is what came of it.
@@ -81,11 +83,23 @@ func Main() error {
 	}
 	out := json.NewEncoder(os.Stdout)
 	for _, a := range r.Attempts {
-		if err := out.Encode((&runner{calls, r.Relayed}).try(a, &r)); err != nil {
+		o := confirmed(a.Denied, func() Outcome { return (&runner{calls, r.Relayed}).try(a, &r) })
+		if err := out.Encode(o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// confirmed tries once more what is not as expected. Virtual machines in others (with PVM, Linux
+// 6.18) were seen to hand a process that was just forked 0 for a call that had failed, once in
+// some 20,000 calls under load. What sbx gets wrong comes again.
+func confirmed(denied bool, try func() Outcome) Outcome {
+	o := try()
+	if o.Untried == "" && o.Works == denied {
+		o = try()
+	}
+	return o
 }
 
 // try tries one line. What fails for lack of descriptors says nothing of it.
