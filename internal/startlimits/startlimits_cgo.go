@@ -46,6 +46,19 @@ static int processes(int n) {
 	return have == n;
 }
 
+// few keeps the Go runtime from opening files at its start: the size of huge pages, cgroups, and
+// the table of mounts, which can be long. containermaxprocs=0 has it not use them, but it reads
+// them. Without a descriptor to spare it does without, and then package syscall raises the soft
+// limit to the hard one, if that is higher by two: see rlimit.go there. What sbx was started with
+// package startstate has read before.
+static void few(void) {
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_max > 16) {
+		l.rlim_cur = 3;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 // Each costs a launch one system call, unless there is such a limit. What sbx
 // needs was measured, with a little more. This runs before main, and so before the Go
 // runtime.
@@ -59,6 +72,7 @@ __attribute__((constructor)) static void check(void) {
 		refuse("the limit on data", "ulimit -d");
 	if (getrlimit(RLIMIT_NPROC, &l) == 0 && l.rlim_cur < 256 && !processes(7))
 		refuse("the limit on processes", "ulimit -u");
+	few();
 }
 */
 import "C"
