@@ -59,20 +59,27 @@ func (r *resolver) sum(p *Policy) (*Policy, error) {
 	r.path = append(r.path, p.Name)
 	defer func() { r.path = r.path[:len(r.path)-1] }()
 
-	sum := &Policy{}
+	var sum *Policy
 	var errs errorList
 	for _, name := range p.Extends {
 		if r.tooMany || errs.full() {
 			break
 		}
 		inherited, err := r.parent(name, p)
-		if err == nil {
-			err = merge(sum, inherited)
+		switch {
+		case err != nil:
+			errs.add(err)
+		case sum == nil:
+			sum = inherited // which nobody else has
+		default:
+			errs.add(merge(sum, inherited))
 		}
-		errs.add(err)
 	}
 	if err := errs.err(); err != nil {
 		return nil, err // what p says of what it inherits cannot be judged
+	}
+	if sum == nil {
+		sum = &Policy{}
 	}
 	if err := merge(sum, p); err != nil {
 		return nil, err
@@ -171,6 +178,9 @@ func mergeList(f *field, sum, p *Policy) ([]string, error) {
 		return nil, nil
 	}
 	sum.noteAs(f, "", p)
+	if len(add) == 0 && have != nil {
+		return have, nil
+	}
 	var errs errorList
 	if f.isCalls() {
 		var err error
