@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +18,31 @@ func socketFor(to netip.AddrPort, kind int) (fd int, sa unix.Sockaddr, err error
 		family = unix.AF_INET
 	}
 	fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	return fd, sockaddr(to), err
+	sa = sockaddr(to)
+	if zone := to.Addr().Zone(); zone != "" && err == nil {
+		six := sa.(*unix.SockaddrInet6)
+		if six.ZoneId, err = link(fd, zone); err != nil {
+			unix.Close(fd)
+			return -1, nil, err
+		}
+	}
+	return fd, sa, err
+}
+
+// link is the index of a network interface that a zone names, by its name or by that number: only
+// resolv.conf has zones, as in fe80::1%eth0.
+func link(fd int, zone string) (uint32, error) {
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	r, err := unix.NewIfreq(zone)
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, r)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find the network interface %q: %w", zone, err)
+	}
+	return r.Uint32(), nil
 }
 
 // sockaddr is an address for the kernel.
