@@ -14,12 +14,16 @@ import (
 	"github.com/creack/pty"
 
 	"sbx/internal/ptytest"
+	"sbx/internal/startlimits"
 )
 
 // asSbx makes this test's program be sbx.
 const asSbx = "SBX_TEST_AS_SBX"
 
 func TestMain(m *testing.M) {
+	if err := startlimits.Restore(); err != nil {
+		panic(err)
+	}
 	if os.Getenv(asSbx) != "" {
 		os.Exit(run(os.Args[1:]))
 	}

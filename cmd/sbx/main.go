@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"os"
 
-	_ "sbx/internal/startlimits" // before the Go runtime
+	"sbx/internal/startlimits" // which begins before the Go runtime
 	"sbx/internal/text"
 	"sbx/sandbox"
 )
@@ -24,6 +24,9 @@ import (
 var version, commit = "development", "unknown"
 
 func main() {
+	if err := startlimits.Restore(); err != nil {
+		os.Exit(report(err))
+	}
 	if sandbox.Janitor(os.Args) {
 		os.Exit(runJanitor())
 	}

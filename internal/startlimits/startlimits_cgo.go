@@ -48,12 +48,11 @@ static int processes(int n) {
 
 // few keeps the Go runtime from opening files at its start: the size of huge pages, cgroups, and
 // the table of mounts, which can be long. containermaxprocs=0 has it not use them, but it reads
-// them. Without a descriptor to spare it does without, and then package syscall raises the soft
-// limit to the hard one, if that is higher by two: see rlimit.go there. What sbx was started with
-// package startstate has read before.
+// them. Without a descriptor to spare it does without. Restore gives the limit back; what sbx was
+// started with package startstate has read before.
 static void few(void) {
 	struct rlimit l;
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_max > 16) {
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_max > 3) {
 		l.rlim_cur = 3;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
