@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -224,7 +225,7 @@ func (j *Judge) harmlessFile(f File) string {
 	if f.Access != Looks && (strings.HasSuffix(f.Path, ".pyc") || strings.Contains(f.Path, "/__pycache__")) {
 		return "Python keeps no compiled file"
 	}
-	return j.inList(harmlessText, "file", f.Path)
+	return cmp.Or(j.inList(harmlessText, "file", f.Path), j.inList(harmlessText, "contents", f.Path))
 }
 
 // entryAt is the line of the policy that makes the place what it is, or "".

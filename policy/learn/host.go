@@ -131,8 +131,8 @@ func (g *ground) hasSecret(dir string) bool {
 	})
 }
 
-// harmless says that it does not matter whether the path is there.
-func (g *ground) harmless(name string) bool { return explain.HarmlessPath(g.home, name) }
+// harmless says that it does not matter whether the path is there, which was read or not.
+func (g *ground) harmless(name string, read bool) bool { return explain.HarmlessPath(g.home, name, read) }
 
 // changing says that a part of a path looks like a version, a hash, a pid or a temporary
 // name: the next run has another one.

@@ -114,7 +114,8 @@ func TestFiles(t *testing.T) {
 		"/home/u/.toolrc", "/home/u/.ssh/id", "/home/u/.config/tool/a", "/home/u/.cache/", "/home/u/.cache/tool/x",
 		"/home/u/p/src.c", "/home/u/p/.git/config", "/home/u/p/.github/", "/home/u/p/.github/w", "/home/u/p/key.pem",
 		"/data/set/1", "/data/set/2", "/data/set/3", "/tmp/", "/var/tmp/", "/var/lib/keys/a", "/var/lib/keys/b",
-		"/usr/share/x/")
+		"/usr/share/x/", "/var/cache/fontconfig/a.cache-8", "/etc/machine-id", "/etc/gitconfig",
+		"/home/u/.local/lib/python3.11/site-packages/mine.py")
 	for _, c := range []struct {
 		what    string
 		seen    []File
@@ -137,6 +138,10 @@ func TestFiles(t *testing.T) {
 			[]string{"read ?/data/set"}},
 		{"parts of a package", did("r /opt/tool/bin/t", "r /opt/tool/lib/a", "r /opt/tool/lib/b"), "pure",
 			[]string{"read ?/opt/tool"}},
+		{"what programs do without", did("r /etc/machine-id", "l /etc/gitconfig", "l /var/cache/fontconfig"), "pure", nil},
+		{"and use if they find it", did("r /var/cache/fontconfig/a.cache-8", "r /etc/gitconfig",
+			"r /home/u/.local/lib/python3.11/site-packages/mine.py"), "pure", []string{"read ?/etc/gitconfig",
+			"read ?~/.local/lib/python3.11/site-packages/mine.py", "read ?/var/cache/fontconfig/a.cache-8"}},
 		{"a link", did("r /opt/link"), "pure", []string{"read ?/opt/link", "read ?/opt/tool/lib/a"}},
 		{"a container is listed", did("r /srv"), "pure", []string{"directories /srv"}},
 		{"what was found by listing", did("r /etc", "l /etc/bar.conf", "l /etc/foo/a"), "pure",

@@ -75,13 +75,13 @@ func (w *wants) file(f File) {
 }
 
 // missing says that the policy does not show what the host has at the path, although it
-// would matter.
-func (w *wants) missing(name string, by By) bool {
+// would matter to who has read it or only looked for it.
+func (w *wants) missing(name string, by By, read bool) bool {
 	i, e := w.at(name), w.tree.At(name)
 	switch {
 	case i.Kind == Missing, w.outside(name), e.Kind.FromHost() && !w.tree.Covers(name), e.Name == name:
 		return false
-	case w.harmless(name), i.Kind == SocketFile:
+	case w.harmless(name, read), i.Kind == SocketFile:
 		return false
 	case w.secret(name) || w.hiddenName(name):
 		add(w.left, name, by)
@@ -93,7 +93,7 @@ func (w *wants) missing(name string, by By) bool {
 // opens is a file that was read, or a directory that was listed.
 func (w *wants) opens(name string, by By) {
 	switch {
-	case !w.missing(name, by):
+	case !w.missing(name, by, true):
 	case w.at(name).Kind == Directory && w.container(name):
 		add(w.empty, name, by)
 	default:
@@ -106,7 +106,7 @@ func (w *wants) looks(name string, by By) {
 	switch {
 	case w.listed[path.Dir(name)] && !w.opened[name]:
 		// It was found by listing the directory. Who does not find it does not look at it.
-	case !w.missing(name, by):
+	case !w.missing(name, by, false):
 	case w.at(name).Kind != Directory:
 		add(w.read, name, by)
 	case !slices.ContainsFunc(w.tree.Entries, func(e policy.Entry) bool { return policy.Within(e.Name, name) }):
