@@ -219,6 +219,8 @@ func (g *learning) show(l *launch, p *policy.Policy, w *where, project string) (
 		secrets = append(secrets, found...)
 	}
 	p = learn.Files(p, tops, secrets, home, project)
+	shown := p.Tree()
+	m.Private = func(name string) bool { return shown.At(name).Kind == policy.KindTmpfs }
 	if m.Root {
 		p.Process.Capabilities = slices.Clone(p.Process.Capabilities)
 		for _, c := range rootNeeds {

@@ -35,6 +35,7 @@ const (
 // ground is what paths are judged by: the host, and whose home and project it is.
 type ground struct {
 	look      func(string) Info // without following a link
+	private   func(string) bool // see Maker
 	home, dir string
 	known     map[string]Info
 }
@@ -129,6 +130,17 @@ func (g *ground) hasSecret(dir string) bool {
 	return slices.ContainsFunc(Secrets(g.home), func(pattern string) bool {
 		return policy.Within(pattern, dir) && g.at(strings.TrimSuffix(pattern, "*")).Kind != Missing
 	})
+}
+
+// temporary is the directory for temporary files that the path is in, if the run had one of its
+// own, or "". What the host has under the same name in its own was not what the program saw.
+func (g *ground) temporary(name string) string {
+	for _, dir := range [...]string{"/tmp", "/var/tmp"} {
+		if name != dir && policy.Within(name, dir) && g.private != nil && g.private(name) {
+			return dir
+		}
+	}
+	return ""
 }
 
 // harmless says that it does not matter whether the path is there, which was read or not.

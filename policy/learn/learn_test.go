@@ -106,6 +106,24 @@ func entries(p *policy.Policy) (out []string) {
 	return out
 }
 
+// TestTemporary: the run had a /tmp of its own, so what the host has there under the same names was
+// not what the program saw, and no policy shows it.
+func TestTemporary(t *testing.T) {
+	m := newMachine("/tmp/", "/tmp/s/a", "/tmp/l -> /etc/foo", "/etc/foo/b", "/var/tmp/", "/var/tmp/x")
+	seen := did("m /tmp/s/a", "r /tmp/s/a", "r /tmp/l/b", "l /var/tmp/x", "m /var/tmp/y")
+	x := maker(m, "project")
+	for _, private := range []bool{true, false} {
+		x.Private = func(string) bool { return private }
+		made, err := x.Make(&Seen{Files: seen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := entries(made.Own); private != (len(got) == 0) {
+			t.Errorf("private %v: %q", private, got)
+		}
+	}
+}
+
 func TestFiles(t *testing.T) {
 	m := newMachine("/usr/lib/a.so", "/etc/foo/a", "/etc/foo/b", "/etc/foo/sub/c", "/etc/bar.conf", "/etc/shadow",
 		"/etc/foo-1.2/x", "/etc/foo-1.2/y", "/etc/foo-1.2/z", "/var/lib/svc/state", "/var/lib/svc/1f2e3d4c5b6a/x",

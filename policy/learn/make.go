@@ -21,6 +21,9 @@ type Maker struct {
 	Home, Dir string
 	// Look says what is at a path of the host; no link is followed.
 	Look func(string) Info
+	// Private says that the run had a file system in memory at a path, and so nothing of the
+	// host's. Nil: nowhere.
+	Private func(string) bool
 	Arch seccomp.Arch
 	// Merge are policies to unite with.
 	Merge []*Own
@@ -54,7 +57,7 @@ type Made struct {
 
 // Make makes the policy.
 func (m *Maker) Make(seen *Seen) (*Made, error) {
-	g := &ground{look: m.Look, home: m.Home, dir: m.Dir, known: map[string]Info{}}
+	g := &ground{look: m.Look, private: m.Private, home: m.Home, dir: m.Dir, known: map[string]Info{}}
 	var best *draft
 	list := m.candidates()
 	for i, extends := range list {

@@ -55,7 +55,13 @@ func add(m map[string]By, name string, by By) {
 
 // file notes what the policy lacks for the file.
 func (w *wants) file(f File) {
+	if w.scratch(f.Path, f) {
+		return
+	}
 	real, hops := w.ground.real(f.Path)
+	if w.scratch(real, f) {
+		return
+	}
 	if w.dir != "" && policy.Within(real, w.dir) {
 		w.readsDir = true
 		w.writesDir = w.writesDir || f.Access >= Writes && w.at(real).Kind != Directory
@@ -72,6 +78,15 @@ func (w *wants) file(f File) {
 	default:
 		w.writes(real, f)
 	}
+}
+
+// scratch notes what a temporary file takes, and says whether the path is one.
+func (w *wants) scratch(name string, f File) bool {
+	dir := w.temporary(name)
+	if dir != "" && f.Access >= Writes && w.tree.At(name).Kind != policy.KindTmpfs {
+		add(w.private, dir, f.By)
+	}
+	return dir != ""
 }
 
 // missing says that the policy does not show what the host has at the path, although it
