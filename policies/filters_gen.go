@@ -53,7 +53,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
+when arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 architectures
 `,
@@ -105,7 +105,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
+when arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
@@ -160,7 +160,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
+when arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule personality
 when arg0 & READ_IMPLIES_EXEC != 0 && arg0 != 0xffffffff
@@ -218,7 +218,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
+when arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -370,7 +370,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
+when arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 rule socket socketpair
 when arg0 != AF_UNIX
@@ -430,7 +430,7 @@ rule fcntl
 when arg1 in {F_SETLEASE, F_SETDELEG}
 then errno:EACCES
 rule ioctl
-when arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
+when arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}
 then errno:EOPNOTSUPP
 architectures
 `,

@@ -1777,7 +1777,7 @@ func resolvedAgentSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"},
 			When: []string{
-				"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
+				"arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
 			},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
@@ -1938,7 +1938,7 @@ func resolvedBuildSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"},
 			When: []string{
-				"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
+				"arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
 			},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},
@@ -2071,7 +2071,7 @@ func resolvedFilterSeccompRules() []seccomp.Rule {
 		seccomp.Rule{
 			Syscalls: []string{"ioctl"},
 			When: []string{
-				"arg1 in {0x40086602, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
+				"arg1 in {FS_IOC_SETFLAGS, 0x40046602, 0x401c5820, 0x4008941a, 0x40087602, 0x40086604, 0x40806685, 0x40047211}",
 			},
 			Action: seccomp.Action{Kind: seccomp.Errno, Errno: 95},
 		},

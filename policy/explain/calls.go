@@ -20,6 +20,7 @@ const (
 	Clone                 // flags of clone(2), with a signal in the low byte
 	Open                  // flags of open(2)
 	Signal                // a signal's number
+	Request               // a request of ioctl(2)
 	CloneArgs             // the address of what clone3(2) is given: its namespaces are read
 )
 
@@ -41,7 +42,7 @@ var callParams = [...]struct{ name, params string }{
 	{"utime", "p"}, {"utimes", "p"}, {"futimesat", "dp"}, {"utimensat", "dp"},
 	{"setxattr", "pt"}, {"lsetxattr", "pt"}, {"fsetxattr", "nt"}, {"setxattrat", "dp-t"},
 	{"removexattr", "pt"}, {"lremovexattr", "pt"}, {"fremovexattr", "nt"}, {"removexattrat", "dp-t"},
-	{"renameat2", "dpdpfRENAME_ "}, {"fcntl", "ncF_ x"}, {"ioctl", "nx"}, {"file_setattr", "dp"},
+	{"renameat2", "dpdpfRENAME_ "}, {"fcntl", "ncF_ x"}, {"ioctl", "nr"}, {"file_setattr", "dp"},
 	{"name_to_handle_at", "dp"}, {"open_by_handle_at", "n"}, {"chroot", "p"}, {"acct", "p"}, {"uselib", "p"},
 	{"fanotify_init", "xx"}, {"fanotify_mark", "nxxdp"}, {"quotactl", "xp"}, {"swapon", "p"}, {"swapoff", "p"},
 	// Mounts.
@@ -112,6 +113,8 @@ func parseParams(s string) (list []Param) {
 			p.Kind = Hex
 		case 'g':
 			p.Kind = Signal
+		case 'r':
+			p.Kind = Request
 		case 'K':
 			p.Kind = CloneArgs
 		case 'k':

@@ -64,6 +64,12 @@ func TestCall(t *testing.T) {
 		{text(denial(t, "connect", 3, 1<<40, 16), 1, "127.0.0.1:80"), "connect(3, 127.0.0.1:80)"},
 		{denial(t, "ptrace", 16, 1), "ptrace(PTRACE_ATTACH, 1)"},
 		{denial(t, "acct", 0), "acct(NULL)"},
+		{denial(t, "ioctl", 0, 0x5412, 1), "ioctl(0, TIOCSTI)"},
+		{denial(t, "ioctl", 0, 0x5401, 1), "ioctl(0, TCGETS)"},
+		{denial(t, "ioctl", 3, 0x40086602, 1), "ioctl(3, FS_IOC_SETFLAGS)"},
+		{denial(t, "ioctl", 3, 0x1277, 1), "ioctl(3, BLKDISCARD)"},
+		{denial(t, "ioctl", 3, 0xae01, 0), "ioctl(3, 0xae01)"},
+		{denial(t, "ioctl", 3, 1, 0), "ioctl(3, 0x1)"},
 		{denial(t, "init_module", 1<<45, 5), "init_module()"},
 		// Nothing is known of it, so it may be an address.
 		{denial(t, "getrandom", 1<<45, 16, 1), "getrandom(..., 0x10, 1)"},

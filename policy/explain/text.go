@@ -97,8 +97,22 @@ func (d Denial) argument(i int, p Param) (s string, ok bool) {
 			return s, true
 		}
 		return constant(p.Prefix, uint64(uint32(v)), d.Arch), true
+	case Request:
+		return request(uint64(uint32(v)), d.Arch), true
 	}
 	return "", false
+}
+
+// request is the name of a request of ioctl(2), or its number. Terminals, files, sockets and
+// block devices have names here, and what drivers have of their own has not.
+func request(v uint64, a seccomp.Arch) string {
+	const least = 0x100 // what is less is an argument of some of them
+	for _, prefix := range [...]string{"TC", "TIOC", "FIO", "FS_IOC_", "SIOC", "BLK"} {
+		if names := seccomp.ConstantNames(prefix, v, a); v >= least && len(names) > 0 {
+			return names[0]
+		}
+	}
+	return fmt.Sprintf("%#x", v)
 }
 
 // Namespaces are the names of the flags of clone3(2) that make namespaces, or "".

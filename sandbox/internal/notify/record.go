@@ -91,7 +91,8 @@ func (l *Listener) arguments() (args [6]uint64, text [6]string) {
 			if b := l.read(r.Args[i], 8, false); len(b) == 8 && r.Audit == seccomp.Native().Audit() {
 				text[i] = explain.Namespaces(binary.NativeEndian.Uint64(b), seccomp.Native())
 			}
-		case explain.Flags, explain.Choice, explain.Open, explain.Mode, explain.Hex, explain.Clone, explain.Signal:
+		case explain.Flags, explain.Choice, explain.Open, explain.Mode, explain.Hex, explain.Clone, explain.Signal,
+			explain.Request:
 			args[i] = r.Args[i]
 		}
 	}

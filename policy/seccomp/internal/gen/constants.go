@@ -19,7 +19,8 @@ var families = strings.Fields(`ADDR AF ARCH AT CLOCK CLONE EFD EPOLL F FALLOC FA
 	SHUT SO SOCK SOL SPLICE STATX SYNC TCP TFD`)
 
 // prefixes do the same for names that have no underscore there.
-var prefixes = []string{"TIOC", "SIOC", "FIO", "TCGET", "TCSET", "TCFLSH", "TCSBRK", "TCXONC", "SIG"}
+var prefixes = []string{"TIOC", "SIOC", "FIO", "TCGET", "TCSET", "TCFLSH", "TCSBRK", "TCXONC", "SIG",
+	"BLK", "FS_IOC_"}
 
 // constant is a name with its value for each of arches, where it has one.
 type constant struct {
