@@ -144,7 +144,9 @@ func (g *ground) temporary(name string) string {
 }
 
 // harmless says that it does not matter whether the path is there, which was read or not.
-func (g *ground) harmless(name string, read bool) bool { return explain.HarmlessPath(g.home, name, read) }
+func (g *ground) harmless(name string, read bool) bool {
+	return explain.HarmlessPath(g.home, name, read)
+}
 
 // changing says that a part of a path looks like a version, a hash, a pid or a temporary
 // name: the next run has another one.

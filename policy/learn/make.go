@@ -24,7 +24,7 @@ type Maker struct {
 	// Private says that the run had a file system in memory at a path, and so nothing of the
 	// host's. Nil: nowhere.
 	Private func(string) bool
-	Arch seccomp.Arch
+	Arch    seccomp.Arch
 	// Merge are policies to unite with.
 	Merge []*Own
 	// Flags are what the flags of the run say, as a policy.
