@@ -31,6 +31,9 @@ func (m *Maker) draft(g *ground, extends []string, seen *Seen, forced bool) (*dr
 		return nil, err
 	}
 	d := &draft{role: r.resolved, roleTree: r.expanded.Tree()}
+	if !forced && slices.ContainsFunc(d.roleTree.Entries, g.lacks) {
+		return nil, nil // as commit does not where there is no .git
+	}
 	d.own, d.comments = unite(m.Merge, g.canonical(m.Flags))
 	had := d.own.Extends
 	d.own.Name, d.own.Extends = "learned", extends

@@ -132,6 +132,15 @@ func (g *ground) hasSecret(dir string) bool {
 	})
 }
 
+// lacks says that a policy with the entry does not start in this project.
+func (g *ground) lacks(e policy.Entry) bool {
+	if e.Optional || !e.Kind.FromHost() || g.dir == "" || e.Source() == g.dir || !policy.Within(e.Source(), g.dir) {
+		return false
+	}
+	real, _ := g.real(e.Source())
+	return g.at(real).Kind == Missing
+}
+
 // temporary is the directory for temporary files that the path is in, if the run had one of its
 // own, or "". What the host has under the same name in its own was not what the program saw.
 func (g *ground) temporary(name string) string {

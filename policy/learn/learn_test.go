@@ -106,6 +106,18 @@ func entries(p *policy.Policy) (out []string) {
 	return out
 }
 
+// TestRoleThatStarts: a role that shows what this place has not is not the nearest one.
+func TestRoleThatStarts(t *testing.T) {
+	m := newMachine("/home/u/p/a", "/home/u/.gitconfig", "/usr/", "/etc/")
+	made, err := maker(m).Make(&Seen{Files: did("m /home/u/p/a", "l /home/u/.gitconfig")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Own.Extends[0] != "project" {
+		t.Errorf("extends %q without a repository, want project", made.Own.Extends)
+	}
+}
+
 // TestTemporary: the run had a /tmp of its own, so what the host has there under the same names was
 // not what the program saw, and no policy shows it.
 func TestTemporary(t *testing.T) {
@@ -129,8 +141,8 @@ func TestFiles(t *testing.T) {
 		"/etc/foo-1.2/x", "/etc/foo-1.2/y", "/etc/foo-1.2/z", "/var/lib/svc/state", "/var/lib/svc/1f2e3d4c5b6a/x",
 		"/var/log/",
 		"/opt/tool/bin/t", "/opt/tool/lib/a", "/opt/tool/lib/b", "/opt/link -> /opt/tool/lib/a", "/run/", "/srv/",
-		"/home/u/.toolrc", "/home/u/.ssh/id", "/home/u/.config/tool/a", "/home/u/.cache/", "/home/u/.cache/tool/x",
-		"/home/u/p/src.c", "/home/u/p/.git/config", "/home/u/p/.github/", "/home/u/p/.github/w", "/home/u/p/key.pem",
+		"/home/u/.toolrc", "/home/u/.gitconfig", "/home/u/.ssh/id", "/home/u/.config/tool/a", "/home/u/.cache/", "/home/u/.cache/tool/x",
+		"/home/u/p/src.c", "/home/u/p/.git/config", "/home/u/p/.git/hooks/", "/home/u/p/.github/", "/home/u/p/.github/w", "/home/u/p/key.pem",
 		"/data/set/1", "/data/set/2", "/data/set/3", "/tmp/", "/var/tmp/", "/var/lib/keys/a", "/var/lib/keys/b",
 		"/usr/share/x/", "/var/cache/fontconfig/a.cache-8", "/etc/machine-id", "/etc/gitconfig",
 		"/home/u/.local/lib/python3.11/site-packages/mine.py")
@@ -144,6 +156,7 @@ func TestFiles(t *testing.T) {
 		{"what is installed", did("r /usr/lib/a.so", "r /nowhere", "m /tmp/x"), "filter", nil},
 		{"the project is read", did("r /home/u/p/src.c"), "default", nil},
 		{"the project is written", did("m /home/u/p/out.o", "r /home/u/p/src.c"), "project", nil},
+		{"what commit shows besides", did("m /home/u/p/a", "l /home/u/.gitconfig"), "commit", nil},
 		{"git's own", did("m /home/u/p/.git/index", "w /home/u/p/.git/x"), "commit", nil},
 		{"a guarded file", did("m /home/u/p/a", "w /home/u/p/.github/w"), "project", []string{"write ?./.github"}},
 		{"few files", did("r /etc/foo/a", "r /etc/bar.conf"), "pure", []string{"read ?/etc/bar.conf",
