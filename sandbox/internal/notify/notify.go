@@ -70,6 +70,9 @@ type Listener struct {
 	who       who
 	condemned []condemned
 	request   unotify.Request
+	received  []unotify.Request // and not answered yet
+	last      uint32            // who asked last
+	crowd     int               // how many questions more others may ask
 	memory    [pageSize]byte
 }
 
@@ -152,33 +155,83 @@ func (l *Listener) Serve(events int16) error {
 	return nil
 }
 
-// answerSome answers one question, and those that come right afterwards: a program that asks
+// answerSome answers those who have asked, and those that ask right afterwards: a program that asks
 // mostly asks again, and to wait for that alone costs less than to wait for all that the
 // launcher waits for. That gets its turn after a few milliseconds at most.
+//
+// All questions are received before one is answered, and between any two answers: until its
+// question is received a signal ends the call of who asks, by EINTR if the handler is one without
+// SA_RESTART, and programs do not expect that of clone(2), pipe(2) and the like. Afterwards only
+// death does (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV). Where one process asks all the time, there
+// are no others to look for.
 func (l *Listener) answerSome() error {
 	const most, wait = 100, 1 // questions, and milliseconds
-	for range most {
-		if err := l.answerOne(); err != nil {
+	if err := l.receive(); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		if n < most {
+			if err := l.gather(most); err != nil {
+				return err
+			}
+		}
+		if len(l.received) > 0 {
+			l.request = l.received[0]
+			l.received = append(l.received[:0], l.received[1:]...)
+			if err := l.answer(); err != nil {
+				return err
+			}
+			continue
+		}
+		if n >= most || !l.asked(wait) {
+			return nil
+		}
+		if err := l.receive(); err != nil {
 			return err
 		}
-		one := [1]unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(one[:], wait); err != nil || n == 0 || one[0].Revents != unix.POLLIN {
-			return nil // the launcher's own poll sees what it is
+	}
+}
+
+// gather receives what others ask at the moment, so many in all.
+func (l *Listener) gather(most int) error {
+	for len(l.received) < most && l.crowd > 0 && l.asked(0) {
+		if err := l.receive(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// answerOne receives one question and answers it. poll(2) has said that there is one, so
-// this does not wait; the one who asked may have been killed since.
-func (l *Listener) answerOne() error {
-	asked, err := unotify.Receive(l.fd, &l.request)
+// asked says whether somebody asks within so many milliseconds. What else poll(2) may say, the
+// launcher's own sees.
+func (l *Listener) asked(timeout int) bool {
+	one := [1]unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(one[:], timeout)
+	return err == nil && n > 0 && one[0].Revents == unix.POLLIN
+}
+
+// receive receives one question. poll(2) has said that there is one, so this does not wait;
+// the one who asked may have been killed since.
+func (l *Listener) receive() error {
+	n := len(l.received)
+	l.received = append(l.received, unotify.Request{})
+	asked, err := unotify.Receive(l.fd, &l.received[n])
 	if err != nil {
 		return fmt.Errorf("receive a denied call: %w", err)
 	}
 	if !asked {
+		l.received = l.received[:n]
 		return nil
 	}
+	const several = 16
+	if l.crowd--; l.received[n].PID != l.last {
+		l.crowd, l.last = several, l.received[n].PID
+	}
+	return nil
+}
+
+// answer answers the question l.request.
+func (l *Listener) answer() error {
 	r := &l.request
 	ret, by := l.filters.Verdict(bpf.Call{Audit: r.Audit, Number: r.Number, IP: r.IP, Args: r.Args})
 	action, known := seccomp.ActionOf(ret)
