@@ -141,8 +141,10 @@ func TestFiles(t *testing.T) {
 		"/etc/foo-1.2/x", "/etc/foo-1.2/y", "/etc/foo-1.2/z", "/var/lib/svc/state", "/var/lib/svc/1f2e3d4c5b6a/x",
 		"/var/log/",
 		"/opt/tool/bin/t", "/opt/tool/lib/a", "/opt/tool/lib/b", "/opt/link -> /opt/tool/lib/a", "/run/", "/srv/",
-		"/home/u/.toolrc", "/home/u/.gitconfig", "/home/u/.ssh/id", "/home/u/.config/tool/a", "/home/u/.cache/", "/home/u/.cache/tool/x",
-		"/home/u/p/src.c", "/home/u/p/.git/config", "/home/u/p/.git/hooks/", "/home/u/p/.github/", "/home/u/p/.github/w", "/home/u/p/key.pem",
+		"/home/u/.toolrc", "/home/u/.gitconfig", "/home/u/.ssh/id", "/home/u/.config/tool/a", "/home/u/.cache/",
+		"/home/u/.cache/tool/x",
+		"/home/u/p/src.c", "/home/u/p/.git/config", "/home/u/p/.git/hooks/", "/home/u/p/.github/",
+		"/home/u/p/.github/w", "/home/u/p/key.pem",
 		"/data/set/1", "/data/set/2", "/data/set/3", "/tmp/", "/var/tmp/", "/var/lib/keys/a", "/var/lib/keys/b",
 		"/usr/share/x/", "/var/cache/fontconfig/a.cache-8", "/etc/machine-id", "/etc/gitconfig",
 		"/home/u/.local/lib/python3.11/site-packages/mine.py")
