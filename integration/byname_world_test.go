@@ -69,6 +69,13 @@ func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 	if err := unix.Mount(conf, real, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
+	hosts := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost a.example\n"+serverAddr+" Proxy-Here # x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
 	w.elsewhere(t, func(server int) {
 		for _, args := range []string{
 			"link set lo up", fmt.Sprintf("link add host type veth peer name server netns /proc/self/fd/%d", server),

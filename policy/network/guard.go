@@ -48,9 +48,9 @@ func specials() [25]special {
 	}
 }
 
-// translated is the IPv4 address that a translator (NAT64, RFC 6052) would send to, for
-// an address of the range that every such may have.
-func translated(a netip.Addr) netip.Addr {
+// Translated is the IPv4 address that a translator (NAT64, RFC 6052) would send to, for
+// an address of the range that every such may have. Another address is given as it is.
+func Translated(a netip.Addr) netip.Addr {
 	b := a.As16()
 	if !a.Is6() || b[0] != 0 || b[1] != 0x64 || b[2] != 0xff || b[3] != 0x9b {
 		return a
@@ -60,7 +60,7 @@ func translated(a netip.Addr) netip.Addr {
 
 // guardedBy is the special range that the address is in.
 func guardedBy(a netip.Addr) (special, bool) {
-	for _, x := range [...]netip.Addr{a, translated(a)} {
+	for _, x := range [...]netip.Addr{a, Translated(a)} {
 		for _, s := range specials() {
 			if s.prefix.Contains(x) {
 				return s, true

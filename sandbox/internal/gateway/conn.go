@@ -73,26 +73,30 @@ func (c *conn) resolve() {
 
 // lookup has c.addresses called with what a name has.
 func (g *Gateway) lookup(name string, c *conn) {
-	if r, ok := g.cache[name]; ok && g.now.Before(r.until) {
+	known, find := name, resolve
+	if c.hello != nil { // the same name may be on the list, and have other addresses
+		known, find = "proxy "+name, resolveProxy
+	}
+	if r, ok := g.cache[known]; ok && g.now.Before(r.until) {
 		c.resolved(r)
 		return
 	}
-	waiting, asked := g.waiting[name]
-	g.waiting[name] = append(waiting, c)
+	waiting, asked := g.waiting[known]
+	g.waiting[known] = append(waiting, c)
 	if asked {
 		return
 	}
 	go func() {
 		resolvers <- struct{}{}
-		r := resolve(name)
+		r := find(name)
 		<-resolvers
 		g.post(func() {
 			if len(g.cache) >= poolSize {
 				clear(g.cache)
 			}
-			g.cache[name] = r
-			list := g.waiting[name]
-			delete(g.waiting, name)
+			g.cache[known] = r
+			list := g.waiting[known]
+			delete(g.waiting, known)
 			for _, c := range list {
 				if c.state != closed {
 					c.resolved(r)

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/policy/network"
 )
 
 // socketFor is a non-blocking socket of the family of an address, and that address for
@@ -175,8 +177,12 @@ func fromPool(a netip.Addr) bool {
 // which all that is left is to look for those of the loopback.
 func (g *Gateway) own(to netip.AddrPort) (bool, error) {
 	is, err := own(to)
+	a := to.Addr().Unmap()
+	if v4 := network.Translated(a); v4 != a { // a translator may be on this machine, or lead back to it
+		is, _ = own(netip.AddrPortFrom(v4, to.Port())) // no route: it is another's
+		a = v4
+	}
 	if is && g.nested {
-		a := to.Addr().Unmap()
 		is = a.IsLoopback() || a == Resolver || a == Resolver6
 	}
 	return is, err
