@@ -70,7 +70,8 @@ func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 		t.Fatal(err)
 	}
 	hosts := filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost a.example\n"+serverAddr+" Proxy-Here # x\n"), 0o644); err != nil {
+	const known = "127.0.0.1 localhost a.example\n" + serverAddr + " Proxy-Here # x\n"
+	if err := os.WriteFile(hosts, []byte(known), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {

@@ -277,7 +277,7 @@ func (e *end) handle(events uint32) {
 
 // greet goes on with what is to be said to a proxy.
 func (c *conn) greet() {
-	switch ok, err := c.hello.exchange(c.out.fd); {
+	switch ok, err := c.hello.exchange(c.out.fd, c.out.ending); {
 	case err != nil:
 		c.fail("the proxy: " + err.Error())
 	case ok:

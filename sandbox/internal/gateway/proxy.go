@@ -124,8 +124,9 @@ func (p *Proxy) hello(host string, port uint16) *hello {
 	return &hello{[]byte(request + "\r\n")}
 }
 
-// exchange sends and reads what it can. done says that the proxy is through.
-func (h *hello) exchange(fd int) (done bool, err error) {
+// exchange sends and reads what it can. done says that the proxy is through. ending says that
+// the proxy sends no more than what is there.
+func (h *hello) exchange(fd int, ending bool) (done bool, err error) {
 	for len(h.request) > 0 {
 		n, err := unix.Write(fd, h.request)
 		if err == unix.EAGAIN {
@@ -148,7 +149,7 @@ func (h *hello) exchange(fd int) (done bool, err error) {
 	text := string(buf[:n])
 	end := strings.Index(text, "\r\n\r\n")
 	if end < 0 {
-		if n == 0 || n == maxHello {
+		if n == 0 || n == maxHello || ending {
 			return false, errors.New("it gave no answer that can be read")
 		}
 		return false, nil
