@@ -39,6 +39,8 @@ func (e *PublishError) Hint() string {
 		return "another program listens there: publish another port, as in 8081:8080"
 	case errors.Is(e.Err, unix.EADDRNOTAVAIL):
 		return "it is no address of this machine"
+	case errors.Is(e.Err, unix.EMFILE):
+		return "raise the limit on open files: ulimit -n"
 	}
 	return ""
 }
