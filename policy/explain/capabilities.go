@@ -11,14 +11,28 @@ var capabilityCalls = [...]string{
 	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups",
 	"chown", "lchown", "fchown", "fchownat", "chroot", "mknod", "mknodat", "socket",
 	"mount", "umount2", "pivot_root", "move_mount", "fsopen", "sethostname", "setdomainname",
+	"setpriority", "sched_setscheduler", "sched_setattr", "ioprio_set",
 }
 
 // MayNeed says that a call of the name may take a capability; see Needs.
 func MayNeed(name string) bool { return slices.Contains(capabilityCalls[:], name) }
 
-// Needs is the capability that the call takes, of a process with these ids (real,
-// effective, saved and of the file system), or "".
-func Needs(name string, args [6]uint64, uids, gids [4]uint32) string {
+// Caller is what decides whether a call takes a capability.
+type Caller struct {
+	// UIDs and GIDs are the real, effective, saved and file system ids.
+	UIDs, GIDs [4]uint32
+	// Nice is the nice value of the process that the call is about, and LeastNice the one that
+	// RLIMIT_NICE allows: see setpriority(2) and getrlimit(2).
+	Nice, LeastNice int
+	// Realtime says that RLIMIT_RTPRIO allows a real-time priority. Policy is that of a struct
+	// sched_attr, which sched_setattr(2) has in memory.
+	Realtime bool
+	Policy   uint32
+}
+
+// Needs is the capability that the call takes, or "".
+func Needs(name string, args [6]uint64, c Caller) string {
+	uids, gids := c.UIDs, c.GIDs
 	other := func(have [4]uint32, from, to int) bool {
 		for _, arg := range args[from:to] {
 			if id := uint32(arg); id != ^uint32(0) && !slices.Contains(have[:], id) {
@@ -64,8 +78,29 @@ func Needs(name string, args [6]uint64, uids, gids [4]uint32) string {
 		return is(uint32(args[0]) == unix.AF_PACKET || raw && args[1]&kind == unix.SOCK_RAW, "net_raw")
 	case "fchownat":
 		return is(other(uids, 2, 3) || other(gids, 3, 4), "chown")
+	case "setpriority":
+		nice := max(int(int32(args[2])), -20)
+		return is(args[0] == unix.PRIO_PROCESS && nice < c.Nice && nice < c.LeastNice, "sys_nice")
+	case "sched_setscheduler":
+		return is(c.realtime(uint32(args[1])), "sys_nice")
+	case "sched_setattr":
+		return is(c.realtime(c.Policy), "sys_nice")
+	case "ioprio_set":
+		const shift, realtime = 13, 1 // IOPRIO_CLASS_SHIFT, IOPRIO_CLASS_RT
+		return is(args[2]>>shift == realtime, "sys_nice")
 	}
 	return ""
+}
+
+// realtime says that a scheduling policy is one that the caller may not choose; see sched(7).
+func (c *Caller) realtime(policy uint32) bool {
+	switch policy &^ unix.SCHED_RESET_ON_FORK {
+	case unix.SCHED_FIFO, unix.SCHED_RR:
+		return !c.Realtime
+	case unix.SCHED_DEADLINE:
+		return true
+	}
+	return false
 }
 
 // isDevice says that the mode is that of a device; one of 0 and 0, as overlayfs uses it, is made

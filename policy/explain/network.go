@@ -267,6 +267,7 @@ func (j *Judge) capability(name string, answer unix.Errno, item *Item) bool {
 		"sys_admin":  "a program that may mount can uncover what is hidden, and much else",
 		"mknod":      "a program that makes devices has the machine's hardware",
 		"net_raw":    "a program with raw sockets sees and makes packets of others",
+		"sys_nice":   "a program with a high priority can take the processors from all others",
 		"sys_chroot": "a program that may change its root can leave another one that it has changed to",
 	}[name]
 	return true
@@ -278,6 +279,9 @@ func (j *Judge) credentials(name string, item *Item) bool {
 	answer := unix.EPERM
 	if !j.Root && item.Name != "setgroups" && slices.Contains([]string{"setuid", "setgid", "chown"}, name) {
 		answer = unix.EINVAL
+	}
+	if item.Name == "setpriority" {
+		answer = unix.EACCES
 	}
 	return j.capability(name, answer, item)
 }

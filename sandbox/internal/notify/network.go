@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
 	"strconv"
@@ -91,7 +92,40 @@ func (l *Listener) needs(call string) string {
 	if err != nil || !l.valid() {
 		return ""
 	}
-	return explain.Needs(call, l.request.Args, ids(status, "Uid:"), ids(status, "Gid:"))
+	c := explain.Caller{UIDs: ids(status, "Uid:"), GIDs: ids(status, "Gid:")}
+	switch call {
+	case "setpriority", "sched_setscheduler", "sched_setattr", "ioprio_set":
+		if !l.priorities(&c, field(status, "NStgid:", 10), field(status, "NSpid:", 10)) {
+			return ""
+		}
+	}
+	return explain.Needs(call, l.request.Args, c)
+}
+
+// priorities finds out what c has besides for calls that change priorities, by a process that has
+// these pids inside. It is false where that cannot be told.
+func (l *Listener) priorities(c *explain.Caller, process, thread int) bool {
+	r := &l.request
+	var nice, realtime unix.Rlimit
+	if unix.Prlimit(int(r.PID), unix.RLIMIT_NICE, nil, &nice) != nil ||
+		unix.Prlimit(int(r.PID), unix.RLIMIT_RTPRIO, nil, &realtime) != nil {
+		return false
+	}
+	// What is not the asking one's own began with the launcher's, and was not made less.
+	about := 0
+	if who := int(int32(r.Args[1])); who == 0 || who == process || who == thread {
+		about = int(r.PID)
+	}
+	const least = 20 // which getpriority(2) and the limit count from
+	now, err := unix.Getpriority(unix.PRIO_PROCESS, about)
+	if err != nil {
+		return false
+	}
+	c.Nice, c.LeastNice, c.Realtime = least-now, least-int(min(nice.Cur, 2*least)), realtime.Cur > 0
+	if b := l.read(r.Args[1], 8, false); len(b) == 8 { // struct sched_attr: its size, and the policy
+		c.Policy = binary.NativeEndian.Uint32(b[4:])
+	}
+	return l.valid()
 }
 
 // mountPoint says that what mount(2) or umount2(2) is about is there: else that is what the
