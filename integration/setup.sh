@@ -37,7 +37,7 @@ quick="$build bash ca-certificates git libc6-dev mawk pkg-config"
 # host; the guests of the kernel matrix.
 test="$demo $quick
 python3-minimal python3 jq sqlite3 tar xz-utils gzip procps
-bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
+bash-completion bubblewrap runc strace zsh fish systemd libcap2-bin util-linux psmisc
 qemu-system-x86 busybox-static e2fsprogs uidmap iproute2 apparmor login passwd
 mount hostname diffutils media-types groff-base openssl openssh-client"
 

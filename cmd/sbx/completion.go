@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sbx/policy/bwrap"
 	"sbx/policy/seccomp"
 )
 
@@ -33,6 +34,7 @@ func (c *completionCmd) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	describeBwrap(list)
 	script := bashCompletion
 	switch c.Shell {
 	case "zsh":
@@ -82,6 +84,20 @@ func describeCommands() ([]command, error) {
 		list = append(list, c)
 	}
 	return list, nil
+}
+
+// describeBwrap adds bubblewrap's options, which kong does not read. Most values are
+// paths, some options take several, and so each word that is no option is completed as one.
+func describeBwrap(list []command) {
+	for i := range list {
+		if list[i].words[0] != bwrapWord {
+			continue
+		}
+		for _, name := range bwrap.OptionNames() {
+			list[i].flags = append(list[i].flags, flagEntry{name: strings.TrimPrefix(name, "--"), help: "As of bwrap(1)."})
+		}
+		list[i].arg.offer = offerPath
+	}
 }
 
 // describeValue reads kong's description, and our own tag in it: complete. keys are

@@ -56,9 +56,23 @@ _sbx_target() {
 	fi
 }
 
+# _sbx_behind completes what is behind --, if that has been passed.
+_sbx_behind() {
+	local i
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		if [[ ${COMP_WORDS[i]} == -- ]]; then
+			_sbx_target $((i + 1))
+			return
+		fi
+	done
+	return 1
+}
+
 _sbx() {
-	local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) at=launch attached= i
+	local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) at=launch attached=
 	COMPREPLY=()
+	# A word that begins with a quote has it still; readline adds it to what is offered.
+	cur=${cur#[\'\"]}
 	# bash takes --name=VALUE for three words.
 	if [[ $cur == = ]]; then
 		cur=
@@ -71,12 +85,7 @@ _sbx() {
 
 // bashTarget ends the case of the first word: it was no command.
 const bashTarget = `	*)
-		for ((i = 1; i < COMP_CWORD; i++)); do
-			if [[ ${COMP_WORDS[i]} == -- ]]; then
-				_sbx_target $((i + 1))
-				return
-			fi
-		done
+		! _sbx_behind || return 0
 		[[ ${COMP_WORDS[1]} == -* ]] || at=launch-${COMP_WORDS[1]}
 		;;
 	esac
@@ -90,6 +99,10 @@ func bashCompletion(list []command) string {
 	b.WriteString("\tlocal _sbx_groups='" + strings.Join(groupNames(), " ") + "'\n")
 	b.WriteString("\t((COMP_CWORD == 1)) || case ${COMP_WORDS[1]} in\n")
 	for _, first := range firstWords(list) {
+		if first == bwrapWord {
+			fmt.Fprintf(&b, "\t%s)\n\t\t! _sbx_behind || return 0\n\t\tat=%[1]s\n\t\t;;\n", first)
+			continue
+		}
 		if secondWords(list, first) == nil {
 			fmt.Fprintf(&b, "\t%s) at=%[1]s ;;\n", first)
 			continue

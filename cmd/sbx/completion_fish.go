@@ -54,6 +54,10 @@ func fishCompletion(list []command) string {
 	var b strings.Builder
 	b.WriteString(fishHead)
 	for _, first := range firstWords(list) {
+		if first == bwrapWord { // the target is what is behind --, as of a launch
+			fmt.Fprintf(&b, "\t\tcase %s\n\t\t\tcontains -- -- $words; and echo target; or echo %[1]s\n\t\t\treturn\n", first)
+			continue
+		}
 		words := "1"
 		if secondWords(list, first) != nil {
 			words = "1..2"

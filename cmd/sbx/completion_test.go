@@ -102,6 +102,12 @@ var completions = []struct {
 	{"sbx seccomp dump --arch ", []string{"amd64", "arm64"}, []string{"web", "openat2"}},
 	{"sbx shim ", []string{"install", "list", "remove"}, []string{"web", "show"}},
 	{"sbx shim install we", []string{"web"}, []string{"list", "default"}},
+	{"sbx bwrap --unshare-u", []string{"--unshare-user", "--unshare-uts"}, []string{"--unshare-net", "--policy"}},
+	{"sbx bwrap --ro-bind fi", []string{"file.txt"}, []string{"web", "--policy"}},
+	{"sbx bwrap --ro-bind / / -- sbx-test-p", []string{"sbx-test-program"}, []string{"sbx", "--policy"}},
+	{"sbx bwrap -- sbx-test-program fi", []string{"file.txt"}, []string{"--policy", "--bind"}},
+	{"sbx --policy \"we", []string{"web"}, []string{"default"}},
+	{"sbx --policy 'we", []string{"web"}, []string{"default"}},
 	{"sbx completion ", []string{"bash", "zsh", "fish"}, []string{"web"}},
 }
 

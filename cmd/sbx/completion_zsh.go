@@ -20,6 +20,15 @@ _sbx_policies() {
 }
 `
 
+// zshTarget completes what is behind --, if that has been passed.
+const zshTarget = `		if (( split < CURRENT )); then
+			shift split words
+			(( CURRENT -= split ))
+			_normal
+			return
+		fi
+`
+
 // zshFirst follows the list of the commands.
 const zshFirst = `	)
 	_describe command commands
@@ -51,15 +60,18 @@ func zshCompletion(list []command) string {
 	b.WriteString("\t(( CURRENT == 2 )) || case $words[2] in\n")
 	for _, first := range firstWords(list) {
 		if secondWords(list, first) == nil {
-			fmt.Fprintf(&b, "\t%s)\n\t\tat=%[1]s\n\t\tshift words\n\t\t(( CURRENT-- ))\n\t\t;;\n", first)
+			behind := ""
+			if first == bwrapWord {
+				behind = zshTarget
+			}
+			fmt.Fprintf(&b, "\t%s)\n%s\t\tat=%[1]s\n\t\tshift words\n\t\t(( CURRENT-- ))\n\t\t;;\n", first, behind)
 			continue
 		}
 		fmt.Fprintf(&b, "\t%s)\n\t\tat=%[1]s\n\t\tif (( CURRENT > 3 )); then\n\t\t\tat+=-$words[3]\n"+
 			"\t\t\tshift 2 words\n\t\t\t(( CURRENT -= 2 ))\n\t\tfi\n\t\t;;\n", first)
 	}
 	// The target is a command line of its own.
-	b.WriteString("\t*)\n\t\tif (( split < CURRENT )); then\n\t\t\tshift split words\n\t\t\t(( CURRENT -= split ))\n" +
-		"\t\t\t_normal\n\t\t\treturn\n\t\tfi\n")
+	b.WriteString("\t*)\n" + zshTarget)
 	for _, p := range prefixes() {
 		fmt.Fprintf(&b, "\t\tif [[ $words[2] == %s ]]; then\n\t\t\tat=launch-%[1]s\n\t\t\tshift words\n"+
 			"\t\t\t(( CURRENT-- ))\n\t\tfi\n", p.word)

@@ -17,3 +17,12 @@ func PrintHelp(w io.Writer, name string) error {
 	_, err := fmt.Fprint(w, b.String())
 	return err
 }
+
+// OptionNames are the names of all options, as --bind.
+func OptionNames() []string {
+	var names []string
+	for _, o := range options() {
+		names = append(names, o.name)
+	}
+	return names
+}
