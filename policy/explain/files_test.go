@@ -86,7 +86,7 @@ func machine(j *Judge, names ...string) {
 	}
 	j.Home, j.Dir = "/home/u", "/home/u/p"
 	for _, line := range []string{"/ directory", "/usr read-only", "/tmp tmpfs", "/home/u tmpfs", "/home/u/p read-only",
-		"/home/u/p/.env hidden", "/home/u/p/out writable", "/dev directory"} {
+		"/home/u/p/.env hidden", "/home/u/p/out writable", "/dev directory", "/proc read-only", "/proc/keys hidden"} {
 		name, is, _ := strings.Cut(line, " ")
 		j.Places = append(j.Places, Place{Path: name, Is: is})
 	}
@@ -97,7 +97,8 @@ func TestJudgeFiles(t *testing.T) {
 	machine(j, "/", "/etc", "/etc/shadow", "/etc/x", "/home/u", "/home/u/.gitconfig", "/home/u/.bashrc",
 		"/home/u/.ssh/config",
 		"/home/u/p", "/home/u/p/.env", "/home/u/p/out/made", "/usr", "/usr/lib", "/usr/lib/l -> /etc/x", "/usr/lib/m.pyc",
-		"/home/u/p/data -> /srv/data", "/srv/data", "/home/u/k/id_rsa", "/sys/devices/cpu", "/home/u/p/here -> /usr/lib")
+		"/home/u/p/data -> /srv/data", "/srv/data", "/home/u/k/id_rsa", "/sys/devices/cpu", "/home/u/p/here -> /usr/lib",
+		"/proc/keys", "/proc/sys/x", "/proc/kcore")
 	for _, c := range []struct {
 		path                 string
 		access               Access
@@ -132,6 +133,12 @@ func TestJudgeFiles(t *testing.T) {
 		{"/etc/new", Makes, unix.ENOENT, "its directory is on the host", "--write /etc",
 			"belongs", false, false, false},
 		{"/usr/x", Looks, unix.EACCES, "the permissions of a directory", "", "", true, false, true},
+		// The kernel's own.
+		{"/proc/sys/x", Makes, unix.EROFS, "read-only here: what is written there", "", "outside", false, false, false},
+		{"/proc/keys", Looks, unix.EACCES, "hidden here", "", "outside", false, false, false},
+		{"/proc/kcore", Looks, unix.ENOENT, "no sandbox's /proc has it", "", "outside", false, true, false},
+		{"/proc/sys/x", Looks, unix.EACCES, "", "", "", false, false, true},
+		{"/proc/none", Looks, unix.ENOENT, "", "", "", false, false, true},
 		// What is not there on the host either, and what was made later.
 		{"/etc/none", Looks, unix.ENOENT, "", "", "", false, false, true},
 		{"/none/new", Makes, unix.ENOENT, "", "", "", false, false, true},

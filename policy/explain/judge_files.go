@@ -101,6 +101,9 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 		What: "file", Call: short(f.Path), Name: f.Call, Answer: seccomp.ErrnoName(int(f.Answer)),
 		Exe: text.OneLine(Redact(f.Exe)), PID: f.PID, Count: f.Count, path: f.Path,
 	}
+	if strings.HasPrefix(f.Path, "/proc/") {
+		return item, j.kernelFile(f, p, &item)
+	}
 	if f.Cause != Plain {
 		return item, j.cause(f, places, &item)
 	}
@@ -162,6 +165,27 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 	item.Harmless = j.harmlessFile(f)
 	j.offer(f, p, show, real, &item)
 	return item, true
+}
+
+// kernelFile is a file of /proc that is no process's: what it says, or sets, is about the machine.
+func (j *Judge) kernelFile(f File, p Place, item *Item) bool {
+	switch _, exists := j.Host(f.Path); {
+	case f.Cause == Plain && unix.Errno(f.Answer) == unix.EROFS:
+		item.Why = "read-only here: what is written there changes the whole machine"
+	case !exists:
+		return false
+	case p.Is == "hidden":
+		item.Why = "hidden here: it tells of others, or of the kernel's memory"
+	case f.Cause == Plain && unix.Errno(f.Answer) == unix.ENOENT:
+		item.Why = "no sandbox's /proc has it: it is about the whole machine"
+		if f.Access == Looks {
+			item.Harmless = "programs ask what the machine has, and take a default"
+		}
+	default:
+		return false
+	}
+	item.Against = "do it outside"
+	return true
 }
 
 // offer writes down the flag that shows a path, and what speaks against it. real is the

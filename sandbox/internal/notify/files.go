@@ -103,7 +103,7 @@ func (l *Listener) observe() {
 }
 
 // fullPath is the path of the argument from the root inside, or "" where it cannot be
-// told, or is below /proc: what is there depends on who looks. It is the asking process's
+// told, or is a process's in /proc: what is there depends on who looks. It is the asking process's
 // only if that is still there afterwards; see valid.
 func (l *Listener) fullPath(arg explain.FileArg) string {
 	raw := l.bytes(l.request.Args[arg.Path])
@@ -123,9 +123,12 @@ func (l *Listener) fullPath(arg explain.FileArg) string {
 	return full
 }
 
-// observed is the path, or "" for one below /proc.
+// observed is the path, or "" for one of /proc that is another file for each who looks.
 func observed(full string) string {
-	if strings.HasPrefix(full, "/proc/") || full == "/proc" {
+	rest, ok := strings.CutPrefix(full, "/proc/")
+	first, _, _ := strings.Cut(rest, "/")
+	if full == "/proc" || ok && (first == "" || first[0] <= '9' ||
+		slices.Contains([]string{"self", "thread-self", "net", "mounts"}, first)) {
 		return ""
 	}
 	return full
