@@ -93,7 +93,7 @@ func (p *Proxy) carries(host string) bool {
 	for _, s := range p.past {
 		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(s, "*"), "."), ":")
 		switch prefix, bad := netip.ParsePrefix(s); {
-		case s == "*" || s == host:
+		case s == "*" || s == host || err == nil && past(s) == addr:
 			return false
 		case err == nil && bad == nil && prefix.Contains(addr):
 			return false
@@ -102,6 +102,18 @@ func (p *Proxy) carries(host string) bool {
 		}
 	}
 	return true
+}
+
+// past is the address that an entry of no_proxy names, as it is, in brackets, or with a port.
+func past(s string) netip.Addr {
+	if a, err := netip.ParseAddrPort(s); err == nil {
+		return a.Addr()
+	}
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	if err != nil {
+		return netip.Addr{} // no host has it
+	}
+	return a
 }
 
 // hello is what is said to a proxy before it lets data through; see RFC 9110, 9.3.6.

@@ -201,7 +201,8 @@ func FuzzReadReply(f *testing.F) {
 
 func TestProxyOf(t *testing.T) {
 	p, err := ProxyOf([]string{"HTTPS_PROXY=http://other:1", "https_proxy=http://u:p%40@Proxy.Example:3128/",
-		"no_proxy=a.com, .b.com,*.c.com,10.0.0.0/8,[::1],1.2.3.4"})
+		"no_proxy=a.com, .b.com,*.c.com,10.0.0.0/8,[::1],1.2.3.4,[2001:db8::2]:443,0:0::5," +
+			"1.2.3.6:80,2001:db8:1::/48"})
 	if err != nil || p.String() != "proxy.example:3128" || p.Addr.IsValid() {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -212,7 +213,8 @@ func TestProxyOf(t *testing.T) {
 	}
 	for host, want := range map[string]bool{"a.com": false, "x.a.com": false, "xa.com": true, "b.com": false,
 		"x.b.com": false,
-		"x.c.com": false, "10.1.2.3": false, "1.2.3.4": false, "1.2.3.5": true, "com": true} {
+		"x.c.com": false, "10.1.2.3": false, "1.2.3.4": false, "1.2.3.5": true, "1.2.3.6": false, "com": true,
+		"::1": false, "::2": true, "2001:db8::2": false, "2001:db8::3": true, "::5": false, "2001:db8:1::9": false} {
 		if got := p.carries(host); got != want {
 			t.Errorf("%s: %v", host, got)
 		}
