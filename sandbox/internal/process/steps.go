@@ -118,8 +118,11 @@ func (c Chdir) String() string { return "change to directory " + text.Quote(c.Di
 func (Chdir) Kind() string { return "chdir" }
 
 func (Chdir) Hint(err error) string {
-	if step.Errno(err) == unix.EACCES {
+	switch step.Errno(err) {
+	case unix.EACCES:
 		return "the target's user, with the capabilities that the policy keeps, may not enter it; start elsewhere with --dir"
+	case unix.EMFILE:
+		return "raise the program's limit on open files: ulimit -S -n, or open_files in [limits]"
 	}
 	return "start elsewhere with --dir, or show the directory with --read"
 }
