@@ -90,7 +90,9 @@ func nested(p *policy.Policy) []string {
 	}
 	return []string{"with nest = true mount(2) and its like are not watched: they take CAP_SYS_ADMIN, " +
 		"which a program has " +
-		"in a user namespace that it makes first, as by unshare --user --map-root-user --mount, and fail with EPERM before"}
+		"in a user namespace that it makes first, as by unshare --user --map-root-user --mount, " +
+		"and fail with EPERM before; what fails there, as proc without a pid namespace, " +
+		"or a change of the sandbox's own mounts, docs/explain.md lists by error under Mounts inside"}
 }
 
 // keptBack says which variables that lead to a socket of the caller's session were not

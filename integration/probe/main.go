@@ -28,6 +28,7 @@ func commands() []command {
 		{"ns", "the namespaces", namespaces},
 		{"limits", "rlimits, umask, priority, signal masks", limits},
 		{"mounts", "each mount point with its flags", mounts},
+		{"mounting", "attempts to mount, each kind in docs/explain.md", mounting},
 		{"mountinfo", "the mounts, as the kernel lists them", mountinfo},
 		{"metadata-streams", "attempts to change what descriptors 0 to 2 are open to, but its contents; to descriptor 3",
 			metadataStreams},
