@@ -164,6 +164,35 @@ func TestJudgeFiles(t *testing.T) {
 	}
 }
 
+// TestNotWritable: what the caller could not write on the host either is not told, as no flag would
+// help; what may be replaced in its directory is.
+func TestNotWritable(t *testing.T) {
+	j := find(t, "default")
+	machine(j, "/", "/run", "/srv", "/srv/x", "/srv/y", "/home/u/p", "/home/u/p/x")
+	j.May = func(name string, _ uint32) bool { return name == "/home/u/p" || name == "/srv/y" }
+	for name, want := range map[string]string{
+		"/run/x": "", "/srv/x": "", "/srv/y": "--write /srv/y", "/srv/new": "", "/home/u/p/new": "--write /home/u/p",
+		"/home/u/p/x": "--write /home/u/p/x",
+	} {
+		answer := unix.ENOENT
+		if strings.HasPrefix(name, "/home") {
+			answer = unix.EROFS
+		}
+		got := ""
+		for _, item := range j.files([]File{{Path: name, Use: Use{Access: Makes}, Answer: uint16(answer), Count: 1}}) {
+			got = item.Allow
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	j.May = nil
+	got := j.files([]File{{Path: "/run/x", Use: Use{Access: Makes}, Answer: uint16(unix.ENOENT)}})
+	if len(got) != 1 || !strings.Contains(got[0].Against, "other programs use it") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestSiblings: many files of one directory are told as one.
 func TestSiblings(t *testing.T) {
 	j := find(t, "default")

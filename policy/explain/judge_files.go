@@ -162,9 +162,18 @@ func (j *Judge) file(f File, places map[string]Place) (item Item, ok bool) {
 	default:
 		return item, false
 	}
+	if f.Access != Looks && !j.mayWrite(show, real) {
+		return item, false // nor on the host
+	}
 	item.Harmless = j.harmlessFile(f)
 	j.offer(f, p, show, real, &item)
 	return item, true
+}
+
+// mayWrite says whether the caller could write to the file on the host, or make or replace it in
+// its directory. show is the file, or its directory where there is none.
+func (j *Judge) mayWrite(show, real string) bool {
+	return j.May == nil || j.May(show, unix.W_OK) || show == real && j.May(path.Dir(real), unix.W_OK)
 }
 
 // kernelFile is a file of /proc that is no process's: what it says, or sets, is about the machine.
@@ -240,7 +249,8 @@ func (j *Judge) secret(name string) bool {
 
 // system says whether the path is one of the machine's and not of a user's.
 func system(name string) bool {
-	return slices.ContainsFunc([]string{"/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/var/lib", "/opt"},
+	return slices.ContainsFunc([]string{"/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/var/lib", "/opt",
+		"/run", "/var/run", "/var/log", "/var/spool", "/var/cache"},
 		func(dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") })
 }
 
