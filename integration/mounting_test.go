@@ -9,8 +9,8 @@ import (
 // TestMountsInside: mounts of a program with nest fail as docs/explain.md says, what helps helps, and the
 // report of a run that failed leads there.
 func TestMountsInside(t *testing.T) {
-	if asRoot() {
-		return // root has no nest
+	if asRoot() || guestFacts != "" {
+		return // root has no nest, and other kernels may lack some of the types
 	}
 	const policy = "[process]\nnest = true"
 	try := func(want map[string]string, inside ...string) {
