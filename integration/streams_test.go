@@ -336,6 +336,7 @@ func TestOwnTerminalStopsItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	term.shows("got woke", 1)
+	term.gone("sbx") // which reads what is typed until then
 	term.types("exit 0\n")
 	term.ends(0)
 }
