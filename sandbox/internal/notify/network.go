@@ -89,26 +89,39 @@ func (l *Listener) noteAttempt(k attemptKey) {
 // needs is the capability that the call takes of the process that makes it, or "".
 func (l *Listener) needs(call string) string {
 	status, err := sys.ReadFile(l.proc("status"))
-	if err != nil || !l.valid() {
+	if err != nil {
 		return ""
 	}
 	c := explain.Caller{UIDs: ids(status, "Uid:"), GIDs: ids(status, "Gid:")}
 	switch call {
-	case "setpriority", "sched_setscheduler", "sched_setattr", "ioprio_set":
-		if !l.priorities(&c, field(status, "NStgid:", 10), field(status, "NSpid:", 10)) {
+	case "setpriority":
+		if !l.nice(&c, field(status, "NStgid:", 10), field(status, "NSpid:", 10)) {
 			return ""
 		}
+	case "sched_setscheduler", "sched_setattr":
+		var realtime unix.Rlimit
+		if unix.Prlimit(int(l.request.PID), unix.RLIMIT_RTPRIO, nil, &realtime) != nil {
+			return ""
+		}
+		c.Realtime = realtime.Cur > 0
+		if call == "sched_setattr" { // struct sched_attr: its size, and the policy
+			if b := l.read(l.request.Args[1], 8, false); len(b) == 8 {
+				c.Policy = binary.NativeEndian.Uint32(b[4:])
+			}
+		}
+	}
+	if !l.valid() {
+		return ""
 	}
 	return explain.Needs(call, l.request.Args, c)
 }
 
-// priorities finds out what c has besides for calls that change priorities, by a process that has
-// these pids inside. It is false where that cannot be told.
-func (l *Listener) priorities(c *explain.Caller, process, thread int) bool {
+// nice finds out what setpriority(2) is judged by, where a process calls it that has these pids
+// inside. It is false where that cannot be told.
+func (l *Listener) nice(c *explain.Caller, process, thread int) bool {
 	r := &l.request
-	var nice, realtime unix.Rlimit
-	if unix.Prlimit(int(r.PID), unix.RLIMIT_NICE, nil, &nice) != nil ||
-		unix.Prlimit(int(r.PID), unix.RLIMIT_RTPRIO, nil, &realtime) != nil {
+	var limit unix.Rlimit
+	if unix.Prlimit(int(r.PID), unix.RLIMIT_NICE, nil, &limit) != nil {
 		return false
 	}
 	// What is not the asking one's own began with the launcher's, and was not made less.
@@ -118,14 +131,8 @@ func (l *Listener) priorities(c *explain.Caller, process, thread int) bool {
 	}
 	const least = 20 // which getpriority(2) and the limit count from
 	now, err := unix.Getpriority(unix.PRIO_PROCESS, about)
-	if err != nil {
-		return false
-	}
-	c.Nice, c.LeastNice, c.Realtime = least-now, least-int(min(nice.Cur, 2*least)), realtime.Cur > 0
-	if b := l.read(r.Args[1], 8, false); len(b) == 8 { // struct sched_attr: its size, and the policy
-		c.Policy = binary.NativeEndian.Uint32(b[4:])
-	}
-	return l.valid()
+	c.Nice, c.LeastNice = least-now, least-int(min(limit.Cur, 2*least))
+	return err == nil
 }
 
 // mountPoint says that what mount(2) or umount2(2) is about is there: else that is what the

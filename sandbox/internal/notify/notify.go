@@ -10,6 +10,7 @@ package notify
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -166,10 +167,13 @@ func (l *Listener) Serve(events int16) error {
 // are no others to look for.
 func (l *Listener) answerSome() error {
 	const most, wait = 100, 1 // questions, and milliseconds
-	if err := l.receive(); err != nil {
-		return err
-	}
-	for n := 0; ; n++ {
+	asked := true             // as poll(2) has said
+	for n := 0; asked || len(l.received) > 0; n++ {
+		if asked {
+			if err := l.receive(); err != nil {
+				return err
+			}
+		}
 		if n < most {
 			if err := l.gather(most); err != nil {
 				return err
@@ -177,19 +181,14 @@ func (l *Listener) answerSome() error {
 		}
 		if len(l.received) > 0 {
 			l.request = l.received[0]
-			l.received = append(l.received[:0], l.received[1:]...)
+			l.received = slices.Delete(l.received, 0, 1)
 			if err := l.answer(); err != nil {
 				return err
 			}
-			continue
 		}
-		if n >= most || !l.asked(wait) {
-			return nil
-		}
-		if err := l.receive(); err != nil {
-			return err
-		}
+		asked = n < most && len(l.received) == 0 && l.asked(wait)
 	}
+	return nil
 }
 
 // gather receives what others ask at the moment, so many in all.
