@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/fdtest"
 	"sbx/sandbox"
 )
 
@@ -49,15 +50,6 @@ func callerState(t *testing.T) string {
 	dir, err := os.Getwd()
 	fmt.Fprintln(&b, dir, err, len(os.Environ()), crc32.ChecksumIEEE([]byte(strings.Join(os.Environ(), "\x00"))))
 	return b.String()
-}
-
-func countFDs(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
 }
 
 func threads(t *testing.T) int {
@@ -131,7 +123,7 @@ func callerAlone(t *testing.T) {
 	if err := sandbox.Command(p, "true").Run(); err != nil { // what is opened once and kept
 		t.Fatal(err)
 	}
-	before, fds, tasks := callerState(t), countFDs(t), threads(t)
+	before, fds, tasks := callerState(t), fdtest.Count(t), threads(t)
 	for _, script := range []string{"exit 0", "exit 3", "(sleep .05; kill -CONT $$) & kill -STOP $$; exit 1", "kill -9 $$",
 		"sleep 100 & exit 0"} {
 		c := sandbox.Command(p, "sh", "-c", script)
@@ -153,7 +145,7 @@ func callerAlone(t *testing.T) {
 			t.Errorf("%s was run", wrong)
 		}
 	}
-	if n := countFDs(t); n != fds {
+	if n := fdtest.Count(t); n != fds {
 		t.Errorf("%d descriptors are open, %d were", n, fds)
 	}
 	time.Sleep(50 * time.Millisecond) // a thread that ends

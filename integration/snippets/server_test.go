@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sbx/internal/fdtest"
 )
 
 func post(t *testing.T, url, script string) (r Result) {
@@ -42,7 +44,7 @@ func TestService(t *testing.T) {
 	}
 	server := httptest.NewServer(s)
 	defer server.Close()
-	open := descriptors(t)
+	open := fdtest.Count(t)
 	var group sync.WaitGroup
 	for i := range 200 {
 		group.Go(func() {
@@ -71,19 +73,10 @@ func TestService(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	server.CloseClientConnections()
 	for range 100 { // connections that end
-		if descriptors(t) <= open {
+		if fdtest.Count(t) <= open {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d descriptors are open, there were %d", descriptors(t), open)
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
+	t.Errorf("%d descriptors are open, there were %d", fdtest.Count(t), open)
 }

@@ -2,22 +2,13 @@ package gateway
 
 import (
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// openFiles is how many descriptors this process has.
-func openFiles(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
-}
+	"sbx/internal/fdtest"
+)
 
 // TestZone: a name server may have an address that means something on one link alone.
 func TestZone(t *testing.T) {
@@ -33,14 +24,14 @@ func TestZone(t *testing.T) {
 			t.Errorf("%s: the socket's address is %+v, want link %d", server, sa, want)
 		}
 	}
-	before := openFiles(t)
+	before := fdtest.Count(t)
 	for _, zone := range []string{"none", "a-name-that-is-too-long", "4294967296"} {
 		_, _, err := socketFor(netip.MustParseAddrPort("[fe80::53%"+zone+"]:53"), unix.SOCK_DGRAM)
 		if err == nil || !strings.Contains(err.Error(), `find the network interface "`+zone+`"`) {
 			t.Errorf("%s: %v, want an error that names the interface", zone, err)
 		}
 	}
-	if n := openFiles(t); n != before {
+	if n := fdtest.Count(t); n != before {
 		t.Errorf("%d descriptors are open, before %d", n, before)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/fdtest"
 	"sbx/internal/step"
 	"sbx/policy"
 	"sbx/sandbox/internal/landlock"
@@ -87,7 +88,7 @@ func sweepInPlace(t *testing.T, name string) {
 		stride = 7
 	}
 	before := thisThread(t)
-	fds := openFDs(t)
+	fds := fdtest.Count(t)
 	for i := 0; i < asm.Len(); i += stride {
 		errno := errnos[i%len(errnos)]
 		var want step.Step
@@ -116,7 +117,7 @@ func sweepInPlace(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 	}
-	if n := openFDs(t); n > fds+asm.Len() {
+	if n := fdtest.Count(t); n > fds+asm.Len() {
 		t.Errorf("%d descriptors, and %d at first", n, fds)
 	}
 	t.Fatal(execInPlace(plan, nil))

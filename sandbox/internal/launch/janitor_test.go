@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/fdtest"
 	"sbx/internal/step"
 	"sbx/sandbox/internal/plan"
 )
@@ -114,7 +115,7 @@ func TestJanitor(t *testing.T) {
 		!strings.Contains(s, "cleanup  remove a directory\n") {
 		t.Errorf("the plan does not say what the janitor does:\n%s", s)
 	}
-	before := openFDs(t)
+	before := fdtest.Count(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	ps, err := Start(plan)
@@ -155,7 +156,7 @@ func TestJanitor(t *testing.T) {
 	if err := unix.Kill(k, 0); err != unix.ESRCH {
 		t.Errorf("the janitor is still there: %v", err)
 	}
-	if after := openFDs(t); after > before+2 { // the poller's own
+	if after := fdtest.Count(t); after > before+2 { // the poller's own
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sbx/internal/fdtest"
 	"sbx/internal/step"
 	"sbx/policies"
 	"sbx/policy"
@@ -106,14 +107,14 @@ func TestExplained(t *testing.T) {
 // that hands it over is not counted as one left behind, and no descriptor is left.
 func TestExplainedQuick(t *testing.T) {
 	p := explainedPlan(t, same, "/bin/true")
-	before := openFDs(t)
+	before := fdtest.Count(t)
 	for range 20 {
 		if exit := explainedRun(t, p); exit.Code() != 0 || exit.Left != 0 || len(exit.Notes) != 0 ||
 			len(exit.Explained.Denials) != 0 {
 			t.Fatalf("%+v, %+v", exit, exit.Explained)
 		}
 	}
-	if after := openFDs(t); after != before {
+	if after := fdtest.Count(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 	if _, err := Start(p); err == nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"sbx/internal/fdtest"
 	"sbx/internal/many"
 
 	"golang.org/x/sys/unix"
@@ -86,7 +87,7 @@ func TestStress(t *testing.T) {
 		}
 	}()
 	defer close(done)
-	before := openFDs(t)
+	before := fdtest.Count(t)
 	work := make(chan struct{}, launches)
 	for range launches {
 		work <- struct{}{}
@@ -113,18 +114,9 @@ func TestStress(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if after := openFDs(t); after > before+2 { // the poller's own
+	if after := fdtest.Count(t); after > before+2 { // the poller's own
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
-}
-
-func openFDs(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
 }
 
 // TestFaults makes every single call of the table fail in turn. Each time the

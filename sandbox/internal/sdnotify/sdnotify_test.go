@@ -1,12 +1,13 @@
 package sdnotify
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sbx/internal/fdtest"
 )
 
 // ends are a sandbox's end and a manager's of a relay.
@@ -94,7 +95,7 @@ func TestRelay(t *testing.T) {
 // stays open here.
 func TestRelayDescriptors(t *testing.T) {
 	program, manager, r := ends(t)
-	before := open(t)
+	before := fdtest.Count(t)
 	for _, x := range []struct {
 		sent string
 		n    int
@@ -136,7 +137,7 @@ func TestRelayDescriptors(t *testing.T) {
 		}
 		unix.Close(pipe[0])
 	}
-	if n := open(t); n != before {
+	if n := fdtest.Count(t); n != before {
 		t.Errorf("%d descriptors are open, there were %d", n, before)
 	}
 }
@@ -177,13 +178,4 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is %q, and that %q, %v", b, m.lines, again.lines, err)
 		}
 	})
-}
-
-func open(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
 }
