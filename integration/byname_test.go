@@ -207,7 +207,7 @@ func TestByNameProxy(t *testing.T) {
 		defer func() { w.env = nil }()
 		for _, c := range []struct{ proxy, past, behind, a string }{
 			{"http://u:p@" + serverAddr + ":3128", "a.example", "ok", "ok"},
-			{"u:p@" + serverAddr + ":3128/", "", "ok", "ECONNRESET"},
+			{"u:p@gate:3128/", "", "ok", "ECONNRESET"},              // in the search domain
 			{"http://u:p@proxy-here:3128", "a.example", "ok", "ok"}, // in /etc/hosts alone
 			{"http://u:wrong@" + serverAddr + ":3128", ".example", "ECONNRESET", "ok"},
 			{"http://u:p@" + serverAddr + ":3129", "a.example", "ECONNRESET", "ok"},

@@ -50,7 +50,7 @@ func newWorld(t *testing.T, more ...func(t *testing.T, w *world)) *world {
 		"a.example": {serverAddr, "2001:db8::80"}, "six.example": {"2001:db8::80"}, "x.wild.example": {serverAddr},
 		"private.example": {"10.9.9.9"}, "rebind.example": {"127.0.0.1"}, "own.example": {hostAddr},
 		"metadata.example": {"169.254.169.254"}, "mapped.example": {"::ffff:127.0.0.1"}, "mixed.example": {"127.0.0.1",
-			serverAddr},
+			serverAddr}, "gate.evil.example": {serverAddr},
 	}}
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
 		t.Fatal(err)

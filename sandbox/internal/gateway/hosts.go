@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,7 +15,8 @@ import (
 )
 
 // resolveProxy is resolve for the name of the host's proxy. The caller has chosen that one for
-// the host, so it is looked for where the host's programs look: in /etc/hosts first.
+// the host, so it is looked for where the host's programs look: in /etc/hosts first, and in the
+// search domains.
 func resolveProxy(name string) resolved {
 	until := time.Now().Add(leastTTL)
 	text, err := sys.ReadRegular("/etc/hosts")
@@ -24,7 +26,31 @@ func resolveProxy(name string) resolved {
 	if addrs := addressesOf(text, name); len(addrs) > 0 {
 		return resolved{addrs: addrs, until: until}
 	}
-	return resolve(name)
+	return asked(name, (*resolverConfig).resolveSearching)
+}
+
+// resolveSearching is resolve for a name that the search domains complete: before the name as it
+// is where it has few dots, and after it where it has more. Whoever does not answer for one of
+// them is not asked for the others.
+func (c *resolverConfig) resolveSearching(name string) (r resolved) {
+	var names []string
+	for _, domain := range c.search {
+		full, err := network.Canonical(name + "." + domain)
+		if err == nil && full != name {
+			names = append(names, full)
+		}
+	}
+	if strings.Count(name, ".") < c.ndots {
+		names = append(names, name)
+	} else {
+		names = slices.Insert(names, 0, name)
+	}
+	for _, full := range names {
+		if r = c.resolve(full); r.err == nil || errors.Is(r.err, unix.ETIMEDOUT) {
+			break
+		}
+	}
+	return r
 }
 
 // addressesOf are the addresses that a hosts(5) gives a name.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -193,11 +194,65 @@ func (m *mint) complete(ipv6 bool) bool {
 	return m.four.listener != 0 && (m.six.listener != 0 || !ipv6)
 }
 
+// begin takes the listener over. Programs inside can find its port. So that they cannot fill
+// its queue, the seed keeps a port, and the listener drops all that comes from another.
 func (d *die) begin(fd int, at netip.Addr) error {
 	d.listener = fd
 	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return err
+	}
 	d.addr = netip.AddrPortFrom(at, addrPort(sa).Port())
-	return err
+	// A socket keeps a port that it asks for, and none that the kernel picks: ask for such a one.
+	from, err := d.keep()
+	for tries := 0; err == unix.EADDRINUSE && tries < 100; tries++ {
+		from, err = d.keep()
+	}
+	if err != nil {
+		return fmt.Errorf("keep a port inside: %w", err)
+	}
+	filter := only(from)
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	if err != nil {
+		return fmt.Errorf("attach a filter to a listener inside: %w", err)
+	}
+	return nil
+}
+
+// keep binds the seed to a port that the kernel picks. Connections of others may share that,
+// and then it is in use.
+func (d *die) keep() (netip.AddrPort, error) {
+	fd, from, err := d.socket()
+	if err != nil {
+		return from, err
+	}
+	unix.Close(fd)
+	return from, unix.Bind(d.seed, sockaddr(from))
+}
+
+// ipHeader is where a filter finds the IP header: SKF_NET_OFF of <linux/filter.h>, which is negative.
+const ipHeader = 1<<32 - 0x100000
+
+// only is a filter of a TCP socket that lets through what comes from there.
+func only(from netip.AddrPort) []unix.SockFilter {
+	source := uint32(8) // where the IP header has the sender's address
+	if from.Addr().Is4() {
+		source = 12
+	}
+	// Each comparison that fails goes on with the next instruction, which drops.
+	var filter []unix.SockFilter
+	same := func(size uint16, offset, value uint32) {
+		filter = append(filter, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_ABS | size, K: offset},
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: value},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0})
+	}
+	same(unix.BPF_H, 0, uint32(from.Port())) // TCP begins with the sender's port
+	for part := from.Addr().AsSlice(); len(part) > 0; part = part[4:] {
+		same(unix.BPF_W, ipHeader+source, binary.BigEndian.Uint32(part))
+		source += 4
+	}
+	return append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1})
 }
 
 func (m *mint) close() {
@@ -214,27 +269,41 @@ func (m *mint) socket(family netip.Addr) (int, error) {
 	if family.Is6() {
 		d = &m.six
 	}
+	fd, _, err := d.socket()
+	return fd, err
+}
+
+// socket is a new socket, and where the seed connected from for it.
+func (d *die) socket() (int, netip.AddrPort, error) {
+	var from netip.AddrPort
 	if err := unix.Connect(d.seed, sockaddr(d.addr)); err != nil && err != unix.EINPROGRESS {
-		return -1, errors.Join(err, disconnect(d.seed))
+		return -1, from, errors.Join(err, disconnect(d.seed))
 	}
 	sa, err := unix.Getsockname(d.seed)
 	fd := -1
 	if err == nil {
-		fd, err = d.accept(addrPort(sa))
+		from = addrPort(sa)
+		fd, err = d.accept(from)
 	}
 	if err = errors.Join(err, disconnect(d.seed)); err == nil {
 		err = disconnect(fd)
+	}
+	if err == nil { // it has the listener's filter; before there is one, ENOENT
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+		if err == unix.ENOENT {
+			err = nil
+		}
 	}
 	if err != nil {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
-		return -1, fmt.Errorf("make a socket inside: %w", err)
+		return -1, from, fmt.Errorf("make a socket inside: %w", err)
 	}
-	return fd, nil
+	return fd, from, nil
 }
 
-// accept is the other end of the seed. Others may connect to the listener's port, too.
+// accept is the other end of the seed. Others may have connected before the filter was there.
 func (d *die) accept(from netip.AddrPort) (int, error) {
 	end := time.Now().Add(100 * time.Millisecond)
 	for {

@@ -22,12 +22,15 @@ type resolverConfig struct {
 	servers  []netip.AddrPort
 	timeout  time.Duration
 	attempts int
+	// search are the domains that names with less than ndots dots are looked for in. Of all
+	// names that is the proxy's alone.
+	search []string
+	ndots  int
 }
 
-// parseResolvConf reads a resolv.conf(5). Names are asked as they are, so its search
-// domains say nothing to us.
+// parseResolvConf reads a resolv.conf(5).
 func parseResolvConf(text string) resolverConfig {
-	c := resolverConfig{timeout: 5 * time.Second, attempts: 2}
+	c := resolverConfig{timeout: 5 * time.Second, attempts: 2, ndots: 1}
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		switch {
@@ -36,12 +39,17 @@ func parseResolvConf(text string) resolverConfig {
 			if a, err := netip.ParseAddr(f[1]); err == nil {
 				c.servers = append(c.servers, netip.AddrPortFrom(a, dnsPort))
 			}
+		case f[0] == "search" || f[0] == "domain": // the last one counts
+			c.search = f[1:]
 		case f[0] == "options":
 			for _, o := range f[1:] {
 				name, value, _ := strings.Cut(o, ":")
 				n, err := strconv.Atoi(value)
 				switch {
-				case err != nil || n < 1:
+				case err != nil || n < 0:
+				case name == "ndots":
+					c.ndots = min(n, 15)
+				case n == 0:
 				case name == "timeout":
 					c.timeout = time.Duration(min(n, 30)) * time.Second
 				case name == "attempts":
@@ -74,13 +82,16 @@ var errNoName = errors.New("there is no such name")
 
 // resolve asks the host's name servers for the addresses of a name. /etc/hosts is not
 // looked at: it may say anything of a name on the list.
-func resolve(name string) resolved {
+func resolve(name string) resolved { return asked(name, (*resolverConfig).resolve) }
+
+// asked is what a way to ask by /etc/resolv.conf finds for a name.
+func asked(name string, ask func(*resolverConfig, string) resolved) resolved {
 	text, err := sys.ReadRegular("/etc/resolv.conf")
 	if err != nil && err != unix.ENOENT {
 		return resolved{err: fmt.Errorf("read /etc/resolv.conf: %w", err), until: time.Now().Add(leastTTL)}
 	}
 	c := parseResolvConf(text)
-	return c.resolve(name)
+	return ask(&c, name)
 }
 
 func (c *resolverConfig) resolve(name string) (r resolved) {
