@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"runtime"
@@ -160,19 +159,8 @@ func bwrapName() string {
 // bwrapOptions are what a line of bubblewrap's is read with.
 func bwrapOptions(cwd string) bwrap.Options {
 	o := bwrap.Options{Dir: cwd, Read: readDescriptor, Root: os.Geteuid() == 0, UID: os.Getuid(), GID: os.Getgid()}
-	entries, err := os.ReadDir("/dev")
-	if err != nil {
-		return o // there is none to show
-	}
-	for _, e := range entries {
-		switch e.Name() {
-		case "null", "zero", "full", "random", "urandom", "tty", "pts", "ptmx", "shm", "mqueue", "fd", "stdin", "stdout",
-			"stderr", "core", "console", "log", "hugepages":
-			continue
-		}
-		if e.Type()&fs.ModeSymlink == 0 && e.Type()&fs.ModeSocket == 0 {
-			o.Devices = append(o.Devices, "?/dev/"+e.Name())
-		}
+	if entries, err := os.ReadDir("/dev"); err == nil { // without one there is none to show
+		o.Devices = bwrap.DevicesOf(entries)
 	}
 	return o
 }

@@ -64,6 +64,20 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestNeeded: what a line shows has to be there, also where it covers it itself.
+func TestNeeded(t *testing.T) {
+	for line, want := range map[string][]string{
+		"--ro-bind /a /x --bind-fd 7 /y --dev-bind-try /no /z --ro-bind / / x":            {"/a", "/proc/self/fd/7", "/"},
+		"--overlay-src /l1 --overlay-src /l2 --ro-overlay /o --symlink /nowhere /l x":     {"/l1", "/l2"},
+		"--ro-bind /a /x --tmpfs /x --proc /proc --dev /dev --dir /d --ro-bind /b /d/b x": {"/a", "/b"},
+	} {
+		l, err := parse(t, line, nil)
+		if err != nil || !slices.Equal(l.Needed, want) {
+			t.Errorf("%s: %+v, want %q: %v", line, l, want, err)
+		}
+	}
+}
+
 // TestPlain: nothing is open that the line does not ask for.
 func TestPlain(t *testing.T) {
 	l, err := parse(t, "--ro-bind / / --unshare-all --share-net -- prog --bind", nil)
@@ -136,6 +150,7 @@ func TestRefused(t *testing.T) {
 		"--tmp-overlay /o x":                   "--tmp-overlay requires at least one --overlay-src",
 		"--overlay /u /w /o x":                 "--overlay requires at least one --overlay-src",
 		"--overlay-src /a --ro-overlay /o x":   "--ro-overlay requires at least two --overlay-src",
+		"--args 9 x":                           "Can't read --args data: no descriptor 9",
 		"--overlay-src /a x":                   "--overlay-src must be followed by another --overlay-src or one of",
 		"--overlay-src /a --chdir / x":         "--overlay-src must be followed by another --overlay-src or one of",
 		"--file x /f y":                        "Invalid fd: x",

@@ -178,9 +178,12 @@ func bind(k kind, optional bool) func(*reader, []string) error {
 				return nil
 			}
 		}
-		n := &node{kind: k, from: from, optional: optional}
-		if from == "/proc" && inside(v[1]) == from {
-			n = &node{kind: own} // the host's would show its processes, and open a way to them
+		if !optional {
+			r.line.Needed = append(r.line.Needed, from)
+		}
+		n := r.bound(k, from, inside(v[1]), optional)
+		if n == nil {
+			return nil
 		}
 		return r.mount(v[1], from, n)
 	}
@@ -192,7 +195,9 @@ func bindFD(k kind) func(*reader, []string) error {
 		if err != nil {
 			return err
 		}
-		return r.mount(v[1], "/proc/self/fd/"+strconv.Itoa(n), &node{kind: k, from: "fd:" + strconv.Itoa(n)})
+		from := "/proc/self/fd/" + strconv.Itoa(n)
+		r.line.Needed = append(r.line.Needed, from)
+		return r.mount(v[1], from, &node{kind: k, from: "fd:" + strconv.Itoa(n)})
 	}
 }
 
@@ -222,6 +227,7 @@ func (r *reader) overlaySource(v []string) error {
 	from, err := r.host(v[0])
 	if err == nil {
 		r.sources = append(r.sources, from)
+		r.line.Needed = append(r.line.Needed, from)
 	}
 	return err
 }

@@ -42,7 +42,7 @@ type Line struct {
 	Info, Status, Sync, Block, UsersBlock []int
 	// Locks are files inside that are locked while the sandbox is there.
 	Locks []string
-	// Needed are paths of the host that have to be there.
+	// Needed are paths of the host that have to be there, also where others cover them.
 	Needed []string
 	// Argv0 is what the program is called instead of its own name, or nil.
 	Argv0 *string

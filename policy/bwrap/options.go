@@ -210,9 +210,13 @@ func only(list func(*Line) *[]int) func(*reader, []string) error {
 
 // args reads further options from a descriptor.
 func (r *reader) args(v []string) error {
-	data, err := r.contents(v[0])
+	n, err := descriptor(v[0])
 	if err != nil {
 		return err
+	}
+	data, err := r.descriptor(n)
+	if err != nil {
+		return words("Can't read --args data: %v", err)
 	}
 	list := strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 	if len(data) == 0 {
@@ -226,14 +230,19 @@ func (r *reader) contents(s string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.options.Read == nil {
-		return nil, errors.New("there is no descriptor to read from")
-	}
-	data, err := r.options.Read(n)
+	data, err := r.descriptor(n)
 	if err != nil {
 		return nil, fmt.Errorf("read descriptor %d: %w", n, err)
 	}
 	return data, nil
+}
+
+// descriptor is all that a descriptor has.
+func (r *reader) descriptor(n int) ([]byte, error) {
+	if r.options.Read == nil {
+		return nil, errors.New("there is none to read from")
+	}
+	return r.options.Read(n)
 }
 
 func (r *reader) setenv(v []string) error {

@@ -145,6 +145,9 @@ func (r *reader) detail(name string, d Detail, lost string, args ...any) {
 
 // files says what is inside.
 func (r *reader) files(p *policy.Policy) error {
+	if err := r.ownDev(); err != nil {
+		return err
+	}
 	f := &p.Files
 	no := false
 	for name, field := range map[string]**bool{"/proc": &f.Proc, "/dev": &f.Dev} {
@@ -159,9 +162,6 @@ func (r *reader) files(p *policy.Policy) error {
 		entry := name
 		if n.optional || n.kind == write || n.kind == device { // which need not be the caller's to write
 			entry = "?" + name
-		}
-		if !n.optional && path.IsAbs(n.from) && n.kind != link {
-			r.line.Needed = append(r.line.Needed, n.from)
 		}
 		var o policy.PathOptions
 		if n.from != name && n.from != "" {
@@ -183,7 +183,6 @@ func (r *reader) files(p *policy.Policy) error {
 		case layered:
 			f.Overlay = append(f.Overlay, entry)
 			o.Upper, o.Work = n.upper, n.work
-			r.line.Needed = append(r.line.Needed, n.under...)
 			if n.readOnly || len(n.under) > 0 {
 				r.detail(name, Detail{Under: n.under, ReadOnly: n.readOnly},
 					"%s is an overlay of %s alone, and can be written", text.Quote(name), text.Quote(n.from))

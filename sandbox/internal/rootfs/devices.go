@@ -67,8 +67,8 @@ func isDevice(f host.File) bool { return f.Mode == unix.S_IFCHR || f.Mode == uni
 func (t *Tree) useless(n Node) error {
 	own := policy.NotFalse(t.policy.Files.Dev) && inDev(n.Path)
 	below := policy.Within(n.Source.Real, "/dev") && n.Source.Real != "/dev"
-	system := path.Dir(n.Source.Real) == "/dev" && slices.Contains([]string{"shm", "mqueue", "hugepages", "pts"},
-		path.Base(n.Source.Real))
+	system := slices.ContainsFunc([]string{"/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/pts"},
+		func(dir string) bool { return policy.Within(n.Source.Real, dir) })
 	if own || !isDevice(n.Source) && (!below || !n.Source.Dir() || system) {
 		return nil
 	}
