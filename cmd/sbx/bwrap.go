@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"runtime"
@@ -77,9 +78,12 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 		return 0, fmt.Errorf("find the current directory: %w", err)
 	}
 	o := bwrapOptions(cwd)
-	o.IsDir = func(name string) (dir, there bool) {
+	o.Mode = func(name string) (fs.FileMode, bool) {
 		st, err := os.Stat(name)
-		return err == nil && st.IsDir(), err == nil
+		if err != nil {
+			return 0, false
+		}
+		return st.Mode(), true
 	}
 	line, err := bwrap.Parse(args, o)
 	if err != nil {
@@ -219,7 +223,17 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 		t.Dir, t.Elsewhere = line.Dir, ""
 	}
 	c := &sandbox.Cmd{Policy: p, Filters: filters, Attached: &t}
-	plan, err := c.Prepare()
+	plan, err := prepared(c, !line.DryRun)
+	for range 8 { // there are fewer such directories
+		var need *sandbox.NeedError
+		if line.DryRun || !errors.As(err, &need) || need.MissingDir == "" {
+			break
+		}
+		if err := makeOwnDir(need.MissingDir); err != nil {
+			return nil, nil, err
+		}
+		plan, err = prepared(c, true)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

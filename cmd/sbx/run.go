@@ -186,7 +186,7 @@ func (l *launch) launch(
 	if err != nil {
 		return nil, exit, err
 	}
-	if plan, err = c.Prepare(); err != nil {
+	if plan, err = prepared(c.Cmd, !l.DryRun); err != nil {
 		return nil, exit, l.repositoryHint(err)
 	}
 	c.note(plan, true)

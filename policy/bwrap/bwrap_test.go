@@ -2,6 +2,7 @@ package bwrap_test
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,14 @@ func parse(t *testing.T, line string, contents map[int]string) (*bwrap.Line, err
 			}
 			return []byte(s), nil
 		}})
+}
+
+// kind is the mode of a directory or a file.
+func kind(dir bool) fs.FileMode {
+	if dir {
+		return fs.ModeDir
+	}
+	return 0
 }
 
 // TestFiles: what is mounted later covers what was there, and each kind becomes an
@@ -180,8 +189,8 @@ func TestRefused(t *testing.T) {
 func TestMade(t *testing.T) {
 	l, err := bwrap.Parse(strings.Fields("--ro-bind /usr /usr --bind /w /in --dir /in/a/b --perms 0700 --dir /in/c "+
 		"--symlink t /in/l --chmod 1777 /in/c --ro-bind /dir /in/m --ro-bind /file /in/n --dir /usr/x --symlink y /usr/z "+
-		"--dir /own --symlink own /via --ro-bind /dir /via/d p"),
-		bwrap.Options{IsDir: func(name string) (bool, bool) { return name != "/file", true }})
+		"--bind /dir /usr/d --dir /own --symlink own /via --ro-bind /dir /via/d p"),
+		bwrap.Options{Mode: func(name string) (fs.FileMode, bool) { return kind(name != "/file"), true }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +203,7 @@ func TestMade(t *testing.T) {
 		{Path: "/in/n", Dir: "/w", Rel: "n", What: bwrap.MakeMountPoint},
 		{Path: "/usr/x", Dir: "/usr", Rel: "x", What: bwrap.MakeDir, Mode: 0o755, ReadOnly: true},
 		{Path: "/usr/z", Dir: "/usr", Rel: "z", What: bwrap.MakeLink, Target: "y", ReadOnly: true},
+		{Path: "/usr/d", Dir: "/usr", Rel: "d", What: bwrap.MakeMountPoint, Source: "/", ReadOnly: true},
 	}
 	if !slices.Equal(l.Make, want) {
 		t.Errorf("%+v", l.Make)
@@ -208,11 +218,42 @@ func TestMade(t *testing.T) {
 		"--ro-bind-data 5 /f --dir /f/x p":           "Can't mkdir parents for /f/x: Not a directory",
 	} {
 		_, err := bwrap.Parse(strings.Fields(line), bwrap.Options{
-			Read:  func(int) ([]byte, error) { return nil, nil },
-			IsDir: func(name string) (bool, bool) { return name == "/dir", true }})
+			Read: func(int) ([]byte, error) { return nil, nil },
+			Mode: func(name string) (fs.FileMode, bool) { return kind(name == "/dir"), true }})
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", line, err, want)
 		}
+	}
+}
+
+// TestSockets: what a line shows for the sake of its sockets has them, and nothing else does.
+func TestSockets(t *testing.T) {
+	look := func(name string) (fs.FileMode, bool) {
+		if strings.HasSuffix(name, ".sock") {
+			return fs.ModeSocket, true
+		}
+		return kind(!strings.HasSuffix(name, ".txt")), true
+	}
+	for line, want := range map[string]string{
+		"--ro-bind / / --ro-bind /run /run x":                                       "",
+		"--bind / / x":                                                              "/",
+		"--ro-bind / / --bind /run /run --bind /tmp /tmp x":                         "/run /tmp",
+		"--ro-bind /usr /usr --ro-bind /srv/a.sock /run/b --ro-bind /srv/d /d x":    "?/run/b",
+		"--ro-bind /run/user/5/pulse /pulse --ro-bind /tmp/f.txt /f --tmpfs /tmp x": "?/pulse",
+		"--tmpfs /tmp --ro-bind /tmp/.X11-unix /tmp/.X11-unix x":                    "?/tmp/.X11-unix",
+	} {
+		l, err := bwrap.Parse(strings.Fields(line), bwrap.Options{Mode: look})
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+		} else if got := strings.Join(l.Policy.Files.Sockets, " "); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+	l, err := parse(t, "--ro-bind / / --ro-bind /run/user/5 /u x", nil)
+	if err != nil || len(l.Policy.Files.Sockets) > 0 || !slices.ContainsFunc(l.Lost, func(s string) bool {
+		return strings.Contains(s, "sockets at /u ")
+	}) {
+		t.Errorf("where nothing is known: %v, %+v", err, l)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -42,6 +43,9 @@ type node struct {
 	under       []string // further layers of an overlay, the upper ones first
 	writable    bool     // of a file
 }
+
+// ofHost says whether the host's files are there, as they are.
+func (n *node) ofHost() bool { return n.kind == read || n.kind == write || n.kind == device }
 
 // tree has the nodes by path.
 type tree map[string]*node
@@ -124,6 +128,14 @@ func (r *reader) place(name string, m Made) (elsewhere bool, err error) {
 	return false, fmt.Errorf("there is no place for it: sbx makes nothing in what is mounted at %s", text.Quote(at))
 }
 
+// look is the kind of what is at a path of the host, if that is known.
+func (r *reader) look(name string) (mode fs.FileMode, known bool) {
+	if r.options.Mode == nil {
+		return 0, false
+	}
+	return r.options.Mode(name)
+}
+
 // mount puts a mount at a path, for what the host has at from, "" for a directory of the
 // sandbox's own.
 func (r *reader) mount(s, from string, n *node) error {
@@ -133,10 +145,9 @@ func (r *reader) mount(s, from string, n *node) error {
 	}
 	isDir, known := true, true
 	if from != "" {
-		known = false
-		if r.options.IsDir != nil {
-			isDir, known = r.options.IsDir(from)
-		}
+		var mode fs.FileMode
+		mode, known = r.look(from)
+		isDir = mode.IsDir()
 	}
 	if n.kind == file {
 		isDir, known = false, true
@@ -152,8 +163,7 @@ func (r *reader) mount(s, from string, n *node) error {
 			return words("Destination is not a file %s", text.Quote(s))
 		}
 	}
-	if at, over := r.root.over(name); known && at != name && (over.kind == write || over.kind == device) &&
-		path.IsAbs(over.from) {
+	if at, over := r.root.over(name); known && at != name && over.ofHost() && path.IsAbs(over.from) {
 		m := Made{What: MakeMountPoint}
 		if isDir {
 			m.Source = "/"
@@ -173,10 +183,8 @@ func bind(k kind, optional bool) func(*reader, []string) error {
 		if err != nil {
 			return err
 		}
-		if optional && r.options.IsDir != nil {
-			if _, there := r.options.IsDir(from); !there {
-				return nil
-			}
+		if _, there := r.look(from); optional && r.options.Mode != nil && !there {
+			return nil
 		}
 		if !optional {
 			r.line.Needed = append(r.line.Needed, from)

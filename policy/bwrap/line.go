@@ -7,6 +7,7 @@ package bwrap
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -74,9 +75,9 @@ type Options struct {
 	Root bool
 	// UID and GID are the caller's.
 	UID, GID int
-	// IsDir says whether a path of the host is a directory, if anything is there; nil:
-	// nothing is known of it.
-	IsDir func(name string) (dir, there bool)
+	// Mode is the kind of what is at a path of the host, if anything is; nil: nothing is
+	// known of it.
+	Mode func(name string) (mode fs.FileMode, there bool)
 }
 
 // Error is an error in bubblewrap's words, which programs look for.

@@ -23,10 +23,13 @@ type OwnDir struct {
 	// Checked says that what is read there is checked before it is used, or used for
 	// nothing, as the report of explain is, so that a missing directory is no risk.
 	Checked bool
+	// Barred says that nothing is there, and that the caller can make nothing there: others
+	// own each directory over it, and let nobody else write.
+	Barred bool
 }
 
-// systemDir has the machine's policies.
-const systemDir = "/etc/sbx"
+// SystemDir has the machine's policies.
+const SystemDir = "/etc/sbx"
 
 // probeOwn looks where sbx's own policies, filters and reports are, if the target may
 // write to anything of the host: for the HOME that sbx has now and for the one of
@@ -40,7 +43,7 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
 	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
 	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
-	h.addOwn(systemDir, false)
+	h.addOwn(SystemDir, false)
 	for _, dir := range t.Shims {
 		h.addOwn(dir, false)
 	}
@@ -138,7 +141,27 @@ func (h *Facts) addOwn(name string, checked bool) {
 	case f.Err == unix.EACCES:
 		f = File{Real: name} // another user's, in which sbx does not look either
 	}
-	h.Own = append(h.Own, OwnDir{name, f, checked})
+	own := OwnDir{Name: name, File: f, Checked: checked}
+	if f.Mode == 0 && f.Err == nil && !checked && f.Real != "" {
+		own.Barred = h.barred(path.Dir(f.Real))
+	}
+	h.Own = append(h.Own, own)
+}
+
+// barred says whether the caller can neither make something in a directory of the host nor put
+// another in the place of it, or of one over it.
+func (h *Facts) barred(real string) bool {
+	for dir := real; ; dir = path.Dir(dir) {
+		f := h.look(dir)
+		switch {
+		case f.Err == unix.EACCES, f.Err == nil && f.Mode == 0:
+		case f.Err != nil, int(f.UID) == h.UID, unix.Faccessat(f.FD, ".", unix.W_OK, unix.AT_EACCESS) == nil:
+			return false
+		}
+		if dir == "/" {
+			return true
+		}
+	}
 }
 
 // writes says whether the target may write to anything of the host.

@@ -74,7 +74,7 @@ func TestOwn(t *testing.T) {
 			for _, d := range h.Own {
 				e, refused := d.File.Err.(*LinkError)
 				switch {
-				case d.Name == systemDir:
+				case d.Name == SystemDir:
 				case refused:
 					got = append(got, d.Name+"=!"+e.File.Real)
 				case d.File.Mode == 0:
@@ -86,10 +86,26 @@ func TestOwn(t *testing.T) {
 			if s := strings.Join(got, " "); s != at(c.want) {
 				t.Errorf("got  %s\nwant %s", s, at(c.want))
 			}
-			if sys := slices.ContainsFunc(h.Own, func(d OwnDir) bool { return d.Name == systemDir }); sys != (c.write != "") {
+			if sys := slices.ContainsFunc(h.Own, func(d OwnDir) bool { return d.Name == SystemDir }); sys != (c.write != "") {
 				t.Errorf("the machine's policies: %v", sys)
 			}
 		})
+	}
+}
+
+// TestBarred: what is not there can be made by whoever owns a directory over it, or may write there.
+func TestBarred(t *testing.T) {
+	dir := tree(t, "closed/x", "open/x")
+	for name, mode := range map[string]os.FileMode{"closed": 0o500, "open": 0o700} {
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+		if h := probed(t, policy.Files{}, Target{}); h.barred(filepath.Join(dir, name, "none/deeper")) {
+			t.Errorf("%s, which is the caller's own: nothing could be made", name)
+		}
+	}
+	if h := probed(t, policy.Files{}, Target{}); h.barred("/etc/none") != (os.Geteuid() != 0) {
+		t.Error("/etc: only root can make something there")
 	}
 }
 

@@ -114,6 +114,14 @@ type Plan struct {
 	SetID setid.Duty
 }
 
+// Unmade are the directories that the plan's Tree names as such.
+func (p *Plan) Unmade() []string {
+	if p.Shown() == nil {
+		return nil
+	}
+	return p.Shown().Unmade
+}
+
 // Secrets is how many files look like secrets and are hidden for that; see files.hide.
 func (p *Plan) Secrets() int {
 	if p.Shown() == nil {

@@ -60,9 +60,10 @@ func (t *Tree) WritableAt(f host.File) (dir string, ok bool) {
 }
 
 // checkOwn refuses to let the target write to a directory of sbx's own policies or
-// filters where that cannot be read-only: they decide what is allowed the next time.
+// filters where that cannot be read-only: they decide what is allowed the next time. Where it may
+// write to all of the host, a missing one is only noted: see Unmade.
 func (t *Tree) checkOwn(d host.OwnDir) error {
-	refuse := func(dir, why, fix string) error {
+	refuse := func(dir, why, fix string) *host.NeedError {
 		return &host.NeedError{
 			Reason: host.Untrusted,
 			What: fmt.Sprintf("let the program write to %s: sbx reads its own files below %s%s",
@@ -77,12 +78,21 @@ func (t *Tree) checkOwn(d host.OwnDir) error {
 	if dir, ok := t.WritableAt(f); ok {
 		return refuse(dir, "", "work on a copy elsewhere, and put it there afterwards")
 	}
-	for _, n := range t.nodes {
+	if f.Mode != 0 || f.Real == "" || d.Checked || d.Barred {
+		return nil
+	}
+	for _, n := range t.places(f.Real) {
 		switch {
-		case n.Kind != Write || n.Device:
-		case f.Mode == 0 && !d.Checked && n.Source.Real != "/" && policy.Within(f.Real, n.Source.Real):
-			return refuse(n.Path, ", which the program could make",
+		case n.Kind != Write:
+		case n.Source.Real == "/": // such a target could replace sbx itself, if it is root
+			if d.Name != host.SystemDir {
+				t.Unmade = append(t.Unmade, f.Real)
+			}
+		default:
+			need := refuse(n.Path, ", which the program could make",
 				"make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
+			need.MissingDir = f.Real
+			return need
 		}
 	}
 	return nil
@@ -143,7 +153,8 @@ func refuseWritable(h *host.Facts, tree *policy.Tree) error {
 			if d.File.Err != nil {
 				return fmt.Errorf("look at %s, which sbx reads its own files from: %w", text.Quote(d.Name), d.File.Err)
 			}
-			if (d.File.Mode != 0 || !d.Checked) && in(d.File) && dir.Real != "/" || policy.Within(dir.Real, d.File.Real) {
+			counts := d.File.Mode != 0 || !d.Checked && !d.Barred
+			if counts && in(d.File) && dir.Real != "/" || policy.Within(dir.Real, d.File.Real) {
 				return noMount(dir, "read-only", d.Name)
 			}
 		}

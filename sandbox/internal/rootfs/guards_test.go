@@ -148,6 +148,14 @@ func TestDecided(t *testing.T) {
 			"/w/c/sbx=writable", ""},
 		{"all of the host", policy.Files{Write: []string{"/"}}, []string{"/"}, dir(own, false),
 			"/w/c/sbx=read-only", "/w /w/c"},
+		{"all of the host, sbx's own not there", policy.Files{Write: []string{"/"}}, []string{"/"}, dir(absent, false),
+			"/w/c/sbx=writable", ""},
+		{"sbx's own, not there and not to be made", policy.Files{Write: []string{"/"}}, []string{"/"},
+			func(h *host.Facts) { h.Own = []host.OwnDir{{File: absent, Barred: true}} }, "/w/c/sbx=writable", ""},
+		{"sbx's own, not there, under a tmpfs", policy.Files{Write: []string{"/"}, Tmpfs: []string{"/w"}}, []string{"/"},
+			dir(absent, false), "/w/c/sbx=tmpfs", ""},
+		{"sbx's own, not there, in what is only read", policy.Files{Write: []string{"/"}, Read: []string{"/w"}},
+			[]string{"/", "/w"}, dir(absent, false), "/w/c/sbx=read-only", ""},
 		{"in sbx's own", policy.Files{Write: []string{"/w/c/sbx/policies"}}, []string{"/w/c/sbx/policies"},
 			dir(own, false), "", ""},
 		{"sbx's own under another name", policy.Files{Write: []string{"/m"}}, []string{"/m"},
@@ -197,6 +205,36 @@ func TestDecided(t *testing.T) {
 				t.Errorf("pinned %s, want %s", got, c.pinned)
 			}
 		})
+	}
+}
+
+// TestUnmade: a directory of sbx's own that is missing, and that the target could make, is to be
+// made first.
+func TestUnmade(t *testing.T) {
+	mine := host.OwnDir{Name: "/home/.config/sbx", File: host.File{Real: "/home/.config/sbx"}}
+	barred, machines, cache := mine, mine, mine
+	barred.Barred, machines.Name, cache.Checked = true, host.SystemDir, true
+	for name, c := range map[string]struct {
+		files policy.Files
+		own   host.OwnDir
+		want  bool
+	}{
+		"writable": {policy.Files{Write: []string{"/"}}, mine, true}, "read-only": {policy.Files{Read: []string{"/"}},
+			mine, false},
+		"barred":        {policy.Files{Write: []string{"/"}}, barred, false},
+		"the machine's": {policy.Files{Write: []string{"/"}}, machines, false},
+		"the cache":     {policy.Files{Write: []string{"/"}}, cache, false},
+		"hidden":        {policy.Files{Write: []string{"/"}, Tmpfs: []string{"/home"}}, mine, false},
+	} {
+		p := &policy.Policy{Name: "p", Files: c.files}
+		h := machine(p, "/")
+		h.Own = []host.OwnDir{c.own}
+		tree, err := rootfs.New(p, host.Target{Dir: "/"}, h, rootfs.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := slices.Equal(tree.Unmade, []string{"/home/.config/sbx"}); got != c.want {
+			t.Errorf("%s: %q, to be made: %t", name, tree.Unmade, c.want)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Tree) socketRules() (rules []step.Step) {
 		}
 	}
 	for _, s := range t.policy.Files.Sockets {
-		if f := t.facts.Files[policy.ParsePath(s).Name]; f.Mode != 0 {
+		if f := t.socketFile(policy.ParsePath(s).Name); f.Mode != 0 {
 			add(f)
 		}
 	}

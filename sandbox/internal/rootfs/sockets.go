@@ -25,7 +25,7 @@ func (t *Tree) addSockets() error {
 		if e, ok := t.entries.Get(x.Name); ok && e.Kind == policy.KindTmpfs {
 			continue // it is the sandbox's own, and allows none of the host's below it
 		}
-		f := t.facts.Files[x.Name]
+		f := t.socketFile(x.Name)
 		over := t.entries.Over(x.Name)
 		if e, ok := f.Err.(*host.LinkError); ok && over.Kind.FromHost() && !x.Optional {
 			f = e.File // it is refused below, as every link in what is shown
@@ -63,6 +63,15 @@ func (t *Tree) addSockets() error {
 		}
 	}
 	return nil
+}
+
+// socketFile is what files.sockets names by a path inside: what an entry shows there from
+// elsewhere, or the host's own.
+func (t *Tree) socketFile(name string) host.File {
+	if e, ok := t.entries.Get(name); ok && e.Kind.FromHost() {
+		name = e.Source()
+	}
+	return t.facts.Files[name]
 }
 
 // shownAs is the real path of the host that an entry shows at a path below it.
