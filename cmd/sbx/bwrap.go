@@ -169,6 +169,21 @@ func bwrapOptions(cwd string) bwrap.Options {
 	return o
 }
 
+// isShown says whether a directory is there inside, in what the policy shows of the host at that
+// path, which may be another directory of the host.
+func isShown(p *policy.Policy, dir string) bool {
+	e := p.Files.At(dir)
+	if !e.Kind.FromHost() {
+		return false
+	}
+	source := e.Source()
+	if fd, ok := strings.CutPrefix(source, "fd:"); ok {
+		source = "/proc/self/fd/" + fd
+	}
+	st, err := os.Stat(path.Join(source, strings.TrimPrefix(dir, e.Name)))
+	return err == nil && st.IsDir()
+}
+
 // planBwrap makes the plan of a line.
 func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error) {
 	p, err := policies.Sum(line.Policy)
@@ -204,8 +219,11 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 			t.HoldWithout = append(t.HoldWithout, fd)
 		}
 	}
-	if !p.Files.Shows(home) {
+	if !isShown(p, home) {
 		t.Elsewhere = "/"
+	}
+	if p.Files.Shows(cwd) && !isShown(p, cwd) {
+		t.Dir = t.Elsewhere
 	}
 	t.First = line.First
 	t.Details = make(map[string]sandbox.Detail, len(line.Details))

@@ -42,6 +42,7 @@ func TestFiles(t *testing.T) {
 		{"--ro-bind /usr /usr --bind . /src x", []string{`"/usr"`, `"?/src"`, `path."/src" = { from = "/work" }`}},
 		{"--ro-bind / / --tmpfs /home --ro-bind-try /home/u /home/u x", []string{`"/"`, `"?/home/u"`, `"/home"`}},
 		{"--ro-bind /a /x/a --tmpfs /x x", []string{`"/x"`}},
+		{"--tmpfs /t --dir /t/a/b --chmod 0700 /t/a x", []string{`"/t/a"`, `path."/t/a" = { mode = "0700" }`}},
 		{"--dir /d --dir /d/e --symlink usr/bin /bin x", []string{`"/d"`, `symlink."/bin" = "usr/bin"`}},
 		{"--perms 1777 --size 4096 --tmpfs /t --tmpfs /s x",
 			[]string{`path."/t" = { size = "4096", mode = "1777" }`, `path."/s" = { mode = "0755" }`}},
@@ -240,6 +241,10 @@ func TestSockets(t *testing.T) {
 		"--ro-bind / / --bind /run /run --bind /tmp /tmp x":                         "/run /tmp",
 		"--ro-bind /usr /usr --ro-bind /srv/a.sock /run/b --ro-bind /srv/d /d x":    "?/run/b",
 		"--ro-bind /run/user/5/pulse /pulse --ro-bind /tmp/f.txt /f --tmpfs /tmp x": "?/pulse",
+		"--bind /srv/a.sock /srv/a.sock --ro-bind / / x":                            "?/srv/a.sock",
+		"--bind /srv/a.sock /srv/b.sock --ro-bind / / x":                            "",
+		"--bind /tmp/a.sock /tmp/a.sock --tmpfs /tmp x":                             "",
+		"--bind /srv/a.sock /m/a.sock --bind /srv /m x":                             "",
 		"--tmpfs /tmp --ro-bind /tmp/.X11-unix /tmp/.X11-unix x":                    "?/tmp/.X11-unix",
 	} {
 		l, err := bwrap.Parse(strings.Fields(line), bwrap.Options{Mode: look})

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sbx/internal/text"
@@ -176,39 +175,6 @@ func (r *reader) mount(s, from string, n *node) error {
 	return nil
 }
 
-// bind takes an option that shows a file of the host.
-func bind(k kind, optional bool) func(*reader, []string) error {
-	return func(r *reader, v []string) error {
-		from, err := r.host(v[0])
-		if err != nil {
-			return err
-		}
-		if _, there := r.look(from); optional && r.options.Mode != nil && !there {
-			return nil
-		}
-		if !optional {
-			r.line.Needed = append(r.line.Needed, from)
-		}
-		n := r.bound(k, from, inside(v[1]), optional)
-		if n == nil {
-			return nil
-		}
-		return r.mount(v[1], from, n)
-	}
-}
-
-func bindFD(k kind) func(*reader, []string) error {
-	return func(r *reader, v []string) error {
-		n, err := descriptor(v[0])
-		if err != nil {
-			return err
-		}
-		from := "/proc/self/fd/" + strconv.Itoa(n)
-		r.line.Needed = append(r.line.Needed, from)
-		return r.mount(v[1], from, &node{kind: k, from: "fd:" + strconv.Itoa(n)})
-	}
-}
-
 // remount makes what is mounted at the path read-only.
 func (r *reader) remount(v []string) error {
 	name, err := r.at(v[0])
@@ -288,7 +254,9 @@ func system(name string) func(*reader, []string) error {
 		if inside(v[0]) != name {
 			return fmt.Errorf("this cannot be had: sbx mounts it at %s alone", name)
 		}
-		r.root.mount(name, &node{kind: own})
+		if err := r.mount(name, "", &node{kind: own}); err != nil {
+			return err
+		}
 		if name == "/dev" { // as bubblewrap has it
 			r.root["/dev/core"] = &node{kind: link, from: "/proc/kcore"}
 		}
@@ -387,6 +355,12 @@ func (r *reader) chmod(v []string) error {
 		return nil
 	}
 	if _, over := r.root.over(name); !ok && over.kind <= made {
+		for p := range r.root {
+			if policy.Within(p, name) { // it was made for what lies below it
+				r.root[name] = &node{kind: made, mode: fmt.Sprintf("%04o", mode)}
+				return nil
+			}
+		}
 		return words("Can't chmod %#o %s: No such file or directory", mode, text.Quote(v[1]))
 	}
 	_, err = r.place(name, Made{What: MakeMode, Mode: mode})

@@ -130,7 +130,7 @@ const (
 // Parse reads the arguments that follow the program's name.
 func Parse(args []string, o Options) (*Line, error) {
 	r := &reader{options: o, line: &Line{}, namespaces: map[string]bool{}, given: map[string]bool{}, uid: -1, gid: -1,
-		root: tree{"/": {kind: private}}}
+		root: tree{"/": {kind: private}}, binds: map[string]*node{}}
 	if err := r.read(args, true); err != nil {
 		return nil, err
 	}
@@ -145,9 +145,11 @@ func Parse(args []string, o Options) (*Line, error) {
 
 // reader is the state of a line that is being read.
 type reader struct {
-	options    Options
-	line       *Line
-	root       tree
+	options Options
+	line    *Line
+	root    tree
+	// binds are the binds of the host's files, those too that a later mount covers.
+	binds      map[string]*node
 	total      int
 	namespaces map[string]bool // what is unshared
 	join       []joined

@@ -2,7 +2,6 @@ package bwrap
 
 import (
 	"errors"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -216,33 +215,6 @@ func (r *reader) files(p *policy.Policy) error {
 	f.OwnSockets = new(bool)
 	*f.OwnSockets = true
 	return nil
-}
-
-// sockets says which Unix sockets of the host may be connected to: where the host's root is shown
-// whole and writable all of them, as its files are, and what the line shows for the sake of its
-// sockets.
-func (r *reader) sockets(f *policy.Files) {
-	for _, name := range slices.Sorted(maps.Keys(r.root)) {
-		n := r.root[name]
-		mode, known := r.look(n.from)
-		place := slices.ContainsFunc([]string{"/run", "/tmp", "/var/run"}, func(dir string) bool {
-			return policy.Within(name, dir) || policy.Within(n.from, dir)
-		})
-		switch whole := name == "/run" || name == "/tmp" || name == "/var/run"; {
-		case !n.ofHost():
-		case name == "/":
-			if n.kind != read {
-				f.Sockets = append(f.Sockets, name)
-			}
-		case whole && n.kind == read:
-		case whole:
-			f.Sockets = append(f.Sockets, name)
-		case known && (mode&fs.ModeSocket != 0 || place && mode.IsDir()):
-			f.Sockets = append(f.Sockets, "?"+name)
-		case !known && place:
-			r.lose("sockets at %s cannot be connected to, if there are any", text.Quote(name))
-		}
-	}
 }
 
 // empty is a tmpfs or a directory, which can be written as one. The root stays read-only.

@@ -26,6 +26,8 @@ type OwnDir struct {
 	// Barred says that nothing is there, and that the caller can make nothing there: others
 	// own each directory over it, and let nobody else write.
 	Barred bool
+	// Homeless says that the home that it would lie in does not exist either.
+	Homeless bool
 }
 
 // SystemDir has the machine's policies.
@@ -43,9 +45,9 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 	config, _ := Lookup(t.Env, "XDG_CONFIG_HOME")
 	cache, _ := Lookup(t.Env, "XDG_CACHE_HOME")
 	state, _ := Lookup(t.Env, "XDG_STATE_HOME")
-	h.addOwn(SystemDir, false)
+	h.addOwn(SystemDir, "", false)
 	for _, dir := range t.Shims {
-		h.addOwn(dir, false)
+		h.addOwn(dir, "", false)
 	}
 	for _, x := range [...]struct {
 		base, below string
@@ -56,7 +58,7 @@ func (h *Facts) probeOwn(_ *policy.Policy, tree *policy.Tree, t Target) error {
 		{state, "sbx", true}, {home, ".local/state/sbx", true}, {account, ".local/state/sbx", true},
 	} {
 		if path.IsAbs(x.base) {
-			h.addOwn(path.Join(x.base, x.below), x.checked)
+			h.addOwn(path.Join(x.base, x.below), x.base, x.checked)
 		}
 	}
 	reviews := []string{path.Join(state, "sbx/review"), path.Join(home, ".local/state/sbx/review"),
@@ -110,14 +112,15 @@ func (h *Facts) addReviews(name string) error {
 		}
 		for place := range strings.SplitSeq(places, "\x00") {
 			if path.IsAbs(place) {
-				h.addOwn(place, true)
+				h.addOwn(place, "", true)
 			}
 		}
 	}
 	return nil
 }
 
-func (h *Facts) addOwn(name string, checked bool) {
+// addOwn looks at a directory of sbx's own, which lies in a home.
+func (h *Facts) addOwn(name, home string, checked bool) {
 	for _, d := range h.Own {
 		if d.Name == name {
 			return
@@ -144,6 +147,7 @@ func (h *Facts) addOwn(name string, checked bool) {
 	own := OwnDir{Name: name, File: f, Checked: checked}
 	if f.Mode == 0 && f.Err == nil && !checked && f.Real != "" {
 		own.Barred = h.barred(path.Dir(f.Real))
+		own.Homeless = home != "" && h.look(home).Mode == 0
 	}
 	h.Own = append(h.Own, own)
 }

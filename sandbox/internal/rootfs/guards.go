@@ -85,7 +85,7 @@ func (t *Tree) checkOwn(d host.OwnDir) error {
 		switch {
 		case n.Kind != Write:
 		case n.Source.Real == "/": // such a target could replace sbx itself, if it is root
-			if d.Name != host.SystemDir {
+			if d.Name != host.SystemDir && !d.Homeless {
 				t.Unmade = append(t.Unmade, f.Real)
 			}
 		default:

@@ -212,8 +212,8 @@ func TestDecided(t *testing.T) {
 // made first.
 func TestUnmade(t *testing.T) {
 	mine := host.OwnDir{Name: "/home/.config/sbx", File: host.File{Real: "/home/.config/sbx"}}
-	barred, machines, cache := mine, mine, mine
-	barred.Barred, machines.Name, cache.Checked = true, host.SystemDir, true
+	barred, machines, cache, homeless := mine, mine, mine, mine
+	barred.Barred, machines.Name, cache.Checked, homeless.Homeless = true, host.SystemDir, true, true
 	for name, c := range map[string]struct {
 		files policy.Files
 		own   host.OwnDir
@@ -223,6 +223,7 @@ func TestUnmade(t *testing.T) {
 			mine, false},
 		"barred":        {policy.Files{Write: []string{"/"}}, barred, false},
 		"the machine's": {policy.Files{Write: []string{"/"}}, machines, false},
+		"no home":       {policy.Files{Write: []string{"/"}}, homeless, false},
 		"the cache":     {policy.Files{Write: []string{"/"}}, cache, false},
 		"hidden":        {policy.Files{Write: []string{"/"}, Tmpfs: []string{"/home"}}, mine, false},
 	} {

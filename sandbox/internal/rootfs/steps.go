@@ -152,7 +152,8 @@ func (l *layout) place(n Node) {
 	default:
 		b := bind(n)
 		b.Below = below
-		b.Over = below && up.Kind != Overlay && up.insidePath(n.Source.Real) == n.Path
+		b.Over = below && up.Kind != Overlay && policy.Within(n.Source.Real, up.Source.Real) &&
+			up.insidePath(n.Source.Real) == n.Path
 		l.add(b)
 	}
 }
