@@ -130,6 +130,31 @@ func (t Tmpfs) Hint(err error) string {
 	return ownerHint(t.Owner, err)
 }
 
+// Mqueue mounts the POSIX message queues of the IPC namespace: see mq_overview(7). It takes
+// CAP_SYS_ADMIN over that namespace, which a new one gives.
+type Mqueue struct {
+	Path  string
+	Below bool
+}
+
+func (m Mqueue) String() string { return "mount the message queues at " + text.Quote(m.Path) }
+
+func (Mqueue) Kind() string { return "mount-mqueue" }
+
+func (m Mqueue) Hint(err error) string {
+	if step.Errno(err) == unix.EPERM {
+		return "the message queues are the host's; with a new IPC namespace they can be mounted"
+	}
+	return Tmpfs{Path: m.Path, Below: m.Below}.Hint(err)
+}
+
+// Compile makes the file system and attaches it.
+func (m Mqueue) Compile(a *step.Asm) {
+	fd := a.Temp()
+	fsmount(a, fd, "mqueue", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	attach(a, fd, m.Path, m.Below)
+}
+
 // Compile makes the file system and attaches it.
 func (t Tmpfs) Compile(a *step.Asm) {
 	opts := []string{"mode", fmt.Sprintf("%04o", t.Mode)}

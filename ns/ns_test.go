@@ -62,6 +62,7 @@ func TestOrder(t *testing.T) {
 		Mask{Path: "/a", Below: true}, Tmpfs{Path: "/t", Mode: 0o700}, Tmpfs{Path: "/t", Below: true}, Proc{}, Devpts{},
 		RootBind{Bind{Source: "/", Dest: "/", Ino: 2}},
 		Tmpfs{Path: "/t", ReadOnly: true, NoExec: true, Below: true}, Mask{Path: "/a", Below: true, Maybe: true},
+		Mqueue{Path: "/q"}, Mqueue{Path: "/q", Below: true},
 	} {
 		flagged, checked, resolved, attached := false, false, false, false
 		for _, c := range calls(t, s) {
@@ -86,6 +87,8 @@ func TestOrder(t *testing.T) {
 		case Bind:
 			below = s.Below
 		case Tmpfs:
+			below = s.Below
+		case Mqueue:
 			below = s.Below
 		case Mask:
 			below = s.Below

@@ -37,23 +37,25 @@ func (r *reader) bound(k kind, from, name string, optional bool) *node {
 	n := &node{kind: k, from: from, optional: optional}
 	at, below := strings.CutPrefix(from, "/dev/")
 	top, _, _ := strings.Cut(at, "/")
-	switch {
-	case from == "/dev/null" && !policy.Within(name, "/dev"): // the usual way to cover a file
-		r.lose("%s is an empty file, and no device", text.Quote(name))
-		if k == device {
-			return &node{kind: file, mode: "0666", writable: true}
-		}
-		return &node{kind: file, mode: "0444"}
-	case from != name:
-	case from == "/proc", from == "/dev" && k != device, below && slices.Contains(ownDevices, top):
+	switch known := slices.Contains(ownDevices, top) || slices.ContainsFunc(r.options.Devices, func(d string) bool {
+		return policy.Within(from, strings.TrimPrefix(d, "?"))
+	}); {
+	case from == "/proc" && from == name, from == "/dev" && from == name && k != device:
 		return &node{kind: own}
-	case below && slices.Contains(noDevices, top):
+	case !below:
+	case slices.Contains(noDevices, top):
 		if k == device {
 			n.kind = write
 		}
-	case k != device && slices.ContainsFunc(r.options.Devices, func(d string) bool {
-		return policy.Within(from, strings.TrimPrefix(d, "?"))
-	}):
+	case from == name && slices.Contains(ownDevices, top):
+		return &node{kind: own}
+	case k == device && slices.Contains([]string{"pts", "ptmx", "console", "tty"}, top):
+		n.kind = write // the host's terminals: the launch refuses them
+	case k == device || !known:
+	case from == "/dev/null" && !policy.Within(name, "/dev"): // the usual way to cover a file
+		r.lose("%s is an empty file, and no device", text.Quote(name))
+		return &node{kind: file, mode: "0444"}
+	default:
 		r.lose("%s is not there: bubblewrap shows a device that cannot be opened", text.Quote(name))
 		return nil
 	}

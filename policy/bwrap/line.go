@@ -111,6 +111,11 @@ type Detail struct {
 	// or a tmpfs, is read-only in the end.
 	Under    []string
 	ReadOnly bool
+	// Queues says that a tmpfs is none: the message queues of the IPC namespace are there.
+	Queues bool
+	// Device says that a file is a device of the host's, or a directory with some, that can be
+	// used.
+	Device bool
 	// Own says that a file has the mode Mode, and Writable that its content can be changed.
 	Own, Writable bool
 	Mode          uint32

@@ -170,12 +170,24 @@ func (r *reader) files(p *policy.Policy) error {
 		switch n.kind {
 		case private, made:
 			r.empty(f, name, n, &o)
+		case messages:
+			f.Tmpfs = append(f.Tmpfs, name)
+			o.Mode = "1777"
+			r.detail(name, Detail{Queues: true}, "%s is a tmpfs, and has no message queues", text.Quote(name))
 		case device:
-			r.devices(f, name, n)
-			if policy.Within(name, "/dev") && n.from == name {
+			switch below := policy.Within(n.from, "/dev") && n.from != "/dev"; {
+			case below && n.from == name:
+				f.Devices = append(f.Devices, map[bool]string{true: "?"}[n.optional]+name)
 				continue
+			case below:
+				f.Read = append(f.Read, entry)
+				r.detail(name, Detail{Device: true}, "%s is there, and its devices cannot be opened", text.Quote(name))
+			default:
+				if r.allDevices(f, name, n); name == "/dev" {
+					continue
+				}
+				f.Write = append(f.Write, entry)
 			}
-			fallthrough
 		case write:
 			f.Write = append(f.Write, entry)
 		case read:
@@ -239,20 +251,14 @@ func (r *reader) empty(f *policy.Files, name string, n *node, o *policy.PathOpti
 	}
 }
 
-// devices says which device files of the host are there.
-func (r *reader) devices(f *policy.Files, name string, n *node) {
-	if name != n.from {
-		if policy.Within(n.from, "/dev") {
-			r.lose("--dev-bind: the devices of %s are not there under another name", n.from)
-		}
-		return
-	}
+// allDevices shows all of the host's devices, where the line shows its root or its /dev as it is.
+func (r *reader) allDevices(f *policy.Files, name string, n *node) {
 	switch {
-	case name == "/" || name == "/dev":
+	case name == n.from && (name == "/" || name == "/dev"):
 		f.Dev = nil
 		f.Devices = append(f.Devices, r.options.Devices...)
-	case policy.Within(name, "/dev"):
-		f.Devices = append(f.Devices, map[bool]string{true: "?"}[n.optional]+name)
+	case policy.Within("/dev", n.from):
+		r.lose("--dev-bind: the devices of %s are not there under another name", n.from)
 	}
 }
 

@@ -92,6 +92,11 @@ type Detail struct {
 	Under []string
 	// ReadOnly says that a tmpfs or an overlay is read-only in the end.
 	ReadOnly bool
+	// Queues says that a tmpfs is none: the message queues of the IPC namespace are there.
+	Queues bool
+	// Device says that what is shown is a device in the host's /dev, or a directory with
+	// some, that can be used. Elsewhere they can be used in the sandbox's own /dev alone.
+	Device bool
 	// Own says that a file has the mode Mode, and Writable that the target can change what
 	// is in it.
 	Own, Writable bool

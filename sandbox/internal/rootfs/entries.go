@@ -101,6 +101,8 @@ func (t *Tree) fromEntry(e policy.Entry) (n Node, ok bool, err error) {
 			What:   fmt.Sprintf("show %s: the sandbox around this one hides it", text.Quote(source)),
 			Fix:    "let the one around show it: --show " + text.Quote(source),
 		}
+	case t.target.Details[e.Name].Device && (isDevice(n.Source) || n.Source.Dir()) && policy.Within(n.Source.Real, "/dev"):
+		n.Device = true
 	case t.useless(n) != nil:
 		return n, false, t.useless(n)
 	case n.Kind == Write && !n.Optional:

@@ -13,7 +13,10 @@ func (t *Tree) Rules() []step.Step {
 	rules := []step.Step{landlock.Rule{ABI: abi, Path: "/", Allow: landlock.Read}}
 	for _, n := range t.nodes {
 		switch {
-		case n.Device || t.maskOver(n.Path) != "":
+		case t.maskOver(n.Path) != "":
+		case n.Device && !policy.Within(n.Path, "/dev"):
+			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Devices, File: !n.Source.Dir()})
+		case n.Device:
 		case n.Kind == Write || n.Kind == Overlay:
 			rules = append(rules, landlock.Rule{ABI: abi, Path: n.Path, Allow: landlock.Write, File: !n.Source.Dir()})
 		case n.Kind == File && t.target.Details[n.Path].Writable:

@@ -143,11 +143,13 @@ func (l *layout) place(n Node) {
 	default:
 		l.add(ns.File{Path: n.Path})
 	}
-	switch n.Kind {
-	case Tmpfs:
+	switch {
+	case n.Kind == Tmpfs && l.target.Details[n.Path].Queues:
+		l.add(ns.Mqueue{Path: n.Path, Below: below})
+	case n.Kind == Tmpfs:
 		l.add(ns.Tmpfs{Path: n.Path, Mode: n.Mode, Owner: n.Owner, Size: cmp.Or(n.Size, l.tmpSize), NoExec: n.NoExec,
 			Below: below})
-	case Overlay:
+	case n.Kind == Overlay:
 		l.add(l.overlay(n, below))
 	default:
 		b := bind(n)
