@@ -41,26 +41,51 @@ func (l *launch) keepNamed(args []string) (notes []string) {
 }
 
 // keepNumbered hands over the sockets, the pipes and the memory that arguments name by the
-// number of their descriptors alone. Bubblewrap's callers open them for the program, which
-// finds there whoever talks to it.
+// number of their descriptors, alone or as an option's value. Bubblewrap's callers open them for
+// the program, which finds there whoever talks to it, or further arguments, that may name more.
 func (l *launch) keepNumbered(args []string) {
 	for _, arg := range args {
-		n, err := strconv.ParseUint(arg, 10, 31)
-		fd := int(n)
-		if err != nil || fd < 3 || strconv.Itoa(fd) != arg || slices.Contains(l.KeepFD, fd) || l.ownDescriptor(fd) {
-			continue
-		}
-		var st unix.Stat_t
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		closes, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || closes&unix.FD_CLOEXEC != 0 || flags&unix.O_PATH != 0 || unix.Fstat(fd, &st) != nil {
-			continue
-		}
-		kind := st.Mode & unix.S_IFMT
-		if kind == unix.S_IFSOCK || kind == unix.S_IFIFO || kind == unix.S_IFREG && st.Nlink == 0 {
-			l.KeepFD = append(l.KeepFD, fd)
+		if fd, memory := l.keepNumber(arg); memory {
+			for more := range strings.SplitSeq(startOf(fd), "\x00") {
+				l.keepNumber(more)
+			}
 		}
 	}
+}
+
+// keepNumber does so for one argument. It says whether that names memory.
+func (l *launch) keepNumber(arg string) (fd int, memory bool) {
+	if strings.HasPrefix(arg, "-") {
+		_, arg, _ = strings.Cut(arg, "=")
+	}
+	n, err := strconv.ParseUint(arg, 10, 31)
+	fd = int(n)
+	if err != nil || fd < 3 || strconv.Itoa(fd) != arg || slices.Contains(l.KeepFD, fd) || l.ownDescriptor(fd) {
+		return 0, false
+	}
+	var st unix.Stat_t
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	closes, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || closes&unix.FD_CLOEXEC != 0 || flags&unix.O_PATH != 0 || unix.Fstat(fd, &st) != nil {
+		return 0, false
+	}
+	kind := st.Mode & unix.S_IFMT
+	memory = kind == unix.S_IFREG && st.Nlink == 0
+	if kind == unix.S_IFSOCK || kind == unix.S_IFIFO || memory {
+		l.KeepFD = append(l.KeepFD, fd)
+	}
+	return fd, memory
+}
+
+// startOf is what a file begins with. It does not move the place that is read next; what cannot be
+// read is "".
+func startOf(fd int) string {
+	buf := make([]byte, 64<<10)
+	n, err := unix.Pread(fd, buf, 0)
+	if err != nil {
+		return ""
+	}
+	return string(buf[:n])
 }
 
 // descriptorIn is the descriptor that an argument names, alone or behind a "=".

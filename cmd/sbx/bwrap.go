@@ -46,12 +46,18 @@ func runBwrap(args []string) int {
 	b := &bwrapRunner{}
 	code, err := b.run(args)
 	if err != nil {
-		message := err.Error()
-		if code, _ := outcome(err); code == 126 || code == 127 {
+		message, hint := err.Error(), sandbox.Hint(err)
+		var failed *sandbox.StepError
+		switch code, _ := outcome(err); {
+		case code == 126 || code == 127:
 			message = "execvp " + b.target + ": " + said(err).Error()
+		case errors.Is(err, sandbox.NotShown) && b.dir != "":
+			message, hint = "Can't chdir to "+text.Quote(b.dir)+": "+said(unix.ENOENT).Error(), ""
+		case errors.As(err, &failed) && failed.Step.Kind() == "chdir" && b.dir != "":
+			message, hint = "Can't chdir to "+text.Quote(b.dir)+": "+said(err).Error(), ""
 		}
 		b.print(3, message)
-		say("hint", sandbox.Hint(err))
+		say("hint", hint)
 		return 1
 	}
 	return code
@@ -60,7 +66,8 @@ func runBwrap(args []string) int {
 // bwrapRunner runs a line, of which the program is known as far as it was read.
 type bwrapRunner struct {
 	target string
-	levels bool // messages have their level in front
+	dir    string // of --chdir
+	levels bool   // messages have their level in front
 }
 
 // print prints a message as bubblewrap does, with its level as of sd-daemon(3).
@@ -96,7 +103,7 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 		_, err := fmt.Printf("bubblewrap %s\n", bwrapVersion)
 		return 0, err
 	}
-	b.target, b.levels = line.Command[0], line.LevelPrefix
+	b.target, b.dir, b.levels = line.Command[0], line.Dir, line.LevelPrefix
 	for _, w := range line.Warnings {
 		b.print(4, w)
 	}

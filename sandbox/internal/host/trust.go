@@ -146,11 +146,11 @@ func (h *Facts) judge(f File, links []link) File {
 
 // distrust is why another user than root and the caller, or with inside the target of
 // an earlier launch, could have chosen where the link leads. It is "" if that is
-// impossible.
+// impossible: a target can make nothing where the caller cannot.
 func (h *Facts) distrust(l *link) (why string, inside bool) {
 	h.addRepositories(l.dir.real)
 	for _, z := range h.zones {
-		if l.dir.below(z.real, z.id) {
+		if l.dir.below(z.real, z.id) && !h.barred(l.dir.real) {
 			return z.why, true
 		}
 	}
