@@ -232,7 +232,8 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	if p.Files.Shows(cwd) && !isShown(p, cwd) {
 		t.Dir = t.Elsewhere
 	}
-	t.First = line.First
+	// Lines come from programs, which cannot follow a hint.
+	t.First, t.MakesOwn = line.First, true
 	t.Details = make(map[string]sandbox.Detail, len(line.Details))
 	for name, d := range line.Details {
 		t.Details[name] = sandbox.Detail(d)
@@ -249,19 +250,12 @@ func planBwrap(line *bwrap.Line, cwd string) (*sandbox.Cmd, *sandbox.Plan, error
 	}
 	c := &sandbox.Cmd{Policy: p, Filters: filters, Attached: &t}
 	plan, err := prepared(c, !line.DryRun)
-	for range 8 { // there are fewer such directories
-		var need *sandbox.NeedError
-		if line.DryRun || !errors.As(err, &need) || need.MissingDir == "" {
-			break
-		}
-		if err := makeOwnDir(need.MissingDir); err != nil {
-			return nil, nil, err
-		}
-		plan, err = prepared(c, true)
-	}
 	if err != nil {
 		return nil, nil, err
 	}
 	plan.Notes = append(plan.Notes, notes...)
+	for _, name := range plan.Unmade() {
+		plan.Notes = append(plan.Notes, text.Quote(name)+" would be made first, and is read-only inside")
+	}
 	return c, plan, nil
 }

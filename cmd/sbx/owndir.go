@@ -12,8 +12,7 @@ import (
 )
 
 // prepared makes the plan of a command. If it is for a launch, directories of sbx's own are made
-// first that a program which may write to all of the host could make otherwise, and with them the
-// policies of the next launch.
+// first that the program could make otherwise, and with them the policies of the next launch.
 func prepared(c *sandbox.Cmd, launch bool) (*sandbox.Plan, error) {
 	plan, err := c.Prepare()
 	if err != nil || !launch || len(plan.Unmade()) == 0 {
@@ -26,6 +25,7 @@ func prepared(c *sandbox.Cmd, launch bool) (*sandbox.Plan, error) {
 			return nil, err
 		}
 	}
+	c.Attached.MakesOwn = false
 	return c.Prepare()
 }
 

@@ -75,9 +75,6 @@ type NeedError struct {
 	What string
 	// Fix is what to do about it, or "" where that is not known.
 	Fix string
-	// MissingDir is a directory of sbx's own that is missing. If it is made, no program can
-	// make it, and this is no error any more. Mostly it is "".
-	MissingDir string
 }
 
 // Refuse is a NeedError without a known fix.

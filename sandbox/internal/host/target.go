@@ -20,6 +20,9 @@ type Target struct {
 	Env []string
 	// Passed are the rules of Process.Env that a flag gives.
 	Passed []string
+	// MakesOwn says that the caller makes the directories of sbx's own that the plan says are
+	// Unmade, before the start. Otherwise a program that could make them is mostly refused.
+	MakesOwn bool
 	// Dir is the directory to start in. Elsewhere is where to start if it is not
 	// there inside; empty: that is an error. Relative are those of Shown that were
 	// given relative to Dir: with one of them, Dir is there.

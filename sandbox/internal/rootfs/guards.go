@@ -63,7 +63,7 @@ func (t *Tree) WritableAt(f host.File) (dir string, ok bool) {
 // filters where that cannot be read-only: they decide what is allowed the next time. Where it may
 // write to all of the host, a missing one is only noted: see Unmade.
 func (t *Tree) checkOwn(d host.OwnDir) error {
-	refuse := func(dir, why, fix string) *host.NeedError {
+	refuse := func(dir, why, fix string) error {
 		return &host.NeedError{
 			Reason: host.Untrusted,
 			What: fmt.Sprintf("let the program write to %s: sbx reads its own files below %s%s",
@@ -88,11 +88,11 @@ func (t *Tree) checkOwn(d host.OwnDir) error {
 			if d.Name != host.SystemDir && !d.Homeless {
 				t.Unmade = append(t.Unmade, f.Real)
 			}
+		case t.target.MakesOwn:
+			t.Unmade = append(t.Unmade, f.Real)
 		default:
-			need := refuse(n.Path, ", which the program could make",
+			return refuse(n.Path, ", which the program could make",
 				"make it first, and it is read-only inside: mkdir -p "+text.Quote(f.Real))
-			need.MissingDir = f.Real
-			return need
 		}
 	}
 	return nil

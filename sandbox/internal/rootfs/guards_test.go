@@ -214,23 +214,26 @@ func TestUnmade(t *testing.T) {
 	mine := host.OwnDir{Name: "/home/.config/sbx", File: host.File{Real: "/home/.config/sbx"}}
 	barred, machines, cache, homeless := mine, mine, mine, mine
 	barred.Barred, machines.Name, cache.Checked, homeless.Homeless = true, host.SystemDir, true, true
+	all := policy.Files{Write: []string{"/"}}
+	home := policy.Files{Write: []string{"/home"}}
 	for name, c := range map[string]struct {
-		files policy.Files
-		own   host.OwnDir
-		want  bool
+		files       policy.Files
+		own         host.OwnDir
+		makes, want bool
 	}{
-		"writable": {policy.Files{Write: []string{"/"}}, mine, true}, "read-only": {policy.Files{Read: []string{"/"}},
-			mine, false},
-		"barred":        {policy.Files{Write: []string{"/"}}, barred, false},
-		"the machine's": {policy.Files{Write: []string{"/"}}, machines, false},
-		"no home":       {policy.Files{Write: []string{"/"}}, homeless, false},
-		"the cache":     {policy.Files{Write: []string{"/"}}, cache, false},
-		"hidden":        {policy.Files{Write: []string{"/"}, Tmpfs: []string{"/home"}}, mine, false},
+		"writable":      {all, mine, false, true},
+		"a part":        {home, mine, true, true},
+		"read-only":     {policy.Files{Read: []string{"/"}}, mine, true, false},
+		"barred":        {all, barred, false, false},
+		"the machine's": {all, machines, false, false},
+		"no home":       {all, homeless, false, false},
+		"the cache":     {home, cache, true, false},
+		"hidden":        {policy.Files{Write: []string{"/"}, Tmpfs: []string{"/home"}}, mine, false, false},
 	} {
 		p := &policy.Policy{Name: "p", Files: c.files}
-		h := machine(p, "/")
+		h := machine(p, "/", "/home")
 		h.Own = []host.OwnDir{c.own}
-		tree, err := rootfs.New(p, host.Target{Dir: "/"}, h, rootfs.Options{})
+		tree, err := rootfs.New(p, host.Target{Dir: "/", MakesOwn: c.makes}, h, rootfs.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if got := slices.Equal(tree.Unmade, []string{"/home/.config/sbx"}); got != c.want {

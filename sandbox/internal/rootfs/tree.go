@@ -96,8 +96,9 @@ type Options struct {
 
 // Tree is what each path inside is.
 type Tree struct {
-	// Unmade are directories of sbx's own that do not exist, and that the target could make,
-	// since it may write to all of the host. If they are made first, they are read-only inside.
+	// Unmade are directories of sbx's own that do not exist, and that the target could make: it
+	// may write to all of the host, or its MakesOwn is set. If they are made first, they are
+	// read-only inside.
 	Unmade []string
 	// Notes say which entries of the policy were dropped, and why.
 	Notes []string
