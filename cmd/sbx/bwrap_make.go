@@ -143,10 +143,10 @@ func finishMade(at int, name string, m *bwrap.Made) error {
 	if name != "" {
 		err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 		if there = err == nil; err != nil && !errors.Is(err, unix.ENOENT) {
-			return made("Can't create file at", m, err)
+			return made("Can't create file", m, err)
 		}
 	} else if err := unix.Fstat(at, &st); err != nil {
-		return made("Can't create file at", m, err)
+		return made("Can't create file", m, err)
 	}
 	kind := st.Mode & unix.S_IFMT
 	isDir := m.What == bwrap.MakeDir || m.What == bwrap.MakeMountPoint && m.Source != ""
@@ -176,13 +176,11 @@ func finishMade(at int, name string, m *bwrap.Made) error {
 	if err == nil {
 		return nil
 	}
-	doing := "Can't create file at"
-	switch {
-	case isDir:
-		doing = "Can't mkdir"
-	case m.What == bwrap.MakeLink:
+	doing := "Can't create file"
+	switch m.What {
+	case bwrap.MakeLink:
 		doing = "Can't make symlink at"
-	case m.What == bwrap.MakeMode:
+	case bwrap.MakeMode:
 		doing = fmt.Sprintf("Can't chmod %#o", m.Mode)
 	}
 	return made(doing, m, err)

@@ -27,6 +27,9 @@ func (t *Tree) addSockets() error {
 		}
 		f := t.socketFile(x.Name)
 		over := t.entries.Over(x.Name)
+		if e, ok := t.entries.Get(x.Name); ok {
+			over = e // it is shown as itself
+		}
 		if e, ok := f.Err.(*host.LinkError); ok && over.Kind.FromHost() && !x.Optional {
 			f = e.File // it is refused below, as every link in what is shown
 		}
