@@ -92,6 +92,9 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 		}
 		return st.Mode(), true
 	}
+	if o.Nest, err = nestByEnv(); err != nil {
+		return 0, err
+	}
 	line, err := bwrap.Parse(args, o)
 	if err != nil {
 		return 0, err
@@ -157,6 +160,20 @@ func (b *bwrapRunner) run(args []string) (code int, err error) {
 		told.ended(exit.Code())
 	}
 	return exit.Code(), errors.Join(err, told.err)
+}
+
+// nestByEnv says whether programs may make sandboxes inside. It is said by the environment, since
+// another program makes the line.
+func nestByEnv() (bool, error) {
+	const name = "SBX_BWRAP_NEST"
+	switch s := os.Getenv(name); s {
+	case "", "0":
+		return false, nil
+	case "1":
+		return true, nil
+	default:
+		return false, fmt.Errorf("read %s: %s is neither 0 nor 1", name, text.Quote(s))
+	}
 }
 
 // bwrapName is what the help calls this program.

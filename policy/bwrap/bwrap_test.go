@@ -262,6 +262,25 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// TestNest: sandboxes inside are for who asks for them, and neither for root nor for a line that says no.
+func TestNest(t *testing.T) {
+	for line, want := range map[string]bool{
+		"--ro-bind / / --unshare-pid --cap-drop ALL x": true,
+		"--ro-bind / / x": true,
+		"--ro-bind / / --unshare-user --disable-userns x":                false,
+		"--ro-bind / / --unshare-user --userns-block-fd 3 --info-fd 4 x": false,
+	} {
+		for _, o := range []bwrap.Options{{}, {Nest: true}, {Nest: true, Root: true}} {
+			l, err := bwrap.Parse(strings.Fields(line), o)
+			if err != nil {
+				t.Errorf("%s: %v", line, err)
+			} else if got := l.Policy.Process.Nest != nil; got != (want && o.Nest && !o.Root) {
+				t.Errorf("%s, %+v: %t", line, o, got)
+			}
+		}
+	}
+}
+
 // TestWarnings: of some options the last one counts.
 func TestWarnings(t *testing.T) {
 	l, err := parse(t, "--level-prefix --chdir /a --chdir /b --argv0 name --die-with-parent "+

@@ -73,6 +73,9 @@ type Options struct {
 	Devices []string
 	// Root says that root starts the sandbox.
 	Root bool
+	// Nest lets programs make sandboxes inside, as bubblewrap does unless a line says
+	// --disable-userns. Root's cannot.
+	Nest bool
 	// UID and GID are the caller's.
 	UID, GID int
 	// Mode is the kind of what is at a path of the host, if anything is; nil: nothing is

@@ -110,7 +110,8 @@ func (r *reader) privileges(p *policy.Policy) error {
 	p.Extends = []string{"kernel"}
 	p.Seccomp.Allow = []string{"@known"}
 	yes := true
-	nest := slices.Contains(kept, "sys_admin") && !r.noUsers && !r.options.Root && len(r.line.UsersBlock) == 0
+	nest := (r.options.Nest || slices.Contains(kept, "sys_admin")) && !r.noUsers && !r.options.Root &&
+		len(r.line.UsersBlock) == 0
 	if nest {
 		// A sandbox inside is made in a user namespace of its own, where every program has all
 		// capabilities. In this one the program could take the policy's mounts off.
