@@ -46,6 +46,7 @@ func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 	// The sandbox dies with the thread that forks it (PR_SET_PDEATHSIG), so
 	// that has to be one that lives as long as the process.
 	runtime.LockOSThread()
+	atTerminal := (p.SharesJob || p.OwnSession) && controlled()
 	// All of them, also what we were started to ignore: the target inherits
 	// that, and drops the signal by itself unless it has a handler.
 	caught, err := signals.Catch(Forwarded[:]...)
@@ -63,10 +64,11 @@ func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 	if err != nil {
 		return exit, fmt.Errorf("ask whether the launcher can be traced: %w", err)
 	}
+	h := hooks{adopt: true, born: a.Born, caught: caught, atTerminal: atTerminal}
 	for n := 1; ; n++ {
 		last := a.Again == nil || n == Tries || !p.Searched()
 		var told bool
-		if exit, told, err = runOnce(p, facts, caught, last, a); last || told || !p.Outdated(err) {
+		if exit, told, err = runOnce(p, facts, h, last, a); last || told || !p.Outdated(err) {
 			break
 		}
 		facts.Close()
@@ -87,9 +89,9 @@ func Run(p *plan.Plan, facts *host.Facts, a Attached) (exit Exit, err error) {
 // runOnce runs the plan. last says that it is not tried again. told says that a
 // signal asked the target to end.
 func runOnce(
-	p *plan.Plan, facts *host.Facts, caught int, last bool, a Attached,
+	p *plan.Plan, facts *host.Facts, h hooks, last bool, a Attached,
 ) (exit Exit, told bool, err error) {
-	ps, err := start(p, hooks{adopt: true, born: a.Born, caught: caught})
+	ps, err := start(p, h)
 	if err == nil {
 		facts.Remember()
 	}
@@ -123,7 +125,7 @@ func runOnce(
 	if last {
 		ps.closeStreams()
 	}
-	exit, err = ps.Supervise(caught)
+	exit, err = ps.Supervise(h.caught)
 	err = late(err)
 	return exit, ps.told || ps.hungUp, err
 }

@@ -58,7 +58,7 @@ type Process struct {
 	mounts      mountSource     // those on the host's files
 	ending      ending          // when the launcher itself ends all
 	keys        keys            // what the user typed
-	atTerminal  bool            // it began with a controlling terminal
+	atTerminal  bool            // hooks.atTerminal
 }
 
 // hooks are what is special in one start: tables changed before they are used, which
@@ -70,6 +70,10 @@ type hooks struct {
 	// born and caught are Attached.Born and the descriptor of signals.Catch.
 	born   func(pid int) (until []int, err error)
 	caught int
+	// atTerminal says that the launcher has a controlling terminal that it shares with the
+	// target. It is found out before signals are caught: the target may run before the
+	// launcher supervises it, and the terminal be closed by then.
+	atTerminal bool
 }
 
 // linkTable lays the table out for the child and lets the hook, if there is one, change it.
@@ -103,7 +107,8 @@ func start(p *plan.Plan, h hooks) (_ *Process, err error) {
 		return nil, fmt.Errorf("make a socket to the init: %w", err)
 	}
 	defer func() { unix.Close(pair[1]) }()
-	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now(), ready: execWatch{read: -1}}
+	ps := &Process{plan: p, notify: pair[0], pidfd: -1, cgroup: -1, began: time.Now(), ready: execWatch{read: -1},
+		atTerminal: h.atTerminal}
 	defer func() {
 		if err == nil {
 			return

@@ -20,7 +20,6 @@ var Forwarded = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SI
 // target's, and it does not stop when the target does.
 func (ps *Process) Supervise(caught int) (Exit, error) {
 	ps.caught, ps.supervised = caught, true
-	ps.atTerminal = (ps.plan.SharesJob || ps.plan.OwnSession) && controlled()
 	ps.mounts = mountSource{ps: ps, info: -1}
 	var exit Exit
 	err := loop(ps.sources())
