@@ -12,7 +12,7 @@ SETUPS := setup-build setup-demo setup-quick setup-test setup-packages setup-coo
   test-kernel test-kernels test-network test-agents test-formats test-inspect test-jobs test-learn test-review \
   test-packages test-cookbook test-systemd test-callers \
   lint fmt arm64 bench fuzz soak clean \
-  install stage deb rpm dist
+  install uninstall stage deb rpm dist
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -28,7 +28,6 @@ MUSL    := $(CACHE)/musl
 # Where make install puts things, below DESTDIR.
 PREFIX  ?= /usr/local
 DESTDIR ?=
-SHARE    = $(DESTDIR)$(PREFIX)/share
 
 # Packages are the same, byte for byte, whoever makes them of one commit: their
 # times are the commit's.
@@ -87,20 +86,35 @@ build: setup-build $(MUSL)/lib/libseccomp.a ## bin/sbx: one static, stripped bin
 bin/sbx:
 	@$(MAKE) --no-print-directory build
 
+# DESTDIR and PREFIX reach the shell as they are, with spaces and all.
+install uninstall: export TO = $(DESTDIR)$(PREFIX)
+install uninstall: export ETC = $(DESTDIR)/etc/sbx
+install uninstall: export AT = $(PREFIX)
 install: bin/sbx ## the binary, manual pages, completions, /etc/sbx/policies (PREFIX, DESTDIR)
-	@install -d $(DESTDIR)/etc/sbx/policies $(SHARE)/sbx $(SHARE)/doc/sbx $(SHARE)/man/man1 $(SHARE)/man/man5 \
-	  $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
-	@install -D -m 755 bin/sbx $(DESTDIR)$(PREFIX)/bin/sbx
-	@for page in docs/*.[15]; do \
-	  to=$(SHARE)/man/man$${page##*.}/$${page##*/}; install -m 644 $$page $$to; gzip -9nf $$to; done
-	@bin/sbx completion bash >$(SHARE)/bash-completion/completions/sbx
-	@bin/sbx completion zsh >$(SHARE)/zsh/site-functions/_sbx
-	@bin/sbx completion fish >$(SHARE)/fish/vendor_completions.d/sbx.fish
-	@install -m 644 README.md CHANGELOG.md SECURITY.md docs/*.md $(SHARE)/doc/sbx/
-	@sed -e '/@LICENSE@/{r LICENSE' -e 'd}' .ci/package/copyright >$(SHARE)/doc/sbx/copyright
-	@sed 's|@BIN@|$(PREFIX)/bin/sbx|' .ci/package/apparmor >$(SHARE)/sbx/apparmor
-	@chmod 644 $(SHARE)/bash-completion/completions/sbx $(SHARE)/zsh/site-functions/_sbx \
-	  $(SHARE)/fish/vendor_completions.d/sbx.fish $(SHARE)/doc/sbx/copyright $(SHARE)/sbx/apparmor
+	@case "$$AT" in *['|&\"']*) bad=1;; /*) bad=;; *) bad=1;; esac; if [ "$$bad" ]; then \
+	  echo "PREFIX is no absolute path without any of | & \\ \": $$AT" >&2; exit 1; fi
+	@share="$$TO/share" && set -e && \
+	install -d "$$ETC/policies" "$$share/sbx" "$$share/doc/sbx" "$$share/man/man1" "$$share/man/man5" \
+	  "$$share/bash-completion/completions" "$$share/zsh/site-functions" "$$share/fish/vendor_completions.d"; \
+	install -D -m 755 bin/sbx "$$TO/bin/sbx"; \
+	for page in docs/*.[15]; do \
+	  to="$$share/man/man$${page##*.}/$${page##*/}"; install -m 644 $$page "$$to"; gzip -9nf "$$to"; done; \
+	bin/sbx completion bash >"$$share/bash-completion/completions/sbx"; \
+	bin/sbx completion zsh >"$$share/zsh/site-functions/_sbx"; \
+	bin/sbx completion fish >"$$share/fish/vendor_completions.d/sbx.fish"; \
+	install -m 644 README.md CHANGELOG.md SECURITY.md docs/*.md "$$share/doc/sbx/"; \
+	sed -e '/@LICENSE@/{r LICENSE' -e 'd}' .ci/package/copyright >"$$share/doc/sbx/copyright"; \
+	sed "s|@BIN@|$$AT/bin/sbx|" .ci/package/apparmor >"$$share/sbx/apparmor"; \
+	chmod 644 "$$share/bash-completion/completions/sbx" "$$share/zsh/site-functions/_sbx" \
+	  "$$share/fish/vendor_completions.d/sbx.fish" "$$share/doc/sbx/copyright" "$$share/sbx/apparmor"
+
+uninstall: ## what install made, but for policies in /etc/sbx/policies
+	@share="$$TO/share" && rm -rf "$$share/doc/sbx" && rm -f "$$TO/bin/sbx" "$$share/sbx/apparmor" \
+	  "$$share/bash-completion/completions/sbx" "$$share/zsh/site-functions/_sbx" \
+	  "$$share/fish/vendor_completions.d/sbx.fish" && \
+	for page in docs/*.[15]; do rm -f "$$share/man/man$${page##*.}/$${page##*/}.gz"; done
+	@for dir in "$$TO/share/sbx" "$$ETC/policies" "$$ETC"; do \
+	  [ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; done
 
 # What is in the packages. Debian's zsh has a place of its own for completions.
 stage: build

@@ -37,6 +37,22 @@ diff -r "$one/dist" "$two/dist"
 grep -q '"name": "github.com/seccomp/libseccomp-golang"' "$one"/dist/*.spdx.json
 echo "packages: two builds are the same"
 
+# What install makes, uninstall takes away, whatever the directories are named.
+to="$work/de st'x"
+for prefix in /usr "/opt/my sbx"; do
+	make -s -C "$one" install "DESTDIR=$to" "PREFIX=$prefix"
+	[ "$("$to$prefix/bin/sbx" --version | cut -d, -f1)" = "sbx $version" ]
+	grep -qF "profile sbx \"$prefix/bin/sbx\" flags" "$to$prefix/share/sbx/apparmor"
+	touch "$to/etc/sbx/policies/mine.toml"
+	make -s -C "$one" uninstall "DESTDIR=$to" "PREFIX=$prefix"
+	[ "$(find "$to" ! -type d)" = "$to/etc/sbx/policies/mine.toml" ] || fail "uninstall leaves $(find "$to" ! -type d)"
+	rm "$to/etc/sbx/policies/mine.toml"
+done
+for prefix in usr '/a|b' '/a"b' ''; do
+	! make -s -C "$one" install "DESTDIR=$to" "PREFIX=$prefix" 2>/dev/null || fail "PREFIX $prefix is accepted"
+done
+echo "packages: install and uninstall"
+
 # inside COMMAND...: on the overlay. Its root is the namespace's, for in a chroot
 # the kernel allows no user namespaces.
 inside() {
@@ -102,7 +118,7 @@ inside bash -eu -c '
 	mkdir -p /etc/apparmor.d/abi
 	[ -e /etc/apparmor.d/abi/4.0 ] || touch /etc/apparmor.d/abi/4.0
 	dpkg -i "/mnt/$1" >/dev/null
-	grep -q "^profile sbx /usr/bin/sbx flags=(unconfined)" /etc/apparmor.d/sbx
+	grep -q "^profile sbx \"/usr/bin/sbx\" flags=(unconfined)" /etc/apparmor.d/sbx
 	grep -q "^  userns,$" /etc/apparmor.d/sbx
 	dpkg -i "/mnt/$1" >/dev/null # an upgrade
 	[ -e /etc/apparmor.d/sbx ]

@@ -17,18 +17,24 @@ const globbed = 100_000
 // globber finds what patterns of paths match, as filepath.Glob does, within a limit on the
 // names that it looks at.
 type globber struct {
-	home string
-	left int
-	err  error
+	home    string
+	session string // XDG_RUNTIME_DIR
+	left    int
+	err     error
 }
 
-// paths are the paths of a pattern. They and the pattern may begin with "~/". After an
-// error there are none.
+// paths are the paths of a pattern. They and the pattern may begin with "~/", or with
+// "${XDG_RUNTIME_DIR}/". After an error there are none.
 func (g *globber) paths(pattern string) []string {
+	name, dir := "~", g.home
 	rest, below := strings.CutPrefix(pattern, "~/")
+	if !below {
+		name, dir = "${XDG_RUNTIME_DIR}", g.session
+		rest, below = strings.CutPrefix(pattern, name+"/")
+	}
 	list, parts := []string{"/"}, strings.Split(strings.TrimPrefix(pattern, "/"), "/")
 	if below {
-		list, parts = []string{g.home}, strings.Split(rest, "/")
+		list, parts = []string{dir}, strings.Split(rest, "/")
 	} else if !path.IsAbs(pattern) {
 		return nil
 	}
@@ -47,7 +53,7 @@ func (g *globber) paths(pattern string) []string {
 	}
 	if below {
 		for i, p := range list {
-			list[i] = "~" + strings.TrimPrefix(p, g.home)
+			list[i] = name + strings.TrimPrefix(p, dir)
 		}
 	}
 	return list

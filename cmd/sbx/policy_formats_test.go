@@ -218,10 +218,11 @@ func TestGlobber(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := globber{home: home, left: 100}
+	g := globber{home: home, session: filepath.Join(home, "a"), left: 100}
 	for pattern, want := range map[string]string{
 		"~/a/*/c": "~/a/.y/c ~/a/b/c ~/a/x/c", "~/a/[bx]": "~/a/b ~/a/x", "~/n*/c": "", "~/*/b/c": "~/a/b/c", "~/a/[": "",
 		home + "/f*": home + "/file", "f*": "",
+		"${XDG_RUNTIME_DIR}/x*": "${XDG_RUNTIME_DIR}/x", "${HOME}/x*": "",
 	} {
 		if got := strings.Join(g.paths(pattern), " "); got != want {
 			t.Errorf("%s: %s, want %s", pattern, got, want)

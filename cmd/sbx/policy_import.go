@@ -147,7 +147,11 @@ func (c *policyImportCmd) firejail(name string, data []byte, notes io.Writer) (*
 		return nil, nil, err
 	}
 	dirs := []string{filepath.Dir(name), "/etc/firejail"}
-	search := globber{home: home, left: globbed}
+	session := os.Getenv("XDG_RUNTIME_DIR")
+	if session == "" {
+		session = "/run/user/" + strconv.Itoa(os.Getuid())
+	}
+	search := globber{home: home, session: session, left: globbed}
 	p, lost, said, err := firejail.Import(name, data, firejail.Options{
 		Include: func(name string) ([]byte, bool, error) {
 			for _, dir := range dirs {

@@ -12,18 +12,21 @@ import (
 
 // tops are the directories of which a profile may show a part alone, the longest first.
 func tops() []string {
-	return []string{"${XDG_RUNTIME_DIR}", "/usr/share", "/var", "/etc", "/run", "/opt", "/srv", "/tmp", "~"}
+	return []string{session, "/usr/share", "/var", "/etc", "/run", "/opt", "/srv", "/tmp", "/mnt", "/media", "~"}
 }
 
+// writable are the directories in which a program may write.
+func writable() []string { return []string{"~", "/tmp", "/var/tmp", session} }
+
 // under says whether a path of a policy's lies below a directory.
-func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+func under(p, dir string) bool { return dir == "/" || p == dir || strings.HasPrefix(p, dir+"/") }
 
 // some shows only these names of a directory.
 func (m *importer) some(what string, names []string) {
 	dirs := []string{"/" + what}
 	switch what {
 	case "bin":
-		dirs = []string{"/usr/bin", "/usr/sbin", "/usr/local/bin"}
+		dirs = programDirs()
 	case "etc":
 		names = append(names, "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "locale", "locale.alias",
 			"localtime", "nsswitch.conf", "passwd", "group")
@@ -68,74 +71,87 @@ func (m *importer) finish() {
 		"devices are those that every sandbox has, and capabilities are gone")
 }
 
+// writes says whether a path is writable: as the last line says that is about it, or about
+// a directory it is in.
+func (m *importer) writes(p string, otherwise bool) bool {
+	for _, o := range slices.Backward(m.modes) {
+		if under(p, o.path) {
+			return o.write
+		}
+	}
+	return otherwise
+}
+
 func (m *importer) files() {
 	f := &m.p.Files
+	var bound []string // what is there of directories that are otherwise empty
+	for _, p := range f.Read {
+		bound = append(bound, strings.TrimPrefix(p, "?"))
+	}
 	f.Read = append(f.Read, "/")
-	writable := []string{"~", "/tmp", "/var/tmp", "${XDG_RUNTIME_DIR}"}
-	for _, p := range m.only {
-		i := slices.IndexFunc(tops(), func(top string) bool { return under(p, top) })
-		if i < 0 {
-			continue
-		}
-		top := tops()[i]
-		switch {
-		case p == top:
-			continue
-		case slices.Contains(writable, top) && !slices.Contains(m.private, top):
-			m.private = append(m.private, top)
-		case !slices.Contains(writable, top):
-			m.tops[top] = true
-		}
-		if slices.Contains(writable, top) && !slices.Contains(m.readOnly, p) {
+	show := func(p string, otherwise bool) {
+		if m.writes(p, otherwise) {
 			f.Write = append(f.Write, "?"+p)
 		} else {
 			f.Read = append(f.Read, "?"+p)
 		}
 	}
-	f.Tmpfs = append(slices.Collect(maps.Keys(m.tops)), m.private...)
-	for _, p := range writable {
-		if !slices.Contains(m.private, p) {
-			f.Write = append(f.Write, "?"+p)
+	in := func(p string, dirs []string) bool {
+		return slices.ContainsFunc(dirs, func(dir string) bool { return under(p, dir) })
+	}
+	for _, p := range m.only {
+		if m.wholeHome && under(p, "~") || slices.Contains(tops(), p) || !in(p, tops()) {
+			continue
+		}
+		bound = append(bound, p)
+		show(p, in(p, writable()))
+	}
+	emptied := append(slices.Collect(maps.Keys(m.tops)), m.private...)
+	for _, p := range emptied {
+		f.Tmpfs = append(f.Tmpfs, "?"+p)
+		if !m.writes(p, true) {
+			m.notes = append(m.notes, "read-only "+p+": it is empty, and what is written to it is gone afterwards")
+		}
+	}
+	for _, p := range writable() {
+		if !in(p, emptied) {
+			show(p, true)
 		}
 	}
 	covered := func(p string) bool { // by an empty directory, with nothing of the host's at the path
-		for dir := range m.tops {
-			if under(p, dir) {
-				return true
-			}
+		return in(p, emptied) && !in(p, bound)
+	}
+	for _, o := range m.modes {
+		if !covered(o.path) && o.path != "/" {
+			show(o.path, false)
 		}
-		return slices.ContainsFunc(m.private, func(dir string) bool { return under(p, dir) })
 	}
-	for _, p := range m.writable {
-		f.Write = append(f.Write, "?"+p)
-	}
-	for _, p := range m.readOnly {
-		if !covered(p) && !slices.Contains(f.Write, "?"+p) {
-			f.Read = append(f.Read, "?"+p)
+	for _, p := range m.noexec {
+		switch {
+		case p == "/", under(p, "/dev"), under(p, "/proc"), under(p, "/sys"):
+			m.lost = append(m.lost, "noexec "+p)
+		case !covered(p):
+			show(p, in(p, writable()))
 		}
 	}
 	for _, p := range m.hide {
-		if !m.shown[p] {
-			f.Hide = append(f.Hide, "?"+p)
-		}
+		f.Hide = append(f.Hide, "?"+p)
 	}
 	for _, list := range []*[]string{&f.Read, &f.Write, &f.Tmpfs, &f.Hide} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	private := func(p string) bool { return slices.Contains(f.Tmpfs, strings.TrimPrefix(p, "?")) }
+	private := func(p string) bool { return slices.Contains(f.Tmpfs, p) }
 	f.Read = slices.DeleteFunc(f.Read, func(p string) bool { return slices.Contains(f.Write, p) || private(p) })
 	f.Write = slices.DeleteFunc(f.Write, private)
+	// A mount has options of its own: noexec is for each one below the path.
 	no := false
-	for _, p := range m.noexec {
-		switch {
-		case slices.Contains(f.Write, "?"+p), slices.Contains(f.Read, "?"+p), slices.Contains(f.Tmpfs, p):
+	for _, p := range slices.Concat(f.Read, f.Write, f.Tmpfs) {
+		if p = strings.TrimPrefix(p, "?"); p != "/" && in(p, m.noexec) {
 			if f.Paths == nil {
 				f.Paths = map[string]policy.PathOptions{}
 			}
 			f.Paths[p] = policy.PathOptions{Exec: &no}
-		case !covered(p):
-			m.lost = append(m.lost, "noexec "+p)
 		}
 	}
 	f.Sockets = []string{"/"}

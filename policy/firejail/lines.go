@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sbx/internal/text"
 	"sbx/policy/capability"
 )
 
@@ -14,34 +15,27 @@ func (m *importer) line(word, rest string) (known bool, err error) {
 	n := &m.p.Namespaces
 	switch word {
 	case "quiet", "tracelog", "netfilter", "noroot", "nogroups", "nonewprivs", "join-or-start", "name", "shell", "tab",
-		"deterministic-shutdown", "allusers", "seccomp.block-secondary", "restrict-namespaces", "apparmor", "caps",
+		"deterministic-shutdown", "seccomp.block-secondary", "restrict-namespaces", "caps",
 		"private-dev", "noinput", "notv", "nodvd", "novideo", "no3d", "nou2f", "noprinters", "nosound",
-		"keep-fd", "x11", "blacklist-nolog", "machine-id", "deterministic-exit-code":
+		"keep-fd", "x11", "machine-id", "deterministic-exit-code":
 		return m.restricted(word, rest), nil
 	case "ignore":
+		if rest == "" {
+			return false, errors.New("what is to be ignored is missing")
+		}
 		m.ignored = append(m.ignored, rest)
 	case "noblacklist":
-		for _, p := range m.paths(rest) {
-			m.shown[p] = true
-		}
-	case "blacklist":
-		for _, p := range m.paths(rest) {
-			if !m.shown[p] {
-				m.hide = append(m.hide, p)
-			}
-		}
+		m.spared = append(m.spared, m.expand(rest)...)
+	case "blacklist", "blacklist-nolog":
+		m.blacklist(rest)
 	case "whitelist", "whitelist-ro":
-		m.only = append(m.only, m.paths(rest)...)
-		if word == "whitelist-ro" {
-			m.readOnly = append(m.readOnly, m.paths(rest)...)
-		}
+		m.whitelist(rest, word == "whitelist-ro")
 	case "nowhitelist":
-		gone := m.paths(rest)
-		m.only = slices.DeleteFunc(m.only, func(s string) bool { return slices.Contains(gone, s) })
-	case "read-only":
-		m.readOnly = append(m.readOnly, m.paths(rest)...)
-	case "read-write":
-		m.writable = append(m.writable, m.paths(rest)...)
+		m.unlisted = append(m.unlisted, m.paths(rest)...)
+	case "read-only", "read-write":
+		for _, p := range m.paths(rest) {
+			m.modes = append(m.modes, mode{p, word == "read-write"})
+		}
 	case "noexec":
 		m.noexec = append(m.noexec, m.paths(rest)...)
 	case "tmpfs":
@@ -50,7 +44,7 @@ func (m *importer) line(word, rest string) (known bool, err error) {
 		if rest != "" {
 			return false, nil
 		}
-		m.private = append(m.private, "~")
+		m.private, m.wholeHome = append(m.private, "~"), true
 	case "private-tmp":
 		m.private = append(m.private, "/tmp", "/var/tmp")
 	case "private-cache":
@@ -79,6 +73,8 @@ func (m *importer) line(word, rest string) (known bool, err error) {
 			return false, nil
 		}
 		n.Net = "new"
+	case "allusers":
+		delete(m.tops, "/home")
 	case "ipc-namespace":
 		n.IPC = "new"
 	case "hostname":
@@ -98,15 +94,51 @@ func (m *importer) line(word, rest string) (known bool, err error) {
 	return true, nil
 }
 
+// blacklist hides what no line above spares.
+func (m *importer) blacklist(rest string) {
+	for _, p := range m.paths(rest) {
+		if !m.spares(p) {
+			m.hide = append(m.hide, p)
+		}
+	}
+}
+
+// whitelist shows only this of the directory that it is in. That holds for a pattern too
+// that matches nothing.
+func (m *importer) whitelist(rest string, readOnly bool) {
+	list := m.expand(rest)
+	for _, p := range list {
+		i := slices.IndexFunc(tops(), func(top string) bool { return under(p, top) })
+		if i < 0 || p == tops()[i] {
+			m.lost = append(m.lost, "whitelist "+text.Quote(p)+": the rest of the directory that it is in stays there")
+			continue
+		}
+		if top := tops()[i]; !slices.Contains(writable(), top) {
+			m.tops[top] = true
+		} else if !slices.Contains(m.private, top) {
+			m.private = append(m.private, top)
+		}
+	}
+	for _, p := range m.glob(list) {
+		if slices.Contains(m.unlisted, p) {
+			continue
+		}
+		m.only = append(m.only, p)
+		if readOnly {
+			m.modes = append(m.modes, mode{p, false})
+		}
+	}
+}
+
 // restricted says whether a policy does without a word what the line asks for.
 func (m *importer) restricted(word, rest string) bool {
 	switch {
 	case word == "x11" && rest == "none":
-		m.hide = append(m.hide, "/tmp/.X11-unix")
+		m.hide = append(m.hide, "/tmp/.X11-unix", "~/.Xauthority")
 	case word == "x11", word == "keep-fd", word == "machine-id":
 		return false
-	case word == "blacklist-nolog":
-		m.hide = append(m.hide, m.paths(rest)...)
+	case word == "noprinters":
+		m.hide = append(m.hide, "/run/cups/cups.sock")
 	case word == "nosound":
 		m.hide = append(m.hide, "${XDG_RUNTIME_DIR}/pulse", "${XDG_RUNTIME_DIR}/pipewire-0")
 	}

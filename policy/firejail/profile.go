@@ -26,7 +26,7 @@ type Options struct {
 	// there is one: those of users mostly are not. Nil: there are none.
 	Include func(name string) (data []byte, found bool, err error)
 	// Glob gives what matches a pattern of paths. They and the pattern may begin with
-	// "~/" for the home. Nil: nothing does.
+	// "~/" for the home, or "${XDG_RUNTIME_DIR}/". Nil: nothing does.
 	Glob func(pattern string) []string
 }
 
@@ -46,7 +46,7 @@ func Import(file string, data []byte, o Options) (p *policy.Policy, losses, note
 	m := &importer{o: o, p: &policy.Policy{
 		Name: file, Version: 1, Extends: []string{"kernel"}, Summary: "Imported from firejail's " + summary(file),
 		Namespaces: policy.Namespaces{Net: "host", IPC: "host", UTS: "host", Cgroup: "host"},
-	}, shown: map[string]bool{}, tops: map[string]bool{}}
+	}, tops: map[string]bool{"/home": true}}
 	if err := m.read(file, data, 0); err != nil {
 		return nil, nil, nil, err
 	}
@@ -72,10 +72,13 @@ type importer struct {
 	notes []string
 	// ignored are beginnings of lines to pass over.
 	ignored []string
-	// shown are paths that no later line hides.
-	shown map[string]bool
-	// hide, only, readOnly, writable, private are what the lines say of paths.
-	hide, only, readOnly, writable, private, noexec []string
+	// spared are paths and patterns that no later line hides, and unlisted paths that no
+	// later whitelist shows.
+	spared, unlisted []string
+	// hide, only, private and noexec are what the lines say of paths.
+	hide, only, private, noexec []string
+	modes                       []mode
+	wholeHome                   bool // is private: of it a whitelist shows nothing
 	// tops are directories of which only some of what they have is there.
 	tops    map[string]bool
 	calls   []string // that a filter denies
@@ -84,6 +87,12 @@ type importer struct {
 	noNew   bool // executable memory
 	globbed int
 	count   int // lines and members of lists that were read
+}
+
+// mode says that a path, and what is below it, is writable or is not.
+type mode struct {
+	path  string
+	write bool
 }
 
 // read reads a profile.
@@ -99,7 +108,7 @@ func (m *importer) read(file string, data []byte, depth int) error {
 			return &Error{file, i + 1, fmt.Sprintf("more than %d lines, with those of what is included", maxLines)}
 		}
 		l = strings.TrimSpace(l)
-		if l == "" || l[0] == '#' || slices.ContainsFunc(m.ignored, func(s string) bool { return strings.HasPrefix(l, s) }) {
+		if l == "" || l[0] == '#' || m.ignores(l) {
 			continue
 		}
 		if strings.ContainsFunc(l, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
@@ -108,7 +117,11 @@ func (m *importer) read(file string, data []byte, depth int) error {
 		for _, mark := range []string{" #", "\t#"} {
 			l, _, _ = strings.Cut(l, mark)
 		}
-		word, rest, _ := strings.Cut(strings.TrimSpace(l), " ")
+		l, holds := condition(strings.TrimSpace(l))
+		if !holds || m.ignores(l) {
+			continue
+		}
+		word, rest, _ := strings.Cut(l, " ")
 		rest = strings.TrimSpace(rest)
 		if word == "include" {
 			if err := m.include(file, i+1, rest, depth); err != nil {
@@ -145,37 +158,94 @@ func (m *importer) include(file string, line int, name string, depth int) error 
 	return m.read(name, data, depth+1)
 }
 
-// paths are the policy's paths for one of a profile: with the home as "~", a variable
-// for the directory of the session, and one for each directory of PATH.
-func (m *importer) paths(s string) (list []string) {
+// ignores says whether an ignore line names this one.
+func (m *importer) ignores(l string) bool {
+	return slices.ContainsFunc(m.ignored, func(s string) bool { return strings.HasPrefix(l, s) })
+}
+
+// condition takes the condition off a line, and says whether it holds: as with firejail's
+// own defaults, for a program that is no AppImage. A line with another condition stays as
+// it is, and is listed.
+func condition(l string) (line string, holds bool) {
+	name, rest, ok := strings.Cut(l, ":")
+	if !ok || name[:min(1, len(name))] != "?" {
+		return l, true
+	}
+	switch name[1:] {
+	case "HAS_APPIMAGE", "BROWSER_ALLOW_DRM", "ALLOW_TRAY":
+		return "", false
+	case "BROWSER_DISABLE_U2F":
+		return strings.TrimSpace(rest), true
+	}
+	return l, true
+}
+
+// expand gives the policy's paths and patterns for one of a profile: with the home as
+// "~", a variable for the directory of the session, and one for each directory of PATH.
+// What a policy cannot name is listed.
+func (m *importer) expand(s string) (out []string) {
+	given := s
 	for macro, dir := range map[string]string{"${DOCUMENTS}": "Documents", "${DOWNLOADS}": "Downloads",
 		"${MUSIC}": "Music", "${PICTURES}": "Pictures", "${VIDEOS}": "Videos", "${DESKTOP}": "Desktop"} {
 		s = strings.ReplaceAll(s, macro, "~/"+dir)
 	}
-	s = strings.ReplaceAll(strings.ReplaceAll(s, "${HOME}", "~"), "${RUNUSER}", "${XDG_RUNTIME_DIR}")
-	list = []string{s}
+	s = strings.ReplaceAll(strings.ReplaceAll(s, "${HOME}", "~"), "${RUNUSER}", session)
+	list := []string{s}
 	if rest, ok := strings.CutPrefix(s, "${PATH}/"); ok {
 		list = nil
-		for _, dir := range []string{"/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin"} {
+		for _, dir := range programDirs() {
 			list = append(list, dir+"/"+rest)
 		}
 	}
-	var out []string
 	for _, p := range list {
-		p = strings.TrimSuffix(p, "/")
+		rest := strings.TrimPrefix(p, session)
+		if p = strings.TrimSuffix(p, "/"); p == "" {
+			p = "/"
+		}
 		switch {
-		case p == "", strings.HasPrefix(p, "/proc"):
-			continue
 		case slices.Contains(strings.Split(p, "/"), ".."):
 			m.lost = append(m.lost, text.Quote(p)+", since it has a .. in it")
-		case strings.ContainsAny(p, "*?["):
-			if m.o.Glob != nil && !strings.Contains(p, "${") {
-				out = append(out, m.o.Glob(p)...)
-			}
-			m.globbed++
-		case p[0] == '/' || p == "~" || strings.HasPrefix(p, "~/") || strings.HasPrefix(p, "${XDG_RUNTIME_DIR}"):
+		case !strings.Contains(rest, "${") && (p[0] == '/' || p == "~" || under(p, session) || strings.HasPrefix(p, "~/")):
 			out = append(out, p)
+		default:
+			m.lost = append(m.lost, text.Quote(given)+", which is no path that a policy can name")
 		}
 	}
 	return out
+}
+
+// paths are the policy's paths for one of a profile. Patterns are what matches them.
+func (m *importer) paths(s string) []string { return m.glob(m.expand(s)) }
+
+func (m *importer) glob(list []string) (out []string) {
+	for _, p := range list {
+		switch {
+		case !isPattern(p):
+			out = append(out, p)
+		case m.o.Glob != nil:
+			out = append(out, m.o.Glob(p)...)
+			fallthrough
+		default:
+			m.globbed++
+		}
+	}
+	return out
+}
+
+func isPattern(p string) bool { return strings.ContainsAny(p, "*?[") }
+
+// spares says whether a noblacklist line above names this path.
+func (m *importer) spares(p string) bool {
+	return slices.ContainsFunc(m.spared, func(s string) bool {
+		ok, err := path.Match(s, p)
+		return s == p || ok && err == nil
+	})
+}
+
+// session is the directory of the session, as a policy names it.
+const session = "${XDG_RUNTIME_DIR}"
+
+// programDirs are the directories that have programs.
+func programDirs() []string {
+	return []string{"/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/usr/games", "/usr/local/games"}
 }
